@@ -1,0 +1,1 @@
+"""The cloud half: gRPC services, model repository, lifecycle."""

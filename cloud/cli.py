@@ -1,0 +1,102 @@
+"""cloud-serve: serve the cloud half of every model in a folder."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import partway
+from partway.cloud.repository import ServedModel, load_repository
+from partway.cloud.server import CloudServer
+from partway.partitioner.zoo import bundled_folder
+from partway.proto.errors import InputError, PartwayError
+
+if TYPE_CHECKING:
+    from partway.cloud.advertise import Advert
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("cloud-serve", description="Serve the cloud half of split models over gRPC.")
+    made.add_argument("--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    made.add_argument("--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)")
+    made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
+    made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
+    made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
+    made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
+    made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or Ctrl-C. Returns the exit code."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING if args.json else logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return asyncio.run(_serve(args))
+    except PartwayError as error:
+        print(f"cloud-serve: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _serve(args: argparse.Namespace) -> int:
+    if not 0 <= args.grpc_port <= 65535:
+        raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
+    if args.threads < 0:
+        raise InputError("--threads must be 0 (all cores) or more")
+    stop = asyncio.Event()
+    _stop_on_signals(stop.set)
+    models = load_repository(args.models or bundled_folder(), args.threads)
+    server = CloudServer(models)
+    await server.start(args.host, args.grpc_port)
+    advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
+    if args.until_stdin_closes:
+        _stop_when_stdin_closes(stop.set)
+    _say_ready(args, server.port, models)
+    await stop.wait()
+    if advert is not None:
+        await advert.stop()
+    await server.stop()
+    return 0
+
+
+async def _advertise(host: str, port: int, models: dict[str, ServedModel]) -> Advert | None:
+    from partway.cloud.advertise import advertise
+
+    return await advertise(host, port, {name: model.digest for name, model in models.items()})
+
+
+def _say_ready(args: argparse.Namespace, port: int, models: dict[str, ServedModel]) -> None:
+    if args.json:
+        print(json.dumps({"grpc_port": port, "models": sorted(models), "pid": os.getpid()}), flush=True)
+    else:
+        print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC); Ctrl-C ends it", flush=True)
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def _stop_when_stdin_closes(stop: Callable[[], None]) -> None:
+    """The parent holds the other end of our standard input: when it ends, however it ends, the input closes."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stop()
+
+    loop.add_reader(descriptor, readable)

@@ -1,0 +1,145 @@
+"""The Open Inference Protocol over gRPC (asyncio): health, metadata, unary and streamed inference.
+
+Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones run
+in a thread of their own, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from time import perf_counter
+from typing import Any
+
+import grpc
+from grpc import aio
+
+import partway
+from partway.cloud.answer import Refusal, Request, answer, check, refused
+from partway.cloud.repository import ServedModel
+from partway.cloud.replies import OrderedReplies
+from partway.proto import messages as m
+from partway.proto.datatypes import oip_datatype
+from partway.proto.errors import WireError
+from partway.proto.frame import Frame, decode_request, encode_reply, encode_response
+from partway.proto.tensors import TensorSpec
+
+log = logging.getLogger("partway.cloud")
+
+INLINE_S = 0.5e-3
+"""A suffix quicker than this runs on the event loop."""
+STREAM_WINDOW = 64
+"""Frames a stream may have unanswered before reading stops (back-pressure)."""
+
+
+class InferenceService:
+    """Answers frames for the models given. ``pool`` runs the long suffixes."""
+
+    def __init__(self, models: Mapping[str, ServedModel], pool: Executor) -> None:
+        self._models = models
+        self._pool = pool
+        self.ready = True
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Everything to register with a server."""
+        unary = {
+            "ServerLive": (m.ServerLiveRequest, self._live),
+            "ServerReady": (m.ServerReadyRequest, self._ready),
+            "ModelReady": (m.ModelReadyRequest, self._model_ready),
+            "ServerMetadata": (m.ServerMetadataRequest, self._server_metadata),
+            "ModelMetadata": (m.ModelMetadataRequest, self._model_metadata),
+        }
+        table = {name: unary_handler(request, method) for name, (request, method) in unary.items()}
+        table["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._infer)
+        table["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream)
+        return grpc.method_handlers_generic_handler(m.INFERENCE_SERVICE, table)
+
+    async def _live(self, request: Any, context: Any) -> Any:
+        return m.ServerLiveResponse(live=True)
+
+    async def _ready(self, request: Any, context: Any) -> Any:
+        return m.ServerReadyResponse(ready=self.ready)
+
+    async def _model_ready(self, request: Any, context: Any) -> Any:
+        return m.ModelReadyResponse(ready=self.ready and request.name in self._models)
+
+    async def _server_metadata(self, request: Any, context: Any) -> Any:
+        return m.ServerMetadataResponse(name="partway", version=partway.__version__, extensions=["partway.v1.Split"])
+
+    async def _model_metadata(self, request: Any, context: Any) -> Any:
+        model = self._models.get(request.name)
+        if model is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"model {request.name!r:.80} is not served here")
+            raise AssertionError  # abort raises
+        reply = m.ModelMetadataResponse(name=request.name, versions=["1"], platform=f"partway_{model.plan.engine}")
+        for target, names in ((reply.inputs, model.plan.inputs), (reply.outputs, model.plan.outputs)):
+            for name in names:
+                _describe(target.add(), model.plan.tensors[name])
+        return reply
+
+    async def _infer(self, message: bytes, context: Any) -> bytes:
+        received_s = perf_counter()
+        try:
+            request = check(self._models, _decoded(message))
+            reply = await self._run(request, received_s)
+        except Refusal as error:
+            await context.abort(grpc.StatusCode[error.code], str(error))
+            raise AssertionError from error  # abort raises
+        return encode_response(reply.frame, reply.durations)
+
+    async def _run(self, request: Request, received_s: float) -> Any:
+        if request.model.suffix_s[request.k] < INLINE_S:
+            return answer(request, received_s)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, answer, request, received_s)
+
+    async def _stream(self, _: Any, context: Any) -> None:
+        """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
+        async with OrderedReplies(context.write, STREAM_WINDOW) as replies:
+            while (message := await context.read()) is not aio.EOF:
+                await replies.put(self._begin(message, perf_counter()))
+
+    def _begin(self, message: bytes, received_s: float) -> bytes | asyncio.Future[bytes]:
+        """The reply to a frame, or the promise of one."""
+        try:
+            frame = decode_request(message)
+        except WireError as error:
+            return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
+        try:
+            request = check(self._models, frame)
+        except Refusal as error:
+            return encode_reply(refused(frame.id, frame.header.model, error))
+        if request.model.suffix_s[request.k] < INLINE_S:
+            return _answer_bytes(request, received_s)
+        return asyncio.get_running_loop().run_in_executor(self._pool, _answer_bytes, request, received_s)
+
+
+def _answer_bytes(request: Request, received_s: float) -> bytes:
+    try:
+        return encode_reply(answer(request, received_s))
+    except Refusal as error:
+        return encode_reply(refused(request.frame.id, request.frame.header.model, error))
+    except Exception:
+        log.exception("frame %r of %s failed", request.frame.id[:80], request.model.plan.model)
+        error = Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+        return encode_reply(refused(request.frame.id, request.frame.header.model, error))
+
+
+def _decoded(message: bytes) -> Frame:
+    try:
+        return decode_request(message)
+    except WireError as error:
+        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+
+
+def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMethodHandler:
+    """A unary handler over protobuf messages of our own pool."""
+    return grpc.unary_unary_rpc_method_handler(
+        method, request_deserializer=request.FromString, response_serializer=lambda reply: reply.SerializeToString()
+    )
+
+
+def _describe(target: Any, spec: TensorSpec) -> None:
+    target.name, target.datatype = spec.name, oip_datatype(spec.dtype)
+    target.shape.extend(-1 if size is None else size for size in spec.shape)

@@ -1,0 +1,50 @@
+"""Replies leave a stream in the order their frames came, whether they are ready at once or later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+Pending = bytes | asyncio.Future[bytes]
+
+
+class OrderedReplies:
+    """Writes replies one at a time, in order; a reply that is ready while nothing waits is written without a detour.
+
+    ``put`` blocks when ``window`` replies are unwritten. Leaving the block normally writes what is left.
+    """
+
+    def __init__(self, write: Callable[[bytes], Awaitable[None]], window: int) -> None:
+        self._write = write
+        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(window)
+        self._unwritten = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def put(self, reply: Pending) -> None:
+        """Hand over the next reply, or the promise of it."""
+        if self._unwritten == 0 and isinstance(reply, bytes):
+            await self._write(reply)
+            return
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+        self._unwritten += 1
+        await self._queue.put(reply)
+
+    async def _drain(self) -> None:
+        while (reply := await self._queue.get()) is not None:
+            await self._write(reply if isinstance(reply, bytes) else await reply)
+            self._unwritten -= 1
+
+    async def __aenter__(self) -> OrderedReplies:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is None:
+            return
+        if kind is None:
+            await self._queue.put(None)
+            await self._task
+        self._task.cancel()

@@ -1,0 +1,82 @@
+"""The models a cloud serves: each a plan with its stages loaded and its own measured seconds per stage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partway.engines.engine import Engine, engine_for
+from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, read_stage
+from partway.partitioner.preprocess import Preprocess
+from partway.partitioner.profile import measure, profile_to_json, sample_values
+from partway.proto.errors import InputError
+
+log = logging.getLogger("partway.cloud")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One loaded model. ``suffix_s[k]`` is what the stages from k on take here, measured when it was loaded."""
+
+    plan: Plan
+    digest: str
+    folder: Path
+    chain: Chain
+    preprocess: Preprocess | None
+    profile: Mapping[str, Any]
+    suffix_s: tuple[float, ...]
+
+    def stage_path(self, digest: str) -> Path | None:
+        """The file of a stage by digest."""
+        return next((self.folder / s.file for s in self.plan.stages if s.digest == digest), None)
+
+
+def load_model(folder: Path, threads: int = 0) -> ServedModel:
+    """Load and measure one model. Raises InputError, naming the file at fault."""
+    plan = load_plan(folder)
+    folder = folder if folder.is_dir() else folder.parent
+    engine = engine_for(plan.engine, threads)
+    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    return _measured(plan, folder, chain, engine)
+
+
+def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedModel:
+    times = measure(chain, sample_values(chain), budget_s=0.1, most=50)
+    suffix_s = tuple(sum(times.stage_s[k:]) for k in plan.splits)
+    profile = profile_to_json(times, engine, plan.digest)
+    log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
+    return ServedModel(plan, plan.digest, folder, chain, Preprocess.from_json(plan.input), profile, suffix_s)
+
+
+def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
+    """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
+
+    A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
+    """
+    folders = plan_folders(root)
+    models: dict[str, ServedModel] = {}
+    faults: list[str] = []
+    for folder in folders:
+        try:
+            model = load_model(folder, threads)
+            models[model.plan.model] = model
+        except InputError as error:
+            faults.append(str(error))
+            log.error("not serving %s: %s", folder.name, error)
+    if not models:
+        raise InputError(faults[0] if faults else f"no plan in {root}; put one there with `partway plan MODEL --out DIR`")
+    return models
+
+
+def plan_folders(root: Path) -> list[Path]:
+    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read."""
+    if (root / PLAN_FILE).is_file():
+        return [root]
+    try:
+        return sorted(path for path in root.iterdir() if (path / PLAN_FILE).is_file())
+    except OSError as error:
+        raise InputError(f"models folder {root} cannot be read ({error.strerror}); check the path and its mode") from error

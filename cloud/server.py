@@ -1,0 +1,69 @@
+"""Put the services on a port: options of the gRPC server, start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from grpc import aio
+
+from partway.cloud.health import health_handlers
+from partway.cloud.inference import InferenceService
+from partway.cloud.repository import ServedModel
+from partway.cloud.split import MAX_REPLY_BYTES, SplitService
+from partway.proto.errors import InputError
+
+MAX_BATCH = 64
+SLACK_BYTES = 1 << 20
+DRAIN_S = 5.0
+
+
+class CloudServer:
+    """The cloud half on a port. One event loop; one thread for long suffixes."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
+        self.inference = InferenceService(models, self._pool)
+        self._server = aio.server(options=server_options(largest_frame_bytes(models)))
+        split = SplitService(models)
+        health = health_handlers(lambda: self.inference.ready)
+        self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
+        try:
+            self.port = self._server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise InputError(f"port {port} on {host} is taken or not allowed; choose another with --grpc-port") from error
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Say not ready, let frames in flight finish for up to DRAIN_S, then close."""
+        self.inference.ready = False
+        await self._server.stop(DRAIN_S)
+        await asyncio.to_thread(self._pool.shutdown)
+
+
+def largest_frame_bytes(models: Mapping[str, ServedModel]) -> int:
+    """The largest legal request over all models and cuts, at the largest batch."""
+    sizes = [
+        spec.size_bytes(MAX_BATCH if spec.shape and spec.shape[0] is None else 1)
+        for model in models.values()
+        for k in model.plan.splits
+        for spec in model.plan.crossing(k)
+    ]
+    return max([*sizes, MAX_REPLY_BYTES]) + SLACK_BYTES
+
+
+def server_options(largest_bytes: int) -> list[tuple[str, int]]:
+    """gRPC channel arguments: bounded messages, an error rather than silent sharing of a port, patience with pings."""
+    return [
+        ("grpc.max_receive_message_length", largest_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.max_concurrent_streams", 256),
+    ]

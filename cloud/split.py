@@ -1,0 +1,71 @@
+"""The service the Open Inference Protocol lacks: the plan, the stage files by digest, and probes of the link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from time import perf_counter
+from typing import Any
+
+import grpc
+
+import partway
+from partway.cloud.inference import unary_handler
+from partway.cloud.repository import ServedModel
+from partway.partitioner.plan import plan_to_json
+from partway.proto import messages as m
+
+CHUNK_BYTES = 1 << 18
+MAX_REPLY_BYTES = 1 << 22
+
+
+class SplitService:
+    """``partway.v1.Split`` over the models given."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self._models = models
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Everything to register with a server."""
+        table = {
+            "Describe": unary_handler(m.DescribeRequest, self._describe),
+            "Probe": unary_handler(m.ProbeRequest, self._probe),
+            "Fetch": grpc.unary_stream_rpc_method_handler(
+                self._fetch,
+                request_deserializer=m.FetchRequest.FromString,
+                response_serializer=lambda chunk: chunk.SerializeToString(),
+            ),
+        }
+        return grpc.method_handlers_generic_handler(m.SPLIT_SERVICE, table)
+
+    async def _describe(self, request: Any, context: Any) -> Any:
+        reply = m.DescribeResponse(models=sorted(self._models), server=f"partway {partway.__version__}")
+        if not request.model:
+            return reply
+        model = self._models.get(request.model)
+        if model is None:
+            known = ", ".join(sorted(self._models))
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no model {request.model!r:.80} here; known: {known}")
+            raise AssertionError  # abort raises
+        reply.plan_json = json.dumps(plan_to_json(model.plan)).encode()
+        reply.plan_digest = model.digest
+        reply.profile_json = json.dumps(dict(model.profile)).encode()
+        return reply
+
+    async def _probe(self, request: Any, context: Any) -> Any:
+        begun = perf_counter()
+        payload = bytes(min(request.reply_bytes, MAX_REPLY_BYTES))
+        return m.ProbeResponse(payload=payload, server_s=perf_counter() - begun)
+
+    async def _fetch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        path = next(filter(None, (model.stage_path(request.digest) for model in self._models.values())), None)
+        if path is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no stage {request.digest!r:.80} here")
+            raise AssertionError  # abort raises
+        total = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(min(request.offset, total))
+            first = True
+            while (data := file.read(CHUNK_BYTES)) or first:
+                first = False
+                yield m.FetchChunk(data=data, total_bytes=total)

@@ -1,0 +1,1 @@
+"""The device half: command line, sources, runner, transport, link estimator, discovery."""

@@ -1,0 +1,209 @@
+"""Decide where to split: measure the device, ask the cloud, probe the link, try the best candidates, and say why."""
+
+from __future__ import annotations
+
+import difflib
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from partway.edge.packing import Packer
+from partway.edge.runner import Runner
+from partway.edge.sources import Sample
+from partway.partitioner.chain import Chain
+from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, choose, estimate, trials, with_measured
+from partway.partitioner.plan import Plan
+from partway.proto.codecs import CODECS, RAW, packs, unpack
+from partway.proto.errors import InputError, PartwayError
+from partway.proto.frame import decode_request
+from partway.proto.images import PIXELS, decode_image, is_image_codec, is_lossless_image
+from partway.proto.units import show_s
+
+Array = np.ndarray[Any, Any]
+TRIAL_FRAMES = 8
+CODEC_RUNS = 7
+REPLY_OVERHEAD_BYTES = 160
+MAX_PROBE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All admitted candidates with their estimates, the chosen one, and the reason in one sentence."""
+
+    estimates: tuple[Estimate, ...]
+    chosen: Estimate
+    reason: str
+    link: Link | None
+    link_measured: bool
+
+
+def measure_candidates(chain: Chain, packer: Packer, sample: Sample, codecs: Sequence[str] | None = None) -> list[Candidate]:
+    """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last."""
+    plan = chain.plan
+    live: Mapping[str, Array] = sample.tensors(packer.preprocess)
+    found: list[Candidate] = []
+    for k, _ in enumerate(plan.stages):
+        live = chain.run(live, k - 1, k) if k else live
+        names = [c for c in _codecs(plan, k, packer, sample) if codecs is None or c in codecs]
+        found.extend(_measured(plan, packer, sample, live, k, codec) for codec in names)
+    return [*found, Candidate(len(plan.stages), None)]
+
+
+def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample) -> list[str]:
+    """Which codecs make sense at split k."""
+    known = [str(entry["codec"]) for entry in plan.candidates if entry.get("k") == k]
+    activation = [RAW, *(name for name in CODECS if any(packs(name, spec) for spec in plan.crossing(k)))]
+    if k or packer.preprocess is None or sample.pixels is None:
+        return activation
+    return [PIXELS, *activation, *(name for name in known if is_image_codec(name) and name != PIXELS)]
+
+
+def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Array], k: int, codec: str) -> Candidate:
+    message = packer.frame("0", k, codec, sample, live)
+    entry = next((e for e in plan.candidates if e.get("k") == k and e.get("codec") == codec), {})
+    return Candidate(
+        k,
+        codec,
+        len(message),
+        sum(plan.tensors[name].size_bytes() for name in plan.outputs) + REPLY_OVERHEAD_BYTES,
+        _median_s(lambda: packer.frame("0", k, codec, sample, live)),
+        _median_s(_decoder(plan, packer, k, codec, message)),
+        codec == RAW or (k == 0 and is_lossless_image(codec)),
+        entry.get("agreement"),
+    )
+
+
+def _decoder(plan: Plan, packer: Packer, k: int, codec: str, message: bytes) -> Callable[[], object]:
+    """What the cloud will do to get the values back."""
+    frame = decode_request(message)
+    if packer.sends_pixels(k, codec) and packer.preprocess is not None:
+        body, preprocess = memoryview(frame.raw[0])[4:], packer.preprocess
+        return lambda: preprocess.tensor(decode_image(codec, body, preprocess.shape))
+    pairs = list(zip(frame.header.tensors, frame.raw, strict=True))
+    return lambda: [unpack(head, data, plan.tensors[head.name]) for head, data in pairs]
+
+
+def _median_s(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(CODEC_RUNS):
+        begun = perf_counter()
+        call()
+        times.append(perf_counter() - begun)
+    return statistics.median(times)
+
+
+def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
+    """Round trip as the median of small probes; bandwidth from growing ones, until one takes long enough to tell."""
+    small = sorted(probe(16) for _ in range(9))
+    rtt_s = small[len(small) // 2]
+    size = 16 << 10
+    bandwidth_bps = 0.0
+    begun = perf_counter()
+    while size <= MAX_PROBE_BYTES:
+        took = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)
+        bandwidth_bps = size * 8 / max(took - rtt_s, took * 0.05)
+        if took - rtt_s > max(0.02, 2 * rtt_s) or perf_counter() - begun > limit_s:
+            break
+        size *= 4
+    return Link(bandwidth_bps, rtt_s)
+
+
+def decide(
+    candidates: Iterable[Candidate], speeds: Speeds, link: Link | None, max_drop: float, trial: Callable[[Candidate], float] | None
+) -> list[Estimate]:
+    """Estimates of every admitted candidate; ``trial`` sends frames through the best two and the best real split."""
+    admitted = [c for c in candidates if c.admitted(max_drop) and (link is not None or c.codec is None)]
+    estimates = [estimate(candidate, speeds, link) for candidate in admitted]
+    if trial is None:
+        return estimates
+    measured = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s))}
+    return with_measured(estimates, measured)
+
+
+def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> float:
+    """Median seconds of a handful of real frames through this candidate, one at a time."""
+    window, runner.window = runner.window, 1
+    try:
+        samples = [sample] * (TRIAL_FRAMES + 2)
+        results = list(runner.run(samples, lambda: candidate, first_id=-len(samples)))[2:]
+    finally:
+        runner.window = window
+    if runner.lost is not None:
+        raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
+    return statistics.median(result.total_s for result in results)
+
+
+def trial_of(runner: Runner, sample: Sample) -> Callable[[Candidate], float]:
+    """A trial as decide() wants it."""
+    return partial(try_candidate, runner, sample)
+
+
+def restrict(estimates: Sequence[Estimate], split: str, plan: Plan) -> list[Estimate]:
+    """The estimates that ``--split`` allows. Raises InputError naming the range or the nearest value."""
+    if split == "auto":
+        return list(estimates)
+    k = split_number(split, plan)
+    allowed = [e for e in estimates if e.candidate.k == k]
+    if not allowed:
+        raise InputError(f"split {k} has no codec left; give another --codec or a larger --max-drop")
+    return allowed
+
+
+def split_number(split: str, plan: Plan) -> int:
+    """k of ``device``, ``cloud``, a number, or the name of a value that crosses."""
+    stages = len(plan.stages)
+    named = {"device": stages, "cloud": 0} | {str(cut): k for k, cut in enumerate(plan.cuts)}
+    named |= {value: k for k, cut in enumerate(plan.cuts) if len(cut.values) == 1 for value in cut.values}
+    if split in named:
+        return named[split]
+    if split.lstrip("+-").isdigit():
+        if 0 <= int(split) <= stages:
+            return int(split)
+        raise InputError(f"split {split} is out of range; {plan.model} has splits 0 (all in the cloud) to {stages} (all on the device)")
+    close = difflib.get_close_matches(split, named, 1, 0.0)
+    raise InputError(f"no cut is called {split!r}; did you mean {close[0]}? Known: auto, {', '.join(named)}, or 0 to {stages}")
+
+
+def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan) -> str:
+    """Why, in one sentence."""
+    stages = len(plan.stages)
+    splits = [e for e in estimates if 0 < e.candidate.k < stages]
+    rest = [e for e in estimates if e is not chosen]
+    mine = f"{describe(chosen.candidate, plan)}: {show_s(chosen.best_known_s)}"
+    if not rest:
+        return f"{mine}; nothing else was allowed"
+    if 0 < chosen.candidate.k < stages:
+        rival = choose([e for e in rest if not 0 < e.candidate.k < stages] or rest)
+        return f"{mine} against {show_s(rival.best_known_s)} {_whole(rival, plan)}"
+    if not splits:
+        rival = choose(rest)
+        return f"{mine} against {show_s(rival.best_known_s)} for {describe(rival.candidate, plan)}"
+    split = choose(splits)
+    verb = "do not split" if chosen.candidate.k in (0, stages) else ""
+    return f"{verb}: {mine} against {show_s(split.best_known_s)} for the best split (k = {split.candidate.k}) on this link"
+
+
+def _whole(rival: Estimate, plan: Plan) -> str:
+    return {0: "all in the cloud", len(plan.stages): "all on the device"}.get(rival.candidate.k, "for the next best")
+
+
+def describe(candidate: Candidate, plan: Plan) -> str:
+    """A candidate in words."""
+    if candidate.k == len(plan.stages) and candidate.codec is None:
+        return "all on the device"
+    if candidate.k == 0:
+        return f"all in the cloud ({candidate.codec})"
+    return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
+
+
+def settle(estimates: Sequence[Estimate], allowed: Sequence[Estimate], plan: Plan, link: Link | None, measured: bool) -> Decision:
+    """Choose among the allowed and put everything into a Decision."""
+    chosen = choose(allowed)
+    words = reason(chosen, estimates, plan) if len(allowed) > 1 else f"{describe(chosen.candidate, plan)}, as asked"
+    return Decision(tuple(estimates), chosen, words, link, measured)
+

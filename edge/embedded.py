@@ -1,0 +1,67 @@
+"""A cloud on this very machine, in a process of its own, for a first run that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from partway.proto.errors import PartwayError
+
+START_S = 30.0
+
+
+class EmbeddedCloud:
+    """Started at once, waited for when needed. It ends when its standard input closes: on exit, Ctrl-C and crash alike."""
+
+    def __init__(self, models: Path | None, threads: int = 0) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "partway.cloud", *_options(models, threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def address(self) -> str:
+        """HOST:PORT once it serves. Raises PartwayError with its own words when it could not start."""
+        assert self._process.stdout is not None and self._process.stderr is not None
+        line = self._process.stdout.readline()
+        if not line:
+            said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            raise PartwayError(f"the embedded cloud did not start: {said[-1] if said else 'it said nothing'}")
+        return f"127.0.0.1:{json.loads(line)['grpc_port']}"
+
+    def close(self) -> None:
+        """End it and wait until it is gone."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> EmbeddedCloud:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _options(models: Path | None, threads: int) -> Sequence[str]:
+    chosen = [] if models is None else ["--models", str(models)]
+    return ["--grpc-port", "0", "--json", "--no-advertise", "--until-stdin-closes", "--threads", str(threads), *chosen]

@@ -1,0 +1,54 @@
+"""From the values of a cut to the bytes of a frame, for any split and codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from partway.edge.sources import Sample
+from partway.partitioner.plan import Plan
+from partway.partitioner.preprocess import Preprocess
+from partway.proto.codecs import RAW, blob, pack
+from partway.proto.errors import InputError
+from partway.proto.frame import Frame, Header, TensorHead, encode_request
+from partway.proto.images import encode_image, is_image_codec
+
+Array = np.ndarray[Any, Any]
+
+
+class Packer:
+    """Makes the frames of one plan. ``deadline_ms`` travels with every frame."""
+
+    def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:
+        self.plan = plan
+        self.preprocess = Preprocess.from_json(plan.input)
+        self._model, self._digest, self._deadline_ms = plan.model, plan.digest, deadline_ms
+
+    def sends_pixels(self, k: int, codec: str) -> bool:
+        """Whether this candidate sends the picture itself, so that the device need not make a tensor of it."""
+        return k == 0 and codec != RAW and is_image_codec(codec)
+
+    def frame(self, frame_id: str, k: int, codec: str, sample: Sample, live: Mapping[str, Array]) -> bytes:
+        """The whole message: values of cut k out of ``live``, or the sample's pixels."""
+        if self.sends_pixels(k, codec):
+            packed = [self._picture(codec, sample)]
+        else:
+            packed = [pack(codec, name, live[name]) for name in self.plan.cuts[k].values]
+        header = _header(self._model, self._digest, k, codec, self._deadline_ms, tuple(head for head, _ in packed))
+        return encode_request(Frame(header, frame_id, tuple(data for _, data in packed)))
+
+    def _picture(self, codec: str, sample: Sample) -> tuple[TensorHead, Any]:
+        if self.preprocess is None or sample.pixels is None:
+            raise InputError(f"codec {codec} sends pictures, {sample.name} is none; use --codec raw")
+        return blob(self.preprocess.value, encode_image(codec, sample.pixels))
+
+
+@lru_cache(maxsize=256)
+def _header(
+    model: str, digest: str, k: int, codec: str, deadline_ms: float | None, heads: tuple[TensorHead, ...]
+) -> Header:
+    deadline = () if deadline_ms is None else (("partway.deadline_ms", float(deadline_ms)),)
+    return Header(model, (("partway.plan", digest), ("partway.cut", k), ("partway.codec", codec), *deadline), heads)

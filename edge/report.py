@@ -1,0 +1,165 @@
+"""What people see: header, candidates, one line a prediction, summary. Plain text where the output is no terminal."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, TextIO
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from partway.edge.auto import Decision
+from partway.edge.frames import FrameResult
+from partway.partitioner.estimate import Estimate
+from partway.partitioner.plan import Plan
+from partway.proto.units import show_bytes, show_s
+
+PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+REFRESH_S = 0.1
+
+
+class Report:
+    """Prints to ``file``; ``quiet`` prints nothing (JSON on stdout)."""
+
+    def __init__(self, file: TextIO | None = None, quiet: bool = False) -> None:
+        out = file or sys.stdout
+        width = None if out.isatty() else 110
+        self.console = Console(file=out, quiet=quiet, highlight=False, width=width, soft_wrap=not out.isatty())
+        self.quiet = quiet
+
+    def header(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Model, engine, cloud, link."""
+        for name, text in rows:
+            self.console.print(f"[bold]{name:>7}[/bold]  {text}")
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.console.print(text, markup=False)
+
+    def candidates(self, decision: Decision, plan: Plan) -> None:
+        """The table of all candidates and the sentence of reason."""
+        table = Table(title="candidates (ms per frame)", title_justify="left", header_style="bold")
+        for column in ("split", "at", "codec", "sends"):
+            table.add_column(column)
+        for column in ("prefix", "encode", "link", "cloud", "estimated", "measured"):
+            table.add_column(column, justify="right")
+        for estimate in sorted(decision.estimates, key=lambda e: e.best_known_s):
+            chosen = estimate is decision.chosen
+            table.add_row(*_row(estimate, plan, chosen), style="bold green" if chosen else "")
+        self.console.print(table)
+        self.console.print(f"-> {decision.reason}", markup=False)
+
+    def frames(self, total: int | None) -> FrameLines:
+        """A context that prints a line a frame, over a progress bar on a terminal."""
+        return FrameLines(self.console, total)
+
+    def summary(self, results: Sequence[FrameResult], summary: dict[str, Any]) -> None:
+        """Counts, percentiles and where the time went."""
+        if not results:
+            self.say("no frame was answered")
+            return
+        where = " and ".join(f"{summary[key]} by the {key.split('_')[-1]}" for key in ("by_cloud", "by_device") if summary[key])
+        self.say(
+            f"{summary['answered']} frames answered ({where}) in {show_s(summary['wall_s'])}: {summary['frames_per_s']:.0f} frames/s"
+        )
+        self.say("per frame: " + ", ".join(f"p{q} {show_s(summary[f'p{q}_s'])}" for q in (50, 90, 99)))
+        shares = ", ".join(f"{part[:-2]} {show_s(summary['parts'][part])}" for part in PARTS if summary["parts"][part])
+        self.say(f"median parts: {shares}; sent {show_bytes(summary['bytes_sent'] / len(results))} a frame")
+
+
+class FrameLines:
+    """Lines are gathered and printed a few times a second, so that thousands of frames a second are not slowed down."""
+
+    def __init__(self, console: Console, total: int | None) -> None:
+        self._console, self._total = console, total
+        self._lines: list[str] = []
+        self._printed_s = 0.0
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> FrameLines:
+        if self._console.is_terminal and not self._console.quiet:
+            columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._task = self._progress.add_task("frames", total=self._total)
+            self._progress.start()
+        return self
+
+    def add(self, result: FrameResult) -> None:
+        """Another answered frame."""
+        if self._console.quiet:
+            return
+        self._lines.append(frame_line(result))
+        now_s = time.perf_counter()
+        if now_s - self._printed_s > REFRESH_S:
+            self._flush(now_s)
+
+    def _flush(self, now_s: float) -> None:
+        if self._progress is not None:
+            self._progress.advance(self._task, len(self._lines))
+            self._progress.console.print("\n".join(self._lines), markup=False, highlight=False)
+        elif self._lines:
+            self._console.file.write("\n".join(self._lines) + "\n")
+            self._console.file.flush()
+        self._lines.clear()
+        self._printed_s = now_s
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lines:
+            self._flush(0.0)
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def frame_line(result: FrameResult) -> str:
+    """File, label, probability, where answered, time."""
+    if result.top:
+        label, _, probability = result.top[0]
+        said = f"{label:<12} {probability * 100:5.1f} %"
+    else:
+        said = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
+    return f"{result.name:<28} {said}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
+
+
+def summarize(results: Sequence[FrameResult], wall_s: float) -> dict[str, Any]:
+    """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second."""
+    made: dict[str, Any] = {
+        "answered": len(results),
+        "by_cloud": sum(r.answered_by == "cloud" for r in results),
+        "by_device": sum(r.answered_by == "device" for r in results),
+        "bytes_sent": sum(r.bytes_sent for r in results),
+        "bytes_received": sum(r.bytes_received for r in results),
+        "wall_s": wall_s,
+        "frames_per_s": len(results) / wall_s if wall_s else 0.0,
+    }
+    totals = [r.total_s for r in results] or [0.0]
+    made |= {f"p{q}_s": float(np.percentile(totals, q)) for q in (50, 90, 99)}
+    made["parts"] = {part: statistics.median([getattr(r, part) for r in results] or [0.0]) for part in PARTS}
+    return made
+
+
+def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:
+    candidate = estimate.candidate
+    at = "-" if candidate.codec is None else str(plan.cuts[candidate.k])
+    measured = "" if estimate.measured_s is None else _ms(estimate.measured_s)
+    where = {0: "0 cloud", len(plan.stages): f"{len(plan.stages)} device"}.get(candidate.k, str(candidate.k))
+    return [
+        ("> " if chosen else "  ") + where,
+        at if len(at) <= 24 else at[:22] + "…",
+        candidate.codec or "-",
+        show_bytes(candidate.size_bytes) if candidate.codec else "-",
+        *(_ms(part) for part in (estimate.prefix_s, estimate.encode_s, estimate.link_s, estimate.cloud_s)),
+        _ms(estimate.total_s),
+        measured,
+    ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3f}" if seconds < 0.01 else f"{seconds * 1e3:.1f}"

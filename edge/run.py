@@ -1,0 +1,328 @@
+"""One run of edge-run from its options to its results: model, cloud, decision, frames. Prints through a Report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain as joined
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from partway.edge import auto
+from partway.edge.cache import StageCache, open_cache
+from partway.edge.discovery import Search
+from partway.edge.embedded import EmbeddedCloud
+from partway.edge.frames import FrameResult
+from partway.edge.packing import Packer
+from partway.edge.report import Report, summarize
+from partway.edge.runner import Runner
+from partway.edge.sources import Item, Sample, open_source, random_source
+from partway.edge.transport import CloudClient, Description
+from partway.engines.engine import engine_for
+from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.estimate import Candidate, Link, Speeds
+from partway.partitioner.plan import Plan, load_plan, plan_to_json, read_stage
+from partway.partitioner.profile import StageTimes, measure, stage_seconds
+from partway.partitioner.zoo import bundled_models, model_folder, sample_folder, unknown_model
+from partway.proto.errors import InputError, Refused
+
+log = logging.getLogger("partway.edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What edge-run was asked for. ``cloud``: auto, embedded, none or HOST:PORT."""
+
+    model: str
+    split: str = "auto"
+    cloud: str = "auto"
+    inputs: tuple[str, ...] = ()
+    frames: int | None = None
+    codec: str = "auto"
+    max_drop: float = 1.0
+    bandwidth_bps: float | None = None
+    rtt_s: float | None = None
+    deadline_s: float | None = None
+    window: int = 4
+    threads: int = 0
+    cache: Path | None = None
+    timeout_s: float = 5.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    plan: Plan
+    decision: auto.Decision | None = None
+    results: list[FrameResult] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that ``--json`` writes."""
+        link = self.decision.link if self.decision else None
+        measured = self.decision.link_measured if self.decision else False
+        shown = None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
+        return {
+            "model": self.plan.model,
+            "plan": _plan_json(self.plan, self.decision),
+            "link": shown,
+            "frames": [result.to_json() for result in self.results],
+            "summary": {**summarize(self.results, self.wall_s), "unreadable": self.unreadable},
+        }
+
+
+def _plan_json(plan: Plan, decision: auto.Decision | None) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "digest": plan.digest,
+        "engine": plan.engine,
+        "stages": len(plan.stages),
+        "cuts": [list(cut.values) for cut in plan.cuts],
+    }
+    if decision is not None:
+        made["candidates"] = [_estimate_json(e) for e in decision.estimates]
+        made["chosen"] = _estimate_json(decision.chosen)
+        made["reason"] = decision.reason
+    return made
+
+
+def _estimate_json(estimate: Any) -> dict[str, Any]:
+    parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s", "total_s", "measured_s")
+    candidate = estimate.candidate
+    return {"cut": candidate.k, "codec": candidate.codec, "bytes": candidate.size_bytes} | {
+        part: getattr(estimate, part) for part in parts
+    }
+
+
+class Run:
+    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
+
+    def __init__(self, options: Options, report: Report) -> None:
+        self.options, self.report = options, report
+        self._stack = ExitStack()
+        self._embedded: EmbeddedCloud | None = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def go(self, outcome_ready: list[Outcome]) -> None:
+        """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
+        cache = open_cache(self.options.cache)
+        folder, search = self._look_for_model_and_cloud()
+        plan = load_plan(folder) if folder is not None else None
+        client, described, where = None, None, "none: everything on the device"
+        if plan is not None:
+            split = auto.split_number(self.options.split, plan) if self.options.split != "auto" else None
+            first, items = self._first(plan, folder)
+            chain = self._load(plan, folder, None, cache)
+            if self._needs_cloud(split, plan):
+                client, described, where = self._reach(plan, search)
+        else:
+            client, described, where = self._reach(None, search)
+            plan = _plan_of(described, self.options.model, client)
+            if self.options.split != "auto":
+                auto.split_number(self.options.split, plan)
+            first, items = self._first(plan, None)
+            chain = self._load(plan, None, client, cache)
+        outcome = Outcome(plan)
+        outcome_ready.append(outcome)
+        packer = Packer(plan, None if self.options.deadline_s is None else self.options.deadline_s * 1e3)
+        runner = Runner(chain, packer, client.open_stream if client else None, self.options.window)
+        self._stack.callback(runner.close)
+        outcome.decision = self._decide(chain, packer, runner, first, client, described, where)
+        self._frames(outcome, runner, joined([first], items))
+
+    def _look_for_model_and_cloud(self) -> tuple[Path | None, Search | None]:
+        """The model's folder, None when only a cloud can know it; and the search for clouds, begun."""
+        options = self.options
+        try:
+            folder = model_folder(options.model)
+        except InputError:
+            if ":" not in options.cloud:
+                raise
+            return None, None
+        local = options.split == "device" or options.cloud == "none"
+        if options.cloud in ("auto", "embedded") and not local:
+            self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
+        if options.cloud == "auto" and not local:
+            plan = load_plan(folder)
+            return folder, Search(plan.model, plan.digest)
+        return folder, None
+
+    def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
+        if self.options.cloud == "none":
+            if k is not None and k != len(plan.stages):
+                raise InputError(f"split {self.options.split} needs a cloud; leave out --cloud none or use --split device")
+            return False
+        return k is None or k != len(plan.stages)
+
+    def _reach(self, plan: Plan | None, search: Search | None) -> tuple[CloudClient, Description, str]:
+        """A cloud that serves this very plan, and where it is in words."""
+        found = search.result() if search else None
+        if found is not None:
+            client = self._connect(found.address)
+            return client, self._describe(client, plan), f"{found.address} (found by zeroconf)"
+        if self._embedded is not None:
+            client = self._connect(self._embedded.address())
+            where = f"{client.address} (embedded: started on this machine, process {self._embedded.pid}; ends with this run)"
+            return client, self._describe(client, plan), where
+        client = self._connect(self.options.cloud)
+        return client, self._describe(client, plan), client.address
+
+    def _connect(self, address: str) -> CloudClient:
+        return self._stack.enter_context(CloudClient(address, self.options.timeout_s))
+
+    def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
+        name = self.options.model if plan is None else plan.model
+        try:
+            described = client.describe(name)
+        except Refused as error:
+            raise InputError(str(error)) from error
+        if plan is not None and described.digest != plan.digest:
+            raise InputError(
+                f"the cloud at {client.address} has another version of {name} (plan {described.digest[:12]}, here"
+                f" {plan.digest[:12]}); install the same model on both, or give another --cloud"
+            )
+        return described
+
+    def _load(self, plan: Plan, folder: Path | None, client: CloudClient | None, cache: StageCache) -> Chain:
+        engine = engine_for(plan.engine, self.options.threads)
+        if folder is not None:
+            return load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+        assert client is not None
+        return load_chain(plan, engine, lambda stage: cache.read(stage, client.fetch))
+
+    def _first(self, plan: Plan, folder: Path | None) -> tuple[Item, Iterator[Item]]:
+        """The first frame, read to see that it can be, and the rest."""
+        samples = sample_folder(folder) if folder else None
+        samples = samples or _bundled_samples(plan.model)
+        if self.options.inputs:
+            items = open_source(self.options.inputs, plan, self.options.frames)
+        elif samples is not None:
+            items = open_source([str(samples)], plan, self.options.frames)
+        else:
+            items = random_source(plan, self.options.frames)
+            self.report.say("no --input given: random input")
+        first = next(items, None)
+        if first is None:
+            raise InputError("there is nothing to infer on; give --frames 1 or more, or another --input")
+        return first, items
+
+    def _decide(
+        self, chain: Chain, packer: Packer, runner: Runner, first: Item, client: CloudClient | None,
+        described: Description | None, where: str,
+    ) -> auto.Decision:  # fmt: skip
+        options, plan = self.options, chain.plan
+        sample = _readable(first, packer)
+        times = measure(chain, sample.tensors(packer.preprocess))
+        cloud_s = stage_seconds(described.profile, len(plan.stages)) if described else ()
+        measured = auto.probe_link(lambda size: client.probe(size)) if client else None
+        link, asked = self._link(measured)
+        self._say_header(plan, chain, times, where, measured, link if asked else None)
+        codecs = None if options.codec == "auto" else [options.codec]
+        candidates = auto.measure_candidates(chain, packer, sample, codecs)
+        speeds = Speeds(times.stage_s, cloud_s)
+        max_drop = options.max_drop if codecs is None else 100.0
+        trial = None if client is None or asked else auto.trial_of(runner, sample)
+        estimates = auto.decide(candidates, speeds, link, max_drop, trial)
+        allowed = auto.restrict(estimates, options.split, plan)
+        decision = auto.settle(estimates, allowed, plan, link, not asked)
+        self.report.candidates(decision, plan)
+        return decision
+
+    def _link(self, measured: Link | None) -> tuple[Link | None, bool]:
+        """The link to decide by, and whether it was asked for rather than measured."""
+        asked = (self.options.bandwidth_bps, self.options.rtt_s)
+        if measured is None or asked == (None, None):
+            return measured, False
+        bandwidth_bps, rtt_s = asked
+        return Link(bandwidth_bps or measured.bandwidth_bps, measured.rtt_s if rtt_s is None else rtt_s), True
+
+    def _say_header(
+        self, plan: Plan, chain: Chain, times: StageTimes, where: str, measured: Link | None, asked: Link | None
+    ) -> None:
+        engine = engine_for(plan.engine, self.options.threads)
+        link = "none" if measured is None else f"{measured} (measured)"
+        if asked is not None:
+            link = f"{asked} (asked for; measured: {measured})"
+        rows = [
+            ("model", f"{plan.model}, {len(plan.stages)} stages, {sum(times.stage_s) * 1e3:.2f} ms on this device"),
+            ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
+            ("cloud", where),
+            ("link", link),
+        ]
+        self.report.header(rows)
+
+    def _frames(self, outcome: Outcome, runner: Runner, items: Iterator[Item]) -> None:
+        assert outcome.decision is not None
+        candidate = outcome.decision.chosen.candidate
+        begun_s = perf_counter()
+        try:
+            with self.report.frames(self.options.frames) as lines:
+                for result in runner.run(self._samples(items, outcome), lambda: candidate):
+                    outcome.results.append(result)
+                    lines.add(result)
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+        outcome.wall_s = perf_counter() - begun_s
+
+    def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
+        """Every item that can be read; the others are reported and do not cost the rest their answers."""
+        for item in items:
+            try:
+                yield item.read()
+            except InputError as error:
+                outcome.unreadable.append(str(error))
+
+
+def _readable(first: Item, packer: Packer) -> Sample:
+    """The first item's sample for measuring; when it cannot be read, random pixels (it is reported when its turn comes)."""
+    try:
+        return first.read()
+    except InputError:
+        return next(random_source(packer.plan, 1)).read()
+
+
+def _plan_of(described: Description, model: str, client: CloudClient) -> Plan:
+    if described.plan is None:
+        raise unknown_model(model, list(described.models))
+    return described.plan
+
+
+def _bundled_samples(model: str) -> Path | None:
+    return sample_folder(model_folder(model)) if model in bundled_models() else None
+
+
+def plan_summary(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON for people who ask for it."""
+    return plan_to_json(plan)
+
+
+def tell(outcome: Outcome, report: Report, options: Options) -> None:
+    """The closing lines: summary and what to try next."""
+    report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
+    if outcome.interrupted:
+        report.say("interrupted; the frames above are the ones that were answered")
+        return
+    report.say(_next_steps(options))
+
+
+def _next_steps(options: Options) -> str:
+    base = f"edge-run --model {options.model}"
+    return (
+        f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
+        f"           on a second machine: cloud-serve --host 0.0.0.0   then here: {base} --cloud HOST:8001"
+    )
+
+
+def failures(outcome: Outcome) -> Sequence[str]:
+    """One sentence for each input that could not be read."""
+    return outcome.unreadable

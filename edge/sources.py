@@ -1,0 +1,167 @@
+"""Where frames come from: pictures, folders of pictures, IDX and .npz files, the samples shipped with a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.idx import is_idx, read_idx
+from partway.partitioner.plan import Plan
+from partway.partitioner.preprocess import Preprocess
+from partway.partitioner.profile import random_tensor
+from partway.proto.errors import InputError
+
+Array = np.ndarray[Any, Any]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One thing to infer on: uint8 pixels at the model's input size, or the model's input tensors themselves."""
+
+    name: str
+    pixels: Array | None = None
+    values: Mapping[str, Array] | None = None
+
+    def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
+        """The model's inputs, batch of one."""
+        if self.values is not None:
+            return self.values
+        assert preprocess is not None and self.pixels is not None
+        return {preprocess.value: preprocess.tensor(self.pixels)}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A sample that is read when its turn comes. ``read`` raises InputError when it cannot be."""
+
+    name: str
+    read: Callable[[], Sample]
+
+
+def open_source(paths: Sequence[str], plan: Plan, frames: int | None = None) -> Iterator[Item]:
+    """The items of ``--input``, in order, a folder's files sorted; ``frames`` cycles through them.
+
+    Raises InputError at once when a path does not exist, or there is nothing in it to read.
+    """
+    preprocess = Preprocess.from_json(plan.input)
+    items = [item for path in paths for item in _items(Path(path), plan, preprocess)]
+    return islice(cycle(items), frames) if frames is not None else iter(items)
+
+
+def random_source(plan: Plan, frames: int | None) -> Iterator[Item]:
+    """Random pixels or tensors that fit the plan, ten unless told."""
+    preprocess = Preprocess.from_json(plan.input)
+    rng = np.random.default_rng(0)
+
+    def read(name: str) -> Sample:
+        if preprocess is not None:
+            return Sample(name, rng.integers(0, 256, preprocess.shape, dtype=np.uint8))
+        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
+
+    for index in range(10 if frames is None else frames):
+        yield Item(f"random {index}", partial(read, f"random {index}"))
+
+
+def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    if not path.exists():
+        raise InputError(f"input {path} does not exist; give a picture, a folder of pictures, an IDX or an .npz file")
+    if path.is_dir():
+        yield from _folder(path, plan, preprocess)
+    elif path.suffix in (".npz", ".npy"):
+        yield from _arrays(path, plan, preprocess)
+    elif is_idx(path):
+        yield from _idx(path, preprocess)
+    else:
+        yield _picture(path, preprocess)
+
+
+def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, ".npz", ".npy"))
+    if not files:
+        raise InputError(f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input")
+    for file in files:
+        yield from _arrays(file, plan, preprocess) if file.suffix in (".npz", ".npy") else [_picture(file, preprocess)]
+
+
+def _picture(path: Path, preprocess: Preprocess | None) -> Item:
+    if preprocess is None:
+        raise InputError(f"this model does not take pictures; give its input tensors as an .npz file instead of {path}")
+    return Item(path.name, partial(_read_picture, path, preprocess))
+
+
+def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return Sample(path.name, preprocess.pixels(picture))
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it is no picture Pillow knows" if "cannot identify" in text else text[:120]
+
+
+def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
+    images = read_idx(path)
+    if preprocess is None or images.ndim != 3 or images.dtype != np.uint8:
+        raise InputError(f"{path} holds {images.ndim}-dimensional {images.dtype}; an IDX input is uint8 pictures, three dimensions")
+    for index, image in enumerate(images):
+        yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
+
+
+def _read_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
+    pixels = image[:, :, None] if image.ndim == 2 else image
+    if pixels.shape == preprocess.shape:
+        return Sample(name, np.ascontiguousarray(pixels))
+    from PIL import Image
+
+    return Sample(name, preprocess.pixels(Image.fromarray(image)))
+
+
+def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    """An .npz with one array per model input (first axis: frames), or pictures uint8 [frames, height, width(, channels)]."""
+    arrays = _load_arrays(path)
+    specs = plan.crossing(0)
+    if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    pictures = arrays.get("images", arrays.get(specs[0].name))
+    if preprocess is not None and pictures is not None and pictures.dtype == np.uint8 and pictures.ndim in (3, 4):
+        for index, image in enumerate(pictures):
+            yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
+        return
+    missing = [spec.name for spec in specs if spec.name not in arrays]
+    if missing:
+        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
+    yield from _tensor_items(path.name, {spec.name: arrays[spec.name] for spec in specs}, plan)
+
+
+def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
+    for spec in plan.crossing(0):
+        wanted, got = spec.shape[1:], arrays[spec.name].shape[1:]
+        if len(wanted) != len(got) or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
+            raise InputError(f"{name}: {spec.name} must be [frames, {', '.join(map(str, wanted))}], not {list(got)} a frame")
+    count = min(len(array) for array in arrays.values())
+    for index in range(count):
+        values = {s.name: arrays[s.name][index : index + 1].astype(s.dtype, copy=False) for s in plan.crossing(0)}
+        label = f"{name}[{index}]"
+        yield Item(label, partial(Sample, label, values=values))
+
+
+def _load_arrays(path: Path) -> dict[str, Array]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as numpy arrays: {error}") from error

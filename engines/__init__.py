@@ -1,0 +1,1 @@
+"""What runs a stage: ONNX Runtime, LiteRT, torch, and a fake that obeys the same protocol."""

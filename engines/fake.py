@@ -1,0 +1,56 @@
+"""An engine without a model: stages that take a given time and return zeros. For tests, benchmarks and users' own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from partway.engines.engine import Outputs
+from partway.proto.errors import InputError
+from partway.proto.tensors import TensorSpec, Values
+
+
+@dataclass(frozen=True, slots=True)
+class FakeStage:
+    """Returns zeros of the described shapes after ``stage_s`` seconds."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    stage_s: float = 0.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, values: Values) -> Outputs:
+        """Zeros, with the first dimension of the first input as the batch."""
+        if self.stage_s:
+            self.sleep(self.stage_s)
+        batch = next(iter(values[spec.name].shape[0] if values[spec.name].ndim else 1 for spec in self.inputs), 1)
+        return {spec.name: np.zeros([batch if s is None else s for s in spec.shape], spec.dtype) for spec in self.outputs}
+
+
+@dataclass(frozen=True, slots=True)
+class FakeEngine:
+    """Loads what :func:`fake_stage` wrote. Obeys the same protocol as the real engines."""
+
+    name: str = "fake"
+    version: str = "1"
+    threads: int = 1
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def load(self, stage: bytes) -> FakeStage:
+        """Inverse of fake_stage; InputError on anything else."""
+        try:
+            data = json.loads(stage)
+            inputs, outputs = (tuple(TensorSpec.from_json(t) for t in data[key]) for key in ("inputs", "outputs"))
+            return FakeStage(inputs, outputs, float(data["stage_s"]), self.sleep)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"not a fake stage: {error}") from error
+
+
+def fake_stage(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], stage_s: float = 0.0) -> bytes:
+    """The file of a fake stage that takes ``stage_s`` seconds."""
+    text = {"inputs": [t.to_json() for t in inputs], "outputs": [t.to_json() for t in outputs], "stage_s": stage_s}
+    return json.dumps(text, sort_keys=True).encode()

@@ -1,0 +1,188 @@
+"""The plan: what a model's chain of stages is, as data that goes to JSON, travels over the wire and has a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from partway.partitioner.cuts import Cut
+from partway.proto.errors import InputError
+from partway.proto.tensors import TensorSpec
+
+PLAN_FILE = "plan.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One piece of the model between two neighbouring cuts, as a file of its own.
+
+    ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
+    after (and model outputs); values that merely pass through appear in neither.
+    """
+
+    file: str
+    digest: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The persisted decision space of one model.
+
+    ``cuts`` has one entry more than ``stages``: ``cuts[k]`` is what crosses at split k, so ``cuts[0]`` holds the model's
+    inputs and ``cuts[-1]`` what is left to send when the device has run everything (the model's outputs).
+    ``tensors`` describes every value named by a cut or a model output.
+    ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
+    ``candidates`` and ``profiles`` are measurements and do not take part in the digest.
+    """
+
+    model: str
+    model_digest: str
+    engine: str
+    stages: tuple[Stage, ...]
+    cuts: tuple[Cut, ...]
+    tensors: Mapping[str, TensorSpec]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    input: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    profiles: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def splits(self) -> range:
+        """Every legal split k: 0 is all in the cloud, ``len(stages)`` all on the device."""
+        return range(len(self.stages) + 1)
+
+    def crossing(self, k: int) -> tuple[TensorSpec, ...]:
+        """The tensors that cross at split k, in wire order."""
+        return tuple(self.tensors[name] for name in self.cuts[k].values)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that changes an answer; measurements apart. Both halves must agree on it."""
+        data = plan_to_json(self)
+        for measured in ("candidates", "profiles", "digest"):
+            data.pop(measured, None)
+        return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The format of plan.json, all but its digest."""
+    return {
+        "format": FORMAT,
+        "model": plan.model,
+        "model_digest": plan.model_digest,
+        "engine": plan.engine,
+        "stages": [_stage_to_json(stage) for stage in plan.stages],
+        "cuts": [list(cut.values) for cut in plan.cuts],
+        "tensors": [spec.to_json() for spec in plan.tensors.values()],
+        "inputs": list(plan.inputs),
+        "outputs": list(plan.outputs),
+        "input": dict(plan.input),
+        "output": dict(plan.output),
+        "candidates": [dict(candidate) for candidate in plan.candidates],
+        "profiles": [dict(profile) for profile in plan.profiles],
+    }
+
+
+def plan_from_json(data: Mapping[str, Any], source: str = "the plan") -> Plan:
+    """Inverse of plan_to_json. Raises InputError, naming ``source``, when this is no plan or one whose parts disagree."""
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise InputError(f"{source} is not a plan of format {FORMAT}; write it again with `partway plan`")
+    try:
+        plan = _plan_from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{source} is damaged ({error}); write it again with `partway plan`") from error
+    _check_plan(plan, source)
+    if data.get("digest", plan.digest) != plan.digest:
+        raise InputError(f"{source} was changed after it was written; write it again with `partway plan`")
+    return plan
+
+
+def save_plan(plan: Plan, folder: Path) -> Path:
+    """Write plan.json beside the stage files; returns its path."""
+    path = folder / PLAN_FILE
+    text = json.dumps({**plan_to_json(plan), "digest": plan.digest}, indent=1)
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def load_plan(path: Path) -> Plan:
+    """The plan in a folder, or in a plan.json given by name. Raises InputError when there is none or it is damaged."""
+    file = path / PLAN_FILE if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as a plan: {error}") from error
+    return plan_from_json(data, str(file))
+
+
+def read_stage(folder: Path, stage: Stage) -> bytes:
+    """A stage file's bytes, checked against its digest. Raises InputError when it is missing or has changed."""
+    path = folder / stage.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"stage file {path} cannot be read ({error.strerror}); slice the model again") from error
+    if hashlib.sha256(data).hexdigest() != stage.digest:
+        raise InputError(f"stage file {path} is not the one the plan names (digest differs); slice the model again")
+    return data
+
+
+def _stage_to_json(stage: Stage) -> dict[str, Any]:
+    return {
+        "file": stage.file,
+        "digest": stage.digest,
+        "size_bytes": stage.size_bytes,
+        "inputs": [spec.to_json() for spec in stage.inputs],
+        "outputs": [spec.to_json() for spec in stage.outputs],
+        "operators": stage.operators,
+    }
+
+
+def _stage_from_json(data: Mapping[str, Any]) -> Stage:
+    file = str(data["file"])
+    if Path(file).name != file or file in ("", ".", ".."):
+        raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
+    inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
+    return Stage(file, str(data["digest"]), int(data["size_bytes"]), inputs, outputs, int(data["operators"]))
+
+
+def _plan_from_json(data: Mapping[str, Any]) -> Plan:
+    tensors = [TensorSpec.from_json(spec) for spec in data["tensors"]]
+    return Plan(
+        model=str(data["model"]),
+        model_digest=str(data["model_digest"]),
+        engine=str(data["engine"]),
+        stages=tuple(_stage_from_json(stage) for stage in data["stages"]),
+        cuts=tuple(Cut(tuple(str(value) for value in cut)) for cut in data["cuts"]),
+        tensors={spec.name: spec for spec in tensors},
+        inputs=tuple(str(name) for name in data["inputs"]),
+        outputs=tuple(str(name) for name in data["outputs"]),
+        input=dict(data.get("input", {})),
+        output=dict(data.get("output", {})),
+        candidates=tuple(data.get("candidates", ())),
+        profiles=tuple(data.get("profiles", ())),
+    )
+
+
+def _check_plan(plan: Plan, source: str) -> None:
+    if not plan.stages or len(plan.cuts) != len(plan.stages) + 1:
+        raise InputError(f"{source} has {len(plan.stages)} stages and {len(plan.cuts)} cuts; there must be one cut more")
+    named = {value for cut in plan.cuts for value in cut.values} | set(plan.outputs) | set(plan.inputs)
+    unknown = sorted(named - set(plan.tensors))
+    if unknown:
+        raise InputError(f"{source} does not describe {', '.join(unknown)}; write it again with `partway plan`")

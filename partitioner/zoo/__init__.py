@@ -1,0 +1,48 @@
+"""The models that ``--model NAME`` knows: folders with a plan, its stage files, and where there are some, sample inputs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from partway.partitioner.plan import PLAN_FILE
+from partway.proto.errors import InputError
+
+_HERE = Path(__file__).parent
+
+
+def bundled_folder() -> Path:
+    """The folder of the models shipped in the package; one sub-folder a model."""
+    return _HERE
+
+
+def bundled_models() -> list[str]:
+    """Names of the models shipped in the package."""
+    return sorted(path.parent.name for path in _HERE.glob(f"*/{PLAN_FILE}"))
+
+
+def model_folder(model: str) -> Path:
+    """The folder with the plan of a shipped model, or of a plan given by path. InputError lists the known names."""
+    path = Path(model)
+    if (_HERE / model / PLAN_FILE).is_file() and path.name == model:
+        return _HERE / model
+    if (path / PLAN_FILE).is_file():
+        return path
+    if path.name == PLAN_FILE and path.is_file():
+        return path.parent
+    if path.is_dir():
+        raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`")
+    raise unknown_model(model, bundled_models())
+
+
+def unknown_model(model: str, known: list[str]) -> InputError:
+    """The sentence for a model nobody knows: lists the known ones, nearest first."""
+    close = difflib.get_close_matches(model, known, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return InputError(f"unknown model {model!r}; {hint}known models: {', '.join(known)} (or a plan's folder or a model file)")
+
+
+def sample_folder(folder: Path) -> Path | None:
+    """The sample inputs that come with a model, if any."""
+    samples = folder / "samples"
+    return samples if samples.is_dir() else None

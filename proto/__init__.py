@@ -1,0 +1,1 @@
+"""The wire: messages, frame encoding, codecs, errors. Knows tensors and bytes; no models, no sockets."""

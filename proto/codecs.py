@@ -1,0 +1,151 @@
+"""How a tensor is packed to cross the link: pure pairs of functions on bytes.
+
+``raw`` is the tensor itself, a plain Open Inference tensor. Every other codec makes a blob: a msgpack header (codec, dtype,
+shape) followed by little-endian bytes. Decoding never allocates more than the shape the plan announces.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgpack
+import numpy as np
+
+from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
+from partway.proto.errors import CodecError, InputError
+from partway.proto.frame import Buffer, TensorHead
+from partway.proto.tensors import TensorSpec
+
+Array = np.ndarray[Any, Any]
+RAW = "raw"
+MAX_HEADER_BYTES = 1024
+_LENGTH = struct.Struct("<I")
+
+
+class Codec(Protocol):
+    """Packs one activation. ``lossless`` codecs give back the very same bits."""
+
+    name: str
+    lossless: bool
+
+    def encode(self, array: Array) -> bytes:
+        """Bytes of a contiguous array, without the header."""
+
+    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+        """Inverse of encode; the result has this dtype and shape. Raises CodecError when the bytes do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fp16:
+    """IEEE half precision: half the bytes of float32, relative error at most 2**-11 within +-65504."""
+
+    name: str = "fp16"
+    lossless: bool = False
+
+    def encode(self, array: Array) -> bytes:
+        """Values beyond half precision's range are clamped to it; NaN stays NaN."""
+        limit = np.finfo(np.float16).max
+        return np.clip(array, -limit, limit).astype("<f2").tobytes()
+
+    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+        """See Codec."""
+        if not np.issubdtype(np.dtype(dtype), np.floating):
+            raise CodecError(f"codec fp16 packs floating point tensors, not {dtype}")
+        return _exactly(body, np.dtype("<f2"), shape).astype(dtype)
+
+    def packs(self, spec: TensorSpec) -> bool:
+        """Only floats wider than half precision gain."""
+        return spec.dtype in ("float32", "float64")
+
+
+CODECS: dict[str, Fp16] = {"fp16": Fp16()}
+"""Activation codecs by name, ``raw`` apart."""
+
+
+def codec_names() -> list[str]:
+    """Every activation codec, ``raw`` first."""
+    return [RAW, *CODECS]
+
+
+def packs(codec: str, spec: TensorSpec) -> bool:
+    """Whether this codec makes sense for a tensor of this description."""
+    return codec == RAW or (codec in CODECS and CODECS[codec].packs(spec))
+
+
+def pack(codec: str, name: str, array: Array) -> tuple[TensorHead, Buffer]:
+    """One tensor for the wire. A codec that does not fit the dtype (fp16 on integers) leaves it raw."""
+    array = np.ascontiguousarray(array)
+    if not packs(codec, TensorSpec(name, array.dtype.name, array.shape)):
+        if codec not in CODECS:
+            raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names())}")
+        codec = RAW
+    if codec == RAW:
+        return TensorHead(name, oip_datatype(array.dtype.name), array.shape), _bytes_of(array)
+    header = msgpack.packb({"codec": codec, "dtype": array.dtype.name, "shape": list(array.shape)})
+    return blob(name, header + CODECS[codec].encode(array))
+
+
+def blob(name: str, data: bytes) -> tuple[TensorHead, Buffer]:
+    """A coded tensor or image as one BYTES element."""
+    return TensorHead(name, BYTES, (1,)), _LENGTH.pack(len(data)) + data
+
+
+def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
+    """One tensor off the wire, checked against what the plan announces. Raises CodecError on any mismatch."""
+    view = memoryview(data).cast("B") if not isinstance(data, memoryview) else data
+    if head.datatype != BYTES:
+        return _unpack_raw(head, view, spec)
+    body = blob_body(head, view)
+    header, at = _header(body)
+    codec = CODECS.get(header["codec"])
+    if codec is None:
+        raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names())}")
+    _check(head.name, header["dtype"], header["shape"], spec)
+    return codec.decode(body[at:], spec.dtype, header["shape"])
+
+
+def blob_body(head: TensorHead, view: memoryview) -> memoryview:
+    """The one element of a BYTES tensor, its length checked."""
+    if head.shape != (1,) or len(view) < 4 or _LENGTH.unpack(view[:4])[0] != len(view) - 4:
+        raise CodecError(f"{head.name}: a coded tensor is one BYTES element with its own length in front")
+    return view[4:]
+
+
+def _unpack_raw(head: TensorHead, view: memoryview, spec: TensorSpec) -> Array:
+    dtype = numpy_dtype(head.datatype)
+    _check(head.name, NUMPY_NAME[head.datatype], head.shape, spec)
+    return _exactly(view, dtype, head.shape)
+
+
+def _bytes_of(array: Array) -> Buffer:
+    little = array if array.dtype.byteorder in "=|<" else array.astype(array.dtype.newbyteorder("<"))
+    return memoryview(little.reshape(-1).view(np.uint8))
+
+
+def _exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    expected = dtype.itemsize
+    for size in shape:
+        expected *= size
+    if len(view) != expected:
+        raise CodecError(f"shape {list(shape)} of {dtype.name} takes {expected} bytes, {len(view)} came")
+    return np.frombuffer(view, dtype).reshape(shape)
+
+
+def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+    if min(shape, default=1) < 1 or not spec.accepts(shape, dtype):
+        wanted = [-1 if size is None else size for size in spec.shape]
+        raise CodecError(f"{name!r:.80} must be {spec.dtype} {wanted}, {dtype} {list(shape)!s:.80} came")
+
+
+def _header(body: memoryview) -> tuple[dict[str, Any], int]:
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_HEADER_BYTES, strict_map_key=True)
+    unpacker.feed(body[:MAX_HEADER_BYTES])
+    try:
+        header = unpacker.unpack()
+        at = unpacker.tell()
+        shape = tuple(int(size) for size in header["shape"])
+        return {"codec": str(header["codec"]), "dtype": str(header["dtype"]), "shape": shape}, at
+    except (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CodecError(f"the header of a coded tensor does not parse ({type(error).__name__})") from None

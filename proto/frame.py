@@ -1,0 +1,271 @@
+"""A frame as bytes: ModelInferRequest there, ModelStreamInferResponse back, tensors never touched by protobuf.
+
+What repeats from frame to frame (model name, parameters, tensor names and shapes) is serialised once and parsed once: both
+directions keep a small cache of headers. Fields may come in any order, repeated or unknown, as protobuf allows.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from partway.proto.errors import WireError
+from partway.proto.messages import ModelInferRequest, ModelInferResponse
+from partway.proto.wire import LENGTH, scan, varint
+
+Parameter = bool | int | float | str
+Buffer = bytes | memoryview
+MAX_CACHED_HEADER_BYTES = 4096
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorHead:
+    """Name, OIP datatype and concrete shape of one tensor in a frame."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Everything in a frame but its id and its bytes."""
+
+    model: str
+    parameters: tuple[tuple[str, Parameter], ...] = ()
+    tensors: tuple[TensorHead, ...] = ()
+    version: str = ""
+    wanted: tuple[str, ...] = ()
+    contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = ()
+
+    def parameter(self, name: str) -> Parameter | None:
+        """A parameter's value, None where it is absent."""
+        return next((value for key, value in self.parameters if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A request or a response: header, id, and one buffer per tensor (empty when the tensors came as typed contents)."""
+
+    header: Header
+    id: str
+    raw: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Seconds the cloud spent on a frame: waiting, decoding, running the suffix."""
+
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    suffix_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer off the stream: a frame with the cloud's durations, or an error sentence with the frame's id."""
+
+    frame: Frame
+    durations: Durations
+    error: str = ""
+
+
+def encode_request(frame: Frame) -> bytes:
+    """ModelInferRequest bytes. One copy of the tensors, into the message."""
+    return b"".join((_request_header(frame.header), _text(3, frame.id), *_blobs(7, frame.raw)))
+
+
+def decode_request(message: bytes) -> Frame:
+    """Inverse of encode_request; the buffers are views into ``message``. Raises WireError on malformed bytes."""
+    header, frame_id, raw, _ = _split_fields(memoryview(message), raw_field=7)
+    return Frame(_parse(header, _parse_request), frame_id, raw)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """ModelStreamInferResponse bytes, the durations as double parameters ``partway.queue_s`` and so on."""
+    body = encode_response(reply.frame, reply.durations)
+    error = _text(1, reply.error) if reply.error else b""
+    return b"".join((error, b"\x12", varint(len(body)), body))
+
+
+def encode_response(frame: Frame, durations: Durations) -> bytes:
+    """ModelInferResponse bytes, as the unary call returns them."""
+    timing = _DURATIONS.pack(*_interleave(durations))
+    return b"".join((_response_header(frame.header), _text(3, frame.id), timing, *_blobs(6, frame.raw)))
+
+
+def decode_reply(message: bytes) -> Reply:
+    """Inverse of encode_reply. Raises WireError on malformed bytes."""
+    view = memoryview(message)
+    error, body = "", view[:0]
+    for number, kind, _, start, end in scan(view):
+        if number == 1 and kind == LENGTH:
+            error = _string(view[start:end])
+        elif number == 2 and kind == LENGTH:
+            body = view[start:end]
+    frame, durations = _decode_response(body)
+    return Reply(frame, durations, error)
+
+
+def decode_response(message: bytes) -> tuple[Frame, Durations]:
+    """Inverse of encode_response. Raises WireError on malformed bytes."""
+    return _decode_response(memoryview(message))
+
+
+def _decode_response(view: memoryview) -> tuple[Frame, Durations]:
+    header, frame_id, raw, timing = _split_fields(view, raw_field=6)
+    return Frame(_parse(header, _parse_response), frame_id, raw), _durations(timing)
+
+
+def _split_fields(
+    view: memoryview, raw_field: int
+) -> tuple[bytes, str, tuple[memoryview, ...], list[memoryview]]:
+    header: list[memoryview] = []
+    raw: list[memoryview] = []
+    timing: list[memoryview] = []
+    frame_id = ""
+    for number, kind, start, body, end in scan(view):
+        if kind == LENGTH and number == raw_field:
+            raw.append(view[body:end])
+        elif kind == LENGTH and number == 3:
+            frame_id = _string(view[body:end])
+        elif number == 4 and kind == LENGTH and bytes(view[body : end - 8]) in _KEYS:
+            timing.append(view[body:end])
+        else:
+            header.append(view[start:end])
+    return b"".join(header), frame_id, tuple(raw), timing
+
+
+def _parse(header: bytes, parser: Any) -> Header:
+    if len(header) <= MAX_CACHED_HEADER_BYTES:
+        return parser(header)  # type: ignore[no-any-return]
+    return parser.__wrapped__(header)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)
+def _parse_request(header: bytes) -> Header:
+    message = _message(ModelInferRequest, header)
+    return _header_of(message, message.inputs, tuple(output.name for output in message.outputs))
+
+
+@lru_cache(maxsize=256)
+def _parse_response(header: bytes) -> Header:
+    message = _message(ModelInferResponse, header)
+    return _header_of(message, message.outputs, ())
+
+
+def _message(kind: Any, header: bytes) -> Any:
+    try:
+        return kind.FromString(header)
+    except DecodeError:
+        raise WireError("the message is malformed: its header does not parse") from None
+
+
+def _header_of(message: Any, tensors: Any, wanted: tuple[str, ...]) -> Header:
+    heads = tuple(TensorHead(t.name, t.datatype, tuple(t.shape)) for t in tensors)
+    contents = tuple(_contents(t) if t.HasField("contents") else None for t in tensors)
+    parameters = tuple((key, _parameter(value)) for key, value in message.parameters.items())
+    typed = contents if any(content is not None for content in contents) else ()
+    return Header(message.model_name, parameters, heads, message.model_version, wanted, typed)
+
+
+def _parameter(value: Any) -> Parameter:
+    kind = value.WhichOneof("parameter_choice")
+    return getattr(value, kind) if kind else ""
+
+
+_CONTENTS_FIELD = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
+}  # fmt: skip
+
+
+def _contents(tensor: Any) -> np.ndarray[Any, Any] | tuple[bytes, ...]:
+    if tensor.datatype == "BYTES":
+        return tuple(tensor.contents.bytes_contents)
+    field = _CONTENTS_FIELD.get(tensor.datatype)
+    if field is None:
+        raise WireError(f"datatype {tensor.datatype!r:.40} has no typed contents; send it in raw_input_contents")
+    return np.array(getattr(tensor.contents, field))
+
+
+@lru_cache(maxsize=256)
+def _request_header(header: Header) -> bytes:
+    message = ModelInferRequest(model_name=header.model, model_version=header.version)
+    _fill(message.parameters, header.parameters)
+    for head in header.tensors:
+        message.inputs.add(name=head.name, datatype=head.datatype, shape=head.shape)
+    for name in header.wanted:
+        message.outputs.add(name=name)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=256)
+def _response_header(header: Header) -> bytes:
+    message = ModelInferResponse(model_name=header.model, model_version=header.version)
+    _fill(message.parameters, header.parameters)
+    for head in header.tensors:
+        message.outputs.add(name=head.name, datatype=head.datatype, shape=head.shape)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _fill(target: Any, parameters: Sequence[tuple[str, Parameter]]) -> None:
+    for key, value in parameters:
+        if isinstance(value, bool):
+            target[key].bool_param = value
+        elif isinstance(value, int):
+            setattr(target[key], "int64_param" if value in _INT64 else "uint64_param", value)
+        elif isinstance(value, float):
+            target[key].double_param = value
+        else:
+            target[key].string_param = value
+
+
+def _text(field: int, value: str) -> bytes:
+    data = value.encode()
+    return bytes((field << 3 | LENGTH,)) + varint(len(data)) + data
+
+
+def _string(view: memoryview) -> str:
+    try:
+        return str(view, "utf-8")
+    except UnicodeDecodeError:
+        raise WireError("the message is malformed: a text field is not UTF-8") from None
+
+
+def _blobs(field: int, raw: Sequence[Buffer]) -> list[Buffer]:
+    tag = bytes((field << 3 | LENGTH,))
+    return [part for buffer in raw for part in (tag + varint(memoryview(buffer).nbytes), buffer)]
+
+
+def _duration_entry(name: str) -> bytes:
+    """The map entry of a double parameter, all but its last eight bytes."""
+    key = name.encode()
+    body = b"\x0a" + varint(len(key)) + key + b"\x12\x09\x21"
+    return b"\x22" + varint(len(body) + 8) + body
+
+
+_NAMES = ("partway.queue_s", "partway.decode_s", "partway.suffix_s")
+_ENTRIES = tuple(_duration_entry(name) for name in _NAMES)
+_DURATIONS = struct.Struct("<" + "".join(f"{len(entry)}sd" for entry in _ENTRIES))
+_KEYS = {entry[2:]: index for index, entry in enumerate(_ENTRIES)}
+
+
+def _interleave(durations: Durations) -> tuple[Any, ...]:
+    q, d, s = _ENTRIES
+    return (q, durations.queue_s, d, durations.decode_s, s, durations.suffix_s)
+
+
+def _durations(entries: list[memoryview]) -> Durations:
+    seconds = [0.0, 0.0, 0.0]
+    for entry in entries:
+        (seconds[_KEYS[bytes(entry[:-8])]],) = struct.unpack("<d", entry[-8:])
+    return Durations(*seconds)

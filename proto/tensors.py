@@ -1,0 +1,58 @@
+"""What a tensor is called, how large it is and what it is made of; no data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from partway.proto.errors import InputError
+
+Values = Mapping[str, "np.ndarray[Any, Any]"]
+"""Named tensors: what goes into a stage and what comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor's value name, numpy dtype name and shape; ``None`` marks a dynamic dimension (usually the batch)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return np.dtype(self.dtype).itemsize
+
+    def elements(self, dynamic: int = 1) -> int:
+        """Number of elements, every dynamic dimension taken as ``dynamic``."""
+        return math.prod(dynamic if size is None else size for size in self.shape)
+
+    def size_bytes(self, dynamic: int = 1) -> int:
+        """Uncoded size in bytes, every dynamic dimension taken as ``dynamic``."""
+        return self.elements(dynamic) * self.itemsize
+
+    def accepts(self, shape: tuple[int, ...], dtype: str) -> bool:
+        """Whether an array of this shape and dtype may stand here."""
+        return (
+            dtype == self.dtype
+            and len(shape) == len(self.shape)
+            and all(want is None or want == got for want, got in zip(self.shape, shape, strict=True))
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        """Inverse of :meth:`to_json`; raises :class:`InputError` on anything else."""
+        try:
+            shape = tuple(None if size is None else int(size) for size in data["shape"])
+            return cls(str(data["name"]), np.dtype(str(data["dtype"])).name, shape)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a tensor description: {error}; write the plan again with `partway plan`") from error
