@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from partway.cloud.repository import ServedModel
-from partway.proto.codecs import RAW, blob_body, pack, unpack
+from partway.proto.codecs import RAW, blob_elements, pack, unpack
 from partway.proto.datatypes import BYTES, NUMPY_NAME
 from partway.proto.errors import CodecError, InputError, PartwayError, WireError
 from partway.proto.frame import Durations, Frame, Header, Reply, TensorHead
 from partway.proto.images import decode_image, is_image_codec
-from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]
 Clock = Callable[[], float]
@@ -119,8 +118,11 @@ def _decode_image(request: Request) -> dict[str, Array]:
         raise CodecError(f"model {request.model.plan.model} does not take pictures; send its input tensors with codec raw")
     if len(header.tensors) != 1 or len(request.frame.raw) != 1:
         raise CodecError("a picture is one input of datatype BYTES")
-    body = blob_body(header.tensors[0], memoryview(request.frame.raw[0]))
-    return {preprocess.value: preprocess.tensor(decode_image(request.codec, body, preprocess.shape))}
+    bodies = blob_elements(header.tensors[0], memoryview(request.frame.raw[0]))
+    if not bodies or (len(bodies) > 1 and not request.model.plan.batches):
+        raise CodecError(f"model {request.model.plan.model} takes one picture at a time, {len(bodies)} came")
+    tensors = [preprocess.tensor(decode_image(request.codec, body, preprocess.shape)) for body in bodies]
+    return {preprocess.value: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)}
 
 
 def _answer_frame(request: Request, live: Mapping[str, Array]) -> Frame:
@@ -148,8 +150,3 @@ def _response_header(model: str, heads: tuple[TensorHead, ...]) -> Header:
 def refused(frame_id: str, model: str, error: Refusal) -> Reply:
     """The in-band answer to a frame that is refused on a stream: its id and a sentence."""
     return Reply(Frame(replace(_response_header(model[:80], ())), frame_id, ()), Durations(), str(error))
-
-
-def input_specs(model: ServedModel) -> tuple[TensorSpec, ...]:
-    """What split 0 takes, for metadata."""
-    return model.plan.crossing(0)

@@ -64,14 +64,14 @@ def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample) -> list[str]:
 
 
 def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Array], k: int, codec: str) -> Candidate:
-    message = packer.frame("0", k, codec, sample, live)
+    message = packer.frame("0", k, codec, [sample], live)
     entry = next((e for e in plan.candidates if e.get("k") == k and e.get("codec") == codec), {})
     return Candidate(
         k,
         codec,
         len(message),
         sum(plan.tensors[name].size_bytes() for name in plan.outputs) + REPLY_OVERHEAD_BYTES,
-        _median_s(lambda: packer.frame("0", k, codec, sample, live)),
+        _median_s(lambda: packer.frame("0", k, codec, [sample], live)),
         _median_s(_decoder(plan, packer, k, codec, message)),
         codec == RAW or (k == 0 and is_lossless_image(codec)),
         entry.get("agreement"),
@@ -127,12 +127,12 @@ def decide(
 
 def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> float:
     """Median seconds of a handful of real frames through this candidate, one at a time."""
-    window, runner.window = runner.window, 1
+    kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
     try:
         samples = [sample] * (TRIAL_FRAMES + 2)
         results = list(runner.run(samples, lambda: candidate, first_id=-len(samples)))[2:]
     finally:
-        runner.window = window
+        runner.window, runner.batch = kept
     if runner.lost is not None:
         raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
     return statistics.median(result.total_s for result in results)

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rtt", metavar="TIME", help="decide for this round trip instead of the measured one, for example 40ms")
     add("--deadline", metavar="TIME", help="travels with each frame; the cloud drops frames that waited longer")
     add("--window", type=int, default=4, metavar="N", help="frames in flight at once (default: %(default)s)")
+    add("--batch", type=int, default=1, metavar="N", help="frames per request, for throughput (default: %(default)s)")
     add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
@@ -68,6 +69,8 @@ def options_of(args: argparse.Namespace) -> Options:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     if not 1 <= args.window <= 64:
         raise InputError(f"--window must be 1 to 64, not {args.window}")
+    if not 1 <= args.batch <= 64:
+        raise InputError(f"--batch must be 1 to 64, not {args.batch}")
     if args.threads < 0:
         raise InputError(f"--threads must be 0 (all cores) or more, not {args.threads}")
     if not 0 <= args.max_drop <= 100:
@@ -84,6 +87,7 @@ def options_of(args: argparse.Namespace) -> Options:
         rtt_s=parse_s(args.rtt) if args.rtt else None,
         deadline_s=parse_s(args.deadline) if args.deadline else None,
         window=args.window,
+        batch=args.batch,
         threads=args.threads,
         cache=args.cache,
         timeout_s=parse_s(args.timeout),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,19 +31,27 @@ class Packer:
         """Whether this candidate sends the picture itself, so that the device need not make a tensor of it."""
         return k == 0 and codec != RAW and is_image_codec(codec)
 
-    def frame(self, frame_id: str, k: int, codec: str, sample: Sample, live: Mapping[str, Array]) -> bytes:
-        """The whole message: values of cut k out of ``live``, or the sample's pixels."""
+    def tensors(self, samples: Sequence[Sample]) -> Mapping[str, Array]:
+        """The model's inputs of one or several samples, along the first axis."""
+        each = [sample.tensors(self.preprocess) for sample in samples]
+        if len(each) == 1:
+            return each[0]
+        return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
+
+    def frame(self, frame_id: str, k: int, codec: str, samples: Sequence[Sample], live: Mapping[str, Array]) -> bytes:
+        """The whole message: values of cut k out of ``live``, or the samples' pixels."""
         if self.sends_pixels(k, codec):
-            packed = [self._picture(codec, sample)]
+            packed = [self._pictures(codec, samples)]
         else:
             packed = [pack(codec, name, live[name]) for name in self.plan.cuts[k].values]
         header = _header(self._model, self._digest, k, codec, self._deadline_ms, tuple(head for head, _ in packed))
         return encode_request(Frame(header, frame_id, tuple(data for _, data in packed)))
 
-    def _picture(self, codec: str, sample: Sample) -> tuple[TensorHead, Any]:
-        if self.preprocess is None or sample.pixels is None:
-            raise InputError(f"codec {codec} sends pictures, {sample.name} is none; use --codec raw")
-        return blob(self.preprocess.value, encode_image(codec, sample.pixels))
+    def _pictures(self, codec: str, samples: Sequence[Sample]) -> tuple[TensorHead, Any]:
+        pixels = [sample.pixels for sample in samples if sample.pixels is not None]
+        if self.preprocess is None or len(pixels) < len(samples):
+            raise InputError(f"codec {codec} sends pictures, {samples[0].name} is none; use --codec raw")
+        return blob(self.preprocess.value, *(encode_image(codec, picture) for picture in pixels))
 
 
 @lru_cache(maxsize=256)

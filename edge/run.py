@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain as joined
@@ -23,8 +23,8 @@ from partway.edge.sources import Item, Sample, open_source, random_source
 from partway.edge.transport import CloudClient, Description
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.estimate import Candidate, Link, Speeds
-from partway.partitioner.plan import Plan, load_plan, plan_to_json, read_stage
+from partway.partitioner.estimate import Estimate, Link, Speeds
+from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import StageTimes, measure, stage_seconds
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder, unknown_model
 from partway.proto.errors import InputError, Refused
@@ -47,6 +47,7 @@ class Options:
     rtt_s: float | None = None
     deadline_s: float | None = None
     window: int = 4
+    batch: int = 1
     threads: int = 0
     cache: Path | None = None
     timeout_s: float = 5.0
@@ -91,7 +92,7 @@ def _plan_json(plan: Plan, decision: auto.Decision | None) -> dict[str, Any]:
     return made
 
 
-def _estimate_json(estimate: Any) -> dict[str, Any]:
+def _estimate_json(estimate: Estimate) -> dict[str, Any]:
     parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s", "total_s", "measured_s")
     candidate = estimate.candidate
     return {"cut": candidate.k, "codec": candidate.codec, "bytes": candidate.size_bytes} | {
@@ -135,7 +136,9 @@ class Run:
         outcome = Outcome(plan)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if self.options.deadline_s is None else self.options.deadline_s * 1e3)
-        runner = Runner(chain, packer, client.open_stream if client else None, self.options.window)
+        if self.options.batch > 1 and not plan.batches:
+            raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
+        runner = Runner(chain, packer, client.open_stream if client else None, self.options.window, self.options.batch)
         self._stack.callback(runner.close)
         outcome.decision = self._decide(chain, packer, runner, first, client, described, where)
         self._frames(outcome, runner, joined([first], items))
@@ -301,11 +304,6 @@ def _bundled_samples(model: str) -> Path | None:
     return sample_folder(model_folder(model)) if model in bundled_models() else None
 
 
-def plan_summary(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON for people who ask for it."""
-    return plan_to_json(plan)
-
-
 def tell(outcome: Outcome, report: Report, options: Options) -> None:
     """The closing lines: summary and what to try next."""
     report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
@@ -322,7 +320,3 @@ def _next_steps(options: Options) -> str:
         f"           on a second machine: cloud-serve --host 0.0.0.0   then here: {base} --cloud HOST:8001"
     )
 
-
-def failures(outcome: Outcome) -> Sequence[str]:
-    """One sentence for each input that could not be read."""
-    return outcome.unreadable

@@ -1,6 +1,7 @@
 """The device's loop: prefix, encode, in flight (bounded), result; every frame answered exactly once, and in order.
 
-When the link is lost, each frame in flight is finished on the device from its cut, and so is everything after it.
+Frames may travel in groups (``batch``), one request a group. When the link is lost, each frame in flight is finished on the
+device from its cut, and so is everything after it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any
@@ -20,7 +22,7 @@ from partway.edge.sources import Sample
 from partway.edge.transport import FrameStream, OnLost, OnReply
 from partway.partitioner.chain import Chain
 from partway.partitioner.estimate import Candidate
-from partway.proto.codecs import RAW, unpack
+from partway.proto.codecs import unpack
 from partway.proto.errors import LinkLost, WireError
 from partway.proto.frame import Reply, decode_reply
 from partway.proto.tensors import TensorSpec
@@ -32,17 +34,27 @@ STALL_S = 10.0
 
 
 @dataclass(slots=True)
-class _InFlight:
-    """A frame on its way: all that is needed to finish it here."""
+class _Group:
+    """Frames that travel together, and all that is needed to finish them here. Times in seconds."""
 
-    sample: Sample
+    first_id: int
+    samples: list[Sample]
     candidate: Candidate
     live: Mapping[str, Array]
-    begun_s: float
     prefix_s: float
     encode_s: float
     sent_s: float
     bytes_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The parts of a group's time once it is answered."""
+
+    link_s: float = 0.0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    suffix_s: float = 0.0
 
 
 class Runner:
@@ -54,15 +66,16 @@ class Runner:
         packer: Packer,
         open_stream: Callable[[OnReply, OnLost], FrameStream] | None = None,
         window: int = 4,
+        batch: int = 1,
         stall_s: float = STALL_S,
     ) -> None:
         self.chain, self.packer = chain, packer
-        self.window, self.stall_s = window, stall_s
+        self.window, self.batch, self.stall_s = window, batch, stall_s
         self._stages = len(chain.plan.stages)
         self._reader = Reader(chain.plan.output, chain.plan.outputs)
         self._specs: dict[str, TensorSpec] = dict(chain.plan.tensors)
         self._events: SimpleQueue[tuple[bytes, float] | LinkLost] = SimpleQueue()
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight: dict[int, _Group] = {}
         self._done: dict[int, FrameResult] = {}
         self._stream = open_stream(self._on_reply, self._events.put) if open_stream else None
         self.lost: LinkLost | None = None
@@ -73,21 +86,24 @@ class Runner:
     def run(
         self, samples: Iterable[Sample], candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:
-        """Answer every sample; results in order. ``candidate`` is asked before each frame."""
-        next_id = first_id
-        for frame_id, sample in enumerate(samples, first_id):
+        """Answer every sample; results in order. ``candidate`` is asked before each group of ``batch`` frames."""
+        source = iter(samples)
+        next_id = begun_id = first_id
+        while group := list(islice(source, self.batch)):
             while len(self._in_flight) >= self.window:
                 self._wait()
-            self._begin(frame_id, sample, candidate())
-            self._drain()
+            self._begin(begun_id, group, candidate())
+            begun_id += len(group)
+            while not self._events.empty():
+                self._handle(self._events.get())
             while next_id in self._done:
                 yield self._done.pop(next_id)
                 next_id += 1
-        while self._in_flight or self._done:
-            while next_id in self._done:
+        while next_id < begun_id:
+            if next_id in self._done:
                 yield self._done.pop(next_id)
                 next_id += 1
-            if self._in_flight:
+            else:
                 self._wait()
 
     def close(self) -> None:
@@ -96,34 +112,23 @@ class Runner:
             self._stream.close()
             self._stream = None
 
-    def _begin(self, frame_id: int, sample: Sample, candidate: Candidate) -> None:
-        if candidate.codec is None or self._stream is None:
-            self._done[frame_id] = self._locally(frame_id, sample)
-            return
+    def _begin(self, first_id: int, samples: list[Sample], candidate: Candidate) -> None:
+        local = candidate.codec is None or self._stream is None
+        k, codec = (self._stages, None) if local else (candidate.k, candidate.codec)
         begun_s = perf_counter()
         live: Mapping[str, Array] = {}
-        if not self.packer.sends_pixels(candidate.k, candidate.codec):
-            live = self.chain.run(sample.tensors(self.packer.preprocess), 0, candidate.k)
-        prefix_end_s = perf_counter()
-        message = self.packer.frame(str(frame_id), candidate.k, candidate.codec, sample, live)
+        if codec is None or not self.packer.sends_pixels(k, codec):
+            live = self.chain.run(self.packer.tensors(samples), 0, k)
+        prefix_s = perf_counter() - begun_s
+        if codec is None or self._stream is None:
+            group = _Group(first_id, samples, Candidate(k, None), live, prefix_s, 0.0, 0.0, 0)
+            self._finish(group, self.chain.answer(live), "device", _Times(), 0)
+            return
+        message = self.packer.frame(str(first_id), k, codec, samples, live)
         sent_s = perf_counter()
-        times = (begun_s, prefix_end_s - begun_s, sent_s - prefix_end_s, sent_s)
-        self._in_flight[frame_id] = _InFlight(sample, candidate, live, *times, len(message))
+        encode_s = sent_s - begun_s - prefix_s
+        self._in_flight[first_id] = _Group(first_id, samples, candidate, live, prefix_s, encode_s, sent_s, len(message))
         self._stream.send(message)
-
-    def _locally(self, frame_id: int, sample: Sample) -> FrameResult:
-        begun_s = perf_counter()
-        live = self.chain.run(sample.tensors(self.packer.preprocess), 0, self._stages)
-        outputs = self.chain.answer(live)
-        total_s = perf_counter() - begun_s
-        return FrameResult(
-            frame_id, sample.name, self._stages, None, 0, 0, total_s, 0.0, 0.0, 0.0, 0.0, 0.0, total_s, "device", outputs,
-            self._reader.top(outputs),
-        )  # fmt: skip
-
-    def _drain(self) -> None:
-        while not self._events.empty():
-            self._handle(self._events.get())
 
     def _wait(self) -> None:
         """Until something happens; a cloud that has said nothing for ``stall_s`` is taken for lost."""
@@ -139,58 +144,63 @@ class Runner:
         message, received_s = event
         try:
             reply = decode_reply(message)
-            frame_id = int(reply.frame.id)
+            group = self._in_flight.pop(int(reply.frame.id), None)
         except (WireError, ValueError):
             log.warning("a reply that cannot be read was dropped")
             return
-        flight = self._in_flight.pop(frame_id, None)
-        if flight is None:
+        if group is not None:
+            self._answered(group, reply, received_s, len(message))
+
+    def _answered(self, group: _Group, reply: Reply, received_s: float, size: int) -> None:
+        """Take the cloud's answer, or finish the frames here when it is none."""
+        if reply.error:
+            log.warning("frame %d: the cloud refused (%s); finished on the device", group.first_id, reply.error)
+            self._finish_here(group)
             return
-        self._done[frame_id] = self._finished(frame_id, flight, reply, received_s, len(message))
+        try:
+            outputs = self._outputs(group, reply)
+        except (WireError, KeyError, ValueError) as error:
+            log.warning("frame %d: the answer does not fit (%s); finished on the device", group.first_id, error)
+            self._finish_here(group)
+            return
+        d = reply.durations
+        link_s = max(0.0, received_s - group.sent_s - d.queue_s - d.decode_s - d.suffix_s)
+        self._finish(group, outputs, "cloud", _Times(link_s, d.queue_s, d.decode_s, d.suffix_s), size)
 
-    def _finished(self, frame_id: int, flight: _InFlight, reply: Reply, received_s: float, size: int) -> FrameResult:
-        if not reply.error:
-            try:
-                return self._from_cloud(frame_id, flight, reply, received_s, size)
-            except (WireError, KeyError) as error:
-                log.warning("frame %d: the answer does not fit (%s); finished on the device", frame_id, error)
-        else:
-            log.warning("frame %d: the cloud refused (%s); finished on the device", frame_id, reply.error)
-        return self._from_cut(frame_id, flight, size)
-
-    def _from_cloud(self, frame_id: int, flight: _InFlight, reply: Reply, received_s: float, size: int) -> FrameResult:
-        frame = reply.frame
-        outputs = {name: flight.live[name] for name in self.chain.plan.outputs if name in flight.live}
-        for head, data in zip(frame.header.tensors, frame.raw, strict=True):
+    def _outputs(self, group: _Group, reply: Reply) -> dict[str, Array]:
+        """What the cloud made, and the outputs that the prefix had made already. Raises on a wrong number of frames."""
+        outputs = {name: group.live[name] for name in self.chain.plan.outputs if name in group.live}
+        for head, data in zip(reply.frame.header.tensors, reply.frame.raw, strict=True):
             outputs[head.name] = unpack(head, data, self._specs[head.name])
-        outputs = self.chain.answer(outputs)
-        durations = reply.durations
-        cloud_s = durations.queue_s + durations.decode_s + durations.suffix_s
-        link_s = max(0.0, received_s - flight.sent_s - cloud_s)
-        return FrameResult(
-            frame_id, flight.sample.name, flight.candidate.k, flight.candidate.codec, flight.bytes_sent, size,
-            flight.prefix_s, flight.encode_s, link_s, durations.queue_s, durations.decode_s, durations.suffix_s,
-            flight.prefix_s + flight.encode_s + link_s + cloud_s, "cloud", outputs, self._reader.top(outputs),
-        )  # fmt: skip
+        count = len(group.samples)
+        if self.batch > 1 and any(len(array) != count for array in outputs.values()):
+            raise ValueError(f"not the answers of {count} frames")
+        return self.chain.answer(outputs)
 
-    def _from_cut(self, frame_id: int, flight: _InFlight, size: int) -> FrameResult:
-        """Finish a frame here, from its cut on: nothing that was computed is computed again."""
-        resumed_s = perf_counter()
-        pixels_only = self.packer.sends_pixels(flight.candidate.k, flight.candidate.codec or RAW)
-        live = flight.sample.tensors(self.packer.preprocess) if pixels_only else flight.live
-        outputs = self.chain.answer(self.chain.run(live, flight.candidate.k, self._stages))
-        end_s = perf_counter()
-        return FrameResult(
-            frame_id, flight.sample.name, flight.candidate.k, flight.candidate.codec, flight.bytes_sent, size,
-            flight.prefix_s, flight.encode_s, resumed_s - flight.sent_s, 0.0, 0.0, end_s - resumed_s,
-            end_s - flight.begun_s, "device", outputs, self._reader.top(outputs),
-        )  # fmt: skip
+    def _finish_here(self, group: _Group) -> None:
+        """Run what is left from the cut on: nothing that was computed is computed again."""
+        begun_s = perf_counter()
+        live = group.live or self.packer.tensors(group.samples)
+        outputs = self.chain.answer(self.chain.run(live, group.candidate.k, self._stages))
+        times = _Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - begun_s)
+        self._finish(group, outputs, "device", times, 0)
+
+    def _finish(self, group: _Group, outputs: Mapping[str, Array], answered_by: str, times: _Times, received: int) -> None:
+        count = len(group.samples)
+        total_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
+        for index, sample in enumerate(group.samples):
+            own = outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
+            self._done[group.first_id + index] = FrameResult(
+                group.first_id + index, sample.name, group.candidate.k, group.candidate.codec, group.bytes_sent // count,
+                received // count, group.prefix_s, group.encode_s, times.link_s, times.queue_s, times.decode_s,
+                times.suffix_s, total_s, answered_by, own, self._reader.top(own),
+            )  # fmt: skip
 
     def _lose(self, error: LinkLost) -> None:
         """Answer everything in flight here; from now on nothing is sent."""
         log.warning("%s; continuing on the device", error)
         self.lost = error
         self.close()
-        for frame_id, flight in sorted(self._in_flight.items()):
-            self._done[frame_id] = self._from_cut(frame_id, flight, 0)
+        for group in list(self._in_flight.values()):
+            self._finish_here(group)
         self._in_flight.clear()

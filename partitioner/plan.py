@@ -67,6 +67,11 @@ class Plan:
         return tuple(self.tensors[name] for name in self.cuts[k].values)
 
     @property
+    def batches(self) -> bool:
+        """Whether every tensor has a dynamic first dimension, so that several frames can run as one."""
+        return all(spec.shape and spec.shape[0] is None for spec in self.tensors.values())
+
+    @property
     def digest(self) -> str:
         """SHA-256 over everything that changes an answer; measurements apart. Both halves must agree on it."""
         data = plan_to_json(self)

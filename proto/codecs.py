@@ -87,9 +87,10 @@ def pack(codec: str, name: str, array: Array) -> tuple[TensorHead, Buffer]:
     return blob(name, header + CODECS[codec].encode(array))
 
 
-def blob(name: str, data: bytes) -> tuple[TensorHead, Buffer]:
-    """A coded tensor or image as one BYTES element."""
-    return TensorHead(name, BYTES, (1,)), _LENGTH.pack(len(data)) + data
+def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
+    """Coded tensors or pictures as BYTES elements, each with its length in front."""
+    data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
+    return TensorHead(name, BYTES, (len(elements),)), data
 
 
 def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
@@ -97,7 +98,10 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
     view = memoryview(data).cast("B") if not isinstance(data, memoryview) else data
     if head.datatype != BYTES:
         return _unpack_raw(head, view, spec)
-    body = blob_body(head, view)
+    elements = blob_elements(head, view)
+    if len(elements) != 1:
+        raise CodecError(f"{head.name}: a coded tensor is one BYTES element, {len(elements)} came")
+    body = elements[0]
     header, at = _header(body)
     codec = CODECS.get(header["codec"])
     if codec is None:
@@ -106,11 +110,17 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
     return codec.decode(body[at:], spec.dtype, header["shape"])
 
 
-def blob_body(head: TensorHead, view: memoryview) -> memoryview:
-    """The one element of a BYTES tensor, its length checked."""
-    if head.shape != (1,) or len(view) < 4 or _LENGTH.unpack(view[:4])[0] != len(view) - 4:
-        raise CodecError(f"{head.name}: a coded tensor is one BYTES element with its own length in front")
-    return view[4:]
+def blob_elements(head: TensorHead, view: memoryview) -> list[memoryview]:
+    """The elements of a one-dimensional BYTES tensor, every length checked. Raises CodecError."""
+    elements: list[memoryview] = []
+    at = 0
+    while at + 4 <= len(view):
+        (size,) = _LENGTH.unpack(view[at : at + 4])
+        elements.append(view[at + 4 : at + 4 + size])
+        at += 4 + size
+    if head.shape != (len(elements),) or at != len(view):
+        raise CodecError(f"{head.name!r:.80}: the lengths of its BYTES elements do not add up to what came")
+    return elements
 
 
 def _unpack_raw(head: TensorHead, view: memoryview, spec: TensorSpec) -> Array:
