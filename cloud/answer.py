@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from partway.cloud.repository import ServedModel
-from partway.proto.codecs import RAW, blob_elements, pack, unpack
+from partway.proto.codecs import RAW, RawLayout, blob_elements, pack, raw_layout, unpack
 from partway.proto.datatypes import BYTES, NUMPY_NAME
 from partway.proto.errors import CodecError, InputError, PartwayError, WireError
 from partway.proto.frame import Durations, Frame, Header, Reply, TensorHead
@@ -19,6 +19,8 @@ from partway.proto.images import decode_image, is_image_codec
 
 Array = np.ndarray[Any, Any]
 Clock = Callable[[], float]
+MAX_ROUTES = 1024
+"""Headers remembered; one more is checked anew each time."""
 
 
 class Refusal(PartwayError):
@@ -30,68 +32,101 @@ class Refusal(PartwayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A frame whose header has been checked against the model it is for."""
+class Route:
+    """What is known of every frame with the same header: the model, the split, and how to read the tensors.
+
+    ``layout`` is None where tensors are coded or came as typed contents, and each has to be looked at.
+    """
 
     model: ServedModel
-    frame: Frame
     k: int
     codec: str
     deadline_s: float | None
+    layout: RawLayout | None
+    outputs: tuple[str, ...]
 
 
-def check(models: Mapping[str, ServedModel], frame: Frame) -> Request:
-    """Find the model and check split, plan and codec. Raises Refusal."""
-    header = frame.header
+class Router:
+    """Checks a frame's header against the models, once per header."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self._models = models
+        self._routes: dict[Header, Route] = {}
+
+    def route(self, header: Header) -> Route:
+        """The route of a frame. Raises Refusal when the model, its version, the split or the tensors are not right."""
+        known = self._routes.get(header)
+        if known is not None:
+            return known
+        route = check(self._models, header)
+        if not header.contents and len(self._routes) < MAX_ROUTES:
+            self._routes[header] = route
+        return route
+
+
+def check(models: Mapping[str, ServedModel], header: Header) -> Route:
+    """Find the model and check version, split, plan and tensors. Raises Refusal."""
     model = models.get(header.model)
     if model is None:
         raise Refusal("NOT_FOUND", f"model {header.model!r:.80} is not served here; served: {', '.join(models)}")
-    k, codec, digest, deadline_ms = _parameters(header)
+    if header.version not in ("", "1"):
+        raise Refusal("NOT_FOUND", f"model {header.model} has version 1 only")
+    given = dict(header.parameters)
+    digest, k = given.get("partway.plan"), given.get("partway.cut", 0)
     if digest not in (None, model.digest):
         raise Refusal("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
     if not isinstance(k, int) or isinstance(k, bool) or k not in model.plan.splits:
         raise Refusal("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
-    if header.version not in ("", "1"):
-        raise Refusal("NOT_FOUND", f"model {header.model} has version 1 only")
-    return Request(model, frame, k, str(codec or RAW), deadline_ms / 1e3 if isinstance(deadline_ms, int | float) else None)
+    codec, deadline_ms = str(given.get("partway.codec") or RAW), given.get("partway.deadline_ms")
+    deadline_s = float(deadline_ms) / 1e3 if isinstance(deadline_ms, int | float) else None
+    try:
+        return Route(model, k, codec, deadline_s, _layout(model, k, codec, header), _outputs(model, k, header))
+    except WireError as error:
+        raise Refusal("INVALID_ARGUMENT", str(error)) from error
 
 
-def _parameters(header: Header) -> tuple[Any, Any, Any, Any]:
-    given = dict(header.parameters)
-    names = ("partway.codec", "partway.plan", "partway.deadline_ms")
-    return (given.get("partway.cut", 0), *(given.get(name) for name in names))
+def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout | None:
+    if _is_picture(k, codec):
+        return None
+    specs = {spec.name: spec for spec in model.plan.crossing(k)}
+    names = [head.name for head in header.tensors]
+    if sorted(names) != sorted(specs):
+        raise CodecError(f"split {k} takes {', '.join(specs)} once each; came: {', '.join(names)!s:.200}")
+    layout = raw_layout(header.tensors, specs)
+    return None if header.contents else layout
+
+
+def _is_picture(k: int, codec: str) -> bool:
+    return k == 0 and codec != RAW and is_image_codec(codec)
 
 
 def _other_version(name: str, theirs: str, ours: str) -> str:
-    return f"model {name} has plan {ours[:12]} here and {theirs[:12]:.12} on the device; use the same version on both"
+    return f"model {name} has plan {ours[:12]} here and {theirs[:12]} on the device; use the same version on both"
 
 
-def answer(request: Request, received_s: float, clock: Clock = perf_counter) -> Reply:
+def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_counter) -> Reply:
     """Run the suffix. Raises Refusal when the tensors do not fit or the deadline has passed while the frame waited."""
     begun = clock()
-    if request.deadline_s is not None and begun - received_s > request.deadline_s:
-        raise Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {request.deadline_s * 1e3:g} ms")
+    if route.deadline_s is not None and begun - received_s > route.deadline_s:
+        raise Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {route.deadline_s * 1e3:g} ms")
     try:
-        values = decode(request)
+        values = decode(route, frame)
         decoded = clock()
-        live = request.model.chain.run(values, request.k, len(request.model.plan.stages))
+        live = route.model.chain.run(values, route.k, len(route.model.plan.stages))
     except (WireError, InputError) as error:
         raise Refusal("INVALID_ARGUMENT", str(error)) from error
     durations = Durations(begun - received_s, decoded - begun, clock() - decoded)
-    return Reply(_answer_frame(request, live), durations)
+    return Reply(_answer_frame(route, frame, live), durations)
 
 
-def decode(request: Request) -> dict[str, Array]:
+def decode(route: Route, frame: Frame) -> dict[str, Array]:
     """The values of cut k off the wire. Raises CodecError when they are not exactly what the plan announces."""
-    plan, frame = request.model.plan, request.frame
-    if request.k == 0 and request.codec != RAW and is_image_codec(request.codec):
-        return _decode_image(request)
-    specs = {spec.name: spec for spec in plan.crossing(request.k)}
-    names = [head.name for head in frame.header.tensors]
-    if sorted(names) != sorted(specs):
-        raise CodecError(f"split {request.k} takes {', '.join(specs)} once each; came: {', '.join(names)!s:.200}")
-    buffers = _buffers(frame)
-    return {head.name: unpack(head, data, specs[head.name]) for head, data in zip(frame.header.tensors, buffers, strict=True)}
+    if route.layout is not None:
+        return route.layout.read(frame.raw)
+    if _is_picture(route.k, route.codec):
+        return _decode_pictures(route, frame)
+    heads, tensors = frame.header.tensors, route.model.plan.tensors
+    return {h.name: unpack(h, data, tensors[h.name]) for h, data in zip(heads, _buffers(frame), strict=True)}
 
 
 def _buffers(frame: Frame) -> list[Any]:
@@ -112,34 +147,34 @@ def _typed(head: TensorHead, content: Array | tuple[bytes, ...] | None) -> memor
         return memoryview(content.astype(NUMPY_NAME[head.datatype]).tobytes())
 
 
-def _decode_image(request: Request) -> dict[str, Array]:
-    preprocess, header = request.model.preprocess, request.frame.header
+def _decode_pictures(route: Route, frame: Frame) -> dict[str, Array]:
+    preprocess, heads, name = route.model.preprocess, frame.header.tensors, route.model.plan.model
     if preprocess is None:
-        raise CodecError(f"model {request.model.plan.model} does not take pictures; send its input tensors with codec raw")
-    if len(header.tensors) != 1 or len(request.frame.raw) != 1:
-        raise CodecError("a picture is one input of datatype BYTES")
-    bodies = blob_elements(header.tensors[0], memoryview(request.frame.raw[0]))
-    if not bodies or (len(bodies) > 1 and not request.model.plan.batches):
-        raise CodecError(f"model {request.model.plan.model} takes one picture at a time, {len(bodies)} came")
-    tensors = [preprocess.tensor(decode_image(request.codec, body, preprocess.shape)) for body in bodies]
+        raise CodecError(f"model {name} does not take pictures; send its input tensors with codec raw")
+    if len(heads) != 1 or len(frame.raw) != 1 or heads[0].datatype != BYTES:
+        raise CodecError("pictures are one input of datatype BYTES, one element each")
+    bodies = blob_elements(heads[0], memoryview(frame.raw[0]))
+    if not bodies or (len(bodies) > 1 and not route.model.plan.batches):
+        raise CodecError(f"model {name} takes one picture at a time, {len(bodies)} came")
+    tensors = [preprocess.tensor(decode_image(route.codec, body, preprocess.shape)) for body in bodies]
     return {preprocess.value: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)}
 
 
-def _answer_frame(request: Request, live: Mapping[str, Array]) -> Frame:
-    names = _wanted(request, live)
-    packed = [pack(RAW, name, live[name]) for name in names]
-    header = _response_header(request.frame.header.model, tuple(head for head, _ in packed))
-    return Frame(header, request.frame.id, tuple(data for _, data in packed))
+def _answer_frame(route: Route, frame: Frame, live: Mapping[str, Array]) -> Frame:
+    packed = [pack(RAW, name, live[name]) for name in route.outputs]
+    header = _response_header(frame.header.model, tuple([head for head, _ in packed]))
+    return Frame(header, frame.id, tuple([data for _, data in packed]))
 
 
-def _wanted(request: Request, live: Mapping[str, Array]) -> list[str]:
-    outputs = [name for name in request.model.plan.outputs if name in live]
-    wanted = request.frame.header.wanted
-    if not wanted:
-        return outputs
+def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
+    """What the frame is answered with: the outputs it asks for, or all that are not the prefix's own."""
+    plan = model.plan
+    made = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
+    outputs = tuple(name for name in plan.outputs if name in made)
+    wanted = header.wanted
     if len(set(wanted)) != len(wanted) or not set(wanted) <= set(outputs):
         raise Refusal("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
-    return list(wanted)
+    return wanted or outputs
 
 
 @lru_cache(maxsize=256)
@@ -149,4 +184,4 @@ def _response_header(model: str, heads: tuple[TensorHead, ...]) -> Header:
 
 def refused(frame_id: str, model: str, error: Refusal) -> Reply:
     """The in-band answer to a frame that is refused on a stream: its id and a sentence."""
-    return Reply(Frame(replace(_response_header(model[:80], ())), frame_id, ()), Durations(), str(error))
+    return Reply(Frame(_response_header(model[:80], ()), frame_id, ()), Durations(), str(error))

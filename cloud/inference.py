@@ -17,7 +17,7 @@ import grpc
 from grpc import aio
 
 import partway
-from partway.cloud.answer import Refusal, Request, answer, check, refused
+from partway.cloud.answer import Refusal, Route, Router, answer, refused
 from partway.cloud.repository import ServedModel
 from partway.cloud.replies import OrderedReplies
 from partway.proto import messages as m
@@ -39,6 +39,7 @@ class InferenceService:
 
     def __init__(self, models: Mapping[str, ServedModel], pool: Executor) -> None:
         self._models = models
+        self._router = Router(models)
         self._pool = pool
         self.ready = True
 
@@ -82,17 +83,17 @@ class InferenceService:
     async def _infer(self, message: bytes, context: Any) -> bytes:
         received_s = perf_counter()
         try:
-            request = check(self._models, _decoded(message))
-            reply = await self._run(request, received_s)
+            frame = _decoded(message)
+            route = self._router.route(frame.header)
+            if route.model.suffix_s[route.k] < INLINE_S:
+                reply = answer(route, frame, received_s)
+            else:
+                loop = asyncio.get_running_loop()
+                reply = await loop.run_in_executor(self._pool, answer, route, frame, received_s)
         except Refusal as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
         return encode_response(reply.frame, reply.durations)
-
-    async def _run(self, request: Request, received_s: float) -> Any:
-        if request.model.suffix_s[request.k] < INLINE_S:
-            return answer(request, received_s)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, answer, request, received_s)
 
     async def _stream(self, _: Any, context: Any) -> None:
         """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
@@ -107,23 +108,23 @@ class InferenceService:
         except WireError as error:
             return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
         try:
-            request = check(self._models, frame)
+            route = self._router.route(frame.header)
         except Refusal as error:
             return encode_reply(refused(frame.id, frame.header.model, error))
-        if request.model.suffix_s[request.k] < INLINE_S:
-            return _answer_bytes(request, received_s)
-        return asyncio.get_running_loop().run_in_executor(self._pool, _answer_bytes, request, received_s)
+        if route.model.suffix_s[route.k] < INLINE_S:
+            return _answer_bytes(route, frame, received_s)
+        return asyncio.get_running_loop().run_in_executor(self._pool, _answer_bytes, route, frame, received_s)
 
 
-def _answer_bytes(request: Request, received_s: float) -> bytes:
+def _answer_bytes(route: Route, frame: Frame, received_s: float) -> bytes:
     try:
-        return encode_reply(answer(request, received_s))
+        return encode_reply(answer(route, frame, received_s))
     except Refusal as error:
-        return encode_reply(refused(request.frame.id, request.frame.header.model, error))
+        refusal = error
     except Exception:
-        log.exception("frame %r of %s failed", request.frame.id[:80], request.model.plan.model)
-        error = Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
-        return encode_reply(refused(request.frame.id, request.frame.header.model, error))
+        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+        refusal = Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+    return encode_reply(refused(frame.id, frame.header.model, refusal))
 
 
 def _decoded(message: bytes) -> Frame:

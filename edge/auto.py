@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,25 +43,29 @@ class Decision:
     link_measured: bool
 
 
-def measure_candidates(chain: Chain, packer: Packer, sample: Sample, codecs: Sequence[str] | None = None) -> list[Candidate]:
+def measure_candidates(
+    chain: Chain, packer: Packer, sample: Sample, codecs: Sequence[str] | None = None
+) -> list[Candidate]:
     """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last."""
     plan = chain.plan
     live: Mapping[str, Array] = sample.tensors(packer.preprocess)
     found: list[Candidate] = []
     for k, _ in enumerate(plan.stages):
         live = chain.run(live, k - 1, k) if k else live
-        names = [c for c in _codecs(plan, k, packer, sample) if codecs is None or c in codecs]
+        names = _codecs(plan, k, packer, sample, codecs)
         found.extend(_measured(plan, packer, sample, live, k, codec) for codec in names)
     return [*found, Candidate(len(plan.stages), None)]
 
 
-def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample) -> list[str]:
-    """Which codecs make sense at split k."""
-    known = [str(entry["codec"]) for entry in plan.candidates if entry.get("k") == k]
+def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[str] | None) -> list[str]:
+    """Which codecs make sense at split k; of those asked for, where some were."""
     activation = [RAW, *(name for name in CODECS if any(packs(name, spec) for spec in plan.crossing(k)))]
-    if k or packer.preprocess is None or sample.pixels is None:
-        return activation
-    return [PIXELS, *activation, *(name for name in known if is_image_codec(name) and name != PIXELS)]
+    pictures = k == 0 and packer.preprocess is not None and sample.pixels is not None
+    if asked is not None:
+        return [name for name in asked if name in activation or (pictures and is_image_codec(name))]
+    known = [str(entry.get("codec")) for entry in plan.candidates if entry.get("k") == k]
+    coded = [name for name in known if is_image_codec(name) and name != PIXELS]
+    return [PIXELS, *activation, *coded] if pictures else activation
 
 
 def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Array], k: int, codec: str) -> Candidate:
@@ -114,7 +119,11 @@ def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
 
 
 def decide(
-    candidates: Iterable[Candidate], speeds: Speeds, link: Link | None, max_drop: float, trial: Callable[[Candidate], float] | None
+    candidates: Iterable[Candidate],
+    speeds: Speeds,
+    link: Link | None,
+    max_drop: float,
+    trial: Callable[[Candidate], float] | None,
 ) -> list[Estimate]:
     """Estimates of every admitted candidate; ``trial`` sends frames through the best two and the best real split."""
     admitted = [c for c in candidates if c.admitted(max_drop) and (link is not None or c.codec is None)]
@@ -161,12 +170,17 @@ def split_number(split: str, plan: Plan) -> int:
     named |= {value: k for k, cut in enumerate(plan.cuts) if len(cut.values) == 1 for value in cut.values}
     if split in named:
         return named[split]
-    if split.lstrip("+-").isdigit():
+    if re.fullmatch("[+-]?[0-9]{1,9}", split):
         if 0 <= int(split) <= stages:
             return int(split)
-        raise InputError(f"split {split} is out of range; {plan.model} has splits 0 (all in the cloud) to {stages} (all on the device)")
+        raise InputError(
+            f"split {split} is out of range; {plan.model} has splits 0 (all in the cloud) to"
+            f" {stages} (all on the device)"
+        )
     close = difflib.get_close_matches(split, named, 1, 0.0)
-    raise InputError(f"no cut is called {split!r}; did you mean {close[0]}? Known: auto, {', '.join(named)}, or 0 to {stages}")
+    raise InputError(
+        f"no cut is called {split!r}; did you mean {close[0]}? Known: auto, {', '.join(named)}, or 0 to {stages}"
+    )
 
 
 def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan) -> str:
@@ -185,7 +199,9 @@ def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan) -> str:
         return f"{mine} against {show_s(rival.best_known_s)} for {describe(rival.candidate, plan)}"
     split = choose(splits)
     verb = "do not split" if chosen.candidate.k in (0, stages) else ""
-    return f"{verb}: {mine} against {show_s(split.best_known_s)} for the best split (k = {split.candidate.k}) on this link"
+    return (
+        f"{verb}: {mine} against {show_s(split.best_known_s)} for the best split (k = {split.candidate.k}) on this link"
+    )
 
 
 def _whole(rival: Estimate, plan: Plan) -> str:
@@ -201,9 +217,11 @@ def describe(candidate: Candidate, plan: Plan) -> str:
     return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
 
 
-def settle(estimates: Sequence[Estimate], allowed: Sequence[Estimate], plan: Plan, link: Link | None, measured: bool) -> Decision:
+def settle(
+    estimates: Sequence[Estimate], allowed: Sequence[Estimate], plan: Plan, link: Link | None, measured: bool
+) -> Decision:
     """Choose among the allowed and put everything into a Decision."""
     chosen = choose(allowed)
-    words = reason(chosen, estimates, plan) if len(allowed) > 1 else f"{describe(chosen.candidate, plan)}, as asked"
+    asked = len(allowed) < len(estimates) or len(estimates) == 1
+    words = f"{describe(chosen.candidate, plan)}, as asked" if asked else reason(chosen, estimates, plan)
     return Decision(tuple(estimates), chosen, words, link, measured)
-

@@ -15,10 +15,13 @@ from partway.proto.errors import InputError
 log = logging.getLogger("partway.edge")
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/partway``, usually ``~/.cache/partway``."""
+def default_cache() -> Path | None:
+    """``$XDG_CACHE_HOME/partway``, usually ``~/.cache/partway``; None for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "partway"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "partway"
+    except RuntimeError:
+        return None
 
 
 class StageCache:
@@ -37,7 +40,9 @@ class StageCache:
             return kept
         data = fetch(stage.digest)
         if hashlib.sha256(data).hexdigest() != stage.digest:
-            raise InputError(f"the cloud sent a {stage.file} that does not match its digest; check the cloud's model files")
+            raise InputError(
+                f"the cloud sent a {stage.file} that does not match its digest; check the cloud's model files"
+            )
         self._keep(stage.digest, data)
         return data
 
@@ -58,27 +63,37 @@ class StageCache:
         if self.folder is None:
             return
         try:
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".part-", delete=False) as part:
-                part.write(data)
-            os.replace(part.name, self.folder / digest)
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".part-") as part:
+                whole = Path(part, digest)
+                whole.write_bytes(data)
+                whole.replace(self.folder / digest)
         except OSError as error:
-            log.warning("cannot keep stages in %s (%s); they will be fetched again next time", self.folder, error.strerror)
+            log.warning(
+                "cannot keep stages in %s (%s); they will be fetched again next time", self.folder, error.strerror
+            )
 
 
 def open_cache(folder: Path | None) -> StageCache:
-    """The cache in ``folder``, made if it is missing. Raises InputError when a folder that was asked for cannot be written.
+    """The cache in ``folder``, made if it is missing. Raises InputError when one that was asked for cannot be written.
 
     The default folder may be unusable (read-only home): then a warning is logged and nothing is kept.
     """
     asked = folder is not None
     folder = folder or default_cache()
+    if folder is None:
+        log.warning("there is no home to keep stages in; they are kept in memory only (give a folder with --cache)")
+        return StageCache(None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         if asked:
-            raise InputError(f"cache folder {folder} cannot be written ({error.strerror}); give another with --cache") from error
-        log.warning("cache folder %s cannot be written (%s); fetched stages are kept in memory only", folder, error.strerror)
+            raise InputError(
+                f"cache folder {folder} cannot be written ({error.strerror}); give another with --cache"
+            ) from error
+        log.warning(
+            "cache folder %s cannot be written (%s); fetched stages are kept in memory only", folder, error.strerror
+        )
         return StageCache(None)
     return StageCache(folder)

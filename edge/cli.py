@@ -1,19 +1,29 @@
-"""edge-run: run a model on this device, in a cloud, or partway, whichever is measured to be best."""
+"""edge-run: run a model on this device, in a cloud, or partway, whichever is measured to be best.
+
+Most imports wait until the search for clouds has begun: on a small device they take as long as the search does.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import partway
-from partway.edge.report import Report
-from partway.edge.run import Options, Outcome, Run, tell
+from partway.edge.discovery import Search
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.units import parse_bps, parse_s
+
+if TYPE_CHECKING:
+    from partway.edge.report import Report
+    from partway.edge.run import Options, Outcome
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,13 +32,45 @@ def parser() -> argparse.ArgumentParser:
         "edge-run", description="Run a neural network on this device, in a cloud, or partway: measured, then chosen."
     )
     add = made.add_argument
-    add("--model", required=True, metavar="NAME|PLAN", help="a shipped model (mnist), a plan's folder, or a name the cloud knows")
-    add("--split", default="auto", metavar="auto|device|cloud|K|VALUE", help="where to cut (default: auto, by measurement)")
-    add("--cloud", default="auto", metavar="auto|embedded|none|HOST:PORT", help="default: look for one by zeroconf, else embedded")
-    add("--input", action="append", default=[], metavar="FILE|DIR", help="pictures, folders, IDX or .npz files (repeatable)")
+    add(
+        "--model",
+        required=True,
+        metavar="NAME|PLAN",
+        help="a shipped model (mnist), a plan's folder, or a name the cloud knows",
+    )
+    add(
+        "--split",
+        default="auto",
+        metavar="auto|device|cloud|K|VALUE",
+        help="where to cut (default: auto, by measurement)",
+    )
+    add(
+        "--cloud",
+        default="auto",
+        metavar="auto|embedded|none|HOST:PORT",
+        help="default: look for one by zeroconf, else embedded",
+    )
+    add(
+        "--input",
+        action="append",
+        default=[],
+        metavar="FILE|DIR",
+        help="pictures, folders, IDX or .npz files (repeatable)",
+    )
     add("--frames", type=int, metavar="N", help="number of frames, cycling through the input (default: each once)")
-    add("--codec", default="auto", metavar="NAME", help="raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)")
-    add("--max-drop", type=float, default=1.0, metavar="PP", help="agreement a codec may cost, percentage points (default: 1)")
+    add(
+        "--codec",
+        default="auto",
+        metavar="NAME",
+        help="raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)",
+    )
+    add(
+        "--max-drop",
+        type=float,
+        default=1.0,
+        metavar="PP",
+        help="agreement a codec may cost, percentage points (default: 1)",
+    )
     add("--bandwidth", metavar="RATE", help="decide for this bandwidth instead of the measured one, for example 2Mbps")
     add("--rtt", metavar="TIME", help="decide for this round trip instead of the measured one, for example 40ms")
     add("--deadline", metavar="TIME", help="travels with each frame; the cloud drops frames that waited longer")
@@ -37,22 +79,23 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
-    add("--json", metavar="FILE|-", help="write everything as one JSON object; - is standard output, and prints nothing else")
+    add(
+        "--json",
+        metavar="FILE|-",
+        help="write everything as one JSON object; - is standard output, and prints nothing else",
+    )
     add("--version", action="version", version=f"partway {partway.__version__}")
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, run, print. Returns the exit code: 0 all frames answered, 2 usage or input error, 130 interrupted, else 1."""
+    """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="edge-run: %(message)s", stream=sys.stderr)
-    outcomes: list[Outcome] = []
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no terminal or file name is worth losing the answers for
     try:
-        options = options_of(args)
-        report = Report(quiet=args.json == "-")
-        with Run(options, report) as run:
-            run.go(outcomes)
-            return _finish(outcomes[0], report, options, args.json)
+        return _run(args)
     except PartwayError as error:
         print(f"edge-run: {error}", file=sys.stderr)
         return error.exit_code
@@ -60,11 +103,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("edge-run: interrupted before a frame was answered", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
         return 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    with Search() if args.cloud == "auto" and args.split != "device" else nullcontext() as search:
+        from partway.edge.report import Report
+        from partway.edge.run import Run
+
+        options = options_of(args)
+        _check_json(args.json)
+        report = Report(quiet=args.json == "-")
+        outcomes: list[Outcome] = []
+        with Run(options, report, search) as run:
+            run.go(outcomes)
+            return _finish(outcomes[0], report, options, args.json)
 
 
 def options_of(args: argparse.Namespace) -> Options:
     """Checked options. Raises InputError."""
+    from partway.edge.run import Options
+
     if args.frames is not None and args.frames < 1:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     if not 1 <= args.window <= 64:
@@ -75,6 +135,8 @@ def options_of(args: argparse.Namespace) -> Options:
         raise InputError(f"--threads must be 0 (all cores) or more, not {args.threads}")
     if not 0 <= args.max_drop <= 100:
         raise InputError(f"--max-drop is percentage points, 0 to 100, not {args.max_drop:g}")
+    _check_cloud(args.cloud)
+    _check_codec(args.codec)
     return Options(
         model=args.model,
         split=args.split,
@@ -94,7 +156,25 @@ def options_of(args: argparse.Namespace) -> Options:
     )
 
 
+def _check_cloud(cloud: str) -> None:
+    from partway.edge.transport import parse_address
+
+    if cloud not in ("auto", "embedded", "none"):
+        parse_address(cloud)
+
+
+def _check_codec(codec: str) -> None:
+    from partway.proto.codecs import codec_names
+    from partway.proto.images import is_image_codec
+
+    if codec not in ("auto", *codec_names()) and not is_image_codec(codec):
+        known = f"auto, {', '.join(codec_names())}, and at split 0 u8, png, jpeg75, webp75 (any quality), webp-lossless"
+        raise InputError(f"unknown codec {codec!r}; known: {known}")
+
+
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
+    from partway.edge.run import tell
+
     tell(outcome, report, options)
     for sentence in outcome.unreadable:
         print(f"edge-run: {sentence}", file=sys.stderr)
@@ -105,6 +185,21 @@ def _finish(outcome: Outcome, report: Report, options: Options, json_path: str |
     return 2 if outcome.unreadable else 0
 
 
+def _check_json(path: str | None) -> None:
+    """Refuse at once what could not be written after all the work. Leaves no file behind and an old one as it was."""
+    if path in (None, "-"):
+        return
+    file = Path(str(path))
+    try:
+        there = file.exists()
+        with file.open("a"):
+            pass
+        if not there:
+            file.unlink()
+    except OSError as error:
+        raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error
+
+
 def _write_json(outcome: Outcome, path: str) -> None:
     text = json.dumps(outcome.to_json())
     if path == "-":
@@ -113,4 +208,4 @@ def _write_json(outcome: Outcome, path: str) -> None:
     try:
         Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--json {path} cannot be written ({error.strerror})") from error
+        raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error

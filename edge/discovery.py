@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from types import TracebackType
 
 log = logging.getLogger("partway.edge")
 
 SERVICE_TYPE = "_partway._tcp.local."
+CONNECT_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,11 @@ class FoundCloud:
 class Search:
     """Looks for clouds in the background from the moment it is made; ``result`` waits for what is left of the time."""
 
-    def __init__(self, model: str, digest: str | None, wait_s: float = 1.0) -> None:
-        self._model, self._digest = model, digest
+    def __init__(self, wait_s: float = 1.0) -> None:
         self._until_s = monotonic() + wait_s
         self._found: list[FoundCloud] = []
-        self._ready = threading.Event()
+        self._news = threading.Condition()
+        self._closing = threading.Event()
         self._zeroconf: object = None
         self._starter = threading.Thread(target=self._start, name="search", daemon=True)
         self._starter.start()
@@ -39,7 +43,7 @@ class Search:
             zeroconf = Zeroconf()
             self._zeroconf = zeroconf
             ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: no network interface at all
             log.info("cannot look for clouds by zeroconf: %s", error)
 
     def _changed(self, zeroconf: object, service_type: str, name: str, state_change: object) -> None:
@@ -48,22 +52,41 @@ class Search:
         if state_change is not ServiceStateChange.Added or not isinstance(zeroconf, Zeroconf):
             return
         info = zeroconf.get_service_info(service_type, name, timeout=500)
-        if info is None or not info.parsed_scoped_addresses():
+        address = reachable(info.parsed_scoped_addresses(), info.port) if info is not None and info.port else None
+        if info is None or address is None:
             return
-        found = FoundCloud(f"{_bracketed(info.parsed_scoped_addresses()[0])}:{info.port}", _models(info.properties))
-        if self._serves(found):
+        self.heard(FoundCloud(address, _models(info.properties)))
+
+    def heard(self, found: FoundCloud) -> None:
+        """Another cloud."""
+        with self._news:
             self._found.append(found)
-            self._ready.set()
+            self._news.notify()
 
-    def _serves(self, found: FoundCloud) -> bool:
-        theirs = found.models.get(self._model)
-        return theirs is not None and (self._digest is None or self._digest.startswith(theirs))
-
-    def result(self) -> FoundCloud | None:
+    def result(self, model: str, digest: str) -> FoundCloud | None:
         """The first cloud that serves the model with the same plan, None when the time is over."""
-        self._ready.wait(max(0.0, self._until_s - monotonic()))
-        threading.Thread(target=self._close, name="search-close", daemon=True).start()
-        return self._found[0] if self._found else None
+
+        def matching() -> FoundCloud | None:
+            return next((found for found in self._found if _serves(found, model, digest)), None)
+
+        with self._news:
+            found = self._news.wait_for(matching, max(0.0, self._until_s - monotonic()))
+        self.close()
+        return found
+
+    def close(self) -> None:
+        """Stop looking; does not wait until that is done."""
+        if not self._closing.is_set():
+            self._closing.set()
+            threading.Thread(target=self._close, name="search-close", daemon=True).start()
+
+    def __enter__(self) -> Search:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _close(self) -> None:
         from zeroconf import Zeroconf
@@ -71,6 +94,23 @@ class Search:
         self._starter.join(5.0)
         if isinstance(self._zeroconf, Zeroconf):
             self._zeroconf.close()
+
+
+def _serves(found: FoundCloud, model: str, digest: str) -> bool:
+    theirs = found.models.get(model)
+    return bool(theirs) and digest.startswith(str(theirs))
+
+
+def reachable(hosts: Sequence[str], port: int) -> str | None:
+    """The first HOST:PORT that takes a connection: a cloud announces all its addresses, and some outlive it."""
+    for host in hosts:
+        try:
+            socket.create_connection((host, port), CONNECT_S).close()
+        except OSError as error:
+            log.info("the cloud announced at %s:%d does not respond: %s", host, port, error)
+        else:
+            return f"{_bracketed(host)}:{port}"
+    return None
 
 
 def _models(properties: dict[bytes, bytes | None]) -> dict[str, str]:

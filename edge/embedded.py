@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +17,16 @@ START_S = 30.0
 
 
 class EmbeddedCloud:
-    """Started at once, waited for when needed. It ends when its standard input closes: on exit, Ctrl-C and crash alike."""
+    """Started at once, waited for when needed. It ends when its input closes: on exit, Ctrl-C and crash alike."""
 
     def __init__(self, models: Path | None, threads: int = 0) -> None:
+        # Its log is a file: a pipe that nobody reads would stop the cloud when it is full.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "partway.cloud", *_options(models, threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._log,
             start_new_session=True,
         )
 
@@ -33,10 +37,12 @@ class EmbeddedCloud:
 
     def address(self) -> str:
         """HOST:PORT once it serves. Raises PartwayError with its own words when it could not start."""
-        assert self._process.stdout is not None and self._process.stderr is not None
-        line = self._process.stdout.readline()
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], START_S)
+        line = self._process.stdout.readline() if ready else b""
         if not line:
-            said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            self._log.seek(0)
+            said = self._log.read().decode(errors="replace").strip().splitlines()
             raise PartwayError(f"the embedded cloud did not start: {said[-1] if said else 'it said nothing'}")
         return f"127.0.0.1:{json.loads(line)['grpc_port']}"
 
@@ -49,9 +55,9 @@ class EmbeddedCloud:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
 
     def __enter__(self) -> EmbeddedCloud:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ FEW = 64
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """An answered frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own durations."""
+    """An answered frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own."""
 
     id: int
     name: str
@@ -48,7 +49,10 @@ class FrameResult:
             "bytes_received": self.bytes_received,
             **{part: getattr(self, part) for part in parts},
             "answered_by": self.answered_by,
-            "top": [{"label": label, "index": index, "probability": p} for label, index, p in self.top],
+            "top": [
+                {"label": label, "index": index, "probability": p if isfinite(p) else None}
+                for label, index, p in self.top
+            ],
         }
 
 
@@ -70,7 +74,9 @@ class Reader:
             scores = np.exp(scores - scores.max())
             scores = scores / scores.sum()
         values: list[float] = scores.tolist()
-        likeliest = nlargest(TOP, range(len(values)), values.__getitem__) if len(values) < FEW else np.argsort(-scores)[:TOP]
+        likeliest = (
+            nlargest(TOP, range(len(values)), values.__getitem__) if len(values) < FEW else np.argsort(-scores)[:TOP]
+        )
         return tuple((self._label(int(i)), int(i), values[i]) for i in likeliest)
 
     def _label(self, index: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from partway.edge.auto import Decision
 from partway.edge.frames import FrameResult
@@ -36,11 +37,11 @@ class Report:
     def header(self, rows: Sequence[tuple[str, str]]) -> None:
         """Model, engine, cloud, link."""
         for name, text in rows:
-            self.console.print(f"[bold]{name:>7}[/bold]  {text}")
+            self.console.print(Text.assemble((f"{name:>7}", "bold"), f"  {text}"))
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(text, markup=False)
+        self.console.print(Text(text))
 
     def candidates(self, decision: Decision, plan: Plan) -> None:
         """The table of all candidates and the sentence of reason."""
@@ -51,9 +52,9 @@ class Report:
             table.add_column(column, justify="right")
         for estimate in sorted(decision.estimates, key=lambda e: e.best_known_s):
             chosen = estimate is decision.chosen
-            table.add_row(*_row(estimate, plan, chosen), style="bold green" if chosen else "")
+            table.add_row(*map(Text, _row(estimate, plan, chosen)), style="bold green" if chosen else "")
         self.console.print(table)
-        self.console.print(f"-> {decision.reason}", markup=False)
+        self.say(f"-> {decision.reason}")
 
     def frames(self, total: int | None) -> FrameLines:
         """A context that prints a line a frame, over a progress bar on a terminal."""
@@ -64,9 +65,12 @@ class Report:
         if not results:
             self.say("no frame was answered")
             return
-        where = " and ".join(f"{summary[key]} by the {key.split('_')[-1]}" for key in ("by_cloud", "by_device") if summary[key])
+        where = " and ".join(
+            f"{summary[key]} by the {key.split('_')[-1]}" for key in ("by_cloud", "by_device") if summary[key]
+        )
         self.say(
-            f"{summary['answered']} frames answered ({where}) in {show_s(summary['wall_s'])}: {summary['frames_per_s']:.0f} frames/s"
+            f"{summary['answered']} frames answered ({where}) in {show_s(summary['wall_s'])}:"
+            f" {summary['frames_per_s']:.0f} frames/s"
         )
         self.say("per frame: " + ", ".join(f"p{q} {show_s(summary[f'p{q}_s'])}" for q in (50, 90, 99)))
         shares = ", ".join(f"{part[:-2]} {show_s(summary['parts'][part])}" for part in PARTS if summary["parts"][part])
@@ -102,7 +106,7 @@ class FrameLines:
     def _flush(self, now_s: float) -> None:
         if self._progress is not None:
             self._progress.advance(self._task, len(self._lines))
-            self._progress.console.print("\n".join(self._lines), markup=False, highlight=False)
+            self._progress.console.print(Text("\n".join(self._lines)))
         elif self._lines:
             self._console.file.write("\n".join(self._lines) + "\n")
             self._console.file.flush()

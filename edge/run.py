@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain as joined
+from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,6 +32,8 @@ from partway.proto.errors import InputError, Refused
 
 log = logging.getLogger("partway.edge")
 
+RANDOM_FRAMES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -53,6 +56,24 @@ class Options:
     timeout_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """A cloud, what it says of the model, and where it is in words."""
+
+    client: CloudClient
+    described: Description
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The frames to answer: the first one, the rest, and how many they are."""
+
+    first: Item
+    rest: Iterator[Item]
+    total: int
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of a run."""
@@ -68,7 +89,9 @@ class Outcome:
         """The one object that ``--json`` writes."""
         link = self.decision.link if self.decision else None
         measured = self.decision.link_measured if self.decision else False
-        shown = None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
+        shown = (
+            None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
+        )
         return {
             "model": self.plan.model,
             "plan": _plan_json(self.plan, self.decision),
@@ -103,8 +126,9 @@ def _estimate_json(estimate: Estimate) -> dict[str, Any]:
 class Run:
     """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
 
-    def __init__(self, options: Options, report: Report) -> None:
+    def __init__(self, options: Options, report: Report, search: Search | None = None) -> None:
         self.options, self.report = options, report
+        self._search = search
         self._stack = ExitStack()
         self._embedded: EmbeddedCloud | None = None
 
@@ -116,69 +140,71 @@ class Run:
 
     def go(self, outcome_ready: list[Outcome]) -> None:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
-        cache = open_cache(self.options.cache)
-        folder, search = self._look_for_model_and_cloud()
-        plan = load_plan(folder) if folder is not None else None
-        client, described, where = None, None, "none: everything on the device"
-        if plan is not None:
-            split = auto.split_number(self.options.split, plan) if self.options.split != "auto" else None
-            first, items = self._first(plan, folder)
-            chain = self._load(plan, folder, None, cache)
-            if self._needs_cloud(split, plan):
-                client, described, where = self._reach(plan, search)
-        else:
-            client, described, where = self._reach(None, search)
-            plan = _plan_of(described, self.options.model, client)
-            if self.options.split != "auto":
-                auto.split_number(self.options.split, plan)
-            first, items = self._first(plan, None)
-            chain = self._load(plan, None, client, cache)
+        options = self.options
+        cache = open_cache(options.cache) if options.cache is not None else None
+        folder = self._find_model()
+        reached = self._reach(None) if folder is None else None
+        plan = load_plan(folder) if folder is not None else _plan_of(reached, options.model)
+        k = self._split(plan)
+        work = self._work(plan, folder)
+        sample, work = _read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
+        chain = self._load(plan, folder, reached, cache)
+        if folder is not None and self._needs_cloud(k, plan):
+            reached = self._reach(plan)
         outcome = Outcome(plan)
         outcome_ready.append(outcome)
-        packer = Packer(plan, None if self.options.deadline_s is None else self.options.deadline_s * 1e3)
+        packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
+        runner = Runner(chain, packer, reached.client.open_stream if reached else None, options.window, options.batch)
+        self._stack.callback(runner.close)
+        outcome.decision = self._decide(chain, packer, runner, sample, reached)
+        self._frames(outcome, runner, work)
+
+    def _split(self, plan: Plan) -> int | None:
+        """The split asked for, None for auto. Raises InputError for what this plan cannot do."""
         if self.options.batch > 1 and not plan.batches:
             raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
-        runner = Runner(chain, packer, client.open_stream if client else None, self.options.window, self.options.batch)
-        self._stack.callback(runner.close)
-        outcome.decision = self._decide(chain, packer, runner, first, client, described, where)
-        self._frames(outcome, runner, joined([first], items))
+        return None if self.options.split == "auto" else auto.split_number(self.options.split, plan)
 
-    def _look_for_model_and_cloud(self) -> tuple[Path | None, Search | None]:
-        """The model's folder, None when only a cloud can know it; and the search for clouds, begun."""
+    def _find_model(self) -> Path | None:
+        """The model's folder, None when only a cloud can know it; what may be needed of clouds is begun."""
         options = self.options
         try:
             folder = model_folder(options.model)
         except InputError:
             if ":" not in options.cloud:
                 raise
-            return None, None
+            return None
         local = options.split == "device" or options.cloud == "none"
         if options.cloud in ("auto", "embedded") and not local:
             self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
-        if options.cloud == "auto" and not local:
-            plan = load_plan(folder)
-            return folder, Search(plan.model, plan.digest)
-        return folder, None
+        if options.cloud == "auto" and not local and self._search is None:
+            self._search = self._stack.enter_context(Search())
+        return folder
 
     def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
         if self.options.cloud == "none":
             if k is not None and k != len(plan.stages):
-                raise InputError(f"split {self.options.split} needs a cloud; leave out --cloud none or use --split device")
+                raise InputError(
+                    f"split {self.options.split} needs a cloud; leave out --cloud none or use --split device"
+                )
             return False
         return k is None or k != len(plan.stages)
 
-    def _reach(self, plan: Plan | None, search: Search | None) -> tuple[CloudClient, Description, str]:
-        """A cloud that serves this very plan, and where it is in words."""
-        found = search.result() if search else None
+    def _reach(self, plan: Plan | None) -> _Reached:
+        """A cloud that serves this very plan."""
+        found = self._search.result(plan.model, plan.digest) if self._search and plan else None
         if found is not None:
-            client = self._connect(found.address)
-            return client, self._describe(client, plan), f"{found.address} (found by zeroconf)"
+            if self._embedded is not None:
+                self._embedded.close()
+            return self._reached(found.address, plan, "found by zeroconf")
         if self._embedded is not None:
-            client = self._connect(self._embedded.address())
-            where = f"{client.address} (embedded: started on this machine, process {self._embedded.pid}; ends with this run)"
-            return client, self._describe(client, plan), where
-        client = self._connect(self.options.cloud)
-        return client, self._describe(client, plan), client.address
+            how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
+            return self._reached(self._embedded.address(), plan, how)
+        return self._reached(self.options.cloud, plan)
+
+    def _reached(self, address: str, plan: Plan | None, how: str = "") -> _Reached:
+        client = self._connect(address)
+        return _Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
 
     def _connect(self, address: str) -> CloudClient:
         return self._stack.enter_context(CloudClient(address, self.options.timeout_s))
@@ -196,45 +222,41 @@ class Run:
             )
         return described
 
-    def _load(self, plan: Plan, folder: Path | None, client: CloudClient | None, cache: StageCache) -> Chain:
+    def _load(self, plan: Plan, folder: Path | None, reached: _Reached | None, cache: StageCache | None) -> Chain:
         engine = engine_for(plan.engine, self.options.threads)
         if folder is not None:
             return load_chain(plan, engine, lambda stage: read_stage(folder, stage))
-        assert client is not None
-        return load_chain(plan, engine, lambda stage: cache.read(stage, client.fetch))
+        assert reached is not None
+        kept, fetch = cache or open_cache(None), reached.client.fetch
+        return load_chain(plan, engine, lambda stage: kept.read(stage, fetch))
 
-    def _first(self, plan: Plan, folder: Path | None) -> tuple[Item, Iterator[Item]]:
-        """The first frame, read to see that it can be, and the rest."""
-        samples = sample_folder(folder) if folder else None
-        samples = samples or _bundled_samples(plan.model)
-        if self.options.inputs:
-            items = open_source(self.options.inputs, plan, self.options.frames)
-        elif samples is not None:
-            items = open_source([str(samples)], plan, self.options.frames)
-        else:
-            items = random_source(plan, self.options.frames)
+    def _work(self, plan: Plan, folder: Path | None) -> _Work:
+        """The frames asked for: the input given, else the samples that come with the model, else random ones."""
+        samples = (sample_folder(folder) if folder else None) or _bundled_samples(plan.model)
+        inputs = self.options.inputs or ([str(samples)] if samples else [])
+        if not inputs:
             self.report.say("no --input given: random input")
-        first = next(items, None)
-        if first is None:
-            raise InputError("there is nothing to infer on; give --frames 1 or more, or another --input")
-        return first, items
+            total = self.options.frames or RANDOM_FRAMES
+            return _work(random_source(plan, total), total)
+        items = open_source(inputs, plan)
+        total = self.options.frames or len(items)
+        return _work(islice(cycle(items), total), total)
 
     def _decide(
-        self, chain: Chain, packer: Packer, runner: Runner, first: Item, client: CloudClient | None,
-        described: Description | None, where: str,
-    ) -> auto.Decision:  # fmt: skip
+        self, chain: Chain, packer: Packer, runner: Runner, sample: Sample, reached: _Reached | None
+    ) -> auto.Decision:
         options, plan = self.options, chain.plan
-        sample = _readable(first, packer)
         times = measure(chain, sample.tensors(packer.preprocess))
-        cloud_s = stage_seconds(described.profile, len(plan.stages)) if described else ()
-        measured = auto.probe_link(lambda size: client.probe(size)) if client else None
+        cloud_s = stage_seconds(reached.described.profile, len(plan.stages)) if reached else ()
+        measured = auto.probe_link(reached.client.probe) if reached else None
         link, asked = self._link(measured)
+        where = reached.where if reached else "none: everything on the device"
         self._say_header(plan, chain, times, where, measured, link if asked else None)
         codecs = None if options.codec == "auto" else [options.codec]
         candidates = auto.measure_candidates(chain, packer, sample, codecs)
         speeds = Speeds(times.stage_s, cloud_s)
         max_drop = options.max_drop if codecs is None else 100.0
-        trial = None if client is None or asked else auto.trial_of(runner, sample)
+        trial = None if reached is None or asked else auto.trial_of(runner, sample)
         estimates = auto.decide(candidates, speeds, link, max_drop, trial)
         allowed = auto.restrict(estimates, options.split, plan)
         decision = auto.settle(estimates, allowed, plan, link, not asked)
@@ -264,13 +286,13 @@ class Run:
         ]
         self.report.header(rows)
 
-    def _frames(self, outcome: Outcome, runner: Runner, items: Iterator[Item]) -> None:
+    def _frames(self, outcome: Outcome, runner: Runner, work: _Work) -> None:
         assert outcome.decision is not None
         candidate = outcome.decision.chosen.candidate
         begun_s = perf_counter()
         try:
-            with self.report.frames(self.options.frames) as lines:
-                for result in runner.run(self._samples(items, outcome), lambda: candidate):
+            with self.report.frames(work.total) as lines:
+                for result in runner.run(self._samples(joined([work.first], work.rest), outcome), lambda: candidate):
                     outcome.results.append(result)
                     lines.add(result)
         except KeyboardInterrupt:
@@ -283,20 +305,35 @@ class Run:
             try:
                 yield item.read()
             except InputError as error:
-                outcome.unreadable.append(str(error))
+                if str(error) not in outcome.unreadable:  # --frames may come round to it again
+                    outcome.unreadable.append(str(error))
 
 
-def _readable(first: Item, packer: Packer) -> Sample:
-    """The first item's sample for measuring; when it cannot be read, random pixels (it is reported when its turn comes)."""
+def _work(items: Iterator[Item], total: int) -> _Work:
+    first = next(items, None)
+    if first is None:
+        raise InputError("there is nothing in the input to infer on; give another with --input")
+    return _Work(first, items, total)
+
+
+def _read_ahead(work: _Work, plan: Plan) -> tuple[Sample, _Work]:
+    """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
     try:
-        return first.read()
+        sample = work.first.read()
     except InputError:
-        return next(random_source(packer.plan, 1)).read()
+        return next(random_source(plan, 1)).read(), work
+    return sample, replace(work, first=Item(work.first.name, lambda: sample))
 
 
-def _plan_of(described: Description, model: str, client: CloudClient) -> Plan:
+def _plan_of(reached: _Reached | None, model: str) -> Plan:
+    assert reached is not None
+    described, address = reached.described, reached.client.address
     if described.plan is None:
         raise unknown_model(model, list(described.models))
+    if described.plan.digest != described.digest:
+        raise InputError(
+            f"the plan of {model} from {address} does not match its digest; use the same partway version on both"
+        )
     return described.plan
 
 
@@ -319,4 +356,3 @@ def _next_steps(options: Options) -> str:
         f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
         f"           on a second machine: cloud-serve --host 0.0.0.0   then here: {base} --cloud HOST:8001"
     )
-

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,10 +17,11 @@ from partway.partitioner.idx import is_idx, read_idx
 from partway.partitioner.plan import Plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import random_tensor
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, mapped
 
 Array = np.ndarray[Any, Any]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+ARRAYS = (".npz", ".npy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +48,18 @@ class Item:
     read: Callable[[], Sample]
 
 
-def open_source(paths: Sequence[str], plan: Plan, frames: int | None = None) -> Iterator[Item]:
-    """The items of ``--input``, in order, a folder's files sorted; ``frames`` cycles through them.
+def open_source(paths: Sequence[str], plan: Plan) -> list[Item]:
+    """The items of ``--input``, in order, a folder's files sorted.
 
     Raises InputError at once when a path does not exist, or there is nothing in it to read.
     """
     preprocess = Preprocess.from_json(plan.input)
-    items = [item for path in paths for item in _items(Path(path), plan, preprocess)]
-    return islice(cycle(items), frames) if frames is not None else iter(items)
+    with mapped({OSError: InputError}, "the input cannot be read"):
+        return [item for path in paths for item in _items(Path(path), plan, preprocess)]
 
 
-def random_source(plan: Plan, frames: int | None) -> Iterator[Item]:
-    """Random pixels or tensors that fit the plan, ten unless told."""
+def random_source(plan: Plan, frames: int) -> Iterator[Item]:
+    """Random pixels or tensors that fit the plan."""
     preprocess = Preprocess.from_json(plan.input)
     rng = np.random.default_rng(0)
 
@@ -65,7 +68,7 @@ def random_source(plan: Plan, frames: int | None) -> Iterator[Item]:
             return Sample(name, rng.integers(0, 256, preprocess.shape, dtype=np.uint8))
         return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
 
-    for index in range(10 if frames is None else frames):
+    for index in range(frames):
         yield Item(f"random {index}", partial(read, f"random {index}"))
 
 
@@ -74,7 +77,7 @@ def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[It
         raise InputError(f"input {path} does not exist; give a picture, a folder of pictures, an IDX or an .npz file")
     if path.is_dir():
         yield from _folder(path, plan, preprocess)
-    elif path.suffix in (".npz", ".npy"):
+    elif path.suffix.lower() in ARRAYS:
         yield from _arrays(path, plan, preprocess)
     elif is_idx(path):
         yield from _idx(path, preprocess)
@@ -83,11 +86,13 @@ def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[It
 
 
 def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, ".npz", ".npy"))
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, *ARRAYS))
     if not files:
-        raise InputError(f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input")
+        raise InputError(
+            f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input"
+        )
     for file in files:
-        yield from _arrays(file, plan, preprocess) if file.suffix in (".npz", ".npy") else [_picture(file, preprocess)]
+        yield from _arrays(file, plan, preprocess) if file.suffix.lower() in ARRAYS else [_picture(file, preprocess)]
 
 
 def _picture(path: Path, preprocess: Preprocess | None) -> Item:
@@ -104,7 +109,7 @@ def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
             return Sample(path.name, preprocess.pixels(picture))
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # on a damaged file Pillow raises nearly anything: struct.error, IndexError, TypeError
         raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
 
 
@@ -116,7 +121,9 @@ def _reason(error: Exception) -> str:
 def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
     images = read_idx(path)
     if preprocess is None or images.ndim != 3 or images.dtype != np.uint8:
-        raise InputError(f"{path} holds {images.ndim}-dimensional {images.dtype}; an IDX input is uint8 pictures, three dimensions")
+        raise InputError(
+            f"{path} holds {images.ndim}-dimensional {images.dtype}; an IDX input is uint8 pictures, three dimensions"
+        )
     for index, image in enumerate(images):
         yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
 
@@ -127,17 +134,17 @@ def _read_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
         return Sample(name, np.ascontiguousarray(pixels))
     from PIL import Image
 
-    return Sample(name, preprocess.pixels(Image.fromarray(image)))
+    return Sample(name, preprocess.pixels(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
-    """An .npz with one array per model input (first axis: frames), or pictures uint8 [frames, height, width(, channels)]."""
+    """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
     arrays = _load_arrays(path)
     specs = plan.crossing(0)
     if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     pictures = arrays.get("images", arrays.get(specs[0].name))
-    if preprocess is not None and pictures is not None and pictures.dtype == np.uint8 and pictures.ndim in (3, 4):
+    if preprocess is not None and pictures is not None and _are_pictures(pictures):
         for index, image in enumerate(pictures):
             yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
         return
@@ -147,11 +154,20 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
     yield from _tensor_items(path.name, {spec.name: arrays[spec.name] for spec in specs}, plan)
 
 
+def _are_pictures(array: Array) -> bool:
+    """uint8 [frames, height, width], or with 1, 3 or 4 channels behind."""
+    return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4)))
+
+
 def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
     for spec in plan.crossing(0):
         wanted, got = spec.shape[1:], arrays[spec.name].shape[1:]
+        if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
+            raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
         if len(wanted) != len(got) or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
-            raise InputError(f"{name}: {spec.name} must be [frames, {', '.join(map(str, wanted))}], not {list(got)} a frame")
+            raise InputError(
+                f"{name}: {spec.name} must be [frames, {', '.join(map(str, wanted))}], not {list(got)} a frame"
+            )
     count = min(len(array) for array in arrays.values())
     for index in range(count):
         values = {s.name: arrays[s.name][index : index + 1].astype(s.dtype, copy=False) for s in plan.crossing(0)}
@@ -161,7 +177,19 @@ def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterato
 
 def _load_arrays(path: Path) -> dict[str, Array]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as numpy arrays: {error}") from error
+        with path.open("rb") as file:  # np.load would leave a file open that turns out to be damaged
+            loaded = np.load(file, allow_pickle=False)
+            return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+    ) as error:
+        raise InputError(
+            f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"
+        ) from error

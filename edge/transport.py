@@ -1,27 +1,26 @@
-"""A cloud reached over gRPC: blocking calls, and a stream of frames driven by an event loop in a thread of its own."""
+"""A cloud reached over gRPC: blocking calls, and a stream of frames, all driven by the thread that uses them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections import deque
-from collections.abc import Callable, Coroutine
+import re
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from grpc import aio
 
+from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief
 from partway.partitioner.plan import Plan, plan_from_json
 from partway.proto import messages as m
-from partway.proto.errors import InputError, LinkLost, PartwayError, Refused
+from partway.proto.errors import InputError, PartwayError, Refused, mapped
 
 T = TypeVar("T")
-OnReply = Callable[[bytes, float], None]
-OnLost = Callable[[LinkLost], None]
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -32,6 +31,10 @@ _OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),
 ]
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+_LOOP_S = 5.0
+"""How long what needs no network may take."""
+_LOOK_S = 0.3
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -46,41 +49,33 @@ class Description:
     server: str
 
 
-class FrameStream(Protocol):
-    """Somewhere frames go. Replies and the loss of the link come back through callbacks given when it was opened."""
-
-    def send(self, message: bytes) -> None:
-        """Queue one frame; never blocks."""
-
-    def close(self) -> None:
-        """No more frames; no callback fires afterwards."""
-
-
 class CloudClient:
-    """One cloud at ``address`` (HOST:PORT). Use as a context manager; every method may be called from any thread."""
+    """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only."""
 
     def __init__(self, address: str, timeout_s: float = 5.0) -> None:
         self.address = parse_address(address)
         self.timeout_s = timeout_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="transport", daemon=True)
-        self._thread.start()
-        self._channel: aio.Channel = self._call(self._open(), timeout_s)
+        self.loop = asyncio.new_event_loop()
+        self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
     async def _open(self) -> aio.Channel:
         return aio.insecure_channel(self.address, options=_OPTIONS)
 
     def describe(self, model: str) -> Description:
-        """Ask for a model's plan and the cloud's profile. InputError when nobody answers or the model is not known there."""
+        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown."""
         call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
-        reply = self._ask(call(m.DescribeRequest(model=model), timeout=self.timeout_s, wait_for_ready=True))
-        plan = plan_from_json(json.loads(reply.plan_json), f"the plan of {self.address}") if reply.plan_json else None
-        profile = json.loads(reply.profile_json) if reply.profile_json else {}
+        request = m.DescribeRequest(model=model)
+        reply = self._ask(lambda: call(request, timeout=self.timeout_s, wait_for_ready=True))
+        with mapped(
+            {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"
+        ):
+            plan_json, profile = json.loads(reply.plan_json or b"null"), json.loads(reply.profile_json or b"{}")
+        plan = plan_from_json(plan_json, f"the plan of {self.address}") if reply.plan_json else None
         return Description(tuple(reply.models), plan, reply.plan_digest, profile, reply.server)
 
     def fetch(self, digest: str) -> bytes:
         """A stage file by digest, resumed where a broken download left off (three tries)."""
-        return self._ask(self._fetch(digest))
+        return self._ask(lambda: self._fetch(digest))
 
     async def _fetch(self, digest: str) -> bytes:
         path = f"/{m.SPLIT_SERVICE}/Fetch"
@@ -106,23 +101,23 @@ class CloudClient:
             reply = await call(request, timeout=60.0)
             return max(perf_counter() - begun - float(reply.server_s), 1e-9)
 
-        return self._ask(timed())
+        return self._ask(timed)
 
     def open_stream(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream:
-        """Open the stream of frames. ``on_reply(message, received_s)`` and ``on_lost`` are called from the transport's thread."""
+        """Open the stream of frames."""
         path = f"/{m.INFERENCE_SERVICE}/ModelStreamInfer"
 
         async def opened() -> GrpcStream:
-            return GrpcStream(self._loop, self._channel.stream_stream(path)(), on_reply, on_lost, self.address)
+            return GrpcStream(self.loop, self._channel.stream_stream(path)(), on_reply, on_lost, self.address)
 
-        return self._call(opened(), self.timeout_s)
+        return self._call(opened(), _LOOP_S)
 
     def _unary(self, service: str, method: str, request: Any, reply: Any) -> Any:
         return self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
 
-    def _ask(self, call: Any) -> Any:
-        async def awaited() -> Any:
-            return await call
+    def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def awaited() -> T:
+            return await call()  # made here: a call belongs to the thread of the loop it is made in
 
         try:
             return self._call(awaited(), None)
@@ -131,25 +126,37 @@ class CloudClient:
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
         if error.code() in _UNREACHABLE:
+            why = self._look() or brief(error)
             return InputError(
-                f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {_brief(error)}); start one with"
+                f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"
                 " `cloud-serve`, check address and firewall, or run with --cloud none"
             )
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            return InputError(f"what answers at {self.address} is no Partway cloud; check the port (cloud-serve --grpc-port)")
+            return InputError(
+                f"what answers at {self.address} is no Partway cloud; check the port (cloud-serve --grpc-port)"
+            )
         return Refused(f"the cloud at {self.address} refused: {error.details()}")
 
+    def _look(self) -> str:
+        """Why gRPC found nobody, as a plain connection tells it; empty when that says nothing."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _LOOK_S).close()
+        except TimeoutError:
+            return "the address does not respond"
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+        return "something listens there, but it does not answer as a cloud does"
+
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
+        return self.loop.run_until_complete(asyncio.wait_for(coroutine, timeout_s))
 
     def close(self) -> None:
-        """Close the channel and end the thread."""
-        if self._loop.is_closed():
+        """Close the channel."""
+        if self.loop.is_closed():
             return
-        self._call(self._channel.close(None), self.timeout_s)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(self.timeout_s)
-        self._loop.close()
+        self._call(self._channel.close(None), _LOOP_S)
+        self.loop.close()
 
     def __enter__(self) -> CloudClient:
         return self
@@ -160,67 +167,12 @@ class CloudClient:
         self.close()
 
 
-class GrpcStream:
-    """ModelStreamInfer over an open call: one task writes what is queued, one reads replies."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, call: Any, on_reply: OnReply, on_lost: OnLost, address: str) -> None:
-        self._loop, self._call, self._address = loop, call, address
-        self._on_reply, self._on_lost = on_reply, on_lost
-        self._outbox: deque[bytes] = deque()
-        self._wake = asyncio.Event()
-        self._closed = False
-        self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
-
-    def send(self, message: bytes) -> None:
-        """See FrameStream."""
-        idle = not self._outbox
-        self._outbox.append(message)
-        if idle:
-            self._loop.call_soon_threadsafe(self._wake.set)
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outbox:
-                try:
-                    await self._call.write(self._outbox[0])
-                except (aio.AioRpcError, asyncio.InvalidStateError):
-                    return  # the reader reports the loss
-                self._outbox.popleft()
-
-    async def _read(self) -> None:
-        try:
-            while (message := await self._call.read()) is not aio.EOF:
-                self._on_reply(message, perf_counter())
-            reason = "it ended the stream"
-        except aio.AioRpcError as error:
-            reason = _brief(error)
-        except asyncio.CancelledError:
-            reason = "the stream was cancelled"
-        if not self._closed:
-            self._on_lost(LinkLost(f"the cloud at {self._address} is lost: {reason}"))
-
-    def close(self) -> None:
-        """See FrameStream."""
-        self._closed = True
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5.0)
-
-    async def _end(self) -> None:
-        self._call.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
 def parse_address(text: str) -> str:
     """HOST:PORT as gRPC takes it. Raises InputError on anything else."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise InputError(f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001")
-    return f"{host}:{int(port)}"
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise InputError(
+            f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001 or [2001:db8::7]:8001"
+        )
+    return f"{match[1]}:{int(match[2])}"
 
-
-def _brief(error: aio.AioRpcError) -> str:
-    details = (error.details() or error.code().name).splitlines()[0]
-    return details.rsplit("Failed to connect to remote host: ", 1)[-1].strip("; ")[:160]

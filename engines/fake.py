@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from partway.proto.tensors import TensorSpec, Values
 
 @dataclass(frozen=True, slots=True)
 class FakeStage:
-    """Returns zeros of the described shapes after ``stage_s`` seconds."""
+    """After ``stage_s`` seconds hands its first input on to outputs shaped like it, and zeros to the others."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -24,11 +25,16 @@ class FakeStage:
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, values: Values) -> Outputs:
-        """Zeros, with the first dimension of the first input as the batch."""
+        """See the class; the first dimension of the first input is the batch."""
         if self.stage_s:
             self.sleep(self.stage_s)
-        batch = next(iter(values[spec.name].shape[0] if values[spec.name].ndim else 1 for spec in self.inputs), 1)
-        return {spec.name: np.zeros([batch if s is None else s for s in spec.shape], spec.dtype) for spec in self.outputs}
+        first = values[self.inputs[0].name]
+        shape = (self.inputs[0].dtype, self.inputs[0].shape)
+        return {s.name: first if (s.dtype, s.shape) == shape else self._zeros(s, first) for s in self.outputs}
+
+    def _zeros(self, spec: TensorSpec, first: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        batch = first.shape[0] if first.ndim else 1
+        return np.zeros([batch if size is None else size for size in spec.shape], spec.dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What one frame would take on each candidate, and which candidate to take.
 
 ``total_s = prefix_s + encode_s + link_s + queue_s + decode_s + suffix_s`` with
-``link_s = (bytes there + bytes back) * 8 / bandwidth_bps + rtt_s`` (Neurosurgeon, ASPLOS'17, with the codec's time charged).
+``link_s = (bytes there + bytes back) * 8 / bandwidth_bps + rtt_s`` (Neurosurgeon, ASPLOS'17, the codec's time charged).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Link:
 class Candidate:
     """One way to answer a frame: the split k and the codec of what crosses, with what was measured of the codec.
 
-    ``codec`` is None when nothing crosses (all on the device). ``agreement`` is the share of calibration frames answered
-    like the unsplit model, None where it was not measured; ``lossless`` codecs need no such measurement.
+    ``codec`` is None when nothing crosses (all on the device). ``agreement`` is the share of calibration frames
+    answered like the unsplit model, None where it was not measured; ``lossless`` codecs need no such measurement.
     """
 
     k: int
@@ -45,8 +45,8 @@ class Candidate:
     agreement: float | None = None
 
     def admitted(self, max_drop: float) -> bool:
-        """Whether the codec keeps within ``max_drop`` percentage points of lost agreement."""
-        if self.lossless:
+        """Whether the codec costs at most ``max_drop`` points of agreement; 100 admits the unmeasured too."""
+        if self.lossless or max_drop >= 100:
             return True
         return self.agreement is not None and (1 - self.agreement) * 100 <= max_drop
 

@@ -37,8 +37,8 @@ class Stage:
 class Plan:
     """The persisted decision space of one model.
 
-    ``cuts`` has one entry more than ``stages``: ``cuts[k]`` is what crosses at split k, so ``cuts[0]`` holds the model's
-    inputs and ``cuts[-1]`` what is left to send when the device has run everything (the model's outputs).
+    ``cuts`` has one entry more than ``stages``: ``cuts[k]`` is what crosses at split k, so ``cuts[0]`` holds the
+    model's inputs and ``cuts[-1]`` what is left to send when the device has run everything (the model's outputs).
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
     ``candidates`` and ``profiles`` are measurements and do not take part in the digest.
@@ -100,12 +100,12 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_from_json(data: Mapping[str, Any], source: str = "the plan") -> Plan:
-    """Inverse of plan_to_json. Raises InputError, naming ``source``, when this is no plan or one whose parts disagree."""
+    """Inverse of plan_to_json. Raises InputError, naming ``source``, when this is no plan or its parts disagree."""
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise InputError(f"{source} is not a plan of format {FORMAT}; write it again with `partway plan`")
     try:
         plan = _plan_from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{source} is damaged ({error}); write it again with `partway plan`") from error
     _check_plan(plan, source)
     if data.get("digest", plan.digest) != plan.digest:
@@ -129,9 +129,11 @@ def load_plan(path: Path) -> Plan:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as a plan: {error}") from error
+        raise InputError(
+            f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} cannot be read as a plan ({error}); write it again with `partway plan`") from error
     return plan_from_json(data, str(file))
 
 
@@ -179,14 +181,16 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         outputs=tuple(str(name) for name in data["outputs"]),
         input=dict(data.get("input", {})),
         output=dict(data.get("output", {})),
-        candidates=tuple(data.get("candidates", ())),
-        profiles=tuple(data.get("profiles", ())),
+        candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
+        profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
     )
 
 
 def _check_plan(plan: Plan, source: str) -> None:
     if not plan.stages or len(plan.cuts) != len(plan.stages) + 1:
-        raise InputError(f"{source} has {len(plan.stages)} stages and {len(plan.cuts)} cuts; there must be one cut more")
+        raise InputError(
+            f"{source} has {len(plan.stages)} stages and {len(plan.cuts)} cuts; there must be one cut more"
+        )
     named = {value for cut in plan.cuts for value in cut.values} | set(plan.outputs) | set(plan.inputs)
     unknown = sorted(named - set(plan.tensors))
     if unknown:

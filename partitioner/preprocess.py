@@ -1,11 +1,12 @@
 """From a picture to the model's input tensor, one definition for both halves.
 
-Two steps: ``pixels`` (any picture -> uint8 [height, width, channels] at the model's size) and ``tensor`` (pixels -> the input
-tensor, through a table of 256 values a channel, so that device and cloud compute bit-equal tensors).
+Two steps: ``pixels`` (any picture -> uint8 [height, width, channels] at the model's size) and ``tensor`` (pixels -> the
+input tensor, through a table of 256 values a channel, so that device and cloud compute bit-equal tensors).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 FITS = ("digit", "stretch", "crop")
+LAYOUTS = ("NCHW", "NHWC")
+DIGIT = (28, 28, 1)
+DTYPES = ("float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64")
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,16 @@ class Preprocess:
         return np.asarray(self._fitted(_opaque(picture, "L" if self.channels == 1 else "RGB"))).reshape(self.shape)
 
     def _fitted(self, picture: Image) -> Image:
-        from PIL import Image as pillow
+        from PIL import Image as Pillow
         from PIL import ImageOps
 
         size = (self.width, self.height)
         if picture.size == size:
             return picture
         if self.fit != "crop":
-            return picture.resize(size, pillow.Resampling.BILINEAR)
+            return picture.resize(size, Pillow.Resampling.BILINEAR)
         short = max(self.crop_from, self.width, self.height)
-        scaled = ImageOps.cover(picture, (short, short), pillow.Resampling.BILINEAR)
+        scaled = ImageOps.cover(picture, (short, short), Pillow.Resampling.BILINEAR)
         return _centre(scaled, size)
 
     def tensor(self, pixels: Array) -> Array:
@@ -76,7 +80,7 @@ class Preprocess:
 
     def _table_lookup(self, planes: Array) -> Array:
         if self._tables.shape[0] == 1:
-            return self._tables[0].take(planes)
+            return np.asarray(self._tables[0].take(planes))
         axis = 0 if self.layout == "NCHW" else 2
         parts = np.split(planes, self.channels, axis)
         return np.concatenate([t.take(part) for t, part in zip(self._tables, parts, strict=True)], axis)
@@ -93,7 +97,12 @@ class Preprocess:
     def to_json(self) -> dict[str, Any]:
         """The ``input`` entry of a plan."""
         fields = ("value", "height", "width", "channels", "layout", "dtype", "fit", "crop_from", "scale")
-        return {"kind": "image", **{f: getattr(self, f) for f in fields}, "mean": list(self.mean), "std": list(self.std)}
+        return {
+            "kind": "image",
+            **{f: getattr(self, f) for f in fields},
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Preprocess | None:
@@ -104,15 +113,35 @@ class Preprocess:
             known = {key: value for key, value in data.items() if key != "kind"}
             known["mean"], known["std"] = tuple(known.get("mean", (0.0,))), tuple(known.get("std", (1.0,)))
             made = cls(**known)
-        except TypeError as error:
-            raise InputError(f"the plan's input entry is damaged ({error}); write it again with `partway plan`") from error
-        if made.fit not in FITS or len(made.mean) not in (1, made.channels) or len(made.mean) != len(made.std):
-            raise InputError("the plan's input entry is damaged (fit, mean or std); write it again with `partway plan`")
+            wrong = made._wrong()
+        except (TypeError, OverflowError) as error:
+            raise InputError(
+                f"the plan's input entry is damaged ({error}); write it again with `partway plan`"
+            ) from error
+        if wrong:
+            raise InputError(f"the plan's input entry is damaged ({wrong}); write it again with `partway plan`")
         return made
+
+    def _wrong(self) -> str:
+        """The name of the first field whose value cannot be, empty when all can."""
+        sides, numbers = (self.height, self.width), (self.scale, *self.mean, *self.std)
+        rules = {
+            "value": isinstance(self.value, str),
+            "height or width": all(type(side) is int and side > 0 for side in sides),
+            "channels": self.channels in (1, 3),
+            "crop_from": type(self.crop_from) is int,
+            "fit": self.fit in FITS and (self.fit != "digit" or self.shape == DIGIT),
+            "layout": self.layout in LAYOUTS,
+            "dtype": self.dtype in DTYPES,
+            "scale, mean or std": all(isinstance(number, int | float) and math.isfinite(number) for number in numbers),
+            "mean or std": len(self.mean) in (1, self.channels) and len(self.mean) == len(self.std),
+            "std": 0 not in self.std,
+        }
+        return next((name for name, right in rules.items() if not right), "")
 
 
 def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """What a model's input most likely wants: pixels / 255 for floats, pixels as they are for uint8; None if no picture."""
+    """What a model's input most likely wants: floats 0 to 1, uint8 as it is; None where it can be no picture."""
     if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8"):
         return None
     scale = 1.0 if spec.dtype == "uint8" else 1 / 255
@@ -126,15 +155,15 @@ def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
 
 def _opaque(picture: Image, mode: str) -> Image:
     """Transparency over white, palettes and 16-bit greys to 8 bits."""
-    from PIL import Image as pillow
+    from PIL import Image as Pillow
 
-    if picture.mode in ("I;16", "I", "F"):
-        grey = np.asarray(picture, np.float64)
+    if picture.mode[:4] in ("I;16", "I", "F"):
+        grey = np.nan_to_num(np.asarray(picture, np.float64), posinf=0.0, neginf=0.0)
         peak = grey.max(initial=0)
-        picture = pillow.fromarray((grey * (255 / peak if peak > 255 else 1)).clip(0, 255).astype(np.uint8))
+        picture = Pillow.fromarray((grey * (255 / peak if peak > 255 else 1)).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
-        picture = pillow.alpha_composite(pillow.new("RGBA", rgba.size, "white"), rgba)
+        picture = Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, "white"), rgba)
     return picture if picture.mode == mode else picture.convert(mode)
 
 

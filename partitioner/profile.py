@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import math
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -90,17 +92,18 @@ def stage_seconds(profile: Mapping[str, Any], stages: int) -> tuple[float, ...]:
         seconds = tuple(float(value) for value in profile["stage_s"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a profile ({error}); make one with `partway profile`") from error
-    if len(seconds) != stages or not all(value >= 0 for value in seconds):
+    if len(seconds) != stages:
         raise InputError(f"the profile has {len(seconds)} stages, the plan {stages}; profile this plan again")
+    if not all(0 <= value < math.inf for value in seconds):
+        raise InputError("the profile has negative or endless times; profile this plan again")
     return seconds
 
 
 def machine_name() -> str:
     """Model of the machine or its processor, as the operating system tells it."""
-    for path, key in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
+    for path, key in ((Path("/proc/device-tree/model"), ""), (Path("/proc/cpuinfo"), "model name")):
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                lines = file.read().replace("\0", "").splitlines()
+            lines = path.read_text(encoding="utf-8", errors="replace").replace("\0", "").splitlines()
         except OSError:
             continue
         found = next((line.split(":", 1)[-1].strip() for line in lines if line.startswith(key)), "")

@@ -6,9 +6,13 @@ shape) followed by little-endian bytes. Decoding never allocates more than the s
 
 from __future__ import annotations
 
+import math
 import struct
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import msgpack
 import numpy as np
@@ -76,15 +80,26 @@ def packs(codec: str, spec: TensorSpec) -> bool:
 
 def pack(codec: str, name: str, array: Array) -> tuple[TensorHead, Buffer]:
     """One tensor for the wire. A codec that does not fit the dtype (fp16 on integers) leaves it raw."""
-    array = np.ascontiguousarray(array)
-    if not packs(codec, TensorSpec(name, array.dtype.name, array.shape)):
-        if codec not in CODECS:
-            raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names())}")
-        codec = RAW
     if codec == RAW:
-        return TensorHead(name, oip_datatype(array.dtype.name), array.shape), _bytes_of(array)
+        return _raw(name, array)
+    if codec not in CODECS:
+        raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names())}")
+    if not packs(codec, TensorSpec(name, array.dtype.name, array.shape)):
+        return _raw(name, array)
     header = msgpack.packb({"codec": codec, "dtype": array.dtype.name, "shape": list(array.shape)})
-    return blob(name, header + CODECS[codec].encode(array))
+    return blob(name, header + CODECS[codec].encode(np.ascontiguousarray(array)))
+
+
+def _raw(name: str, array: Array) -> tuple[TensorHead, Buffer]:
+    dtype = array.dtype
+    if not dtype.isnative or not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array, dtype.newbyteorder("=")).reshape(array.shape)
+    return _raw_head(name, array.dtype, array.shape), _bytes_of(array)
+
+
+@lru_cache(maxsize=512)
+def _raw_head(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> TensorHead:
+    return TensorHead(name, oip_datatype(dtype), shape)
 
 
 def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
@@ -95,7 +110,7 @@ def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
 
 def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
     """One tensor off the wire, checked against what the plan announces. Raises CodecError on any mismatch."""
-    view = memoryview(data).cast("B") if not isinstance(data, memoryview) else data
+    view = memoryview(data)
     if head.datatype != BYTES:
         return _unpack_raw(head, view, spec)
     elements = blob_elements(head, view)
@@ -130,8 +145,41 @@ def _unpack_raw(head: TensorHead, view: memoryview, spec: TensorSpec) -> Array:
 
 
 def _bytes_of(array: Array) -> Buffer:
-    little = array if array.dtype.byteorder in "=|<" else array.astype(array.dtype.newbyteorder("<"))
-    return memoryview(little.reshape(-1).view(np.uint8))
+    little = array if sys.byteorder == "little" else array.astype(array.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data if little.size else b""
+
+
+class RawLayout(NamedTuple):
+    """How to read frames whose header is known: name, dtype, shape and bytes of every tensor, checked beforehand."""
+
+    tensors: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]
+
+    def read(self, raw: tuple[Buffer, ...]) -> dict[str, Array]:
+        """The tensors of one frame, views into its bytes. Raises CodecError when a length is off."""
+        if len(raw) != len(self.tensors):
+            raise CodecError(f"{len(self.tensors)} tensors need as many raw contents, {len(raw)} came")
+        values = {}
+        for data, (name, dtype, shape, size) in zip(raw, self.tensors, strict=True):
+            if len(data) != size:
+                raise CodecError(f"{name}: shape {list(shape)} of {dtype.name} takes {size} bytes, {len(data)} came")
+            values[name] = np.frombuffer(data, dtype).reshape(shape)
+        return values
+
+
+def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec]) -> RawLayout | None:
+    """The layout of uncoded tensors, each checked against the plan; None when any of them is coded.
+
+    Raises CodecError when names, dtypes or shapes are not the plan's.
+    """
+    for head in heads:
+        if head.name not in specs:
+            raise CodecError(f"{head.name!r:.80} is none of {', '.join(specs)}")
+        if head.datatype == BYTES:
+            return None
+        numpy_dtype(head.datatype)
+        _check(head.name, NUMPY_NAME[head.datatype], head.shape, specs[head.name])
+    dtypes = [numpy_dtype(head.datatype) for head in heads]
+    return RawLayout(tuple((h.name, d, h.shape, math.prod(h.shape) * d.itemsize) for h, d in zip(heads, dtypes, strict=True)))
 
 
 def _exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

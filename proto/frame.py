@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from partway.proto.errors import WireError
 from partway.proto.messages import ModelInferRequest, ModelInferResponse
-from partway.proto.wire import LENGTH, scan, varint
+from partway.proto.wire import LENGTH, read_varint, scan, varint
 
 Parameter = bool | int | float | str
 Buffer = bytes | memoryview
+"""Bytes of one tensor; a memoryview is one-dimensional, of single bytes."""
 MAX_CACHED_HEADER_BYTES = 4096
 _INT64 = range(-(2**63), 2**63)
+_ID_TAG = 3 << 3 | LENGTH
 
 
-@dataclass(frozen=True, slots=True)
-class TensorHead:
+class TensorHead(NamedTuple):
     """Name, OIP datatype and concrete shape of one tensor in a frame."""
 
     name: str
@@ -36,22 +37,25 @@ class TensorHead:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything in a frame but its id and its bytes."""
+    """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it."""
 
     model: str
     parameters: tuple[tuple[str, Parameter], ...] = ()
     tensors: tuple[TensorHead, ...] = ()
     version: str = ""
     wanted: tuple[str, ...] = ()
-    contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = ()
+    contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = field(default=(), compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
 
-    def parameter(self, name: str) -> Parameter | None:
-        """A parameter's value, None where it is absent."""
-        return next((value for key, value in self.parameters if key == name), None)
+    def __post_init__(self) -> None:
+        known = hash((self.model, self.parameters, self.tensors, self.version, self.wanted))
+        object.__setattr__(self, "_hash", known)
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A request or a response: header, id, and one buffer per tensor (empty when the tensors came as typed contents)."""
 
     header: Header
@@ -59,8 +63,7 @@ class Frame:
     raw: tuple[Buffer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Durations:
+class Durations(NamedTuple):
     """Seconds the cloud spent on a frame: waiting, decoding, running the suffix."""
 
     queue_s: float = 0.0
@@ -68,8 +71,7 @@ class Durations:
     suffix_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer off the stream: a frame with the cloud's durations, or an error sentence with the frame's id."""
 
     frame: Frame
@@ -84,62 +86,127 @@ def encode_request(frame: Frame) -> bytes:
 
 def decode_request(message: bytes) -> Frame:
     """Inverse of encode_request; the buffers are views into ``message``. Raises WireError on malformed bytes."""
-    header, frame_id, raw, _ = _split_fields(memoryview(message), raw_field=7)
-    return Frame(_parse(header, _parse_request), frame_id, raw)
+    prefix, header = _last_request
+    if prefix and message.startswith(prefix):
+        known = _rest(message, len(prefix), 0x3A)
+        if known is not None:
+            return Frame(header, *known)
+    return _parsed_request(message)
+
+
+def _parsed_request(message: bytes) -> Frame:
+    global _last_request  # noqa: PLW0603 - a memo; whatever it holds, the answer is the same
+    fields, frame_id, raw, _ = _split_fields(message, 0, len(message), raw_field=7)
+    header = _parse(fields, _parse_request)
+    if len(fields) <= MAX_CACHED_HEADER_BYTES:
+        _last_request = (fields, header)
+    return Frame(header, frame_id, raw)
+
+
+def _rest(message: bytes, at: int, raw_tag: int) -> tuple[str, tuple[memoryview, ...]] | None:
+    """Id and tensors of a message that begins like the one before; None when anything else follows.
+
+    Frames of a stream differ in nothing else, so that most are never scanned.
+    """
+    end = len(message)
+    if at + 2 > end or message[at] != _ID_TAG or message[at + 1] > 0x7F:
+        return None
+    body = at + 2
+    at = body + message[at + 1]
+    frame_id = message[body:at]
+    view = memoryview(message)
+    raw = []
+    while at < end:
+        if message[at] != raw_tag:
+            return None
+        size, body = read_varint(message, at + 1)
+        at = body + size
+        raw.append(view[body:at])
+    return (_string(frame_id), tuple(raw)) if at == end else None
 
 
 def encode_reply(reply: Reply) -> bytes:
     """ModelStreamInferResponse bytes, the durations as double parameters ``partway.queue_s`` and so on."""
-    body = encode_response(reply.frame, reply.durations)
+    parts = _response_parts(reply.frame, reply.durations)
+    size = sum(map(len, parts))
     error = _text(1, reply.error) if reply.error else b""
-    return b"".join((error, b"\x12", varint(len(body)), body))
+    return b"".join((error, b"\x12", varint(size), *parts))
 
 
 def encode_response(frame: Frame, durations: Durations) -> bytes:
     """ModelInferResponse bytes, as the unary call returns them."""
+    return b"".join(_response_parts(frame, durations))
+
+
+def _response_parts(frame: Frame, durations: Durations) -> list[Buffer]:
     timing = _DURATIONS.pack(*_interleave(durations))
-    return b"".join((_response_header(frame.header), _text(3, frame.id), timing, *_blobs(6, frame.raw)))
+    return [_response_header(frame.header), timing, _text(3, frame.id), *_blobs(6, frame.raw)]
 
 
 def decode_reply(message: bytes) -> Reply:
     """Inverse of encode_reply. Raises WireError on malformed bytes."""
-    view = memoryview(message)
-    error, body = "", view[:0]
-    for number, kind, _, start, end in scan(view):
+    return _known_reply(message) or _parsed_reply(message)
+
+
+def _known_reply(message: bytes) -> Reply | None:
+    """A reply whose header is that of the one before; None for any other."""
+    prefix, header = _last_reply
+    if not prefix or message[:1] != b"\x12":
+        return None
+    size, at = read_varint(message, 1)
+    if at + size != len(message) or not message.startswith(prefix, at):
+        return None
+    at += len(prefix)
+    entries = message[at : at + _DURATIONS.size]
+    if len(entries) < _DURATIONS.size:
+        return None
+    q, queue_s, d, decode_s, s, suffix_s = _DURATIONS.unpack(entries)
+    known = _rest(message, at + _DURATIONS.size, 0x32) if (q, d, s) == _ENTRIES else None
+    return None if known is None else Reply(Frame(header, *known), Durations(queue_s, decode_s, suffix_s))
+
+
+def _parsed_reply(message: bytes) -> Reply:
+    error, at, until = "", 0, 0
+    for number, kind, _, body, end in scan(message):
         if number == 1 and kind == LENGTH:
-            error = _string(view[start:end])
+            error = _string(message[body:end])
         elif number == 2 and kind == LENGTH:
-            body = view[start:end]
-    frame, durations = _decode_response(body)
+            at, until = body, end
+    frame, durations = _decode_response(message, at, until)
     return Reply(frame, durations, error)
 
 
 def decode_response(message: bytes) -> tuple[Frame, Durations]:
     """Inverse of encode_response. Raises WireError on malformed bytes."""
-    return _decode_response(memoryview(message))
+    return _decode_response(message, 0, len(message))
 
 
-def _decode_response(view: memoryview) -> tuple[Frame, Durations]:
-    header, frame_id, raw, timing = _split_fields(view, raw_field=6)
-    return Frame(_parse(header, _parse_response), frame_id, raw), _durations(timing)
+def _decode_response(message: bytes, at: int, end: int) -> tuple[Frame, Durations]:
+    global _last_reply  # noqa: PLW0603 - as above
+    fields, frame_id, raw, timing = _split_fields(message, at, end, raw_field=6)
+    header = _parse(fields, _parse_response)
+    if len(fields) <= MAX_CACHED_HEADER_BYTES:
+        _last_reply = (fields, header)
+    return Frame(header, frame_id, raw), _durations(timing)
 
 
 def _split_fields(
-    view: memoryview, raw_field: int
-) -> tuple[bytes, str, tuple[memoryview, ...], list[memoryview]]:
-    header: list[memoryview] = []
+    message: bytes, at: int, until: int, raw_field: int
+) -> tuple[bytes, str, tuple[memoryview, ...], list[bytes]]:
+    """The header's bytes, the id, views of the tensors and the entries of the durations."""
+    header: list[bytes] = []
     raw: list[memoryview] = []
-    timing: list[memoryview] = []
+    timing: list[bytes] = []
     frame_id = ""
-    for number, kind, start, body, end in scan(view):
+    for number, kind, start, body, end in scan(message, at, until):
         if kind == LENGTH and number == raw_field:
-            raw.append(view[body:end])
+            raw.append(memoryview(message)[body:end])
         elif kind == LENGTH and number == 3:
-            frame_id = _string(view[body:end])
-        elif number == 4 and kind == LENGTH and bytes(view[body : end - 8]) in _KEYS:
-            timing.append(view[body:end])
+            frame_id = _string(message[body:end])
+        elif kind == LENGTH and number == 4 and message[body : max(body, end - 8)] in _KEYS:
+            timing.append(message[body:end])
         else:
-            header.append(view[start:end])
+            header.append(message[start:end])
     return b"".join(header), frame_id, tuple(raw), timing
 
 
@@ -234,16 +301,16 @@ def _text(field: int, value: str) -> bytes:
     return bytes((field << 3 | LENGTH,)) + varint(len(data)) + data
 
 
-def _string(view: memoryview) -> str:
+def _string(data: bytes) -> str:
     try:
-        return str(view, "utf-8")
+        return data.decode()
     except UnicodeDecodeError:
         raise WireError("the message is malformed: a text field is not UTF-8") from None
 
 
 def _blobs(field: int, raw: Sequence[Buffer]) -> list[Buffer]:
     tag = bytes((field << 3 | LENGTH,))
-    return [part for buffer in raw for part in (tag + varint(memoryview(buffer).nbytes), buffer)]
+    return [part for buffer in raw for part in (tag + varint(len(buffer)), buffer)]
 
 
 def _duration_entry(name: str) -> bytes:
@@ -264,8 +331,12 @@ def _interleave(durations: Durations) -> tuple[Any, ...]:
     return (q, durations.queue_s, d, durations.decode_s, s, durations.suffix_s)
 
 
-def _durations(entries: list[memoryview]) -> Durations:
+def _durations(entries: list[bytes]) -> Durations:
     seconds = [0.0, 0.0, 0.0]
     for entry in entries:
-        (seconds[_KEYS[bytes(entry[:-8])]],) = struct.unpack("<d", entry[-8:])
+        (seconds[_KEYS[entry[:-8]]],) = struct.unpack("<d", entry[-8:])
     return Durations(*seconds)
+
+
+_last_request: tuple[bytes, Header] = (b"", Header(""))
+_last_reply: tuple[bytes, Header] = (b"", Header(""))

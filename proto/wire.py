@@ -6,8 +6,6 @@ a scan of the top-level fields it is a view into the received buffer. (Encoding:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from partway.proto.errors import WireError
 
 MAX_FIELDS = 4096
@@ -25,8 +23,8 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def read_varint(buffer: bytes | memoryview, at: int) -> tuple[int, int]:
-    """Decode a varint at ``at``; returns the value and the offset behind it. Raises WireError when cut short or too long."""
+def read_varint(buffer: bytes, at: int) -> tuple[int, int]:
+    """Decode a varint at ``at``; returns value and offset behind it. Raises WireError when cut short or too long."""
     value = shift = 0
     end = len(buffer)
     while at < end:
@@ -43,19 +41,25 @@ def read_varint(buffer: bytes | memoryview, at: int) -> tuple[int, int]:
     raise WireError("the message is malformed: a number is cut short or too long")
 
 
-def scan(buffer: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
-    """Walk the top-level fields of a message without parsing any.
+Field = tuple[int, int, int, int, int]
 
-    Yields ``(field number, wire type, start, body, end)``: the field lies in ``buffer[start:end]``, and for a
-    length-delimited one its content in ``buffer[body:end]``. Unknown fields are yielded like any other. Raises WireError
+
+def scan(buffer: bytes, at: int = 0, end: int | None = None) -> list[Field]:
+    """The top-level fields of the message in ``buffer[at:end]``, none of them parsed.
+
+    Each is ``(field number, wire type, start, body, end)``: the field lies in ``buffer[start:end]``, and for a
+    length-delimited one its content in ``buffer[body:end]``. Unknown fields are listed like any other. Raises WireError
     on a truncated field, a length past the end, a group, field number 0 or more than MAX_FIELDS fields.
     """
-    at, end, count = 0, len(buffer), 0
+    end = len(buffer) if end is None else end
+    found: list[Field] = []
     while at < end:
         start = at
-        tag, at = read_varint(buffer, at)
-        number, kind = tag >> 3, tag & 7
-        body = at
+        tag = buffer[at]
+        at += 1
+        if tag > 0x7F:  # the short case is inlined: this runs for every field of every frame
+            tag, at = read_varint(buffer, start)
+        kind, body = tag & 7, at
         if kind == LENGTH:
             size, body = read_varint(buffer, at)
             at = body + size
@@ -65,9 +69,7 @@ def scan(buffer: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
             at += _FIXED[kind]
         else:
             raise WireError(f"the message is malformed: wire type {kind} is not used by this protocol")
-        if at > end:
-            raise WireError("the message is malformed: a field is longer than the message")
-        count += 1
-        if number == 0 or count > MAX_FIELDS:
-            raise WireError("the message is malformed: field number 0 or too many fields")
-        yield number, kind, start, body, at
+        if at > end or tag < 8 or len(found) == MAX_FIELDS:
+            raise WireError("the message is malformed: a field past the end, field number 0 or too many fields")
+        found.append((tag >> 3, kind, start, body, at))
+    return found

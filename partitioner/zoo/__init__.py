@@ -1,4 +1,4 @@
-"""The models that ``--model NAME`` knows: folders with a plan, its stage files, and where there are some, sample inputs."""
+"""The models that ``--model NAME`` knows: folders with a plan, its stage files and, for some, sample inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ def bundled_models() -> list[str]:
 
 def model_folder(model: str) -> Path:
     """The folder with the plan of a shipped model, or of a plan given by path. InputError lists the known names."""
-    path = Path(model)
+    try:
+        return _folder(model, Path(model))
+    except OSError as error:
+        raise InputError(
+            f"model {model[:80]!r} cannot be read ({error.strerror}); known models: {', '.join(bundled_models())}"
+        ) from error
+
+
+def _folder(model: str, path: Path) -> Path:
     if (_HERE / model / PLAN_FILE).is_file() and path.name == model:
         return _HERE / model
     if (path / PLAN_FILE).is_file():
@@ -32,6 +40,8 @@ def model_folder(model: str) -> Path:
         return path.parent
     if path.is_dir():
         raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`")
+    if path.is_file():
+        raise InputError(f"{path} is not a plan; make one with `partway plan {path} --out DIR` and give --model DIR")
     raise unknown_model(model, bundled_models())
 
 
@@ -39,7 +49,7 @@ def unknown_model(model: str, known: list[str]) -> InputError:
     """The sentence for a model nobody knows: lists the known ones, nearest first."""
     close = difflib.get_close_matches(model, known, 1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return InputError(f"unknown model {model!r}; {hint}known models: {', '.join(known)} (or a plan's folder or a model file)")
+    return InputError(f"unknown model {model!r}; {hint}known models: {', '.join(known)} (or a plan's folder)")
 
 
 def sample_folder(folder: Path) -> Path | None:

@@ -1,0 +1,1 @@
+"""Every figure in the README, as commands that anyone can run."""

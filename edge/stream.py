@@ -1,0 +1,147 @@
+"""A stream of frames over gRPC, driven by the thread that uses it.
+
+The event loop runs only inside ``send``, ``poll`` and ``meanwhile``: handing frames to a thread of the transport's own and
+waking up for each reply cost more than all the rest of a short frame (measured: benchmarks/overhead.py). Work that takes
+longer than a hand-over is done in a thread ``meanwhile``, so that frames come and go and are timed while it lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+from grpc import aio
+
+from partway.proto.errors import LinkLost
+
+T = TypeVar("T")
+OnReply = Callable[[bytes, float], None]
+OnLost = Callable[[LinkLost], None]
+
+
+class FrameStream(Protocol):
+    """Somewhere frames go. Replies and the loss of the link come back through callbacks given when it was opened.
+
+    The callbacks fire inside ``send``, ``poll`` and ``meanwhile`` only, in the caller's thread.
+    """
+
+    def send(self, message: bytes) -> None:
+        """Queue one frame; never blocks."""
+
+    def poll(self, wait_s: float) -> None:
+        """Let frames come and go until a callback has fired, for ``wait_s`` seconds at most."""
+
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        """Do ``work`` in another thread while frames come and go."""
+
+    def close(self) -> None:
+        """No more frames; no callback fires afterwards."""
+
+
+class GrpcStream:
+    """ModelStreamInfer over an open call: one task writes what is queued, one reads replies."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, call: Any, on_reply: OnReply, on_lost: OnLost, address: str
+    ) -> None:
+        self._loop, self._call, self._address = loop, call, address
+        self._on_reply, self._on_lost = on_reply, on_lost
+        self._outbox: deque[bytes] = deque()
+        self._wake, self._driving = asyncio.Event(), asyncio.Event()
+        self._closed = self._driven = self._news = False
+        self._worker: ThreadPoolExecutor | None = None
+        self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
+
+    def send(self, message: bytes) -> None:
+        """See FrameStream."""
+        self._outbox.append(message)
+        self._wake.set()
+        self.poll(0.0)
+
+    def poll(self, wait_s: float) -> None:
+        """See FrameStream."""
+        if wait_s <= 0:
+            self._loop.call_soon(self._loop.stop)
+            self._drive()
+            return
+        until_s = self._loop.time() + wait_s
+        self._news = False
+        while not self._news and self._loop.time() < until_s:  # a stop left over from ``meanwhile`` ends the loop early
+            timer = self._loop.call_at(until_s, self._loop.stop)
+            self._drive()
+            timer.cancel()
+
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        """See FrameStream."""
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="prefix")
+        future = self._worker.submit(work)
+        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        while not future.done():
+            self._drive()
+        return future.result()
+
+    def _drive(self) -> None:
+        self._driven = True
+        self._driving.set()
+        try:
+            self._loop.run_forever()
+        finally:
+            self._driven = False
+
+    def _fired(self) -> None:
+        """A callback has fired: whoever polls may go on."""
+        self._news = True
+        if self._driven:
+            self._loop.stop()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._outbox:
+                try:
+                    await self._call.write(self._outbox.popleft())
+                except (aio.AioRpcError, asyncio.InvalidStateError):
+                    return  # the reader reports the loss
+
+    async def _read(self) -> None:
+        try:
+            while (message := await self._call.read()) is not aio.EOF:
+                self._on_reply(message, perf_counter())
+                self._fired()
+                self._driving.clear()
+                await self._driving.wait()  # whoever polls comes first, and a frame that is sent before the next read
+            reason = "it ended the stream"
+        except aio.AioRpcError as error:
+            reason = brief(error)
+        except asyncio.CancelledError:
+            reason = "the stream was cancelled"
+        if not self._closed:
+            self._on_lost(LinkLost(f"the cloud at {self._address} is lost: {reason}"))
+            self._fired()
+
+    def close(self) -> None:
+        """See FrameStream."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._worker is not None:
+            self._worker.shutdown()
+        self._loop.run_until_complete(self._end())
+
+    async def _end(self) -> None:
+        self._call.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def brief(error: aio.AioRpcError) -> str:
+    """The part of a gRPC error that tells people something."""
+    details: str = (error.details() or error.code().name).splitlines()[0]
+    return details.rsplit("Failed to connect to remote host: ", 1)[-1].strip("; ")[:160]

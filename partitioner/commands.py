@@ -1,0 +1,131 @@
+"""The sub-commands of ``partway`` that deal with one model: arguments, and what to print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from partway.engines.engine import engine_for
+from partway.partitioner.chain import load_chain
+from partway.partitioner.plan import Plan, load_plan, read_stage, save_plan
+from partway.partitioner.profile import random_tensor
+from partway.partitioner.verify import Parity, verify
+from partway.partitioner.zoo import model_folder
+from partway.proto.errors import InputError
+from partway.proto.units import show_bytes
+
+Array = np.ndarray[Any, Any]
+Verb = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a shipped model's name, or the folder of a plan")
+    parser.add_argument("--inputs", type=Path, metavar="NPZ", help="real inputs: one array per model input, first axis frames")
+    parser.add_argument("--runs", type=int, default=8, metavar="N", help="random inputs when none are given (default: 8)")
+    parser.add_argument("--against", type=Path, metavar="MODEL", help="the original model file to compare with")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Print the parity of every k; 1 when any fails, naming the first."""
+    folder = model_folder(args.model)
+    plan = load_plan(folder)
+    engine = engine_for(plan.engine)
+    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
+    wholes = None
+    if args.against is not None:
+        if not args.against.is_file():
+            raise InputError(f"model file {args.against} does not exist")
+        whole = engine.load(args.against.read_bytes())
+        wholes = [whole.run(values) for values in inputs]
+    rows = verify(chain, inputs, wholes)
+    _show_parity(rows, plan, args.json)
+    failed = next((row for row in rows if not row.holds), None)
+    if failed is not None:
+        raise InputError(f"split {failed.k} at {failed.cut} does not answer like the whole model (error {failed.error:.2g})")
+    return 0
+
+
+def _show_parity(rows: list[Parity], plan: Plan, as_json: bool) -> None:
+    if as_json:
+        keys = ("k", "cut", "error", "exact", "holds", "inputs")
+        print(json.dumps({"model": plan.model, "digest": plan.digest, "splits": [{k: getattr(r, k) for k in keys} for r in rows]}))
+        return
+    table = Table(title=f"parity of {plan.model} at every split", title_justify="left")
+    for column in ("k", "cut", "crosses", "worst relative error", "verdict"):
+        table.add_column(column)
+    for row in rows:
+        size = sum(spec.size_bytes() for spec in plan.crossing(row.k))
+        verdict = "bit-equal" if row.exact else "within 1e-5" if row.holds else "WRONG"
+        table.add_row(str(row.k), row.cut, show_bytes(size), f"{row.error:.2g}", verdict)
+    Console(highlight=False).print(table)
+
+
+def _random(plan: Plan, runs: int) -> list[dict[str, Array]]:
+    if runs < 1:
+        raise InputError(f"--runs must be 1 or more, not {runs}")
+    rng = np.random.default_rng(0)
+    return [{s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)} for _ in range(runs)]
+
+
+def _given(path: Path, plan: Plan) -> list[dict[str, Array]]:
+    try:
+        arrays = dict(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+    missing = [spec.name for spec in plan.crossing(0) if spec.name not in arrays]
+    if missing:
+        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
+    specs = plan.crossing(0)
+    count = min(len(arrays[spec.name]) for spec in specs)
+    return [{s.name: arrays[s.name][i : i + 1].astype(s.dtype, copy=False) for s in specs} for i in range(count)]
+
+
+def _slice_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="an .onnx file")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
+    parser.add_argument("--cuts", default="auto", metavar="auto|NAMES", help="value names, comma between cuts, + within one")
+    parser.add_argument("--name", metavar="NAME", help="the model's name (default: the file's)")
+
+
+def run_slice(args: argparse.Namespace) -> int:
+    """Write plan.json and one file per stage."""
+    from partway.partitioner.preprocess import guess_preprocess
+    from partway.partitioner.slicing import make_plan
+
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
+    plan = make_plan(args.model, args.out, args.cuts, name=args.name)
+    guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
+    described = replace(plan, input=guessed.to_json() if guessed else {})
+    save_plan(described, args.out)
+    Console(highlight=False).print(_slice_table(described))
+    return 0
+
+
+def _slice_table(plan: Plan) -> Table:
+    table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
+    for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
+        table.add_column(column)
+    for k, stage in enumerate(plan.stages):
+        crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
+        table.add_row(str(k), stage.file, show_bytes(stage.size_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing)
+    return table
+
+
+VERBS: dict[str, Verb] = {
+    "slice": ("cut a model into one file per stage", _slice_arguments, run_slice),
+    "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
+}
+

@@ -1,0 +1,189 @@
+"""Finds the ink in a picture of a digit: what differs from paper of any shade, which may be unevenly lit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_SIDE = 256
+"""Larger pictures are averaged down to less than twice this before anything is looked for."""
+
+_FAINTEST = 6.0
+"""Grey levels (of 255) below which a difference is never ink."""
+
+_NOISE_FACTOR = 4.0
+_SOLID = 0.4
+"""The part of the strongest ink's difference at which a pixel counts as ink when shapes are told apart."""
+
+_SPECK = 0.08
+_WITHOUT_EDGE = 0.3
+"""Shapes smaller than the first part of the largest are dirt; shapes on the picture's edge are dropped when
+another one is at least the second part of the largest."""
+
+_CELLS = 64
+_FIT_ROUNDS = 4
+
+
+def greys(image: Image.Image) -> list[Array]:
+    """The picture as grey levels 0..255, float32 [height, width], in each way its ink might show.
+
+    Several for transparency (over black, over white) and for colours whose luminance hides a difference.
+    """
+    image = _smaller(_plain(ImageOps.exif_transpose(image)))
+    if image.mode.startswith(("I", "F")):
+        return [_scaled(np.asarray(image, np.float32))]
+    if image.has_transparency_data:
+        return [grey for shade in ("black", "white") for grey in _channels(_over(image, shade))]
+    return _channels(image)
+
+
+def ink_of(candidates: list[Array]) -> Array | None:
+    """The ink, floats 0..1 of the picture's shape, read as shows it best; None for an empty picture."""
+    readings = [reading for grey in candidates if (reading := _reading(grey)) is not None]
+    if not readings:
+        return None
+    clear = 0.5 * max(strength for strength, _ in readings)
+    return min((ink for strength, ink in readings if strength >= clear), key=lambda ink: float(ink.mean()))
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The modes Pillow can hardly convert made ones it can."""
+    if image.mode == "LAB":
+        return image.getchannel("L")
+    return image.convert("LA") if image.mode == "La" else image
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    factor = max(image.size) // LARGEST_SIDE
+    if factor < 2:
+        return image
+    if image.mode in ("1", "P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif image.mode.startswith("I"):
+        image = Image.fromarray(np.asarray(image, np.float32))
+    return image.reduce(factor)
+
+
+def _scaled(levels: Array) -> Array:
+    """16-bit, 32-bit and float levels to 0..255."""
+    levels = np.nan_to_num(levels).clip(0, None)
+    peak = float(levels.max(initial=0))
+    if peak <= 1:
+        return levels * 255
+    if peak <= 255:
+        return levels
+    return levels / 257 if peak <= 65535 else levels * (255 / peak)
+
+
+def _over(image: Image.Image, shade: str) -> Image.Image:
+    picture = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, shade), picture).convert("RGB")
+
+
+def _channels(image: Image.Image) -> list[Array]:
+    """Luminance, and for a picture with colours each channel."""
+    grey = image.convert("L")
+    if image.mode in ("1", "L", "LA"):
+        return [np.asarray(grey, np.float32)]
+    bands = np.asarray(image.convert("RGB"), np.float32)
+    coloured = float(np.ptp(bands, axis=2).max(initial=0)) > 2 * _FAINTEST
+    return [np.asarray(grey, np.float32), *(bands.transpose(2, 0, 1) if coloured else ())]
+
+
+def _reading(grey: Array) -> tuple[float, Array] | None:
+    """(strength in grey levels, ink 0..1) of one grey picture; None when nothing stands out of its paper."""
+    paper, noise = _paper(grey)
+    difference = grey - paper
+    count = max(4, difference.size // 500)
+    ordered = np.sort(difference, axis=None)
+    light, dark = float(ordered[-count:].mean()), -float(ordered[:count].mean())
+    strength = max(light, dark)
+    if strength < max(_FAINTEST, _NOISE_FACTOR * noise):
+        return None
+    ink = difference if light >= dark else -difference
+    floor = max(0.12 * strength, min(3 * noise, 0.3 * strength))
+    level = ((ink - floor) / (0.85 * strength - floor)).clip(0, 1)
+    return strength, _main_shapes(level, ink > _SOLID * strength)
+
+
+def _paper(grey: Array) -> tuple[Array, float]:
+    """(what the picture would be without ink, noise as a standard deviation), both in grey levels.
+
+    A quadratic surface, fitted to the border first and then to whatever agrees with it.
+    """
+    terms = _surface_terms(*grey.shape)
+    flat, levels = terms.reshape(-1, terms.shape[2]), grey.ravel().astype(np.float64)
+    kept = _border(*grey.shape).ravel()
+    kept &= np.abs(levels - np.median(levels[kept])) <= 2.5 * max(_FAINTEST, _spread(levels[kept]))
+    for round_ in range(_FIT_ROUNDS):
+        few = np.flatnonzero(kept)[:: max(1, int(kept.sum()) // 4096)]
+        weights = np.linalg.lstsq(flat[few], levels[few], rcond=None)[0]
+        off = np.abs(levels - flat @ weights)
+        near = off <= 2.5 * max(_FAINTEST / 2, _spread(off[kept]))
+        kept = near & kept if round_ == 0 else near
+    surface = (flat @ weights).reshape(grey.shape)
+    return surface, _spread((levels - surface.ravel())[kept])
+
+
+def _spread(values: Array) -> float:
+    """The standard deviation of the bulk of the values, whatever the rest does: by median deviation."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+
+
+def _surface_terms(height: int, width: int) -> Array:
+    down = np.linspace(-1, 1, height)[:, None] + np.zeros(width)
+    right = np.zeros(height)[:, None] + np.linspace(-1, 1, width)
+    return np.stack([np.ones_like(down), down, right, down * right, down**2, right**2], axis=2)
+
+
+def _border(height: int, width: int) -> Array:
+    edge = max(1, min(height, width) // 25)
+    border = np.ones((height, width), bool)
+    border[edge:-edge, edge:-edge] = False
+    return border
+
+
+def _main_shapes(level: Array, solid: Array) -> Array:
+    """The level without dirt: only around connected shapes large enough to belong to a digit."""
+    height, width = solid.shape
+    cell = -(-max(height, width) // _CELLS)
+    padded = np.pad(solid, ((0, -height % cell), (0, -width % cell)))
+    cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell)
+    kept = np.zeros((cells.shape[0] + 2, cells.shape[2] + 2), bool)
+    for down, right in _digit_cells(cells.sum(axis=(1, 3))):
+        kept[down : down + 3, right : right + 3] = True
+    mask = kept[1:-1, 1:-1].repeat(cell, axis=0).repeat(cell, axis=1)
+    return np.where(mask[:height, :width], level, 0).astype(np.float32)
+
+
+def _digit_cells(areas: Array) -> list[tuple[int, int]]:
+    """The cells (of a grid of ink areas) of the shapes that make up the digit."""
+    shapes = _shapes({(int(down), int(right)) for down, right in np.argwhere(areas)})
+    sizes = [sum(int(areas[cell]) for cell in shape) for shape in shapes]
+    largest = max(sizes)
+    inside = [(shape, size) for shape, size in zip(shapes, sizes, strict=True) if not _on_edge(shape, areas.shape)]
+    if any(size >= _WITHOUT_EDGE * largest for _, size in inside):
+        shapes, sizes = [shape for shape, _ in inside], [size for _, size in inside]
+        largest = max(sizes)
+    return [cell for shape, size in zip(shapes, sizes, strict=True) if size >= _SPECK * largest for cell in shape]
+
+
+def _on_edge(shape: list[tuple[int, int]], size: tuple[int, ...]) -> bool:
+    return any(down in (0, size[0] - 1) or right in (0, size[1] - 1) for down, right in shape)
+
+
+def _shapes(cells: set[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Cells grouped by touching, corners included."""
+    shapes = []
+    while cells:
+        shape = [cells.pop()]
+        for down, right in shape:
+            near = {(down + i, right + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & cells
+            cells -= near
+            shape.extend(near)
+        shapes.append(shape)
+    return shapes

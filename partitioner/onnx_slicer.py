@@ -1,0 +1,194 @@
+"""Slice an ONNX model at nested cuts: one valid file per stage, every weight in the stage that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.cuts import Cut, prefix_of
+from partway.partitioner.graph import Graph, OperatorSet, members
+from partway.partitioner.onnx_file import onnx
+from partway.partitioner.onnx_inputs import set_shape
+from partway.partitioner.onnx_nodes import bodies, node_inputs
+from partway.partitioner.onnx_reader import OnnxModel, open_onnx
+from partway.partitioner.onnx_shapes import BATCHES
+from partway.partitioner.onnx_write import write_model
+from partway.partitioner.plan import Stage
+from partway.proto.errors import InputError
+from partway.proto.tensors import TensorSpec
+
+
+def slice_onnx(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
+
+    Stage inputs and outputs keep the model's own value names. The same model and cuts give the same bytes each time.
+    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
+    """
+    return slice_model(open_onnx(model), cuts, out)
+
+
+def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """The same for a model that is already read."""
+    graph = model.graph
+    prefixes = [0, *nested_prefixes(graph, cuts), graph.everything]
+    crossings = [graph.inputs, *(cut.values for cut in cuts), graph.outputs]
+    out.mkdir(parents=True, exist_ok=True)
+    stages = []
+    for index, (before, after) in enumerate(pairwise(prefixes)):
+        operators = after & ~before
+        inputs, outputs = stage_values(graph, operators, crossings[index], crossings[index + 1])
+        if index == len(cuts):
+            outputs = (*outputs, *(name for name in graph.outputs if name not in graph.activations))
+        stages.append(_write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx"))
+    return tuple(stages)
+
+
+def nested_prefixes(graph: Graph, cuts: Sequence[Cut]) -> list[OperatorSet]:
+    """The operators before each cut. Raises :class:`InputError` when a cut leaves a stage empty or goes backwards."""
+    prefixes = [prefix_of(graph, cut) for cut in cuts]
+    for cut, prefix in zip(cuts, prefixes, strict=True):
+        if prefix in (0, graph.everything):
+            raise InputError(f"nothing of the model lies on one side of the cut {cut}; leave it out")
+    for cut, (before, after) in zip(cuts, pairwise(prefixes), strict=False):
+        if before & ~after or before == after:
+            raise InputError(f"the cut {cut} does not come before the next one; name cuts from input to output")
+    return prefixes
+
+
+def stage_values(
+    graph: Graph, operators: OperatorSet, before: Iterable[str], after: Iterable[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a stage reads from the cut before it, and what it makes for the cut after it and as model outputs.
+
+    Raises :class:`InputError` naming a value that the stage would need and the cut before does not bring.
+    """
+    made = {name for index in members(operators) for name in graph.operators[index].outputs}
+    read = dict.fromkeys(name for index in members(operators) for name in graph.operators[index].inputs)
+    declared = set(before)
+    for name in read:
+        if name not in made and name not in declared:
+            raise InputError(f"the stage reads `{name}`, which the cut before it does not hold; add it to the cut")
+    wanted = dict.fromkeys((*after, *graph.outputs))
+    inputs = tuple(name for name in before if name in read)
+    return inputs, tuple(name for name in wanted if name in made)
+
+
+def _write_stage(
+    model: OnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+) -> Stage:
+    graph = model.graph
+    read = tuple(graph.values[name] for name in inputs)
+    made = tuple(graph.values[name] for name in outputs)
+    nodes = [model.nodes[graph.operators[index].name] for index in members(operators)]
+    digest, size_bytes = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
+    return Stage(path.name, digest, size_bytes, read, made, operators=operators.bit_count())
+
+
+def _stage_proto(
+    model: OnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> Any:
+    whole = model.file.proto
+    stage = onnx.ModelProto()
+    _copy_fields(whole, stage, leave_out=("graph", "functions", "training_info"))
+    _copy_fields(whole.graph, stage.graph, leave_out=GRAPH_CONTENTS)
+    constant_nodes, constants = _constants(model, nodes, [spec.name for spec in outputs])
+    stage.graph.node.extend(constant_nodes)
+    stage.graph.node.extend(nodes)
+    stage.graph.input.extend(_value(model, spec) for spec in inputs)
+    stage.graph.output.extend(_value(model, spec) for spec in outputs)
+    _add_constants(stage, whole, constants)
+    _add_annotations(stage, whole)
+    _add_functions(stage, whole)
+    return stage
+
+
+GRAPH_CONTENTS = (
+    "node", "initializer", "sparse_initializer", "input", "output", "value_info", "quantization_annotation"
+)  # fmt: skip
+
+
+def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
+    for field, value in source.ListFields():
+        if field.name in leave_out:
+            continue
+        if isinstance(value, str | bytes | int | float):
+            setattr(target, field.name, value)
+        else:
+            getattr(target, field.name).MergeFrom(value)
+
+
+def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
+    """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
+    made: dict[int, Any] = {}
+    names: set[str] = set()
+
+    def need(name: str) -> None:
+        if name not in model.folded:
+            names.add(name)
+        elif id(node := model.folded[name]) not in made:
+            for read in node_inputs(node):
+                need(read)
+            made[id(node)] = node
+
+    for name in (*(read for node in nodes for read in node_inputs(node)), *outputs):
+        need(name)
+    return list(made.values()), names
+
+
+def _value(model: OnnxModel, spec: TensorSpec) -> Any:
+    """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
+    value = onnx.ValueInfoProto(name=spec.name)
+    value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    single, double = model.shaped.single[spec.name], model.shaped.double[spec.name]
+    batch = model.shaped.batch or "batch"
+    pairs = enumerate(zip(single, double, strict=True))
+    own = [batch if sizes == BATCHES else f"{spec.name}_{axis}" for axis, sizes in pairs]
+    set_shape(value, [own[axis] if size is None else size for axis, size in enumerate(spec.shape)])
+    return value
+
+
+def _add_constants(stage: Any, whole: Any, names: set[str]) -> None:
+    graph = stage.graph
+    graph.initializer.extend(tensor for tensor in whole.graph.initializer if tensor.name in names)
+    graph.sparse_initializer.extend(one for one in whole.graph.sparse_initializer if one.values.name in names)
+    if stage.ir_version < INITIALISERS_NEED_NO_INPUT:
+        wanted = names - _inputs(graph)
+        graph.input.extend(value for value in whole.graph.input if value.name in wanted)
+
+
+INITIALISERS_NEED_NO_INPUT = 4
+
+
+def _inputs(graph: Any) -> set[str]:
+    return {value.name for value in graph.input}
+
+
+def _add_annotations(stage: Any, whole: Any) -> None:
+    graph = stage.graph
+    made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
+    graph.value_info.extend(value for value in whole.graph.value_info if value.name in made)
+    known = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
+    graph.quantization_annotation.extend(
+        note for note in whole.graph.quantization_annotation if note.tensor_name in known
+    )
+
+
+def _add_functions(stage: Any, whole: Any) -> None:
+    by_name = {(function.domain, function.name): function for function in whole.functions}
+    used: set[tuple[str, str]] = set()
+
+    def use(nodes: Iterable[Any]) -> None:
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in by_name and key not in used:
+                used.add(key)
+                use(by_name[key].node)
+            for body in bodies(node):
+                use(body.node)
+
+    use(stage.graph.node)
+    stage.functions.extend(function for key, function in by_name.items() if key in used)

@@ -1,0 +1,113 @@
+"""From a model file to a plan: read it, pick cuts, slice it. The one place that knows which formats there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partway.partitioner.cuts import BytesOf, Cut, cut_from_names, input_cut, output_cut
+from partway.partitioner.frontiers import legal_cuts, useful_cuts
+from partway.partitioner.graph import Graph
+from partway.partitioner.plan import Plan, Stage
+from partway.proto.errors import InputError
+
+Sizes = Mapping[str, Sequence[int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceableModel:
+    """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages."""
+
+    graph: Graph
+    digest: str
+    engine: str
+    write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
+
+
+def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
+    """Read a model by its suffix (``.onnx``). ``sizes`` gives shapes to inputs with dynamic dimensions.
+
+    Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
+    """
+    front_end = FRONT_ENDS.get(path.suffix.lower())
+    if front_end is None:
+        raise InputError(f"cannot slice {path}: Partway reads {', '.join(FRONT_ENDS)} models")
+    return front_end(path, sizes or {})
+
+
+def _open_onnx(path: Path, sizes: Sizes) -> SliceableModel:
+    from partway.partitioner.onnx_reader import open_onnx
+    from partway.partitioner.onnx_slicer import slice_model
+
+    model = open_onnx(path, sizes)
+    return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
+
+
+FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx}
+
+
+def read_graph(path: Path, sizes: Sizes | None = None) -> Graph:
+    """The graph of a model of any format."""
+    return open_model(path, sizes).graph
+
+
+def make_plan(
+    model: Path,
+    out: Path,
+    cuts: str | Sequence[str] = "auto",
+    *,
+    name: str | None = None,
+    input: Mapping[str, Any] | None = None,
+    output: Mapping[str, Any] | None = None,
+    sizes: Sizes | None = None,
+    bytes_of: BytesOf | None = None,
+    limit: int = 5,
+) -> Plan:
+    """Slice a model into stage files in ``out`` and describe them.
+
+    ``cuts`` is ``"auto"`` (at most ``limit`` useful ones) or the inner cuts by name in order from input to output, one
+    string each: a value, or several joined by ``+``; with ``"auto"`` among them, those and useful ones. ``input`` and
+    ``output`` go into the plan as they are. Does not write the plan itself. Raises :class:`InputError` when the model
+    or a cut is no good.
+    """
+    source = open_model(model, sizes)
+    graph = source.graph
+    chosen = choose_cuts(graph, cuts, bytes_of, limit)
+    stages = source.write_stages(chosen, out)
+    all_cuts = (input_cut(graph), *chosen, output_cut(graph))
+    named = dict.fromkeys(value for cut in all_cuts for value in cut.values)
+    return Plan(
+        model=name or model.stem,
+        model_digest=source.digest,
+        engine=source.engine,
+        stages=stages,
+        cuts=all_cuts,
+        tensors={value: graph.values[value] for value in named},
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        input=dict(input or {}),
+        output=dict(output or {}),
+    )
+
+
+def choose_cuts(
+    graph: Graph, cuts: str | Sequence[str] = "auto", bytes_of: BytesOf | None = None, limit: int = 5
+) -> tuple[Cut, ...]:
+    """The inner cuts of a chain: useful ones, or those named. Raises :class:`InputError` when there are none at all."""
+    names = cuts.split(",") if isinstance(cuts, str) else list(cuts)
+    named = tuple(cut_from_names(graph, value_names(graph, one)) for one in names if one != "auto")
+    if "auto" not in names:
+        return named
+    if not named and not legal_cuts(graph):
+        raise InputError("no cut separates this model's inputs from its outputs; run it whole on one side")
+    return useful_cuts(graph, bytes_of, limit, also=named)
+
+
+def value_names(graph: Graph, written: str) -> tuple[str, ...]:
+    """The values of a cut as people write it: one name, or several joined by ``+``."""
+    known = set(graph.activations)
+    if written.strip() in known:
+        return (written.strip(),)
+    return tuple(part.strip() for part in written.split("+"))

@@ -1,0 +1,1 @@
+"""Training of the models shipped in the zoo, from public data to an ONNX file, for anyone to repeat."""

@@ -1,0 +1,335 @@
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partway.edge.auto import (
+    Decision,
+    decide,
+    describe,
+    measure_candidates,
+    probe_link,
+    reason,
+    restrict,
+    settle,
+    split_number,
+    trial_of,
+)
+from partway.edge.fake import FakeCloud
+from partway.edge.packing import Packer
+from partway.edge.sources import Sample
+from partway.engines.engine import engine_for
+from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds
+from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.partitioner.zoo import model_folder
+from partway.proto.errors import InputError, PartwayError
+from partway.proto.frame import Durations, Reply, encode_reply
+
+from .affine import STAGES, affine_chain, runner_on, samples
+
+PLAN = affine_chain().plan
+
+
+def fake_probe(bandwidth_bps: float, rtt_s: float) -> Callable[[int], float]:
+    """A link that takes exactly as long as its figures say."""
+    return lambda size: size * 8 / bandwidth_bps + rtt_s
+
+
+@pytest.mark.parametrize("bandwidth_bps", [1e6, 20e6, 300e6, 1e9])
+@pytest.mark.parametrize("rtt_s", [0.002, 0.02, 0.1])
+def test_a_known_link_is_recovered(bandwidth_bps: float, rtt_s: float) -> None:
+    """Bandwidth and round trip of a link come out within a tenth, or the bandwidth as too fast to matter."""
+    link = probe_link(fake_probe(bandwidth_bps, rtt_s))
+    assert link.rtt_s == pytest.approx(rtt_s, rel=0.1)
+    largest_s = (1 << 20) * 8 / bandwidth_bps
+    if largest_s > 0.1 * rtt_s:
+        assert link.bandwidth_bps == pytest.approx(bandwidth_bps, rel=0.1)
+    else:
+        assert link.transfer_s(1 << 20) == pytest.approx(rtt_s, rel=0.1)
+
+
+def test_one_slow_probe_does_not_spoil_the_round_trip() -> None:
+    """The round trip is a median: hiccups in the first probes are left out."""
+    hiccups = iter([0.5, 0.001, 0.5, 0.001, 0.5, *[0.001] * 4])
+
+    def probe(size: int) -> float:
+        return next(hiccups) if size < 1000 else 0.001 + size * 8 / 1e8
+
+    assert probe_link(probe).rtt_s == pytest.approx(0.001)
+
+
+def test_a_slow_link_is_not_probed_with_megabytes() -> None:
+    """Probing stops once a probe took long enough to tell."""
+    sizes = []
+
+    def probe(size: int) -> float:
+        sizes.append(size)
+        return 0.01 + size * 8 / 1e6
+
+    probe_link(probe)
+    assert max(sizes) <= 16 << 10
+
+
+def test_noise_never_makes_a_bandwidth_of_nothing() -> None:
+    """Large probes that come back faster than small ones still give a finite, positive bandwidth."""
+    link = probe_link(lambda size: 0.01 if size < 1000 else 0.001)
+    assert 0 < link.bandwidth_bps < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("split", "k"),
+    [("device", 3), ("cloud", 0), ("0", 0), ("2", 2), ("+1", 1), ("03", 3), ("x", 0), ("a", 1), ("b", 2), ("y", 3)],
+)
+def test_a_split_is_a_number_an_end_or_a_value(split: str, k: int) -> None:
+    """Every way to name a split leads to its number."""
+    assert split_number(split, PLAN) == k
+
+
+@pytest.mark.parametrize("split", ["4", "-1", "999999999"])
+def test_a_split_out_of_range_says_the_range(split: str) -> None:
+    """The sentence names the first and the last split."""
+    with pytest.raises(InputError, match=r"out of range; affine has splits 0 .* to 3"):
+        split_number(split, PLAN)
+
+
+@pytest.mark.parametrize(
+    ("split", "meant"), [("devise", "device"), ("clowd", "cloud"), ("bb", "b"), ("Device", "device")]
+)
+def test_an_unknown_split_suggests_the_nearest(split: str, meant: str) -> None:
+    """A slip of the finger is answered with what was meant, and with all there is."""
+    with pytest.raises(InputError, match=f"did you mean {meant}.*Known: auto, device, cloud, x, a, b, y, or 0 to 3"):
+        split_number(split, PLAN)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_split_or_a_sentence(split: str) -> None:
+    """Superscripts, double signs and other digits end in no traceback."""
+    try:
+        assert split_number(split, PLAN) in PLAN.splits
+    except InputError:
+        pass
+
+
+def test_a_cut_of_several_values_is_named_by_all_of_them() -> None:
+    """Where two values cross, the cut's name is both, and neither alone means it."""
+    data = plan_to_json(PLAN)
+    data["cuts"][1] = ["a", "x"]
+    plan = plan_from_json(data)
+    assert split_number("a + x", plan) == 1
+    with pytest.raises(InputError, match=re.escape("did you mean a + x")):
+        split_number("a", plan)
+
+
+def _estimates(*rows: tuple[int, str | None, float]) -> list[Estimate]:
+    return [Estimate(Candidate(k, codec, 10 * (codec is not None)), prefix_s=s) for k, codec, s in rows]
+
+
+ALL = _estimates((0, "raw", 0.03), (1, "raw", 0.02), (1, "fp16", 0.015), (2, "raw", 0.04), (3, None, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"), [("auto", ALL), ("1", ALL[1:3]), ("b", ALL[3:4]), ("device", ALL[4:]), ("cloud", ALL[:1])]
+)
+def test_a_split_asked_for_leaves_its_candidates(split: str, expected: Sequence[Estimate]) -> None:
+    """Auto leaves all; anything else the codecs of its split."""
+    assert restrict(ALL, split, PLAN) == list(expected)
+
+
+def test_a_split_without_a_codec_is_refused() -> None:
+    """Where no codec is left for the split asked for, the sentence names the options that matter."""
+    with pytest.raises(InputError, match=r"split 2 has no codec left; .*--codec .*--max-drop"):
+        restrict(ALL[:2], "2", PLAN)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [(0, "raw", 0.03), (1, "raw", 0.0011), (3, None, 0.0004)],
+            "do not split: all on the device: 400 µs against 1.10 ms for the best split (k = 1) on this link",
+        ),
+        (
+            [(0, "jpeg75", 0.003), (1, "raw", 0.02), (2, "raw", 0.01), (3, None, 0.04)],
+            "do not split: all in the cloud (jpeg75): 3.00 ms against 10.0 ms for the best split (k = 2) on this link",
+        ),
+        (
+            [(0, "raw", 0.03), (1, "fp16", 0.02), (3, None, 0.04)],
+            "split 1 at a (fp16): 20.0 ms against 30.0 ms all in the cloud",
+        ),
+        (
+            [(0, "raw", 0.05), (2, "raw", 0.02), (3, None, 0.04)],
+            "split 2 at b (raw): 20.0 ms against 40.0 ms all on the device",
+        ),
+        ([(1, "raw", 0.02), (2, "raw", 0.03)], "split 1 at a (raw): 20.0 ms against 30.0 ms for the next best"),
+        (
+            [(0, "raw", 0.05), (3, None, 0.04)],
+            "all on the device: 40.0 ms against 50.0 ms for all in the cloud (raw)",
+        ),
+        ([(3, None, 0.04)], "all on the device: 40.0 ms; nothing else was allowed"),
+        ([(3, "raw", 0.01), (0, "raw", 0.02)], "split 3 at y (raw): 10.0 ms against 20.0 ms for all in the cloud (raw)"),
+    ],
+)
+def test_the_reason_is_one_honest_sentence(rows: list[tuple[int, str | None, float]], expected: str) -> None:
+    """What was chosen, what it takes, and against what; where splitting loses, it says not to split."""
+    estimates = _estimates(*rows)
+    chosen = min(estimates, key=lambda e: e.total_s)
+    assert reason(chosen, estimates, PLAN) == expected
+
+
+def test_what_was_asked_for_is_not_praised() -> None:
+    """A split that was asked for is called that, however many codecs it was chosen from."""
+    decision = settle(ALL, restrict(ALL, "1", PLAN), PLAN, None, False)
+    assert decision.chosen is ALL[2]
+    assert decision.reason == "split 1 at a (fp16), as asked"
+
+
+def test_auto_gives_its_reason() -> None:
+    """Left to choose, the decision says why."""
+    decision = settle(ALL, ALL, PLAN, Link(1e6, 0.1), True)
+    assert decision == Decision(tuple(ALL), ALL[4], reason(ALL[4], ALL, PLAN), Link(1e6, 0.1), True)
+
+
+@pytest.mark.parametrize("estimate", ALL)
+def test_each_candidate_has_its_own_words(estimate: Estimate) -> None:
+    """No two candidates are described alike."""
+    words = [describe(other.candidate, PLAN) for other in ALL]
+    assert words.count(describe(estimate.candidate, PLAN)) == 1
+
+
+def test_all_on_the_device_is_all_there_is_without_a_link() -> None:
+    """Without a cloud only the candidate that sends nothing is left."""
+    candidates = [Candidate(0, "raw", 10), Candidate(3, None)]
+    (only,) = decide(candidates, Speeds((1.0, 1.0, 1.0), ()), None, 1.0, None)
+    assert only.candidate.codec is None
+
+
+def test_codecs_beyond_the_budget_are_not_even_estimated() -> None:
+    """A codec that was not measured to agree stays out until any drop is allowed."""
+    candidates = [Candidate(1, "raw", 10), Candidate(1, "fp16", 5, lossless=False)]
+    speeds, link = Speeds((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), Link(1e6, 0.01)
+    assert [e.candidate.codec for e in decide(candidates, speeds, link, 1.0, None)] == ["raw"]
+    assert [e.candidate.codec for e in decide(candidates, speeds, link, 100.0, None)] == ["raw", "fp16"]
+
+
+def test_trial_frames_go_through_the_best_candidates() -> None:
+    """The best two and the best real split are tried, and what they took is what counts."""
+    candidates = [Candidate(0, "raw", 1), Candidate(1, "raw", 10_000), Candidate(2, "raw", 20_000), Candidate(3, None)]
+    speeds, link = Speeds((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), Link(1e6, 0.0)
+    tried = {}
+
+    def trial(candidate: Candidate) -> float:
+        tried[candidate.k] = 9.0 - candidate.k
+        return tried[candidate.k]
+
+    estimates = decide(candidates, speeds, link, 1.0, trial)
+    assert {e.candidate.k: e.measured_s for e in estimates if e.measured_s is not None} == tried
+    assert set(tried) == {0, 1, 3}
+
+
+def test_a_trial_leaves_the_runner_as_it_was() -> None:
+    """Trial frames go one at a time with ids of their own; afterwards window, batch and ids are the run's."""
+    most = []
+
+    def watch(cloud: FakeCloud) -> None:
+        most.append((len(cloud.waiting), int(cloud.waiting[0].id)))
+        cloud.answer()
+
+    cloud = FakeCloud(affine_chain(), watch)
+    runner = runner_on(cloud, window=5, batch=3)
+    assert trial_of(runner, samples(1)[0])(Candidate(1, "raw")) > 0
+    assert {waiting for waiting, _ in most} == {1}
+    assert all(frame_id < 0 for _, frame_id in most)
+    assert (runner.window, runner.batch) == (5, 3)
+    assert [r.id for r in runner.run(samples(4), lambda: Candidate(1, "raw"))] == [0, 1, 2, 3]
+
+
+def test_a_trial_takes_the_median() -> None:
+    """Two frames warm up, and of the rest the middle one counts."""
+
+    def slow_at_first(cloud: FakeCloud) -> None:
+        seconds = 100.0 if cloud.received <= 2 else float(cloud.received)
+        frame = cloud.answer_to(cloud.waiting.pop())
+        cloud.deliver(encode_reply(Reply(frame, Durations(seconds))))
+
+    runner = runner_on(FakeCloud(affine_chain(), slow_at_first))
+    assert trial_of(runner, samples(1)[0])(Candidate(1, "raw")) == pytest.approx(6.5, abs=0.2)
+
+
+def test_a_link_lost_in_the_trial_is_told() -> None:
+    """A cloud that dies before the first frame is no ground for a decision."""
+    runner = runner_on(FakeCloud(affine_chain(), lambda cloud: cloud.lose("gone")))
+    with pytest.raises(PartwayError, match="gone during the first trial frames"):
+        trial_of(runner, samples(1)[0])(Candidate(1, "raw"))
+
+
+@pytest.fixture(scope="module")
+def mnist() -> Chain:
+    """The shipped model."""
+    folder = model_folder("mnist")
+    plan = load_plan(folder)
+    return load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))
+
+
+PICTURE = Sample("picture", np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8))
+
+
+def _kinds(found: Sequence[Candidate]) -> list[tuple[int, str | None]]:
+    return [(candidate.k, candidate.codec) for candidate in found]
+
+
+def test_every_split_competes_with_every_codec_that_fits(mnist: Chain) -> None:
+    """Pixels compete at split 0, activations at each, and the device alone stands last."""
+    found = measure_candidates(mnist, Packer(mnist.plan), PICTURE)
+    assert set(_kinds(found)) == {(0, "u8"), (3, None)} | {(k, c) for k in range(3) for c in ("raw", "fp16")}
+    assert _kinds(found)[-1] == (3, None)
+    by_kind = {(c.k, c.codec): c for c in found}
+    assert by_kind[0, "u8"].size_bytes < by_kind[0, "fp16"].size_bytes < by_kind[0, "raw"].size_bytes
+    assert all(c.encode_s > 0 and c.decode_s > 0 and c.reply_bytes > 40 for c in found[:-1])
+    assert {c.codec for c in found if c.lossless} == {"u8", "raw", None}
+
+
+def test_tensors_are_not_sent_as_pictures(mnist: Chain) -> None:
+    """A sample without pixels has activation codecs only."""
+    values = Sample("tensor", values=PICTURE.tensors(Packer(mnist.plan).preprocess))
+    assert (0, "u8") not in _kinds(measure_candidates(mnist, Packer(mnist.plan), values))
+
+
+@pytest.mark.parametrize(
+    ("codec", "expected"),
+    [
+        ("raw", [(0, "raw"), (1, "raw"), (2, "raw"), (3, None)]),
+        ("fp16", [(0, "fp16"), (1, "fp16"), (2, "fp16"), (3, None)]),
+        ("webp80", [(0, "webp80"), (3, None)]),
+        ("png", [(0, "png"), (3, None)]),
+    ],
+)
+def test_a_codec_asked_for_is_the_only_one(mnist: Chain, codec: str, expected: list[tuple[int, str | None]]) -> None:
+    """Any codec may be asked for by name, a picture codec of any quality too; it stands where it fits."""
+    assert _kinds(measure_candidates(mnist, Packer(mnist.plan), PICTURE, [codec])) == expected
+
+
+def test_the_plan_adds_codecs_with_their_measured_agreement(mnist: Chain) -> None:
+    """What a plan has measured of a codec admits it."""
+    measured = ({"k": 0, "codec": "jpeg75", "agreement": 0.998}, {"k": 1, "codec": "fp16", "agreement": 1.0})
+    plan: Plan = plan_from_json({**plan_to_json(mnist.plan), "candidates": measured})
+    chain = Chain(plan, mnist.stages)
+    found = {(c.k, c.codec): c for c in measure_candidates(chain, Packer(plan), PICTURE)}
+    assert found[0, "jpeg75"].admitted(1.0)
+    assert not found[0, "jpeg75"].admitted(0.1)
+    assert found[1, "fp16"].admitted(0.0)
+    assert not found[2, "fp16"].admitted(1.0)
+
+
+def test_a_plan_that_sends_no_pictures_has_no_picture_codecs(fake_plan: Path) -> None:
+    """A model of plain tensors is measured with tensors."""
+    plan = load_plan(fake_plan)
+    chain = load_chain(plan, engine_for("fake"), lambda stage: read_stage(fake_plan, stage))
+    sample = Sample("x", values={"x": np.zeros((1, 64), np.float32)})
+    found = measure_candidates(chain, Packer(plan), sample)
+    assert {c.codec for c in found} == {"raw", "fp16", None}
+    assert len([c for c in found if c.codec == "raw"]) == STAGES

@@ -1,0 +1,149 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from partway.engines.engine import engine_for
+from partway.engines.fake import FakeEngine
+from partway.partitioner import profile
+from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.plan import load_plan, read_stage
+from partway.partitioner.profile import (
+    machine_name,
+    measure,
+    profile_to_json,
+    random_tensor,
+    sample_values,
+    spread,
+    stage_seconds,
+)
+from partway.proto.errors import InputError
+
+
+class Clock:
+    """A clock that stages advance, and that every look at it advances too little to matter."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+class Stage:
+    """A stage that takes a given time on the fake clock."""
+
+    inputs = outputs = ()
+
+    def __init__(self, clock: Clock, *seconds: float) -> None:
+        self.clock, self.seconds, self.runs = clock, seconds, 0
+
+    def run(self, values: Any) -> dict[str, Any]:
+        self.clock.sleep(self.seconds[min(self.runs, len(self.seconds) - 1)])
+        self.runs += 1
+        return {}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time as the profile and the chain see it."""
+    made = Clock()
+    monkeypatch.setattr("partway.partitioner.profile.perf_counter", made)
+    monkeypatch.setattr("partway.partitioner.chain.perf_counter", made)
+    return made
+
+
+@pytest.fixture
+def fake_chain(fake_plan: Path) -> Chain:
+    """Three fake stages."""
+    return load_chain(load_plan(fake_plan), FakeEngine(), lambda stage: read_stage(fake_plan, stage))
+
+
+def test_each_stage_is_measured_by_itself(fake_chain: Chain, clock: Clock) -> None:
+    """The median of each stage is what the stage takes, and a steady machine has no spread."""
+    stages: list[Any] = [Stage(clock, 0.001), Stage(clock, 0.004), Stage(clock, 0.002)]
+    times = measure(Chain(fake_chain.plan, stages), {}, budget_s=0.1)
+    assert times.stage_s == pytest.approx((0.001, 0.004, 0.002))
+    assert times.spread == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_first_rounds_only_warm_up(fake_chain: Chain, clock: Clock) -> None:
+    """Two slow rounds at the start do not count."""
+    times = measure(Chain(fake_chain.plan, [Stage(clock, 9.0, 9.0, 0.001)]), {}, budget_s=0.1)
+    assert times.stage_s == pytest.approx((0.001,))
+
+
+@pytest.mark.parametrize(("stage_s", "runs"), [(10.0, 5), (0.01, 20), (0.0001, 200)])
+def test_measuring_keeps_to_its_budget(fake_chain: Chain, clock: Clock, stage_s: float, runs: int) -> None:
+    """A slow model is run five times, a fast one two hundred, others as often as fit into the budget."""
+    times = measure(Chain(fake_chain.plan, [Stage(clock, stage_s)]), {}, budget_s=0.2 - 1e-9)
+    assert times.runs == runs
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [([1, 1, 1], 0.0), ([1, 2, 3, 4, 5], 2 / 3), ([0, 0], 0.0)])
+def test_spread_is_the_interquartile_range_over_the_median(seconds: list[float], expected: float) -> None:
+    """A quiet machine has none, whatever the unit."""
+    assert spread(seconds) == pytest.approx(expected)
+    assert spread([value * 1000 for value in seconds]) == pytest.approx(expected)
+
+
+def test_a_profile_says_what_was_measured_on_what(fake_chain: Chain) -> None:
+    """A profile names machine, engine, plan and date, and gives the seconds back as they went in."""
+    times = measure(fake_chain, sample_values(fake_chain), budget_s=0.01)
+    made = profile_to_json(times, engine_for("fake"), "0" * 64)
+    assert stage_seconds(made, 3) == times.stage_s
+    assert made["machine"] == machine_name() != ""
+    assert (made["engine"], made["plan"], made["runs"]) == ("fake", "0" * 64, times.runs)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({}, "not a profile"),
+        ({"stage_s": None}, "not a profile"),
+        ({"stage_s": ["fast", 1, 2]}, "not a profile"),
+        ({"stage_s": [1.0, 2.0]}, "has 2 stages, the plan 3"),
+        ({"stage_s": [1.0, 2.0, -1.0]}, "negative"),
+        ({"stage_s": [1.0, 2.0, float("nan")]}, "negative"),
+        ({"stage_s": [1.0, 2.0, float("inf")]}, "negative"),
+    ],
+)
+def test_a_profile_that_does_not_fit_is_refused(data: dict[str, Any], says: str) -> None:
+    """Missing, foreign, negative or endless times are no profile of this plan."""
+    with pytest.raises(InputError, match=says):
+        stage_seconds(data, 3)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "uint64"]
+)
+def test_random_tensors_have_the_type_and_shape_asked_for(dtype: str) -> None:
+    """Every dtype that can cross can be made up, with a dynamic dimension as one, and is not all the same."""
+    made = random_tensor(np.random.default_rng(0), dtype, (None, 64))
+    assert (made.dtype.name, made.shape) == (dtype, (1, 64))
+    assert len(np.unique(made)) > 1
+
+
+def test_the_same_seed_gives_the_same_sample(fake_chain: Chain) -> None:
+    """Made-up inputs are reproducible and differ by seed."""
+    first, again, other = (sample_values(fake_chain, seed)["x"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_machine_without_a_name_has_an_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the operating system tells nothing of the processor, its architecture stands in."""
+    monkeypatch.setattr(profile.Path, "read_text", lambda *_, **__: "")
+    monkeypatch.setattr("platform.processor", lambda: "")
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert machine_name() == "riscv64"
+
+    def unreadable(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(profile.Path, "read_text", unreadable)
+    assert machine_name() == "riscv64"
