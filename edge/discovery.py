@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 log = logging.getLogger("partway.edge")
 
@@ -32,7 +33,7 @@ class Search:
         self._found: list[FoundCloud] = []
         self._news = threading.Condition()
         self._closing = threading.Event()
-        self._zeroconf: object = None
+        self._zeroconf: Any = None
         self._starter = threading.Thread(target=self._start, name="search", daemon=True)
         self._starter.start()
 
@@ -46,12 +47,15 @@ class Search:
         except (OSError, RuntimeError) as error:  # RuntimeError: no network interface at all
             log.info("cannot look for clouds by zeroconf: %s", error)
 
-    def _changed(self, zeroconf: object, service_type: str, name: str, state_change: object) -> None:
-        from zeroconf import ServiceStateChange, Zeroconf
+    def _changed(self, zeroconf: Any, service_type: str, name: str, state_change: object) -> None:
+        from zeroconf import Error, ServiceStateChange
 
-        if state_change is not ServiceStateChange.Added or not isinstance(zeroconf, Zeroconf):
+        if state_change is not ServiceStateChange.Added:
             return
-        info = zeroconf.get_service_info(service_type, name, timeout=500)
+        try:
+            info = zeroconf.get_service_info(service_type, name, timeout=500)
+        except (Error, RuntimeError, TimeoutError):
+            return  # the search has ended meanwhile
         address = reachable(info.parsed_scoped_addresses(), info.port) if info is not None and info.port else None
         if info is None or address is None:
             return
@@ -89,10 +93,8 @@ class Search:
         self.close()
 
     def _close(self) -> None:
-        from zeroconf import Zeroconf
-
         self._starter.join(5.0)
-        if isinstance(self._zeroconf, Zeroconf):
+        if self._zeroconf is not None:
             self._zeroconf.close()
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from partway.proto.errors import PartwayError
 
 START_S = 30.0
+STOP_S = 5.0
 
 
 class EmbeddedCloud:
@@ -51,7 +52,7 @@ class EmbeddedCloud:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            self._process.wait(5.0)
+            self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -102,19 +102,16 @@ def test_a_picture_is_read_when_its_turn_comes(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]),
-    st.data(),
-)
-def test_no_damaged_picture_ends_in_anything_but_a_sentence(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+@given(kind=st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]), drawn=st.data())
+def test_no_damaged_picture_ends_in_anything_but_a_sentence(kind: str, drawn: st.DataObject, tmp_path: Path) -> None:
     """Bytes of a picture overwritten or cut off anywhere: it is read, or refused with an InputError."""
     file = io.BytesIO()
     Image.fromarray(_digit()).save(file, kind)
     body = bytearray(file.getvalue())
-    for _ in range(data.draw(st.integers(0, 4))):
-        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    for _ in range(drawn.draw(st.integers(0, 4))):
+        body[drawn.draw(st.integers(0, len(body) - 1))] = drawn.draw(st.integers(0, 255))
     path = tmp_path / "damaged.png"
-    path.write_bytes(body[: data.draw(st.integers(0, len(body)))])
+    path.write_bytes(body[: drawn.draw(st.integers(0, len(body)))])
     try:
         (sample,) = read([path])
         assert sample.pixels is not None

@@ -147,9 +147,9 @@ def test_a_round_trip_is_paid_only_by_a_split_that_sends_something():
 
 
 def test_costs_of_very_different_size_are_still_told_apart():
-    """A difference of a microsecond is seen although another cut costs a day."""
-    asked = problem(chain([10**9, 1000, 1001, 10**9]), [1e-6, 1e-6, 1e5], [0.0, 0.0, 0.0])
-    assert best_prefix(asked, 1e9).cut.values == ("v1",)
+    """A difference of nanoseconds is seen although another cut costs a day."""
+    asked = problem(chain([10**9, 1001, 1000, 10**9]), [1e-6, 1e-12, 1e5], [0.0, 0.0, 0.0])
+    assert best_prefix(asked, 1e9).cut.values == ("v2",)
 
 
 def test_a_millionth_of_the_whole_time_decides():
