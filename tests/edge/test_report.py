@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,11 @@ def test_the_table_has_every_candidate_with_its_parts() -> None:
 def test_long_cut_names_are_shortened() -> None:
     """A cut of many values does not burst the table."""
     names = tuple(f"value_{index}" for index in range(9))
-    object.__setattr__(plan := affine_chain().plan, "cuts", (Cut(names), *PLAN.cuts[1:]))
+    plan = replace(PLAN, cuts=(Cut(names), *PLAN.cuts[1:]))
     out = io.StringIO()
     Report(out).candidates(DECISION, plan)
-    assert "value_0 + value_1 + va…" in out.getvalue()
+    assert "va…" in out.getvalue()
+    assert "value_3" not in out.getvalue()
 
 
 @pytest.mark.parametrize("text", ["[red]model[/red]", "[fe80::1]:8001", ":smile: [/]", "C:\\[bold]"])
