@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,28 @@ from rich.table import Table
 
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage, save_plan
-from partway.partitioner.profile import random_tensor
+from partway.partitioner import model_commands
+from partway.partitioner.plan import Plan, load_plan, read_stage
+from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
 from partway.partitioner.verify import Parity, verify
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError
-from partway.proto.units import show_bytes
+from partway.proto.units import show_bytes, show_s
 
 Array = np.ndarray[Any, Any]
+BUSY_SPREAD = 0.5
+"""Interquartile range over median above which the machine was busy and a profile would mislead."""
 Verb = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, or the folder of a plan")
-    parser.add_argument("--inputs", type=Path, metavar="NPZ", help="real inputs: one array per model input, first axis frames")
-    parser.add_argument("--runs", type=int, default=8, metavar="N", help="random inputs when none are given (default: 8)")
+    parser.add_argument(
+        "--inputs", type=Path, metavar="NPZ", help="real inputs: one array per model input, first axis frames"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=8, metavar="N", help="random inputs when none are given (default: 8)"
+    )
     parser.add_argument("--against", type=Path, metavar="MODEL", help="the original model file to compare with")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -51,14 +57,20 @@ def run_verify(args: argparse.Namespace) -> int:
     _show_parity(rows, plan, args.json)
     failed = next((row for row in rows if not row.holds), None)
     if failed is not None:
-        raise InputError(f"split {failed.k} at {failed.cut} does not answer like the whole model (error {failed.error:.2g})")
+        raise InputError(
+            f"split {failed.k} at {failed.cut} does not answer like the whole model (error {failed.error:.2g})"
+        )
     return 0
 
 
 def _show_parity(rows: list[Parity], plan: Plan, as_json: bool) -> None:
     if as_json:
         keys = ("k", "cut", "error", "exact", "holds", "inputs")
-        print(json.dumps({"model": plan.model, "digest": plan.digest, "splits": [{k: getattr(r, k) for k in keys} for r in rows]}))
+        print(
+            json.dumps(
+                {"model": plan.model, "digest": plan.digest, "splits": [{k: getattr(r, k) for k in keys} for r in rows]}
+            )
+        )
         return
     table = Table(title=f"parity of {plan.model} at every split", title_justify="left")
     for column in ("k", "cut", "crosses", "worst relative error", "verdict"):
@@ -90,42 +102,52 @@ def _given(path: Path, plan: Plan) -> list[dict[str, Array]]:
     return [{s.name: arrays[s.name][i : i + 1].astype(s.dtype, copy=False) for s in specs} for i in range(count)]
 
 
-def _slice_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="an .onnx file")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
-    parser.add_argument("--cuts", default="auto", metavar="auto|NAMES", help="value names, comma between cuts, + within one")
-    parser.add_argument("--name", metavar="NAME", help="the model's name (default: the file's)")
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a shipped model's name, or the folder of a plan")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
 
 
-def run_slice(args: argparse.Namespace) -> int:
-    """Write plan.json and one file per stage."""
-    from partway.partitioner.preprocess import guess_preprocess
-    from partway.partitioner.slicing import make_plan
-
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
-    plan = make_plan(args.model, args.out, args.cuts, name=args.name)
-    guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
-    described = replace(plan, input=guessed.to_json() if guessed else {})
-    save_plan(described, args.out)
-    Console(highlight=False).print(_slice_table(described))
+def run_profile(args: argparse.Namespace) -> int:
+    """Seconds per stage on this machine, as a shareable JSON file. Refuses when the machine was busy."""
+    if args.threads < 0 or not args.seconds > 0:
+        raise InputError("--threads must be 0 or more and --seconds more than 0")
+    folder = model_folder(args.model)
+    plan = load_plan(folder)
+    engine = engine_for(plan.engine, args.threads)
+    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    times = measure(chain, sample_values(chain), args.seconds, least=20, most=5000)
+    if times.spread > BUSY_SPREAD:
+        raise InputError(
+            f"the machine was busy (spread {times.spread:.0%} of the median); stop other work and try again"
+        )
+    profile = profile_to_json(times, engine, plan.digest)
+    for stage, seconds in zip(plan.stages, times.stage_s, strict=True):
+        print(f"{stage.file:<16} {show_s(seconds)}")
+    print(
+        f"whole model {show_s(sum(times.stage_s))}, spread {times.spread:.0%}, {times.runs} runs, {profile['machine']}"
+    )
+    if args.out is not None:
+        _write(args.out, profile)
     return 0
 
 
-def _slice_table(plan: Plan) -> Table:
-    table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
-    for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
-        table.add_column(column)
-    for k, stage in enumerate(plan.stages):
-        crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
-        table.add_row(str(k), stage.file, show_bytes(stage.size_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing)
-    return table
+def _write(path: Path, profile: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); give another --out") from error
 
 
 VERBS: dict[str, Verb] = {
-    "slice": ("cut a model into one file per stage", _slice_arguments, run_slice),
+    "cuts": ("list the legal and the useful cuts of a model", model_commands.cuts_arguments, model_commands.run_cuts),
+    "slice": ("cut a model into one file per stage", model_commands.slice_arguments, model_commands.run_slice),
+    "plan": (
+        "slice a model and measure it and its codecs here",
+        model_commands.plan_arguments,
+        model_commands.run_plan,
+    ),
+    "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }
-

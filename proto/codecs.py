@@ -1,7 +1,7 @@
 """How a tensor is packed to cross the link: pure pairs of functions on bytes.
 
-``raw`` is the tensor itself, a plain Open Inference tensor. Every other codec makes a blob: a msgpack header (codec, dtype,
-shape) followed by little-endian bytes. Decoding never allocates more than the shape the plan announces.
+``raw`` is the tensor itself, a plain Open Inference tensor. Every other codec makes a blob: a msgpack header (codec,
+dtype, shape) followed by little-endian bytes. Decoding never allocates more than the shape the plan announces.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import numpy as np
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
 from partway.proto.errors import CodecError, InputError
 from partway.proto.frame import Buffer, TensorHead
-from partway.proto.tensors import TensorSpec
+from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 Array = np.ndarray[Any, Any]
 RAW = "raw"
 MAX_HEADER_BYTES = 1024
 _LENGTH = struct.Struct("<I")
+_BOOL = numpy_dtype("BOOL")
 
 
 class Codec(Protocol):
@@ -126,10 +127,10 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
 
 
 def blob_elements(head: TensorHead, view: memoryview) -> list[memoryview]:
-    """The elements of a one-dimensional BYTES tensor, every length checked. Raises CodecError."""
+    """The elements of a one-dimensional BYTES tensor, at most MAX_BATCH, every length checked. Raises CodecError."""
     elements: list[memoryview] = []
     at = 0
-    while at + 4 <= len(view):
+    while at + 4 <= len(view) and len(elements) < MAX_BATCH:
         (size,) = _LENGTH.unpack(view[at : at + 4])
         elements.append(view[at + 4 : at + 4 + size])
         at += 4 + size
@@ -162,6 +163,8 @@ class RawLayout(NamedTuple):
         for data, (name, dtype, shape, size) in zip(raw, self.tensors, strict=True):
             if len(data) != size:
                 raise CodecError(f"{name}: shape {list(shape)} of {dtype.name} takes {size} bytes, {len(data)} came")
+            if dtype is _BOOL:
+                _check_bool(data)
             values[name] = np.frombuffer(data, dtype).reshape(shape)
         return values
 
@@ -179,7 +182,9 @@ def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec]) -
         numpy_dtype(head.datatype)
         _check(head.name, NUMPY_NAME[head.datatype], head.shape, specs[head.name])
     dtypes = [numpy_dtype(head.datatype) for head in heads]
-    return RawLayout(tuple((h.name, d, h.shape, math.prod(h.shape) * d.itemsize) for h, d in zip(heads, dtypes, strict=True)))
+    return RawLayout(
+        tuple((h.name, d, h.shape, math.prod(h.shape) * d.itemsize) for h, d in zip(heads, dtypes, strict=True))
+    )
 
 
 def _exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
@@ -188,7 +193,15 @@ def _exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> 
         expected *= size
     if len(view) != expected:
         raise CodecError(f"shape {list(shape)} of {dtype.name} takes {expected} bytes, {len(view)} came")
+    if dtype is _BOOL:
+        _check_bool(view)
     return np.frombuffer(view, dtype).reshape(shape)
+
+
+def _check_bool(data: Buffer) -> None:
+    """Code that takes a bool's byte for a number would count wrong with any other."""
+    if np.frombuffer(data, np.uint8).max(initial=0) > 1:
+        raise CodecError("a BOOL tensor has a byte that is neither 0 nor 1")
 
 
 def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
@@ -203,7 +216,9 @@ def _header(body: memoryview) -> tuple[dict[str, Any], int]:
     try:
         header = unpacker.unpack()
         at = unpacker.tell()
-        shape = tuple(int(size) for size in header["shape"])
-        return {"codec": str(header["codec"]), "dtype": str(header["dtype"]), "shape": shape}, at
+        codec, dtype, shape = header["codec"], header["dtype"], header["shape"]
+        if not isinstance(shape, list) or any(type(size) is not int for size in shape):
+            raise TypeError
+        return {"codec": str(codec), "dtype": str(dtype), "shape": tuple(shape)}, at
     except (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CodecError(f"the header of a coded tensor does not parse ({type(error).__name__})") from None

@@ -30,11 +30,11 @@ class CodecError(WireError):
     """A coded activation lies about itself: wrong length, shape, dtype or header. The frame is refused."""
 
 
-class LinkLost(PartwayError):
+class LinkLost(PartwayError):  # noqa: N818 - says what happened
     """The other half cannot be reached any more. Nobody's fault; frames in flight must be answered elsewhere."""
 
 
-class Refused(PartwayError):
+class Refused(PartwayError):  # noqa: N818 - says what happened
     """The cloud answered, and the answer is no. The message is the cloud's own sentence."""
 
 

@@ -1,7 +1,7 @@
 """A frame as bytes: ModelInferRequest there, ModelStreamInferResponse back, tensors never touched by protobuf.
 
-What repeats from frame to frame (model name, parameters, tensor names and shapes) is serialised once and parsed once: both
-directions keep a small cache of headers. Fields may come in any order, repeated or unknown, as protobuf allows.
+What repeats from frame to frame (model name, parameters, tensor names and shapes) is serialised once and parsed once:
+both directions keep a small cache of headers. Fields may come in any order, repeated or unknown, as protobuf allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from partway.proto.errors import WireError
 from partway.proto.messages import ModelInferRequest, ModelInferResponse
-from partway.proto.wire import LENGTH, read_varint, scan, varint
+from partway.proto.wire import LENGTH, MAX_FIELDS, read_varint, scan, varint
 
 Parameter = bool | int | float | str
 Buffer = bytes | memoryview
@@ -37,7 +37,10 @@ class TensorHead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it."""
+    """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it.
+
+    Headers that differ in ``contents`` alone are equal. A parameter's type counts: to Python 1, 1.0 and True are the same.
+    """
 
     model: str
     parameters: tuple[tuple[str, Parameter], ...] = ()
@@ -45,9 +48,11 @@ class Header:
     version: str = ""
     wanted: tuple[str, ...] = ()
     contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = field(default=(), compare=False)
+    _kinds: tuple[type, ...] = field(init=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_kinds", tuple(type(value) for _, value in self.parameters))
         known = hash((self.model, self.parameters, self.tensors, self.version, self.wanted))
         object.__setattr__(self, "_hash", known)
 
@@ -56,7 +61,7 @@ class Header:
 
 
 class Frame(NamedTuple):
-    """A request or a response: header, id, and one buffer per tensor (empty when the tensors came as typed contents)."""
+    """A request or a response: header, id, and one buffer per tensor (none when the tensors came as typed contents)."""
 
     header: Header
     id: str
@@ -115,9 +120,9 @@ def _rest(message: bytes, at: int, raw_tag: int) -> tuple[str, tuple[memoryview,
     at = body + message[at + 1]
     frame_id = message[body:at]
     view = memoryview(message)
-    raw = []
+    raw: list[memoryview] = []
     while at < end:
-        if message[at] != raw_tag:
+        if message[at] != raw_tag or len(raw) == MAX_FIELDS:
             return None
         size, body = read_varint(message, at + 1)
         at = body + size
@@ -166,13 +171,16 @@ def _known_reply(message: bytes) -> Reply | None:
 
 
 def _parsed_reply(message: bytes) -> Reply:
-    error, at, until = "", 0, 0
+    error, answers = "", []
     for number, kind, _, body, end in scan(message):
         if number == 1 and kind == LENGTH:
             error = _string(message[body:end])
         elif number == 2 and kind == LENGTH:
-            at, until = body, end
-    frame, durations = _decode_response(message, at, until)
+            answers.append((body, end))
+    if len(answers) > 1:  # protobuf merges a repeated message, and a concatenation is a merge
+        message = b"".join(message[body:end] for body, end in answers)
+        answers = [(0, len(message))]
+    frame, durations = _decode_response(message, *(answers[0] if answers else (0, 0)))
     return Reply(frame, durations, error)
 
 

@@ -19,7 +19,7 @@ _NAME = re.compile(r"(jpeg|webp)([1-9]?[0-9]|100)|webp-lossless|png")
 
 
 def is_image_codec(name: str) -> bool:
-    """Whether ``name`` packs pictures: ``u8``, ``png``, ``jpegQ``, ``webpQ`` (Q a quality up to 100), ``webp-lossless``."""
+    """Whether ``name`` packs pictures: ``u8``, ``png``, ``jpegQ`` and ``webpQ`` of a quality Q, ``webp-lossless``."""
     return name == PIXELS or _NAME.fullmatch(name) is not None
 
 
@@ -61,8 +61,11 @@ def decode_image(codec: str, body: memoryview, shape: tuple[int, int, int]) -> A
     try:
         with Image.open(io.BytesIO(body), formats=("PNG", "JPEG", "WEBP")) as picture:
             if picture.size != (shape[1], shape[0]):
-                raise CodecError(f"the picture must be {shape[1]} x {shape[0]}, {picture.size[0]} x {picture.size[1]} came")
+                came = f"{picture.size[0]} x {picture.size[1]}"
+                raise CodecError(f"the picture must be {shape[1]} x {shape[0]}, {came} came")
             decoded = picture.convert("L" if shape[2] == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except CodecError:
+        raise
+    except Exception:  # Pillow's plugins raise whatever a damaged file makes of them
         raise CodecError("the coded picture does not decode") from None
     return np.asarray(decoded, np.uint8).reshape(shape)

@@ -16,11 +16,11 @@ _files = descriptor_pb2.FileDescriptorSet.FromString(
 )
 _pool = descriptor_pool.DescriptorPool()
 for _file in _files.file:
-    _pool.Add(_file)  # type: ignore[no-untyped-call]
+    _pool.Add(_file)
 
 
 def _message(name: str) -> Any:
-    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(name))  # type: ignore[no-untyped-call]
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(name))
 
 
 ServerLiveRequest = _message("inference.ServerLiveRequest")

@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from partway.proto.datatypes import OIP_NAME
 from partway.proto.errors import InputError
+
+MAX_BATCH = 64
+"""Samples one frame may hold."""
 
 Values = Mapping[str, "np.ndarray[Any, Any]"]
 """Named tensors: what goes into a stage and what comes out."""
@@ -53,6 +57,9 @@ class TensorSpec:
         """Inverse of :meth:`to_json`; raises :class:`InputError` on anything else."""
         try:
             shape = tuple(None if size is None else int(size) for size in data["shape"])
-            return cls(str(data["name"]), np.dtype(str(data["dtype"])).name, shape)
-        except (KeyError, TypeError, ValueError) as error:
+            dtype = np.dtype(str(data["dtype"])).name
+            if dtype not in OIP_NAME or any(size is not None and size < 0 for size in shape):
+                raise ValueError(f"dtype {dtype}, shape {data['shape']}")
+            return cls(str(data["name"]), dtype, shape)
+        except (KeyError, TypeError, ValueError, OverflowError, SyntaxError) as error:
             raise InputError(f"not a tensor description: {error}; write the plan again with `partway plan`") from error

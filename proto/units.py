@@ -25,7 +25,8 @@ def parse_s(text: str) -> float:
 def _parse(text: str, units: dict[str, float], what: str, example: str, zero: bool = False) -> float:
     match = _NUMBER.fullmatch(text)
     if match is None or match[2].lower() not in units:
-        raise InputError(f"{what} {text!r} needs a number and a unit, for example {example} (known: {', '.join(units)})")
+        known = ", ".join(units)
+        raise InputError(f"{what} {text!r} needs a number and a unit, for example {example} (known: {known})")
     value = float(match[1]) * units[match[2].lower()]
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise InputError(f"{what} {text!r} must be greater than zero, for example {example}")

@@ -1,17 +1,25 @@
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from partway.edge.fake import FakeCloud, answer_all
 from partway.edge.packing import Packer
-from partway.edge.runner import Runner
+from partway.edge.runner import HAND_OVER_S, Runner
 from partway.edge.sources import Sample
+from partway.edge.stream import T
+from partway.engines.engine import LoadedStage, Outputs, engine_for
+from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.estimate import Candidate
+from partway.partitioner.plan import load_plan, read_stage
 from partway.partitioner.preprocess import Preprocess
+from partway.partitioner.zoo import model_folder
 from partway.proto.codecs import pack
 from partway.proto.frame import Durations, Frame, Header, Reply, encode_reply
+from partway.proto.tensors import Values
 
 from .affine import STAGES, affine_chain, assert_each_answered_once, run_through, runner_on, samples, then_all
 
@@ -203,12 +211,12 @@ def test_results_do_not_wait_for_the_end_of_the_input() -> None:
     cloud = FakeCloud(affine_chain())
     asked: list[int] = []
 
-    def endless() -> object:
+    def endless() -> Iterator[Sample]:
         for index, sample in enumerate(samples(50)):
             asked.append(index)
             yield sample
 
-    results = runner_on(cloud).run(endless(), lambda: Candidate(1, "raw"))  # type: ignore[arg-type]
+    results = runner_on(cloud).run(endless(), lambda: Candidate(1, "raw"))
     assert next(results).id == 0
     assert asked == [0]
 
@@ -258,11 +266,6 @@ def test_tensors_among_pictures_are_sent_as_tensors() -> None:
 
 def test_pixels_are_finished_on_the_device_from_the_picture() -> None:
     """Frames that left as pixels are answered here after a loss, though no tensor had been made of them."""
-    from partway.engines.engine import engine_for
-    from partway.partitioner.chain import load_chain
-    from partway.partitioner.plan import load_plan, read_stage
-    from partway.partitioner.zoo import model_folder
-
     folder = model_folder("mnist")
     plan = load_plan(folder)
     chain = load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))
@@ -273,6 +276,38 @@ def test_pixels_are_finished_on_the_device_from_the_picture() -> None:
         (result,) = Runner(chain, Packer(plan), cloud.open_stream).run([Sample("p", pixels)], lambda: Candidate(0, "u8"))
         assert result.answered_by == by
         np.testing.assert_allclose(result.outputs["logits"], whole["logits"], rtol=1e-5, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A stage that takes longer than handing it to a thread does."""
+
+    inner: LoadedStage
+    inputs = outputs = ()
+
+    def run(self, values: Values) -> Outputs:
+        time.sleep(2 * HAND_OVER_S)
+        return self.inner.run(values)
+
+
+class Watching(FakeCloud):
+    """Counts what is done meanwhile."""
+
+    handed_over = 0
+
+    def meanwhile(self, work: Callable[[], T]) -> T:
+        self.handed_over += 1
+        return work()
+
+
+def test_a_long_prefix_is_handed_over() -> None:
+    """Once a prefix is known to take long and frames are in flight, it runs meanwhile; the answers stay the same."""
+    first, *rest = affine_chain().stages
+    chain = Chain(affine_chain().plan, [Slow(first), *rest])
+    cloud = Watching(chain, lambda cloud: cloud.answer() if len(cloud.waiting) == 2 else None)  # type: ignore[func-returns-value]
+    results = list(runner_on(cloud).run(then_all(samples(6), cloud), lambda: Candidate(1, "raw")))
+    assert_each_answered_once(results, 6)
+    assert cloud.handed_over == 5
 
 
 def test_closing_twice_is_fine() -> None:

@@ -1,0 +1,230 @@
+"""``partway cuts``, ``slice`` and ``plan``: from a model file to a folder that edge-run and cloud-serve take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from partway.engines.engine import Engine, engine_for
+from partway.partitioner.agreement import Frame, codecs_of, measure_codecs
+from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.describe import Wishes, described, read_labels
+from partway.partitioner.plan import Plan, read_stage, save_plan
+from partway.partitioner.preprocess import FITS, Preprocess
+from partway.partitioner.profile import measure, profile_to_json, random_tensor
+from partway.proto.errors import InputError
+from partway.proto.units import show_bytes, show_s
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+RANDOM_FRAMES = 8
+
+
+def _model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="an .onnx file")
+    parser.add_argument(
+        "--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes"
+    )
+
+
+def cuts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``partway cuts``."""
+    _model_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="legal cuts too, not only the useful ones")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run_cuts(args: argparse.Namespace) -> int:
+    """Print the cuts of a model with their bytes and the share of the work before them."""
+    from partway.partitioner.frontiers import legal_cuts, useful_cuts
+    from partway.partitioner.slicing import read_graph
+
+    graph = read_graph(args.model, shapes(args.shape))
+    useful = {cut.values for cut in useful_cuts(graph)}
+    total = sum(operator.work for operator in graph.operators) or 1
+    rows = [
+        {
+            "values": list(frontier.cut.values),
+            "bytes": frontier.size_bytes,
+            "work": frontier.work,
+            "work_share": frontier.work / total,
+            "useful": frontier.cut.values in useful,
+        }
+        for frontier in legal_cuts(graph)
+    ]
+    if args.json:
+        print(json.dumps({"model": str(args.model), "operators": len(graph.operators), "cuts": rows}))
+        return 0
+    _print_cuts([row for row in rows if args.all or row["useful"]], args.model.name, len(rows))
+    return 0
+
+
+def _print_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
+    table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
+    for column in ("cut", "crosses", "work before it", "useful"):
+        table.add_column(column)
+    for row in rows:
+        share, useful = f"{row['work_share']:.1%}", "yes" if row["useful"] else ""
+        table.add_row(" + ".join(row["values"]), show_bytes(row["bytes"]), share, useful)
+    Console(highlight=False).print(table)
+
+
+def slice_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``partway slice``."""
+    _model_arguments(parser)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
+    add("--cuts", default="auto", metavar="auto|NAMES", help="value names, comma between cuts, + within one")
+    add("--name", metavar="NAME", help="the model's name (default: the file's)")
+    add("--mean", metavar="M[,M,M]", help="subtracted from pixels after scaling, for example 0.485,0.456,0.406")
+    add("--std", metavar="S[,S,S]", help="divides them after that, for example 0.229,0.224,0.225")
+    add("--scale", type=float, metavar="X", help="multiplies pixels 0..255 first (default: 1/255 for floats)")
+    add("--fit", choices=FITS, help="how a picture gets the model's size (default: stretch)")
+    add("--labels", type=Path, metavar="FILE", help="class names, one a line")
+
+
+def run_slice(args: argparse.Namespace) -> int:
+    """Write plan.json and one file per stage."""
+    plan, _, _ = sliced(args)
+    save_plan(plan, args.out)
+    Console(highlight=False).print(_slice_table(plan))
+    return 0
+
+
+def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
+    """Slice a model as the arguments say; the plan with its input and output described, loaded."""
+    from partway.partitioner.slicing import make_plan
+
+    wishes = Wishes(
+        numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
+    )
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
+    plan = make_plan(args.model, args.out, args.cuts, name=args.name, sizes=shapes(args.shape))
+    engine = engine_for(plan.engine)
+    chain = load_chain(plan, engine, lambda stage: read_stage(args.out, stage))
+    plan = described(plan, chain, wishes)
+    return plan, Chain(plan, chain.stages), engine
+
+
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``partway plan``."""
+    slice_arguments(parser)
+    parser.add_argument("--calibrate", type=Path, metavar="DIR", help="pictures (a folder) to measure codecs on")
+    parser.add_argument("--frames", type=int, default=64, metavar="N", help="of them, at most this many (default: 64)")
+
+
+def run_plan(args: argparse.Namespace) -> int:
+    """Slice, then measure stages and codecs on this machine; everything goes into plan.json."""
+    if args.frames < 1:
+        raise InputError(f"--frames must be 1 or more, not {args.frames}")
+    plan, chain, engine = sliced(args)
+    preprocess = Preprocess.from_json(plan.input)
+    frames = _pictures(args.calibrate, args.frames, preprocess) if args.calibrate else _random(plan, preprocess)
+    pictures = args.calibrate is not None
+    pairs = codecs_of(plan, pictures)
+    entries = [
+        entry
+        for pair in track(pairs, "codecs", transient=True, disable=not Console().is_terminal)
+        for entry in measure_codecs(chain, preprocess, frames, [pair])
+    ]
+    if not pictures:  # random input tells sizes and times, not agreement
+        entries = [{**entry, "agreement": None} for entry in entries]
+    profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest)
+    plan = replace(plan, candidates=tuple(entries), profiles=(profile,))
+    save_plan(plan, args.out)
+    console = Console(highlight=False)
+    console.print(_slice_table(plan))
+    console.print(_codec_table(plan))
+    if not pictures:
+        console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real pictures")
+    return 0
+
+
+def _pictures(folder: Path, most: int, preprocess: Preprocess | None) -> list[Frame]:
+    from PIL import Image
+
+    if preprocess is None:
+        raise InputError("this model does not take pictures; leave out --calibrate")
+    if not folder.is_dir():
+        raise InputError(f"--calibrate {folder} is no folder; give one with pictures")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)[:most]
+    if not files:
+        raise InputError(f"folder {folder} holds no pictures; give another with --calibrate")
+    frames = []
+    for file in files:
+        try:
+            with Image.open(file) as picture:
+                pixels = preprocess.pixels(picture)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
+        frames.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels))
+    return frames
+
+
+def _random(plan: Plan, preprocess: Preprocess | None) -> list[Frame]:
+    rng = np.random.default_rng(0)
+    if preprocess is None:
+        return [
+            Frame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)})
+            for _ in range(RANDOM_FRAMES)
+        ]
+    pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
+    return [Frame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+
+
+def _slice_table(plan: Plan) -> Table:
+    table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
+    for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
+        table.add_column(column)
+    seconds = plan.profiles[0]["stage_s"] if plan.profiles else ()
+    if seconds:
+        table.add_column("time here")
+    for k, stage in enumerate(plan.stages):
+        crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
+        row = [str(k), stage.file, show_bytes(stage.size_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing]
+        table.add_row(*row, *([show_s(seconds[k])] if seconds else []))
+    return table
+
+
+def _codec_table(plan: Plan) -> Table:
+    table = Table(title="what crosses", title_justify="left")
+    for column in ("split", "codec", "mean bytes", "encode", "decode", "answers equal to the unsplit model"):
+        table.add_column(column)
+    for entry in plan.candidates:
+        equal = "-" if entry["agreement"] is None else f"{entry['agreement']:.2%}"
+        times = (show_s(entry["encode_s"]), show_s(entry["decode_s"]))
+        table.add_row(str(entry["k"]), entry["codec"], show_bytes(entry["bytes_mean"]), *times, equal)
+    return table
+
+
+def shapes(given: list[str]) -> dict[str, tuple[int, ...]]:
+    """``NAME=1x3x224x224`` as value name and sizes. Raises InputError on anything else."""
+    found = {}
+    for text in given:
+        name, _, sizes = text.rpartition("=")
+        parts = sizes.split("x")
+        if not name or not all(part.isdigit() and int(part) > 0 for part in parts):
+            raise InputError(f"--shape {text!r} is not NAME=SIZES, for example --shape image=1x3x224x224")
+        found[name] = tuple(int(part) for part in parts)
+    return found
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """``0.485,0.456,0.406`` as numbers. Raises InputError on anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text!r} is no list of numbers, for example {option} 0.5,0.5,0.5") from None
