@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
 from collections.abc import Mapping
 
 import ifaddr
-from zeroconf import ServiceInfo
+from zeroconf import Error, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 import partway
@@ -15,7 +16,7 @@ import partway
 log = logging.getLogger("partway.cloud")
 
 SERVICE_TYPE = "_partway._tcp.local."
-_ANY = ("0.0.0.0", "::", "[::]")
+_ANY = ("0.0.0.0", "::", "[::]")  # noqa: S104 - names them, does not bind
 
 
 class Advert:
@@ -32,25 +33,34 @@ class Advert:
 
 
 async def advertise(host: str, port: int, models: Mapping[str, str]) -> Advert | None:
-    """Announce ``models`` (name -> plan digest) at ``port``; None where the address is loopback or the network says no."""
+    """Announce ``models`` (name -> plan digest) at ``port``; None when listening on loopback or the network says no."""
     addresses = reachable_addresses(host)
     if not addresses:
         return None
     properties = {f"model.{name}": digest[:32] for name, digest in models.items()} | {"version": partway.__version__}
-    name = f"{socket.gethostname()}-{port}.{SERVICE_TYPE}"
-    info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
+    name = f"{socket.gethostname()[:40]}-{port}.{SERVICE_TYPE}"
+    zeroconf = None
     try:
+        info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
         zeroconf = AsyncZeroconf()
-        await zeroconf.async_register_service(info)
-    except OSError as error:
-        log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error, port)
+        await zeroconf.async_register_service(info, allow_name_change=True)
+    except (OSError, Error, ValueError) as error:
+        log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error or type(error).__name__, port)
+        if zeroconf is not None:
+            await zeroconf.async_close()
         return None
     return Advert(zeroconf, info)
 
 
 def reachable_addresses(host: str) -> list[str]:
     """The addresses others can use when listening on ``host``; none for loopback."""
-    if host not in _ANY:
-        return [] if host == "localhost" or host.startswith("127.") or host == "::1" else [host]
-    found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-    return [address for address in found if not address.startswith("127.")]
+    if host in _ANY:
+        found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    else:
+        try:
+            found = [
+                str(address[4][0]) for address in socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+            ]
+        except OSError:
+            found = []
+    return [address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_loopback]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter
@@ -11,19 +12,20 @@ from typing import Any
 import numpy as np
 
 from partway.cloud.repository import ServedModel
-from partway.proto.codecs import RAW, RawLayout, blob_elements, pack, raw_layout, unpack
+from partway.proto.codecs import RAW, RawLayout, blob_elements, codec_names, pack, raw_layout, unpack
 from partway.proto.datatypes import BYTES, NUMPY_NAME
 from partway.proto.errors import CodecError, InputError, PartwayError, WireError
-from partway.proto.frame import Durations, Frame, Header, Reply, TensorHead
+from partway.proto.frame import MAX_CACHED_HEADER_BYTES, Durations, Frame, Header, Parameter, Reply, TensorHead
 from partway.proto.images import decode_image, is_image_codec
+from partway.proto.tensors import MAX_BATCH
 
 Array = np.ndarray[Any, Any]
 Clock = Callable[[], float]
 MAX_ROUTES = 1024
-"""Headers remembered; one more is checked anew each time."""
+"""Headers remembered; one more takes the place of the oldest."""
 
 
-class Refusal(PartwayError):
+class Refusal(PartwayError):  # noqa: N818 - says what happened
     """A frame that is not answered. ``code`` is the name of the gRPC status; the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -55,11 +57,15 @@ class Router:
 
     def route(self, header: Header) -> Route:
         """The route of a frame. Raises Refusal when the model, its version, the split or the tensors are not right."""
+        if header.contents:  # a header with typed contents equals the one without
+            return check(self._models, header)
         known = self._routes.get(header)
         if known is not None:
             return known
         route = check(self._models, header)
-        if not header.contents and len(self._routes) < MAX_ROUTES:
+        if len(repr(header)) <= MAX_CACHED_HEADER_BYTES:
+            if len(self._routes) == MAX_ROUTES:
+                del self._routes[next(iter(self._routes))]
             self._routes[header] = route
         return route
 
@@ -77,8 +83,7 @@ def check(models: Mapping[str, ServedModel], header: Header) -> Route:
         raise Refusal("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
     if not isinstance(k, int) or isinstance(k, bool) or k not in model.plan.splits:
         raise Refusal("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
-    codec, deadline_ms = str(given.get("partway.codec") or RAW), given.get("partway.deadline_ms")
-    deadline_s = float(deadline_ms) / 1e3 if isinstance(deadline_ms, int | float) else None
+    codec, deadline_s = _codec(k, given.get("partway.codec")), _deadline_s(given.get("partway.deadline_ms"))
     try:
         return Route(model, k, codec, deadline_s, _layout(model, k, codec, header), _outputs(model, k, header))
     except WireError as error:
@@ -93,7 +98,31 @@ def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout
     if sorted(names) != sorted(specs):
         raise CodecError(f"split {k} takes {', '.join(specs)} once each; came: {', '.join(names)!s:.200}")
     layout = raw_layout(header.tensors, specs)
+    _check_batch(model, k, (head.shape for head in header.tensors if head.datatype != BYTES))
     return None if header.contents else layout
+
+
+def _check_batch(model: ServedModel, k: int, shapes: Iterable[tuple[int, ...]]) -> None:
+    """A frame of many samples of a small activation could become more memory than there is further on."""
+    largest = max((shape[0] for shape in shapes), default=0) if k in model.batched else 0
+    if largest > MAX_BATCH:
+        raise CodecError(f"a frame holds at most {MAX_BATCH} samples, {largest} came")
+
+
+def _codec(k: int, given: Parameter | None) -> str:
+    codec = given or RAW
+    if isinstance(codec, str) and (codec in codec_names() or _is_picture(k, codec)):
+        return codec
+    known = ", ".join(codec_names()) + (", u8, png, jpeg75, webp75 (any quality), webp-lossless" if k == 0 else "")
+    raise Refusal("INVALID_ARGUMENT", f"unknown codec {codec!r:.40}; known at split {k}: {known}")
+
+
+def _deadline_s(given: Parameter | None) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool | str) or math.isnan(given):
+        raise Refusal("INVALID_ARGUMENT", f"partway.deadline_ms must be a number of milliseconds, {given!r:.40} came")
+    return float(given) / 1e3
 
 
 def _is_picture(k: int, codec: str) -> bool:
@@ -126,7 +155,9 @@ def decode(route: Route, frame: Frame) -> dict[str, Array]:
     if _is_picture(route.k, route.codec):
         return _decode_pictures(route, frame)
     heads, tensors = frame.header.tensors, route.model.plan.tensors
-    return {h.name: unpack(h, data, tensors[h.name]) for h, data in zip(heads, _buffers(frame), strict=True)}
+    values = {h.name: unpack(h, data, tensors[h.name]) for h, data in zip(heads, _buffers(frame), strict=True)}
+    _check_batch(route.model, route.k, (array.shape for array in values.values()))
+    return values
 
 
 def _buffers(frame: Frame) -> list[Any]:
@@ -144,16 +175,19 @@ def _typed(head: TensorHead, content: Array | tuple[bytes, ...] | None) -> memor
     if content is None or isinstance(content, tuple) or head.datatype == BYTES:
         raise CodecError(f"unable to find data for input tensor {head.name!r:.80}")
     with np.errstate(all="ignore"):
-        return memoryview(content.astype(NUMPY_NAME[head.datatype]).tobytes())
+        cast = content.astype(NUMPY_NAME[head.datatype])
+    if cast.dtype.kind in "iu" and not np.array_equal(cast, content):
+        raise CodecError(f"input tensor {head.name!r:.80} has values outside {head.datatype}")
+    return memoryview(cast.tobytes())
 
 
 def _decode_pictures(route: Route, frame: Frame) -> dict[str, Array]:
     preprocess, heads, name = route.model.preprocess, frame.header.tensors, route.model.plan.model
     if preprocess is None:
         raise CodecError(f"model {name} does not take pictures; send its input tensors with codec raw")
-    if len(heads) != 1 or len(frame.raw) != 1 or heads[0].datatype != BYTES:
-        raise CodecError("pictures are one input of datatype BYTES, one element each")
-    bodies = blob_elements(heads[0], memoryview(frame.raw[0]))
+    if len(heads) != 1 or heads[0].name != preprocess.value or heads[0].datatype != BYTES:
+        raise CodecError(f"pictures are one input, {preprocess.value} of datatype BYTES, one element each")
+    bodies = blob_elements(heads[0], memoryview(_buffers(frame)[0]))
     if not bodies or (len(bodies) > 1 and not route.model.plan.batches):
         raise CodecError(f"model {name} takes one picture at a time, {len(bodies)} came")
     tensors = [preprocess.tensor(decode_image(route.codec, body, preprocess.shape)) for body in bodies]

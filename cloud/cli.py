@@ -22,12 +22,21 @@ from partway.proto.errors import InputError, PartwayError
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
 
+MAX_THREADS = 1024
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("cloud-serve", description="Serve the cloud half of split models over gRPC.")
-    made.add_argument("--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
-    made.add_argument("--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)")
+    made.add_argument(
+        "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
+    )
+    made.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
+    )
+    made.add_argument(
+        "--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)"
+    )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
@@ -52,16 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _serve(args: argparse.Namespace) -> int:
     if not 0 <= args.grpc_port <= 65535:
         raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
-    if args.threads < 0:
-        raise InputError("--threads must be 0 (all cores) or more")
+    if not 0 <= args.threads <= MAX_THREADS:
+        raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
     models = load_repository(args.models or bundled_folder(), args.threads)
     server = CloudServer(models)
-    await server.start(args.host, args.grpc_port)
-    advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
+    await server.start(args.host, args.grpc_port)
+    advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
     _say_ready(args, server.port, models)
     await stop.wait()
     if advert is not None:
@@ -92,11 +101,13 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 def _stop_when_stdin_closes(stop: Callable[[], None]) -> None:
     """The parent holds the other end of our standard input: when it ends, however it ends, the input closes."""
     loop = asyncio.get_running_loop()
-    descriptor = sys.stdin.fileno()
 
     def readable() -> None:
-        if not os.read(descriptor, 4096):
-            loop.remove_reader(descriptor)
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
             stop()
 
-    loop.add_reader(descriptor, readable)
+    try:
+        loop.add_reader(0, readable)
+    except OSError as error:  # a file or /dev/null, whose end nobody can wait for
+        raise InputError("--until-stdin-closes needs a pipe or a terminal as standard input") from error

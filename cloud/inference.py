@@ -1,7 +1,7 @@
 """The Open Inference Protocol over gRPC (asyncio): health, metadata, unary and streamed inference.
 
-Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones run
-in a thread of their own, in order.
+Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones
+run in a thread of their own, in order.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from time import perf_counter
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
-from partway.cloud.repository import ServedModel
 from partway.cloud.replies import OrderedReplies
+from partway.cloud.repository import ServedModel
 from partway.proto import messages as m
 from partway.proto.datatypes import oip_datatype
 from partway.proto.errors import WireError
-from partway.proto.frame import Frame, decode_request, encode_reply, encode_response
+from partway.proto.frame import Frame, Reply, decode_request, encode_reply, encode_response
 from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.cloud")
@@ -86,10 +87,10 @@ class InferenceService:
             frame = _decoded(message)
             route = self._router.route(frame.header)
             if route.model.suffix_s[route.k] < INLINE_S:
-                reply = answer(route, frame, received_s)
+                reply = _answer(route, frame, received_s)
             else:
                 loop = asyncio.get_running_loop()
-                reply = await loop.run_in_executor(self._pool, answer, route, frame, received_s)
+                reply = await loop.run_in_executor(self._pool, _answer, route, frame, received_s)
         except Refusal as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
@@ -116,15 +117,22 @@ class InferenceService:
         return asyncio.get_running_loop().run_in_executor(self._pool, _answer_bytes, route, frame, received_s)
 
 
+def _answer(route: Route, frame: Frame, received_s: float) -> Reply:
+    """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
+    try:
+        return answer(route, frame, received_s)
+    except Refusal:
+        raise
+    except Exception as error:
+        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+        raise Refusal("INTERNAL", "the cloud failed on this frame; its log says why") from error
+
+
 def _answer_bytes(route: Route, frame: Frame, received_s: float) -> bytes:
     try:
-        return encode_reply(answer(route, frame, received_s))
+        return encode_reply(_answer(route, frame, received_s))
     except Refusal as error:
-        refusal = error
-    except Exception:
-        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
-        refusal = Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
-    return encode_reply(refused(frame.id, frame.header.model, refusal))
+        return encode_reply(refused(frame.id, frame.header.model, error))
 
 
 def _decoded(message: bytes) -> Frame:
@@ -136,9 +144,19 @@ def _decoded(message: bytes) -> Frame:
 
 def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMethodHandler:
     """A unary handler over protobuf messages of our own pool."""
-    return grpc.unary_unary_rpc_method_handler(
-        method, request_deserializer=request.FromString, response_serializer=lambda reply: reply.SerializeToString()
-    )
+
+    async def handled(message: bytes, context: Any) -> bytes:
+        return bytes((await method(await parsed(request, message, context), context)).SerializeToString())
+
+    return grpc.unary_unary_rpc_method_handler(handled)
+
+
+async def parsed(request: Any, message: bytes, context: Any) -> Any:
+    """The request; a message that is none ends the call. (gRPC's own deserializers tell the caller our exceptions.)"""
+    try:
+        return request.FromString(message)
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is malformed: it does not parse")
 
 
 def _describe(target: Any, spec: TensorSpec) -> None:

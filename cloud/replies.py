@@ -12,7 +12,8 @@ Pending = bytes | asyncio.Future[bytes]
 class OrderedReplies:
     """Writes replies one at a time, in order; a reply that is ready while nothing waits is written without a detour.
 
-    ``put`` blocks when ``window`` replies are unwritten. Leaving the block normally writes what is left.
+    ``put`` blocks when ``window`` replies are unwritten. Leaving the block normally writes what is left; leaving it by
+    an exception gives up the promises nobody waits for any more.
     """
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], window: int) -> None:
@@ -44,7 +45,13 @@ class OrderedReplies:
     ) -> None:
         if self._task is None:
             return
-        if kind is None:
-            await self._queue.put(None)
-            await self._task
-        self._task.cancel()
+        try:
+            if kind is None:
+                await self._queue.put(None)
+                await self._task
+        finally:
+            self._task.cancel()
+            while not self._queue.empty():
+                left = self._queue.get_nowait()
+                if isinstance(left, asyncio.Future):
+                    left.cancel()

@@ -13,7 +13,7 @@ from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, read_stage
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, profile_to_json, sample_values
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, mapped
 
 log = logging.getLogger("partway.cloud")
 
@@ -29,6 +29,8 @@ class ServedModel:
     preprocess: Preprocess | None
     profile: Mapping[str, Any]
     suffix_s: tuple[float, ...]
+    batched: range = range(0)
+    """The splits whose tensors have a batch as their first dimension."""
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage by digest."""
@@ -45,11 +47,15 @@ def load_model(folder: Path, threads: int = 0) -> ServedModel:
 
 
 def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedModel:
+    with mapped({KeyError: InputError}, f"the stages of {plan.model} do not fit together, slice again; no value"):
+        chain.answer(chain.run(sample_values(chain), 0, len(plan.stages)))
     times = measure(chain, sample_values(chain), budget_s=0.1, most=50)
     suffix_s = tuple(sum(times.stage_s[k:]) for k in plan.splits)
     profile = profile_to_json(times, engine, plan.digest)
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
-    return ServedModel(plan, plan.digest, folder, chain, Preprocess.from_json(plan.input), profile, suffix_s)
+    batched = range(len(plan.stages) if plan.batches else 0)
+    preprocess = Preprocess.from_json(plan.input)
+    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched)
 
 
 def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
@@ -63,20 +69,24 @@ def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
     for folder in folders:
         try:
             model = load_model(folder, threads)
-            models[model.plan.model] = model
         except InputError as error:
             faults.append(str(error))
             log.error("not serving %s: %s", folder.name, error)
+            continue
+        if models.setdefault(model.plan.model, model) is not model:
+            log.error("not serving %s: there is a model %s already", folder.name, model.plan.model)
     if not models:
-        raise InputError(faults[0] if faults else f"no plan in {root}; put one there with `partway plan MODEL --out DIR`")
+        none = f"no plan in {root}; put one there with `partway plan MODEL --out DIR`"
+        raise InputError(faults[0] if faults else none)
     return models
 
 
 def plan_folders(root: Path) -> list[Path]:
     """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read."""
-    if (root / PLAN_FILE).is_file():
-        return [root]
     try:
+        if (root / PLAN_FILE).is_file():
+            return [root]
         return sorted(path for path in root.iterdir() if (path / PLAN_FILE).is_file())
     except OSError as error:
-        raise InputError(f"models folder {root} cannot be read ({error.strerror}); check the path and its mode") from error
+        why = f"models folder {root} cannot be read ({error.strerror}); check the path and its mode"
+        raise InputError(why) from error

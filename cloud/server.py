@@ -13,8 +13,10 @@ from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
 from partway.cloud.split import MAX_REPLY_BYTES, SplitService
 from partway.proto.errors import InputError
+from partway.proto.tensors import MAX_BATCH
 
-MAX_BATCH = 64
+MOST_BYTES = (1 << 31) - 1
+"""gRPC's own limit of a message."""
 SLACK_BYTES = 1 << 20
 DRAIN_S = 5.0
 
@@ -34,27 +36,34 @@ class CloudServer:
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
+            self.port = self._server.add_insecure_port(f"{_bracketed(host)}:{port}")
         except RuntimeError as error:
-            raise InputError(f"port {port} on {host} is taken or not allowed; choose another with --grpc-port") from error
+            why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
+            raise InputError(why) from error
         await self._server.start()
 
     async def stop(self) -> None:
-        """Say not ready, let frames in flight finish for up to DRAIN_S, then close."""
+        """Say not ready, let frames in flight finish for up to DRAIN_S, drop what still waits, then close."""
         self.inference.ready = False
         await self._server.stop(DRAIN_S)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+
+
+def _bracketed(host: str) -> str:
+    bare = host.strip("[]")
+    return f"[{bare}]" if ":" in bare else host
 
 
 def largest_frame_bytes(models: Mapping[str, ServedModel]) -> int:
-    """The largest legal request over all models and cuts, at the largest batch."""
+    """The largest legal request over all models and cuts, at the largest batch; no more than gRPC can take."""
     sizes = [
-        spec.size_bytes(MAX_BATCH if spec.shape and spec.shape[0] is None else 1)
+        sum(
+            spec.size_bytes(MAX_BATCH if spec.shape and spec.shape[0] is None else 1) for spec in model.plan.crossing(k)
+        )
         for model in models.values()
         for k in model.plan.splits
-        for spec in model.plan.crossing(k)
     ]
-    return max([*sizes, MAX_REPLY_BYTES]) + SLACK_BYTES
+    return min(max([*sizes, MAX_REPLY_BYTES]) + SLACK_BYTES, MOST_BYTES)
 
 
 def server_options(largest_bytes: int) -> list[tuple[str, int]]:

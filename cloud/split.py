@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import grpc
 
 import partway
-from partway.cloud.inference import unary_handler
+from partway.cloud.inference import parsed, unary_handler
 from partway.cloud.repository import ServedModel
 from partway.partitioner.plan import plan_to_json
 from partway.proto import messages as m
+
+log = logging.getLogger("partway.cloud")
 
 CHUNK_BYTES = 1 << 18
 MAX_REPLY_BYTES = 1 << 22
@@ -30,11 +34,7 @@ class SplitService:
         table = {
             "Describe": unary_handler(m.DescribeRequest, self._describe),
             "Probe": unary_handler(m.ProbeRequest, self._probe),
-            "Fetch": grpc.unary_stream_rpc_method_handler(
-                self._fetch,
-                request_deserializer=m.FetchRequest.FromString,
-                response_serializer=lambda chunk: chunk.SerializeToString(),
-            ),
+            "Fetch": grpc.unary_stream_rpc_method_handler(self._fetch),
         }
         return grpc.method_handlers_generic_handler(m.SPLIT_SERVICE, table)
 
@@ -57,15 +57,26 @@ class SplitService:
         payload = bytes(min(request.reply_bytes, MAX_REPLY_BYTES))
         return m.ProbeResponse(payload=payload, server_s=perf_counter() - begun)
 
-    async def _fetch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def _fetch(self, message: bytes, context: Any) -> AsyncIterator[bytes]:
+        request = await parsed(m.FetchRequest, message, context)
         path = next(filter(None, (model.stage_path(request.digest) for model in self._models.values())), None)
         if path is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no stage {request.digest!r:.80} here")
             raise AssertionError  # abort raises
-        total = path.stat().st_size
-        with path.open("rb") as file:
-            file.seek(min(request.offset, total))
-            first = True
-            while (data := file.read(CHUNK_BYTES)) or first:
-                first = False
-                yield m.FetchChunk(data=data, total_bytes=total)
+        try:
+            for chunk in _chunks(path, request.offset):
+                yield chunk
+        except OSError:
+            log.exception("stage file %s cannot be read", path)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"stage {request.digest:.80} cannot be read here any more")
+
+
+def _chunks(path: Path, offset: int) -> Iterator[bytes]:
+    """The file from ``offset`` on as FetchChunk messages, at least one."""
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(min(offset, total))
+        first = True
+        while (data := file.read(CHUNK_BYTES)) or first:
+            first = False
+            yield m.FetchChunk(data=data, total_bytes=total).SerializeToString()

@@ -95,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no terminal or file name is worth losing the answers for
     try:
-        return _run(args)
+        code = _run(args)
+        sys.stdout.flush()
+        return code
     except PartwayError as error:
         print(f"edge-run: {error}", file=sys.stderr)
         return error.exit_code

@@ -16,8 +16,13 @@ Outputs = dict[str, "np.ndarray[Any, Any]"]
 class LoadedStage(Protocol):
     """A stage in memory, ready to run. Safe to call from several threads."""
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the stage reads."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What the stage makes."""
 
     def run(self, values: Values) -> Outputs:
         """Every output by name. ``values`` holds at least the inputs; others are ignored."""
@@ -26,9 +31,17 @@ class LoadedStage(Protocol):
 class Engine(Protocol):
     """Loads stages. One engine per process and thread count."""
 
-    name: str
-    version: str
-    threads: int
+    @property
+    def name(self) -> str:
+        """What a plan calls it."""
+
+    @property
+    def version(self) -> str:
+        """Of the package that does the work."""
+
+    @property
+    def threads(self) -> int:
+        """Threads per inference."""
 
     def load(self, stage: bytes) -> LoadedStage:
         """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,9 +52,12 @@ class FakeEngine:
         try:
             data = json.loads(stage)
             inputs, outputs = (tuple(TensorSpec.from_json(t) for t in data[key]) for key in ("inputs", "outputs"))
-            return FakeStage(inputs, outputs, float(data["stage_s"]), self.sleep)
-        except (ValueError, KeyError, TypeError) as error:
+            stage_s = float(data["stage_s"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not a fake stage: {error}") from error
+        if not inputs or not 0 <= stage_s < math.inf:
+            raise InputError("not a fake stage: it has no inputs, or seconds below zero or without end")
+        return FakeStage(inputs, outputs, stage_s, self.sleep)
 
 
 def fake_stage(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], stage_s: float = 0.0) -> bytes:

@@ -56,12 +56,16 @@ class OnnxEngine:
         self.threads = threads or os.cpu_count() or 1
 
     def load(self, stage: bytes) -> OnnxStage:
-        """A session over the stage's bytes; InputError when they are no ONNX model that this version runs."""
+        """A session over the stage's bytes; InputError when they are no ONNX model that this version runs.
+
+        Weights in other files are refused: a stage may come from a cloud, which must not read the device's files by it.
+        """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             return OnnxStage(ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"]))
         except Exception as error:  # as above

@@ -39,7 +39,7 @@ class TensorHead(NamedTuple):
 class Header:
     """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it.
 
-    Headers that differ in ``contents`` alone are equal. A parameter's type counts: to Python 1, 1.0 and True are the same.
+    Headers that differ in ``contents`` alone are equal. A parameter's type counts, though 1, 1.0 and True are equal.
     """
 
     model: str

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-
-from partway.engines.engine import Outputs
-from partway.partitioner.chain import Chain
-from partway.partitioner.cuts import Cut
-from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import Plan, Stage
-from partway.proto.tensors import TensorSpec, Values
 
 from partway.edge.fake import Behaviour, FakeCloud, answer_all
 from partway.edge.frames import FrameResult
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
+from partway.engines.engine import Outputs
+from partway.partitioner.chain import Chain
+from partway.partitioner.cuts import Cut
+from partway.partitioner.estimate import Candidate
+from partway.partitioner.plan import Plan, Stage
+from partway.proto.tensors import TensorSpec, Values
 
 SIZES = (4, 6, 3, 2)
 STAGES = len(SIZES) - 1
@@ -42,7 +42,7 @@ def affine_chain(seed: int = 0, batch: int | None = None) -> Chain:
     names = ("x", "a", "b", "y")
     specs = [TensorSpec(name, "float32", (batch, size)) for name, size in zip(names, SIZES, strict=True)]
     loaded, stages = [], []
-    for before, after in zip(specs, specs[1:], strict=False):
+    for before, after in pairwise(specs):
         weights = rng.standard_normal((int(before.shape[1] or 0), int(after.shape[1] or 0))).astype(np.float32)
         loaded.append(Affine((before,), (after,), weights))
         stages.append(Stage(f"{after.name}.bin", "0" * 64, 1, (before,), (after,), 1))

@@ -1,5 +1,8 @@
+"""Where to split: the link, the candidates, the choice and its reason."""
+
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +112,8 @@ def test_an_unknown_split_suggests_the_nearest(split: str, meant: str) -> None:
 @given(st.text(max_size=12))
 def test_any_text_is_a_split_or_a_sentence(split: str) -> None:
     """Superscripts, double signs and other digits end in no traceback."""
-    try:
+    with suppress(InputError):
         assert split_number(split, PLAN) in PLAN.splits
-    except InputError:
-        pass
 
 
 def test_a_cut_of_several_values_is_named_by_all_of_them() -> None:
@@ -171,7 +172,10 @@ def test_a_split_without_a_codec_is_refused() -> None:
             "all on the device: 40.0 ms against 50.0 ms for all in the cloud (raw)",
         ),
         ([(3, None, 0.04)], "all on the device: 40.0 ms; nothing else was allowed"),
-        ([(3, "raw", 0.01), (0, "raw", 0.02)], "split 3 at y (raw): 10.0 ms against 20.0 ms for all in the cloud (raw)"),
+        (
+            [(3, "raw", 0.01), (0, "raw", 0.02)],
+            "split 3 at y (raw): 10.0 ms against 20.0 ms for all in the cloud (raw)",
+        ),
     ],
 )
 def test_the_reason_is_one_honest_sentence(rows: list[tuple[int, str | None, float]], expected: str) -> None:

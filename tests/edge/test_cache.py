@@ -1,6 +1,7 @@
+"""Fetched stages are kept by digest."""
+
 import hashlib
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_missing_folder_is_made(tmp_path: Path) -> None:
 def test_a_folder_asked_for_must_be_writable(tmp_path: Path) -> None:
     """A file in its place is refused, with the option to change."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written .* --cache"):
+    with pytest.raises(InputError, match=r"cannot be written .* --cache"):
         open_cache(tmp_path / "file")
 
 
@@ -106,7 +107,7 @@ def test_the_default_follows_the_desktop_standard(tmp_path: Path, monkeypatch: p
 def test_a_disk_that_fills_up_costs_only_the_keeping(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A stage that cannot be kept is used all the same, and leaves nothing half written."""
     cache = open_cache(tmp_path / "cache")
-    os.rmdir(tmp_path / "cache")
+    (tmp_path / "cache").rmdir()
     with caplog.at_level(logging.WARNING):
         assert cache.read(STAGE, Fetch()) == BODY
     assert "will be fetched again next time" in caplog.text

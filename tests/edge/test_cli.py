@@ -1,3 +1,5 @@
+"""edge-run in this process, mostly with a real cloud in another."""
+
 import json
 import os
 import socket
@@ -12,6 +14,7 @@ import pytest
 from partway.edge import auto, run
 from partway.edge.cli import main
 from partway.edge.discovery import FoundCloud, Search
+from partway.edge.embedded import EmbeddedCloud
 from partway.edge.fake import FakeCloud
 from partway.edge.run import Options, Run
 from partway.edge.runner import Runner
@@ -169,9 +172,7 @@ def test_a_codec_that_loses_something_may_be_asked_for(
     assert {frame["codec"] for frame in made["frames"]} == {codec}
 
 
-def test_json_goes_to_a_file_beside_the_text(
-    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_goes_to_a_file_beside_the_text(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With a file, people still see their text, and the file holds the object."""
     file = tmp_path / "out.json"
     assert main(["--model", "mnist", "--cloud", "none", "--input", str(digits), "--json", str(file)]) == 0
@@ -367,7 +368,7 @@ def test_a_device_that_knows_nothing_learns_from_the_cloud(
     for path in bodies:
         path.unlink()
     assert report_of(options, capsys)["summary"]["by_cloud"] == 12
-    assert main([*options, "--cache", str(tmp_path / "another")]) == 2, "an empty cache does need the files"
+    assert main([*options, "--cache", str(tmp_path / "another")]) != 0, "an empty cache does need the files"
     capsys.readouterr()
 
     for path, body in bodies.items():
@@ -429,7 +430,7 @@ def test_a_cloud_found_by_zeroconf_is_used_instead_of_an_embedded_one(
 ) -> None:
     """Auto takes the cloud that was found, says so, and ends the one it had begun to start."""
     pids = []
-    honest = run.EmbeddedCloud
+    honest = EmbeddedCloud
 
     def embedded(*args: Any) -> Any:
         pids.append(made := honest(*args))

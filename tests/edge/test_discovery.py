@@ -1,3 +1,5 @@
+"""Clouds that announce themselves."""
+
 import socket
 import threading
 from collections.abc import Iterator

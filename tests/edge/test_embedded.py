@@ -1,3 +1,5 @@
+"""A cloud on this machine that ends with us."""
+
 import os
 import select
 import signal

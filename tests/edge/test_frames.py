@@ -1,3 +1,5 @@
+"""What a frame's answer says."""
+
 import json
 from typing import Any
 

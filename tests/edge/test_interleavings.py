@@ -63,7 +63,7 @@ DEEDS: list[Deed] = [_answer, _answer_twice, _refuse, _answer_nothing, _stranger
 def test_any_interleaving_answers_each_frame_once_and_in_order(
     script: list[list[tuple[Deed, int]]], splits: list[int], count: int, window: int, batch: int, goes_silent: bool
 ) -> None:
-    """Answers in any order, twice, refused, empty, foreign, garbled, a lost link or silence: nothing is lost or doubled."""
+    """Answers in any order, twice, refused, empty, foreign, garbled, a loss or silence: none is lost or doubled."""
     scenes = iter(script)
 
     def act(cloud: FakeCloud) -> None:
@@ -75,7 +75,9 @@ def test_any_interleaving_answers_each_frame_once_and_in_order(
     runner = runner_on(cloud, window=window, batch=batch)
     asked = iter(splits * 16)
     frames = samples(count)
-    results = list(runner.run(frames if goes_silent else then_all(frames, cloud), lambda: Candidate(next(asked), "raw")))
+    results = list(
+        runner.run(frames if goes_silent else then_all(frames, cloud), lambda: Candidate(next(asked), "raw"))
+    )
     assert_each_answered_once(results, count)
     event(f"lost: {runner.lost is not None}")
     event(f"answered by: {sorted({result.answered_by for result in results})}")

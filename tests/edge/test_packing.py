@@ -1,3 +1,7 @@
+"""Frames as bytes."""
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +18,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
 SAMPLE = Sample("p", PIXELS)
 
 
-def _live(packer: Packer, count: int = 1) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _live(packer: Packer, count: int = 1) -> dict[str, Any]:
     return dict(packer.tensors([SAMPLE] * count))
 
 

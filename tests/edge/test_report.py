@@ -1,3 +1,5 @@
+"""What people see."""
+
 import io
 from dataclasses import replace
 from typing import Any
@@ -85,7 +87,9 @@ def test_the_table_has_every_candidate_with_its_parts() -> None:
     """One row a candidate, best first, in milliseconds, the chosen one marked, measured where it was measured."""
     out = io.StringIO()
     Report(out).candidates(DECISION, PLAN)
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.getvalue().splitlines() if "│" in line]
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in out.getvalue().splitlines() if "│" in line
+    ]
     assert rows == [
         ["> 3 device", "-", "-", "-", "0.400", "0.000", "0.000", "0.000", "0.400", "0.500"],
         ["1", "a", "raw", "2.50 KB", "1.000", "2.000", "3.000", "15.1", "21.1", ""],

@@ -1,3 +1,5 @@
+"""Every frame is answered exactly once and in order, whatever a fake cloud does."""
+
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 from partway.proto.codecs import pack
 from partway.proto.frame import Durations, Frame, Header, Reply, encode_reply
-from partway.proto.tensors import Values
+from partway.proto.tensors import TensorSpec, Values
 
 from .affine import STAGES, affine_chain, assert_each_answered_once, run_through, runner_on, samples, then_all
 
@@ -27,7 +29,7 @@ from .affine import STAGES, affine_chain, assert_each_answered_once, run_through
 @pytest.mark.parametrize("k", range(STAGES + 1))
 @pytest.mark.parametrize("batch", [1, 3])
 def test_every_split_gives_the_answers_of_the_whole_chain(k: int, batch: int) -> None:
-    """The same answers come at every split and batch, the last partial batch included, and say that the cloud gave them."""
+    """The same answers come at every split and batch, the last partial batch included, and all from the cloud."""
     _, results = run_through(answer_all, 7, k, batch=batch)
     assert_each_answered_once(results, 7)
     assert {(result.cut, result.codec, result.answered_by) for result in results} == {(k, "raw", "cloud")}
@@ -132,7 +134,7 @@ def _wrong_shape(cloud: FakeCloud) -> None:
 def test_an_answer_that_is_none_is_replaced_by_the_devices_own(
     bad: Callable[[FakeCloud], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refusal, missing, foreign or misshapen outputs: the device finishes the frame from its cut, and says why once."""
+    """A refusal, missing, foreign or misshapen outputs: the device finishes the frame from its cut, and says so once."""
     _, results = run_through(bad, 5, k=2)
     assert_each_answered_once(results, 5)
     assert {(result.answered_by, result.cut) for result in results} == {("device", 2)}
@@ -273,7 +275,9 @@ def test_pixels_are_finished_on_the_device_from_the_picture() -> None:
     whole = chain.answer(chain.run(Sample("p", pixels).tensors(Packer(plan).preprocess), 0, 3))
     for behaviour, by in ((answer_all, "cloud"), (lambda cloud: cloud.lose(), "device")):
         cloud = FakeCloud(chain, behaviour)
-        (result,) = Runner(chain, Packer(plan), cloud.open_stream).run([Sample("p", pixels)], lambda: Candidate(0, "u8"))
+        (result,) = Runner(chain, Packer(plan), cloud.open_stream).run(
+            [Sample("p", pixels)], lambda: Candidate(0, "u8")
+        )
         assert result.answered_by == by
         np.testing.assert_allclose(result.outputs["logits"], whole["logits"], rtol=1e-5, atol=1e-6)
 
@@ -283,11 +287,17 @@ class Slow:
     """A stage that takes longer than handing it to a thread does."""
 
     inner: LoadedStage
-    inputs = outputs = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
 
     def run(self, values: Values) -> Outputs:
         time.sleep(2 * HAND_OVER_S)
         return self.inner.run(values)
+
+
+def _lagging(cloud: FakeCloud) -> None:
+    if len(cloud.waiting) == 2:
+        cloud.answer()
 
 
 class Watching(FakeCloud):
@@ -304,7 +314,7 @@ def test_a_long_prefix_is_handed_over() -> None:
     """Once a prefix is known to take long and frames are in flight, it runs meanwhile; the answers stay the same."""
     first, *rest = affine_chain().stages
     chain = Chain(affine_chain().plan, [Slow(first), *rest])
-    cloud = Watching(chain, lambda cloud: cloud.answer() if len(cloud.waiting) == 2 else None)  # type: ignore[func-returns-value]
+    cloud = Watching(chain, _lagging)
     results = list(runner_on(cloud).run(then_all(samples(6), cloud), lambda: Candidate(1, "raw")))
     assert_each_answered_once(results, 6)
     assert cloud.handed_over == 5

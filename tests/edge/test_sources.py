@@ -1,3 +1,5 @@
+"""Where frames come from."""
+
 import gzip
 import io
 import struct
@@ -163,11 +165,14 @@ def test_the_real_test_set_is_read(data: Path) -> None:
     assert first.max() >= 254
 
 
-@pytest.mark.parametrize("shape", [(3, 28, 28), (3, 28, 28, 1), (3, 28, 28, 3), (3, 32, 30), (3, 32, 30, 1), (3, 9, 9, 4)])
+@pytest.mark.parametrize(
+    "shape", [(3, 28, 28), (3, 28, 28, 1), (3, 28, 28, 3), (3, 32, 30), (3, 32, 30, 1), (3, 9, 9, 4)]
+)
 @pytest.mark.parametrize("key", ["images", "image", "whatever"])
 def test_npz_files_of_pictures_are_read(shape: tuple[int, ...], key: str, tmp_path: Path) -> None:
     """uint8 pictures of any size, grey or coloured, under any name are fitted like picture files."""
-    np.savez(tmp_path / "p.npz", **{key: np.full(shape, 255, np.uint8)})
+    arrays: dict[str, Any] = {key: np.full(shape, 255, np.uint8)}
+    np.savez(tmp_path / "p.npz", **arrays)
     found = read([tmp_path / "p.npz"])
     assert [sample.name for sample in found] == ["p.npz[0]", "p.npz[1]", "p.npz[2]"]
     for sample in found:

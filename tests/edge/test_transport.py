@@ -1,3 +1,5 @@
+"""A cloud over gRPC: a real one in another process, and servers that are none."""
+
 import hashlib
 import socket
 import threading
@@ -71,7 +73,7 @@ def test_a_cloud_describes_its_models(cloud: RealCloud) -> None:
         assert described.plan == PLAN
         assert described.digest == PLAN.digest
         assert len(described.profile["stage_s"]) == len(PLAN.stages)
-        with pytest.raises(Refused, match="mnits.* known: .*mnist"):
+        with pytest.raises(Refused, match=r"mnits.* known: .*mnist"):
             client.describe("mnits")
         assert client.describe("").plan is None
 
@@ -114,7 +116,7 @@ def _silence() -> Iterator[int]:
 @contextmanager
 def _web_server() -> Iterator[int]:
     class Quiet(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Quiet) as server:
@@ -142,23 +144,22 @@ def test_no_patience_at_all_is_a_sentence_too(timeout_s: float) -> None:
 
 def test_a_name_that_does_not_resolve_is_told() -> None:
     """An unknown host is a cloud that does not answer."""
-    with CloudClient("nowhere.invalid:8001", 0.2) as client, pytest.raises(InputError, match=r"no cloud answers at nowhere"):
+    with (
+        CloudClient("nowhere.invalid:8001", 0.2) as client,
+        pytest.raises(InputError, match=r"no cloud answers at nowhere"),
+    ):
         client.describe("mnist")
-
-
-Handlers = dict[str, grpc.RpcMethodHandler]
 
 
 @contextmanager
 def _server(**methods: Callable[[Any, Any], Any]) -> Iterator[str]:
-    """A gRPC server of our own with some methods of partway.v1.Split, as raw bytes."""
-    handlers: Handlers = {}
-    for name, method in methods.items():
-        kind = grpc.unary_stream_rpc_method_handler if name == "Fetch" else grpc.unary_unary_rpc_method_handler
-        handlers[name] = kind(method)
+    """A gRPC server of our own with some methods of our services, as raw bytes."""
+    kinds = {"Fetch": grpc.unary_stream_rpc_method_handler, "ModelStreamInfer": grpc.stream_stream_rpc_method_handler}
+    handlers = {name: kinds.get(name, grpc.unary_unary_rpc_method_handler)(made) for name, made in methods.items()}
+    services = (m.SPLIT_SERVICE, m.INFERENCE_SERVICE)
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(m.SPLIT_SERVICE, handlers),))
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers) for name in services])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         yield f"127.0.0.1:{port}"
@@ -184,9 +185,12 @@ def test_another_grpc_server_is_no_cloud() -> None:
 )
 def test_a_description_that_is_none_is_refused(reply: Any, says: str) -> None:
     """Whatever a cloud says of a model, it ends in a plan or a sentence with the cloud's address."""
-    with _server(Describe=lambda request, context: reply.SerializeToString()) as address, CloudClient(address) as client:
-        with pytest.raises(InputError, match=says) as caught:
-            client.describe("mnist")
+    with (
+        _server(Describe=lambda request, context: reply.SerializeToString()) as address,
+        CloudClient(address) as client,
+        pytest.raises(InputError, match=says) as caught,
+    ):
+        client.describe("mnist")
     assert address in str(caught.value)
 
 
@@ -266,18 +270,16 @@ def test_a_cloud_that_dies_loses_no_frame(cloud: RealCloud) -> None:
     assert cloud.address in str(runner.lost)
 
 
-def test_a_cloud_that_ends_the_stream_is_lost(cloud: RealCloud) -> None:
-    """A cloud that stops in good order is lost like any other, while it is idle."""
+def test_a_cloud_that_ends_the_stream_is_lost() -> None:
+    """A cloud that says goodbye in good order is lost like any other; closing what is lost is done once."""
     lost: list[LinkLost] = []
-    with CloudClient(cloud.address) as client:
-        client.describe("mnist")
+    with _server(ModelStreamInfer=lambda requests, context: iter(())) as address, CloudClient(address) as client:
         stream = client.open_stream(lambda message, at_s: None, lost.append)
-        stream.poll(0.0)
-        cloud.process.terminate()
         stream.poll(30.0)
         stream.close()
         stream.close()
-    assert len(lost) == 1
+    (error,) = lost
+    assert str(error) == f"the cloud at {address} is lost: it ended the stream"
 
 
 def test_polling_waits_no_longer_than_it_was_told(cloud: RealCloud) -> None:

@@ -1,3 +1,5 @@
+"""Parity of the shipped model's chain at every split, and that a wrong suffix is caught."""
+
 import hashlib
 from dataclasses import replace
 from pathlib import Path

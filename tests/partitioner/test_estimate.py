@@ -1,3 +1,5 @@
+"""Times of candidates, and which is taken."""
+
 from collections.abc import Sequence
 
 import pytest

@@ -1,6 +1,9 @@
+"""Plans on disk and on the wire, whole and damaged."""
+
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,10 +126,8 @@ def test_no_damage_to_a_plan_ends_in_anything_but_a_sentence(path: tuple[Any, ..
     for key in path[:-1]:
         at = at[key]
     at[path[-1]] = junk
-    try:
+    with suppress(InputError):
         assert isinstance(plan_from_json(data), Plan)
-    except InputError:
-        pass
 
 
 def test_a_missing_plan_says_how_to_make_one(tmp_path: Path) -> None:

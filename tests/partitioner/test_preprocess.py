@@ -1,3 +1,5 @@
+"""From any picture to the model's input."""
+
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -205,7 +207,9 @@ def test_a_models_input_is_guessed_from_its_shape(
     assert found == expected
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["L", "RGB", "RGBA"]), st.sampled_from(["stretch", "crop"]))
+@given(
+    st.integers(1, 60), st.integers(1, 60), st.sampled_from(["L", "RGB", "RGBA"]), st.sampled_from(["stretch", "crop"])
+)
 def test_pictures_of_any_size_fit(width: int, height: int, mode: str, fit: str) -> None:
     """A single pixel and a thin strip become the model's input like any other picture."""
     picture = Image.new(mode, (width, height), 255 if mode == "L" else "white")

@@ -1,3 +1,5 @@
+"""Measuring a chain, on a clock that does as it is told."""
+
 from pathlib import Path
 from typing import Any
 
@@ -5,8 +7,6 @@ import numpy as np
 import pytest
 
 from partway.engines.engine import engine_for
-from partway.engines.fake import FakeEngine
-from partway.partitioner import profile
 from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.plan import load_plan, read_stage
 from partway.partitioner.profile import (
@@ -19,6 +19,7 @@ from partway.partitioner.profile import (
     stage_seconds,
 )
 from partway.proto.errors import InputError
+from partway.proto.tensors import TensorSpec
 
 
 class Clock:
@@ -37,7 +38,8 @@ class Clock:
 class Stage:
     """A stage that takes a given time on the fake clock."""
 
-    inputs = outputs = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
 
     def __init__(self, clock: Clock, *seconds: float) -> None:
         self.clock, self.seconds, self.runs = clock, seconds, 0
@@ -60,7 +62,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def fake_chain(fake_plan: Path) -> Chain:
     """Three fake stages."""
-    return load_chain(load_plan(fake_plan), FakeEngine(), lambda stage: read_stage(fake_plan, stage))
+    return load_chain(load_plan(fake_plan), engine_for("fake"), lambda stage: read_stage(fake_plan, stage))
 
 
 def test_each_stage_is_measured_by_itself(fake_chain: Chain, clock: Clock) -> None:
@@ -137,7 +139,7 @@ def test_the_same_seed_gives_the_same_sample(fake_chain: Chain) -> None:
 
 def test_a_machine_without_a_name_has_an_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the operating system tells nothing of the processor, its architecture stands in."""
-    monkeypatch.setattr(profile.Path, "read_text", lambda *_, **__: "")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
     monkeypatch.setattr("platform.processor", lambda: "")
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     assert machine_name() == "riscv64"
@@ -145,5 +147,5 @@ def test_a_machine_without_a_name_has_an_architecture(monkeypatch: pytest.Monkey
     def unreadable(*_: object, **__: object) -> str:
         raise PermissionError
 
-    monkeypatch.setattr(profile.Path, "read_text", unreadable)
+    monkeypatch.setattr(Path, "read_text", unreadable)
     assert machine_name() == "riscv64"

@@ -1,3 +1,5 @@
+"""The models that are shipped, and names for them."""
+
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def test_a_shipped_name_is_not_shadowed_by_a_folder(tmp_path: Path, monkeypatch:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     """A slip of the finger is answered with what was meant."""
-    with pytest.raises(InputError, match="did you mean mnist.*known models: mnist"):
+    with pytest.raises(InputError, match=r"did you mean mnist.*known models: mnist"):
         model_folder("mnits")
     assert "did you mean" not in str(unknown_model("resnet50", ["mnist"]))
 
@@ -57,7 +59,7 @@ def test_a_model_file_says_how_to_make_a_plan_of_it(tmp_path: Path) -> None:
     """An ONNX file is answered with the command that slices it."""
     file = tmp_path / "net.onnx"
     file.write_bytes(b"")
-    with pytest.raises(InputError, match="partway plan .*net.onnx --out"):
+    with pytest.raises(InputError, match=r"partway plan .*net\.onnx --out"):
         model_folder(str(file))
 
 
