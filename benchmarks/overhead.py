@@ -1,7 +1,8 @@
-"""What our wire costs: a null model behind the real cloud, against bare gRPC (the plainest and the fastest form) and bare TCP, in one run.
+"""What our wire costs: a null model behind the real cloud, against bare gRPC and bare TCP, in one run.
 
-One frame at a time (p50 of send to result), the same bytes back, client and server in two processes on one machine. Ours is
-the whole way: tensor to message, stream, cloud-serve's checks, null model, reply parsed back to a tensor.
+Bare gRPC twice: the plainest form (synchronous, unary) and the fastest (asyncio, one stream). One frame at a time (p50
+of send to result), the same bytes back, client and server in two processes on one machine. Ours is the whole way:
+tensor to message, stream, cloud-serve's checks, null model, reply parsed back to a tensor.
 
     python -m benchmarks.overhead [--rounds N] [--json FILE]
 """
@@ -17,11 +18,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from collections import deque
 from time import perf_counter
 from typing import Any
 
@@ -77,7 +78,9 @@ def ours(stack: ExitStack, client: CloudClient, plan: Plan) -> Call:
     return call
 
 
-def bare_stream(stack: ExitStack, port: int, size_bytes: int, loop: asyncio.AbstractEventLoop) -> Callable[[], list[float]]:
+def bare_stream(
+    stack: ExitStack, port: int, size_bytes: int, loop: asyncio.AbstractEventLoop
+) -> Callable[[], list[float]]:
     """Messages through a raw-bytes asyncio stream, in the same event loop as the transport's."""
     payload = bytes(size_bytes)
 
@@ -167,7 +170,15 @@ def _one_size(stack: ExitStack, client: CloudClient, plan: Plan, size: int, roun
 
 def table(found: dict[str, dict[str, float]]) -> str:
     """The README's table."""
-    heads = ("frame", "ours", "bare gRPC, unary", "bare gRPC, asyncio stream", "bare TCP", "ours / unary", "ours / stream")
+    heads = (
+        "frame",
+        "ours",
+        "bare gRPC, unary",
+        "bare gRPC, asyncio stream",
+        "bare TCP",
+        "ours / unary",
+        "ours / stream",
+    )
     rows = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for label, p50 in found.items():
         cells = [f"{p50[way] * 1e3:.2f} ms" for way in ("ours", "unary", "stream", "tcp")]

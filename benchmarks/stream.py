@@ -1,6 +1,6 @@
-"""Images per second and accuracy through the split path: every MNIST test image through edge-run and cloud-serve, two processes.
+"""Images per second and accuracy through the split path: all MNIST test images, edge-run and cloud-serve.
 
-    python -m benchmarks.stream --data DIR [--json FILE]      (DIR: the MNIST files)
+python -m benchmarks.stream --data DIR [--json FILE]      (DIR: the MNIST files)
 """
 
 from __future__ import annotations
@@ -42,7 +42,17 @@ def run(images: Path, split: str, batch: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         options = ["--split", split, "--batch", str(batch), "--window", "8", "--threads", "1", "--json", str(out)]
-        command = [sys.executable, "-m", "partway.edge", "--model", "mnist", "--cloud", "embedded", "--input", str(images)]
+        command = [
+            sys.executable,
+            "-m",
+            "partway.edge",
+            "--model",
+            "mnist",
+            "--cloud",
+            "embedded",
+            "--input",
+            str(images),
+        ]
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
         made: dict[str, Any] = json.loads(out.read_text())
         return made
@@ -72,7 +82,10 @@ def main() -> None:
             "equal": float(np.mean(np.equal(answers, whole))),
         }
         rows.append(row)
-        print(f"| {split} | {batch} | {row['images_per_s']:.0f} | {row['accuracy']:.2%} | {row['equal']:.2%} |", flush=True)
+        print(
+            f"| {split} | {batch} | {row['images_per_s']:.0f} | {row['accuracy']:.2%} | {row['equal']:.2%} |",
+            flush=True,
+        )
     print(f"\n8 requests in flight; {machine_line('onnxruntime', 'grpcio')}")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")

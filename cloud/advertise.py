@@ -57,10 +57,12 @@ def reachable_addresses(host: str) -> list[str]:
     if host in _ANY:
         found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
     else:
-        try:
-            found = [
-                str(address[4][0]) for address in socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
-            ]
-        except OSError:
-            found = []
+        found = _resolved(host.strip("[]"))
     return [address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_loopback]
+
+
+def _resolved(host: str) -> list[str]:
+    try:
+        return [str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return []

@@ -30,6 +30,8 @@ TRIAL_FRAMES = 8
 CODEC_RUNS = 7
 REPLY_OVERHEAD_BYTES = 160
 MAX_PROBE_BYTES = 1 << 20
+PATIENCE = 8
+"""Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
     rtt_s = small[len(small) // 2]
     size = 16 << 10
     bandwidth_bps = 0.0
+    limit_s = max(limit_s, PATIENCE * rtt_s)
     begun = perf_counter()
     while size <= MAX_PROBE_BYTES:
         took = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)

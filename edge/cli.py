@@ -90,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its notes on a lost cloud are for its makers
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="edge-run: %(message)s", stream=sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):

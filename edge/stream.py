@@ -1,8 +1,8 @@
 """A stream of frames over gRPC, driven by the thread that uses it.
 
-The event loop runs only inside ``send``, ``poll`` and ``meanwhile``: handing frames to a thread of the transport's own and
-waking up for each reply cost more than all the rest of a short frame (measured: benchmarks/overhead.py). Work that takes
-longer than a hand-over is done in a thread ``meanwhile``, so that frames come and go and are timed while it lasts.
+The event loop runs only inside ``send``, ``poll`` and ``meanwhile``: handing frames to a thread of the transport's own
+and waking up for each reply cost more than all the rest of a short frame (measured: benchmarks/overhead.py). Work that
+takes longer than a hand-over is done in a thread ``meanwhile``, so that replies are timed when they come.
 """
 
 from __future__ import annotations

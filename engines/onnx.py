@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -17,6 +18,8 @@ from partway.proto.tensors import TensorSpec, Values
 ort.disable_telemetry_events()
 ort.set_default_logger_severity(3)
 
+_SOURCE = re.compile(r"\S+\.(?:h|cc|cpp):[0-9]+ (?:.*? was false\. ?)?")
+"""Where in ONNX Runtime's own source an error was raised."""
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
@@ -42,7 +45,7 @@ class OnnxStage:
         try:
             results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
-            raise InputError(f"ONNX Runtime refused the tensors: {_first_line(error)}") from error
+            raise InputError(f"ONNX Runtime refused the tensors: {_brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 
 
@@ -63,13 +66,13 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would log is raised as well
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         try:
             return OnnxStage(ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"]))
         except Exception as error:  # as above
-            raise InputError(f"ONNX Runtime cannot load this stage: {_first_line(error)}") from error
+            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
 
 
 def _spec(node: Any) -> TensorSpec:
@@ -79,5 +82,6 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def _brief(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return _SOURCE.sub("", text)[:300]

@@ -1,6 +1,7 @@
 """Measure codecs on real frames: bytes, seconds, and what a lossy one costs.
 
-The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class), for models that classify.
+The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class), for models that
+classify.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
 from partway.partitioner import model_commands
+from partway.partitioner.chain import load_chain
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
 from partway.partitioner.verify import Parity, verify

@@ -1,7 +1,7 @@
 """Prove that a sliced model is the model: at every k, prefix and suffix together must answer like the whole.
 
-The whole is the chain run in one go, or the original model file where it is at hand; each k is run the way two machines do it,
-with only the values of the cut handed across.
+The whole is the chain run in one go, or the original model file where it is at hand; each k is run the way two machines
+do it, with only the values of the cut handed across.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far split k is from the whole: the largest difference over the largest magnitude, over all inputs and outputs."""
+    """How far split k is from the whole: largest difference over largest magnitude, over all inputs and outputs."""
 
     k: int
     cut: str
@@ -59,7 +59,7 @@ def run_split(chain: Chain, values: Values, k: int) -> dict[str, Array]:
 
 
 def verify(chain: Chain, inputs: Sequence[Values], wholes: Sequence[Mapping[str, Array]] | None = None) -> list[Parity]:
-    """Parity of every k on every input. ``wholes`` are the original model's answers; without them the chain in one go."""
+    """Parity of every k on every input. ``wholes``: the original model's answers; without them the chain in one go."""
     stages = len(chain.plan.stages)
     reference = wholes or [chain.answer(chain.run(values, 0, stages)) for values in inputs]
     return [_parity(chain, k, inputs, reference) for k in chain.plan.splits]

@@ -246,7 +246,7 @@ def _message(kind: Any, header: bytes) -> Any:
 def _header_of(message: Any, tensors: Any, wanted: tuple[str, ...]) -> Header:
     heads = tuple(TensorHead(t.name, t.datatype, tuple(t.shape)) for t in tensors)
     contents = tuple(_contents(t) if t.HasField("contents") else None for t in tensors)
-    parameters = tuple((key, _parameter(value)) for key, value in message.parameters.items())
+    parameters = tuple(sorted((key, _parameter(value)) for key, value in message.parameters.items()))
     typed = contents if any(content is not None for content in contents) else ()
     return Header(message.model_name, parameters, heads, message.model_version, wanted, typed)
 

@@ -1,4 +1,4 @@
-"""Fixtures for every room: a small fake plan, the shipped model, the reference data, a real cloud in its own process."""
+"""Fixtures for every room: a small fake plan, the reference data, a real cloud in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,15 @@ def fake_plan(tmp_path: Path) -> Path:
     return write_fake_plan(tmp_path / "fake")
 
 
-def write_fake_plan(folder: Path, sizes: tuple[int, ...] = (64, 16, 8, 4), stage_s: float = 0.0, name: str = "fake") -> Path:
+def write_fake_plan(
+    folder: Path, sizes: tuple[int, ...] = (64, 16, 8, 4), stage_s: float = 0.0, name: str = "fake"
+) -> Path:
     """A chain of fake stages with activations float32 [batch, size] between them."""
     folder.mkdir(parents=True, exist_ok=True)
     values = ["x", *(chr(ord("a") + i) for i in range(len(sizes) - 2)), "y"]
     specs = [TensorSpec(value, "float32", (None, size)) for value, size in zip(values, sizes, strict=True)]
     stages = []
-    for index, (before, after) in enumerate(zip(specs, specs[1:], strict=False)):
+    for index, (before, after) in enumerate(pairwise(specs)):
         body = fake_stage((before,), (after,), stage_s)
         (folder / f"stage{index}.json").write_bytes(body)
         digest = hashlib.sha256(body).hexdigest()

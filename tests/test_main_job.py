@@ -222,7 +222,7 @@ def test_a_damaged_picture_costs_only_itself(edge_run: EdgeRun, tmp_path: Path) 
 def test_a_name_that_is_no_text_is_printed_somehow(edge_run: EdgeRun, tmp_path: Path) -> None:
     """A file name that is no UTF-8 does not cost the answer."""
     sample = next(Path(str(sample_folder(MNIST))).glob("*.png"))
-    shutil.copy(sample, os.fsencode(tmp_path) + b"/\xff.png")
+    shutil.copy(os.fsencode(sample), os.fsencode(tmp_path) + b"/\xff.png")
     done = edge_run("--model", "mnist", "--cloud", "none", "--input", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\udcff.png" in done.stdout

@@ -18,7 +18,13 @@ ROOMS = ("edge", "cloud", "partitioner", "proto", "engines")
 def run(*command: str | Path, cwd: Path, timeout_s: float = 400.0) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith(("COV", "PYTEST", "VIRTUAL_ENV"))}
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout_s, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
@@ -57,13 +63,15 @@ def test_the_wheel_holds_every_room_and_the_model(wheel: Path) -> None:
         assert tracked <= set(names), tracked - set(names)
     assert "partway/proto/descriptors.binpb" in names
     assert "partway/py.typed" in names
-    assert {f"partway/partitioner/zoo/mnist/{file}" for file in ("plan.json", "stage0.onnx", "training.json")} <= set(names)
+    assert {f"partway/partitioner/zoo/mnist/{file}" for file in ("plan.json", "stage0.onnx", "training.json")} <= set(
+        names
+    )
     assert len([name for name in names if "/samples/" in name]) >= 20
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "proto/"))]
 
 
 def test_the_base_install_runs_the_main_job_without_torch_or_onnx(wheel: Path, tmp_path: Path) -> None:
-    """With nothing but the base dependencies, edge-run reads the samples through a split, torch and onnx being absent."""
+    """With nothing but the base dependencies edge-run reads the samples through a split; torch and onnx are absent."""
     python = tmp_path / "venv" / "bin" / "python"
     assert run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path).returncode == 0
     installed = run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)

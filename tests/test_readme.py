@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 ELSEWHERE = ("make ", "python3 -m venv", ".venv/bin/", "pip install")
-"""Commands that test_package.py runs in a fresh clone; installing into the environment of the tests is not for a test."""
+"""What test_package.py runs in a fresh clone; a test does not install into the environment of the tests."""
 
 
 def commands(document: Path) -> list[str]:
@@ -112,7 +112,9 @@ def test_every_command_works_as_written(document: Path, folder: Path, background
             continue
         command = command.replace("192.0.2.7:8001", background.address or "192.0.2.7:8001")
         env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-        done = subprocess.run(command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(
+            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert ran or document.name != "README.md"
 

@@ -24,7 +24,9 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=help_text, description=help_text)
         arguments(verb)
         verb.set_defaults(run=run)
-    train = verbs.add_parser("train", help="train a model of Partway's own").add_subparsers(required=True, metavar="MODEL")
+    train = verbs.add_parser("train", help="train a model of Partway's own").add_subparsers(
+        required=True, metavar="MODEL"
+    )
     mnist = train.add_parser("mnist", help="train the digit classifier on the MNIST files")
     train_mnist.add_arguments(mnist)
     mnist.set_defaults(run=train_mnist.run)

@@ -139,7 +139,8 @@ def test_people_see_header_table_lines_and_summary(
     digits: Path, cloud: RealCloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Plain text: model, engine, cloud and link, all candidates, a line a frame, percentiles, what to try next."""
-    assert main(["--model", "mnist", "--split", "1", "--cloud", cloud.address, "--input", str(digits)]) == 0
+    options = ["--model", "mnist", "--split", "1", "--codec", "raw", "--cloud", cloud.address, "--input", str(digits)]
+    assert main(options) == 0
     out = capsys.readouterr().out
     header = ["  model  mnist, 3 stages", " engine  onnx ", f"  cloud  {cloud.address}\n", "   link  "]
     for text in (*header, "-> split 1 at relu3 (raw), as asked", "12 frames answered (12 by the cloud)", "p99"):

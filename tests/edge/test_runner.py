@@ -119,6 +119,12 @@ def _other_output(cloud: FakeCloud) -> None:
     cloud.deliver(encode_reply(Reply(Frame(Header("affine", (), (head,)), frame.id, (data,)), Durations())))
 
 
+def _coded(cloud: FakeCloud) -> None:
+    frame = cloud.waiting.pop(0)
+    head, data = pack("fp16", "y", np.zeros((1, 2), np.float32))
+    cloud.deliver(encode_reply(Reply(Frame(Header("affine", (), (head,)), frame.id, (data,)), Durations())))
+
+
 def _no_output(cloud: FakeCloud) -> None:
     frame = cloud.waiting.pop(0)
     cloud.deliver(encode_reply(Reply(Frame(Header("affine"), frame.id, ()), Durations())))
@@ -130,11 +136,13 @@ def _wrong_shape(cloud: FakeCloud) -> None:
     cloud.deliver(encode_reply(Reply(Frame(Header("affine", (), (head,)), frame.id, (data,)), Durations())))
 
 
-@pytest.mark.parametrize("bad", [_short, _other_output, _no_output, _wrong_shape, lambda cloud: cloud.refuse("no")])
+@pytest.mark.parametrize(
+    "bad", [_short, _other_output, _no_output, _coded, _wrong_shape, lambda cloud: cloud.refuse("no")]
+)
 def test_an_answer_that_is_none_is_replaced_by_the_devices_own(
     bad: Callable[[FakeCloud], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A refusal, missing, foreign or misshapen outputs: the device finishes the frame from its cut, and says so once."""
+    """Refused, or with missing, foreign or misshapen outputs: the device finishes from the cut and says so once."""
     _, results = run_through(bad, 5, k=2)
     assert_each_answered_once(results, 5)
     assert {(result.answered_by, result.cut) for result in results} == {("device", 2)}

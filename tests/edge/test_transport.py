@@ -130,9 +130,13 @@ def _web_server() -> Iterator[int]:
 @pytest.mark.parametrize("something", [_silence, _web_server])
 def test_something_else_on_the_port_is_told_apart(something: Callable[[], Any]) -> None:
     """A listener that is no gRPC server is called that."""
-    with something() as port, CloudClient(f"127.0.0.1:{port}", 0.2) as client:
-        with pytest.raises(InputError, match="something listens there, but it does not answer as a cloud does"):
-            client.describe("mnist")
+    says = "something listens there, but it does not answer as a cloud does"
+    with (
+        something() as port,
+        CloudClient(f"127.0.0.1:{port}", 0.2) as client,
+        pytest.raises(InputError, match=says),
+    ):
+        client.describe("mnist")
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 1e-6])
@@ -168,9 +172,9 @@ def _server(**methods: Callable[[Any, Any], Any]) -> Iterator[str]:
 
 def test_another_grpc_server_is_no_cloud() -> None:
     """A server that does not know our service is called what it is."""
-    with _server() as address, CloudClient(address) as client:
-        with pytest.raises(InputError, match="is no Partway cloud; check the port"):
-            client.describe("mnist")
+    says = "is no Partway cloud; check the port"
+    with _server() as address, CloudClient(address) as client, pytest.raises(InputError, match=says):
+        client.describe("mnist")
 
 
 @pytest.mark.parametrize(

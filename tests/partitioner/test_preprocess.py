@@ -50,7 +50,9 @@ def test_other_types_are_rounded_and_kept_in_range(
     dtype: str, scale: float, mean: float, expected: list[float]
 ) -> None:
     """Integer inputs are rounded and clipped, never wrapped."""
-    made = Preprocess("i", 1, 3, 1, dtype=dtype, scale=scale, mean=(mean,)).tensor(np.uint8([[[0], [128], [255]]]))
+    made = Preprocess("i", 1, 3, 1, dtype=dtype, scale=scale, mean=(mean,)).tensor(
+        np.array([[[0], [128], [255]]], np.uint8)
+    )
     assert made.dtype.name == dtype
     np.testing.assert_allclose(made.reshape(-1).astype(float), expected, atol=1e-3)
 
@@ -88,7 +90,7 @@ def test_16_bit_greys_that_fit_into_8_bits_are_taken_as_they_are() -> None:
 
 def test_values_that_are_no_numbers_are_black() -> None:
     """A float picture with holes in it is read all the same."""
-    values = np.float32(np.full((4, 6), 200))
+    values = np.full((4, 6), 200, np.float32)
     values[0, :3] = np.nan, np.inf, -np.inf
     pixels = GREY.pixels(Image.fromarray(values))[:, :, 0]
     assert (pixels[0, :3] == 0).all()
