@@ -35,8 +35,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--model",
         required=True,
-        metavar="NAME|PLAN",
-        help="a shipped model (mnist), a plan's folder, or a name the cloud knows",
+        metavar="NAME|FILE|PLAN",
+        help="a shipped model (mnist), an .onnx file, a plan's folder, or a name the cloud knows",
     )
     add(
         "--split",

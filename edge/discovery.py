@@ -100,7 +100,7 @@ class Search:
 
 def _serves(found: FoundCloud, model: str, digest: str) -> bool:
     theirs = found.models.get(model)
-    return theirs is not None and digest.startswith(str(theirs))
+    return bool(theirs) and digest.startswith(str(theirs))
 
 
 def reachable(hosts: Sequence[str], port: int) -> str | None:

@@ -17,6 +17,7 @@ from partway.edge.cache import StageCache, open_cache
 from partway.edge.discovery import Search
 from partway.edge.embedded import EmbeddedCloud
 from partway.edge.frames import FrameResult
+from partway.edge.model_file import is_model_file, sliced_folder
 from partway.edge.packing import Packer
 from partway.edge.report import Report, summarize
 from partway.edge.runner import Runner
@@ -169,7 +170,10 @@ class Run:
         """The model's folder, None when only a cloud can know it; what may be needed of clouds is begun."""
         options = self.options
         try:
-            folder = model_folder(options.model)
+            if is_model_file(options.model):
+                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+            else:
+                folder = model_folder(options.model)
         except InputError:
             if ":" not in options.cloud:
                 raise
@@ -232,7 +236,7 @@ class Run:
 
     def _work(self, plan: Plan, folder: Path | None) -> _Work:
         """The frames asked for: the input given, else the samples that come with the model, else random ones."""
-        samples = (sample_folder(folder) if folder else None) or _bundled_samples(plan.model)
+        samples = (sample_folder(folder) if folder else None) or _bundled_samples(plan)
         inputs = self.options.inputs or ([str(samples)] if samples else [])
         if not inputs:
             self.report.say("no --input given: random input")
@@ -337,8 +341,12 @@ def _plan_of(reached: _Reached | None, model: str) -> Plan:
     return described.plan
 
 
-def _bundled_samples(model: str) -> Path | None:
-    return sample_folder(model_folder(model)) if model in bundled_models() else None
+def _bundled_samples(plan: Plan) -> Path | None:
+    """The samples of the shipped model that this plan is of."""
+    if plan.model not in bundled_models():
+        return None
+    folder = model_folder(plan.model)
+    return sample_folder(folder) if load_plan(folder).digest == plan.digest else None
 
 
 def tell(outcome: Outcome, report: Report, options: Options) -> None:

@@ -7,7 +7,7 @@ both directions keep a small cache of headers. Fields may come in any order, rep
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -101,7 +101,7 @@ def decode_request(message: bytes) -> Frame:
 
 def _parsed_request(message: bytes) -> Frame:
     global _last_request  # noqa: PLW0603 - a memo; whatever it holds, the answer is the same
-    fields, frame_id, raw, _ = _split_fields(message, 0, len(message), raw_field=7)
+    fields, frame_id, raw, _ = _split_fields(message, 0, len(message), 7)
     header = _parse(fields, _parse_request)
     if len(fields) <= MAX_CACHED_HEADER_BYTES:
         _last_request = (fields, header)
@@ -191,7 +191,7 @@ def decode_response(message: bytes) -> tuple[Frame, Durations]:
 
 def _decode_response(message: bytes, at: int, end: int) -> tuple[Frame, Durations]:
     global _last_reply  # noqa: PLW0603 - as above
-    fields, frame_id, raw, timing = _split_fields(message, at, end, raw_field=6)
+    fields, frame_id, raw, timing = _split_fields(message, at, end, 6, _KEYS)
     header = _parse(fields, _parse_response)
     if len(fields) <= MAX_CACHED_HEADER_BYTES:
         _last_reply = (fields, header)
@@ -199,9 +199,9 @@ def _decode_response(message: bytes, at: int, end: int) -> tuple[Frame, Duration
 
 
 def _split_fields(
-    message: bytes, at: int, until: int, raw_field: int
+    message: bytes, at: int, until: int, raw_field: int, keys: Container[bytes] = ()
 ) -> tuple[bytes, str, tuple[memoryview, ...], list[bytes]]:
-    """The header's bytes, the id, views of the tensors and the entries of the durations."""
+    """The header's bytes, the id, views of the tensors and the parameters in ``keys``."""
     header: list[bytes] = []
     raw: list[memoryview] = []
     timing: list[bytes] = []
@@ -211,7 +211,7 @@ def _split_fields(
             raw.append(memoryview(message)[body:end])
         elif kind == LENGTH and number == 3:
             frame_id = _string(message[body:end])
-        elif kind == LENGTH and number == 4 and message[body : max(body, end - 8)] in _KEYS:
+        elif kind == LENGTH and number == 4 and message[body : max(body, end - 8)] in keys:
             timing.append(message[body:end])
         else:
             header.append(message[start:end])

@@ -1,7 +1,8 @@
 """Protobuf's wire format by hand, just enough to keep large tensors out of the protobuf runtime.
 
 A tensor in a protobuf ``bytes`` field is copied several times and its pages are faulted in anew for every message;
-found by a scan of the top-level fields it is a view into the received buffer. (protobuf.dev/programming-guides/encoding)
+found by a scan of the top-level fields it is a view into the received buffer. The format is described at
+protobuf.dev/programming-guides/encoding.
 """
 
 from __future__ import annotations

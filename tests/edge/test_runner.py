@@ -290,6 +290,29 @@ def test_pixels_are_finished_on_the_device_from_the_picture() -> None:
         np.testing.assert_allclose(result.outputs["logits"], whole["logits"], rtol=1e-5, atol=1e-6)
 
 
+@dataclass
+class Counting:
+    """A stage that counts how often it runs."""
+
+    inner: LoadedStage
+    runs: int = 0
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+    def run(self, values: Values) -> Outputs:
+        self.runs += 1
+        return self.inner.run(values)
+
+
+@pytest.mark.parametrize("bad", [lambda cloud: cloud.refuse("no"), lambda cloud: cloud.lose()])
+def test_what_was_computed_is_not_computed_again(bad: Callable[[FakeCloud], None]) -> None:
+    """A frame that comes back unanswered is finished from its cut: the prefix ran once, and so does the suffix."""
+    stages = [Counting(stage) for stage in affine_chain().stages]
+    cloud = FakeCloud(Chain(affine_chain().plan, stages), bad)
+    assert_each_answered_once(list(runner_on(cloud).run(samples(6), lambda: Candidate(2, "raw"))), 6)
+    assert [stage.runs for stage in stages] == [6, 6, 6]
+
+
 @dataclass(frozen=True)
 class Slow:
     """A stage that takes longer than handing it to a thread does."""

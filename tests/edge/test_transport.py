@@ -296,6 +296,22 @@ def test_polling_waits_no_longer_than_it_was_told(cloud: RealCloud) -> None:
     assert not fired
 
 
+def test_a_stop_left_over_does_not_end_a_poll_early(cloud: RealCloud) -> None:
+    """Work that ended just before a poll is no reason to take a cloud for silent."""
+    replies: list[bytes] = []
+    packer = Packer(PLAN)
+    with CloudClient(cloud.address) as client:
+        client.describe("mnist")
+        stream = client.open_stream(lambda message, at_s: replies.append(message), lambda error: None)
+        for index, picture in enumerate(_pictures(5)):
+            stream.send(packer.frame(str(index), 0, "u8", [picture], {}))
+            client._loop.call_soon(client._loop.stop)
+            if len(replies) == index:
+                stream.poll(30.0)
+            assert len(replies) == index + 1
+        stream.close()
+
+
 def test_work_goes_on_while_frames_come_and_go(cloud: RealCloud) -> None:
     """Work done meanwhile gives its result or its error, and a later poll still waits for the reply."""
     replies: list[bytes] = []

@@ -1,0 +1,89 @@
+"""edge-run --model FILE: sliced once, kept, and refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from partway.edge.model_file import is_model_file, sliced_folder
+from partway.partitioner.plan import load_plan
+from partway.proto.errors import InputError
+
+onnx = pytest.importorskip("onnx")
+EdgeRun = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A two-layer perceptron, no picture in sight."""
+    rng = np.random.default_rng(0)
+    tensors = [
+        onnx.numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+        for name, shape in (("w1", (20, 6)), ("w2", (6, 3)))
+    ]
+    nodes = [
+        onnx.helper.make_node("MatMul", ["x", "w1"], ["hidden"]),
+        onnx.helper.make_node("Tanh", ["hidden"], ["squashed"]),
+        onnx.helper.make_node("MatMul", ["squashed", "w2"], ["y"]),
+    ]
+    x, y = (onnx.helper.make_tensor_value_info(n, 1, ["batch", s]) for n, s in (("x", 20), ("y", 3)))
+    graph = onnx.helper.make_graph(nodes, "perceptron", [x], [y], tensors)
+    path = tmp_path / "perceptron.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_model_file_is_sliced_once(model: Path, tmp_path: Path) -> None:
+    """The second time the kept plan is used as it is."""
+    first = sliced_folder(model, tmp_path / "cache")
+    stamp = (first / "plan.json").stat().st_mtime_ns
+    assert sliced_folder(model, tmp_path / "cache") == first
+    assert (first / "plan.json").stat().st_mtime_ns == stamp
+    assert len(load_plan(first).stages) == 2
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+
+
+def test_another_version_of_the_file_is_another_plan(model: Path, tmp_path: Path) -> None:
+    """The plan is found by the file's contents, not by its name."""
+    first = sliced_folder(model, tmp_path / "cache")
+    loaded = onnx.load(model)
+    loaded.graph.initializer[0].raw_data = bytes(480)
+    onnx.save(loaded, model)
+    assert sliced_folder(model, tmp_path / "cache") != first
+
+
+def test_edge_run_takes_a_model_file(model: Path, tmp_path: Path, edge_run: EdgeRun) -> None:
+    """A file of one's own runs through a real split at once, on random input."""
+    done = edge_run(
+        "--model", str(model), "--cloud", "embedded", "--split", "1", "--frames", "4", "--cache", str(tmp_path / "c"),
+        "--json", "-",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["model"] == "perceptron"
+    assert [frame["answered_by"] for frame in made["frames"]] == ["cloud"] * 4
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model", bytes(1000)])
+def test_a_file_that_is_no_model_is_refused(content: bytes | None, tmp_path: Path, edge_run: EdgeRun) -> None:
+    """Missing, empty and wrong files give one sentence that names the file, exit code 2, and leave nothing behind."""
+    path = tmp_path / "bad.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    done = edge_run("--model", str(path), "--cloud", "none", "--cache", str(tmp_path / "cache"))
+    assert done.returncode == 2
+    assert "bad.onnx" in done.stderr and "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert not list((tmp_path / "cache").glob("plans/*"))
+
+
+def test_only_known_suffixes_are_model_files() -> None:
+    """A plan's folder and a name are not."""
+    assert is_model_file("a/b.ONNX")
+    assert not is_model_file("mnist")
+    with pytest.raises(InputError, match="cannot be read"):
+        sliced_folder(Path("nowhere.onnx"), None)
