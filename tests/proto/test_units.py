@@ -1,0 +1,81 @@
+"""Quantities as people write and read them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partway.proto.errors import InputError
+from partway.proto.units import parse_bps, parse_s, show_bps, show_bytes, show_s
+
+
+@pytest.mark.parametrize(
+    ("text", "bps"),
+    [
+        ("2Mbps", 2e6),
+        ("500 kbps", 5e5),
+        ("1.5Gbit/s", 1.5e9),
+        (" 10 MBPS ", 1e7),
+        (".5mbps", 5e5),
+        ("1e3bps", 1e3),
+        ("1e-3gbps", 1e6),
+        ("300bit/s", 300.0),
+    ],
+)
+def test_bandwidths_are_read(text: str, bps: float) -> None:
+    """Any case, with or without a space, bits per second in both spellings."""
+    assert parse_bps(text) == pytest.approx(bps)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("40ms", 0.04), ("1.5s", 1.5), ("250us", 250e-6), ("250 µs", 250e-6), ("0ms", 0.0)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    """Seconds, milli- and microseconds; no duration at all is one."""
+    assert parse_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "Mbps", "2 MB", "-2Mbps", "0bps", "1e999Mbps", "2Mbps x", "two Mbps", "40ms"]
+)
+def test_what_is_no_bandwidth_is_refused(text: str) -> None:
+    """A number without a unit, a wrong unit, zero and infinity are named with an example."""
+    with pytest.raises(InputError, match="2Mbps"):
+        parse_bps(text)
+
+
+@pytest.mark.parametrize("text", ["", "40", "ms", "-1s", "1e999s", "2Mbps", "1m"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """A number without a unit, a wrong unit and infinity are named with an example."""
+    with pytest.raises(InputError, match="40ms"):
+        parse_s(text)
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (show_bps(2e6), "2.00 Mbps"),
+        (show_bps(999.9e6), "1.00 Gbps"),
+        (show_bps(0.5), "0.50 bps"),
+        (show_bps(123.4e3), "123 kbps"),
+        (show_s(0.0404), "40.4 ms"),
+        (show_s(0), "0 ms"),
+        (show_s(2.5e-6), "2.50 µs"),
+        (show_s(12), "12.0 s"),
+        (show_bytes(0), "0 B"),
+        (show_bytes(12), "12 B"),
+        (show_bytes(1.5), "1.50 B"),
+        (show_bytes(3136), "3.14 KB"),
+        (show_bytes(999_999), "1.00 MB"),
+        (show_bytes(2.5e12), "2500 GB"),
+    ],
+)
+def test_quantities_are_shown_with_three_digits(shown: str, text: str) -> None:
+    """The unit is the one that leaves a number from 1 to 1000, where there is one."""
+    assert shown == text
+
+
+@given(st.floats(1, 1e12))
+@settings(deadline=None)
+def test_what_is_shown_can_be_typed(bps: float) -> None:
+    """A bandwidth shown can be read again, to the digits that were shown."""
+    assert parse_bps(show_bps(bps)) == pytest.approx(bps, rel=6e-3)
