@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.partitioner.protobuf import Buffer, NotProtobufError, encode_varint, fields
+from partway.partitioner.protobuf import Buffer, NotProtobufError, fields
 from partway.proto.errors import InputError
+from partway.proto.wire import varint
 
 try:
     import onnx
@@ -188,7 +189,7 @@ def _external(model: Path, tensor: Any) -> Weight:
     plain.CopyFrom(tensor)
     plain.ClearField("external_data")
     plain.ClearField("data_location")
-    header = plain.SerializeToString(deterministic=True) + bytes((RAW_DATA << 3 | 2,)) + encode_varint(length)
+    header = plain.SerializeToString(deterministic=True) + bytes((RAW_DATA << 3 | 2,)) + varint(length)
     return Weight(tensor, path, begin, length, header, external=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from partway.partitioner.onnx_file import GRAPH, INITIALIZER, Weight, onnx
-from partway.partitioner.protobuf import encode_varint
+from partway.proto.wire import varint
 
 LARGEST_FILE_BYTES = (1 << 31) - (1 << 24)
 """Protobuf cannot hold 2 GiB; a model that would be larger keeps its external weights in a file beside it."""
@@ -66,12 +66,10 @@ def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[
 def _write_proto(proto: Any, weights: list[Weight], out: _Hashed) -> None:
     graph = proto.graph.SerializeToString(deterministic=True)
     proto.ClearField("graph")
-    heads = [
-        _tag(INITIALIZER) + encode_varint(len(weight.header) + weight.length) + weight.header for weight in weights
-    ]
+    heads = [_tag(INITIALIZER) + varint(len(weight.header) + weight.length) + weight.header for weight in weights]
     length = len(graph) + sum(map(len, heads)) + sum(weight.length for weight in weights)
     out.write(proto.SerializeToString(deterministic=True))
-    out.write(_tag(GRAPH) + encode_varint(length))
+    out.write(_tag(GRAPH) + varint(length))
     out.write(graph)
     for head, weight in zip(heads, weights, strict=True):
         out.write(head)

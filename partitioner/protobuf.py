@@ -1,4 +1,4 @@
-"""Just enough of protobuf's layout to find a message's fields without loading it, and to write one piece by piece.
+"""Just enough of protobuf's layout to find a message's fields without loading it.
 
 See https://protobuf.dev/programming-guides/encoding. Needed because a model's weights are too large to parse.
 """
@@ -50,13 +50,3 @@ def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise NotProtobufError
-
-
-def encode_varint(value: int) -> bytes:
-    """A number as protobuf writes lengths."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

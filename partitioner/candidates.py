@@ -1,0 +1,88 @@
+"""The candidates of a plan: what was measured of its codecs where it was, sizes of tensors where it was not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from partway.partitioner.estimate import Candidate
+from partway.partitioner.plan import Plan
+from partway.proto.codecs import CODECS, RAW, packs
+from partway.proto.errors import InputError
+from partway.proto.images import is_image_codec, is_lossless_image
+
+FRAME_OVERHEAD_BYTES = 160
+"""What a message holds besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
+FP16_HEADER_BYTES = 41
+"""The header in front of a tensor in half precision, as measured there."""
+
+
+def plan_candidates(plan: Plan) -> list[Candidate]:
+    """Every candidate of a plan, all on the device last.
+
+    A split that ``plan.candidates`` says nothing of gets ``raw`` and, where it packs, ``fp16``, by the tensors' sizes
+    and with no time for coding. Raises InputError when an entry is damaged.
+    """
+    recorded = [_recorded(plan, entry) for entry in plan.candidates]
+    known = {candidate.k for candidate in recorded}
+    by_size = [made for k in range(len(plan.stages)) if k not in known for made in _by_size(plan, k)]
+    sending = sorted((*recorded, *by_size), key=lambda candidate: candidate.k)
+    return [*sending, Candidate(len(plan.stages), None)]
+
+
+def candidate_name(candidate: Candidate, plan: Plan) -> str:
+    """A candidate in words: ``split 2 at pool5 (fp16)``, ``all in the cloud (webp75)``, ``all on the device``."""
+    if candidate.codec is None:
+        return "all on the device"
+    if candidate.k == 0:
+        return f"all in the cloud ({candidate.codec})"
+    return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
+
+
+def short_name(candidate: Candidate) -> str:
+    """The same in a few letters, for charts: ``split 2, fp16``, ``cloud, webp75``, ``device``."""
+    if candidate.codec is None:
+        return "device"
+    return f"cloud, {candidate.codec}" if candidate.k == 0 else f"split {candidate.k}, {candidate.codec}"
+
+
+def _recorded(plan: Plan, entry: Mapping[str, Any]) -> Candidate:
+    try:
+        k, codec = int(entry["k"]), str(entry["codec"])
+        size, encode_s, decode_s = (float(entry[key]) for key in ("bytes_mean", "encode_s", "decode_s"))
+        agreement = None if entry.get("agreement") is None else float(entry["agreement"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"a candidate of the plan is damaged ({error!r}); write it again with `partway plan`"
+        ) from error
+    numbers = (size, encode_s, decode_s, agreement or 0.0)
+    if not 0 <= k < len(plan.stages) or not all(0 <= number < math.inf for number in numbers):
+        raise InputError(f"candidate {codec} at split {k} is damaged; write the plan again with `partway plan`")
+    size_bytes = round(size) + FRAME_OVERHEAD_BYTES
+    return Candidate(k, codec, size_bytes, reply_bytes(plan), encode_s, decode_s, lossless(k, codec), agreement)
+
+
+def _by_size(plan: Plan, k: int) -> list[Candidate]:
+    specs = plan.crossing(k)
+    sizes = {RAW: sum(spec.size_bytes() for spec in specs)}
+    if "fp16" in CODECS and any(packs("fp16", spec) for spec in specs):
+        sizes["fp16"] = sum(
+            spec.elements() * 2 + FP16_HEADER_BYTES if packs("fp16", spec) else spec.size_bytes() for spec in specs
+        )
+    return [
+        Candidate(k, codec, size + FRAME_OVERHEAD_BYTES, reply_bytes(plan), lossless=lossless(k, codec))
+        for codec, size in sizes.items()
+    ]
+
+
+def reply_bytes(plan: Plan) -> int:
+    """Bytes of an answer: the model's outputs, batch of one, and what the message holds besides."""
+    return sum(plan.tensors[name].size_bytes() for name in plan.outputs) + FRAME_OVERHEAD_BYTES
+
+
+def lossless(k: int, codec: str) -> bool:
+    """Whether the very same values come out again."""
+    if k == 0 and is_image_codec(codec):
+        return is_lossless_image(codec)
+    return codec == RAW or (codec in CODECS and CODECS[codec].lossless)
