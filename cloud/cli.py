@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code."""
     args = parser().parse_args(argv)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would print about a port is raised as well
     logging.basicConfig(level=logging.WARNING if args.json else logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return asyncio.run(_serve(args))

@@ -30,7 +30,11 @@ class OrderedReplies:
         if self._task is None:
             self._task = asyncio.create_task(self._drain())
         self._unwritten += 1
-        await self._queue.put(reply)
+        try:
+            await self._queue.put(reply)
+        except asyncio.CancelledError:
+            _give_up(reply)
+            raise
 
     async def _drain(self) -> None:
         while (reply := await self._queue.get()) is not None:
@@ -52,6 +56,9 @@ class OrderedReplies:
         finally:
             self._task.cancel()
             while not self._queue.empty():
-                left = self._queue.get_nowait()
-                if isinstance(left, asyncio.Future):
-                    left.cancel()
+                _give_up(self._queue.get_nowait())
+
+
+def _give_up(reply: Pending | None) -> None:
+    if isinstance(reply, asyncio.Future):
+        reply.cancel()

@@ -175,4 +175,3 @@ def parse_address(text: str) -> str:
             f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001 or [2001:db8::7]:8001"
         )
     return f"{match[1]}:{int(match[2])}"
-

@@ -166,4 +166,5 @@ def _best(score: _Bent, latency: _Bent, size_bytes: Array, x: Array) -> np.ndarr
     for bent in (score, latency):
         values = np.where(open_, bent.at(x), np.inf)
         open_ &= values <= values.min(axis=0) * (1 + EPSILON)
-    return np.where(open_, size_bytes, np.inf).argmin(axis=0)
+    index: np.ndarray[Any, np.dtype[np.intp]] = np.where(open_, size_bytes, np.inf).argmin(axis=0)
+    return index

@@ -55,7 +55,7 @@ def held(gate: Gate) -> ServedModel:
 
 
 def small_models() -> dict[str, ServedModel]:
-    """``double`` at once, ``slow`` in the thread, ``broken`` and ``slowly-broken`` not at all, ``pair`` of many dtypes."""
+    """``double`` at once, ``slow`` in the thread, ``broken`` and ``slowly-broken`` never, ``pair`` of many dtypes."""
 
     def double(values: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":  # type: ignore[type-arg]
         return {"y": values["x"] * 2}

@@ -1,4 +1,4 @@
-"""A cloud in this process: the real services on a loopback port, and a client that shares nothing with them but bytes."""
+"""A cloud in this process: the real services on a loopback port, and a client that knows them by their bytes."""
 
 import asyncio
 import queue
@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import numpy as np
@@ -62,7 +62,7 @@ def served(
 class CountingPool(ThreadPoolExecutor):
     """Remembers what was handed to it."""
 
-    made: "list[CountingPool]" = []
+    made: ClassVar[list["CountingPool"]] = []
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -100,11 +100,15 @@ class Cloud:
         """The result of something done on the server's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_S)
 
+    def stopping(self) -> "Future[None]":
+        """Stop as SIGTERM does, without waiting for it."""
+        self._stopped = True
+        return asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop)
+
     def stop(self) -> None:
-        """As SIGTERM does."""
+        """Stop, unless told already."""
         if not self._stopped:
-            self._stopped = True
-            self.run(self.server.stop())
+            self.stopping().result(PATIENCE_S)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -141,6 +145,14 @@ class Client:
         except grpc.RpcError as error:
             return error.code().name, error.details()
         raise AssertionError(f"{method} was answered")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Ask the server whether it lives until the condition holds: each answer is a turn of its loop."""
+        for _ in range(20_000):
+            if condition():
+                return
+            self.call("ServerLive")
+        raise AssertionError("it never came to that")
 
     def infer(self, request: Any) -> Any:
         """ModelInfer with messages."""
@@ -225,5 +237,15 @@ def assert_readable(text: str) -> None:
     """A sentence for people: short, on one line, nothing of our insides in it."""
     assert 10 < len(text) < 700
     assert text.isprintable()
-    for inside in ("Traceback", "Error'", "<class", ".py", "/work", "/nowhere", "site-packages", "onnxruntime_src", " 0x"):
+    for inside in (
+        "Traceback",
+        "Error'",
+        "<class",
+        ".py",
+        "/work",
+        "/nowhere",
+        "site-packages",
+        "onnxruntime_src",
+        " 0x",
+    ):
         assert inside not in text

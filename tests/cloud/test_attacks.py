@@ -1,7 +1,11 @@
 """Frames that lie, break the protocol or mean harm: each is refused in a sentence, and nothing else suffers."""
 
+import contextlib
+import re
+import socket
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -14,10 +18,11 @@ from hypothesis import strategies as st
 from partway.cloud.answer import MAX_ROUTES, Refusal, Router, answer
 from partway.cloud.repository import ServedModel
 from partway.cloud.server import largest_frame_bytes
+from partway.partitioner.cuts import Cut
 from partway.proto import messages as m
 from partway.proto.errors import WireError
 from partway.proto.frame import decode_request
-from partway.proto.wire import varint
+from partway.proto.tensors import TensorSpec
 
 from .served import Array, Client, Cloud, assert_readable, outputs, request
 
@@ -62,7 +67,9 @@ def uint64(name: str, value: int) -> bytes:
 
 def pair(*names: str, **values: Array) -> bytes:
     """A request of three inputs, some left out, doubled or changed."""
-    asked = request("pair", {name: values.get(name, PAIR.get(name, np.zeros(1, np.int64))) for name in dict.fromkeys(names)})
+    asked = request(
+        "pair", {name: values.get(name, PAIR.get(name, np.zeros(1, np.int64))) for name in dict.fromkeys(names)}
+    )
     for name in names[len(asked.inputs) :]:
         again = next(i for i, tensor in enumerate(asked.inputs) if tensor.name == name)
         asked.inputs.add().CopyFrom(asked.inputs[again])
@@ -115,12 +122,17 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a million empty fields": (lambda: b"\x3a\x00" * 1_000_000, BAD, "too many fields"),
     "a million empty tensors": (lambda: good().SerializeToString() + b"\x3a\x00" * 1_000_000, BAD, "too many fields"),
     "a million unknown fields": (lambda: good().SerializeToString() + b"\x78\x00" * 1_000_000, BAD, "too many fields"),
-    "messages in messages": (lambda: b"\x2a\x80\x80\x10" + b"\x2a\x00" * 131072, BAD, "takes image"),
+    "contents a hundred thousand times": (lambda: b"\x2a\x80\x80\x10" + b"\x2a\x00" * 131072, BAD, "no typed contents"),
+    "inputs without names": (lambda: mnist(name="") + b"\x2a\x00" * 1000, BAD, "once each"),
     "an id that is not UTF-8": (lambda: good().SerializeToString() + b"\x1a\x02\xff\xfe", BAD, "UTF-8"),
     "a name that is not UTF-8": (lambda: b"\x0a\x01\xff", BAD, "malformed"),
     "a parameter cut short": (lambda: good().SerializeToString() + b"\x22\x03\x0a\x05a", BAD, "malformed"),
     # the model
-    "an unknown model": (lambda: mnist(model_name="resnet"), "NOT_FOUND", "model 'resnet' is not served here; served: mnist"),
+    "an unknown model": (
+        lambda: mnist(model_name="resnet"),
+        "NOT_FOUND",
+        "model 'resnet' is not served here; served: mnist",
+    ),
     "a path for a model": (lambda: mnist(model_name="../../etc/passwd"), "NOT_FOUND", "not served"),
     "an absolute path": (lambda: mnist(model_name="/etc/passwd"), "NOT_FOUND", "not served"),
     "a model with NUL": (lambda: mnist(model_name="mnist\0"), "NOT_FOUND", "not served"),
@@ -131,7 +143,11 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "version 2": (lambda: mnist(model_version="2"), "NOT_FOUND", "version 1 only"),
     "version -1": (lambda: mnist(model_version="-1"), "NOT_FOUND", "version 1 only"),
     "version latest": (lambda: mnist(model_version="latest"), "NOT_FOUND", "version 1 only"),
-    "another plan": (lambda: mnist(plan="f" * 64), "FAILED_PRECONDITION", "has plan .* here and ffffffffffff on the device"),
+    "another plan": (
+        lambda: mnist(plan="f" * 64),
+        "FAILED_PRECONDITION",
+        "has plan .* here and ffffffffffff on the device",
+    ),
     "a plan of a megabyte": (lambda: mnist(plan="f" * 1_000_000), "FAILED_PRECONDITION", "use the same version"),
     "a plan that is a number": (lambda: mnist(plan=7), "FAILED_PRECONDITION", "use the same version"),
     "a plan that is empty": (lambda: mnist(plan=""), "FAILED_PRECONDITION", "use the same version"),
@@ -147,11 +163,19 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a codec of a megabyte": (lambda: mnist(codec="z" * 1_000_000), BAD, "unknown codec"),
     "a codec that is a number": (lambda: mnist(codec=5), BAD, "unknown codec 5"),
     "a codec that is true": (lambda: mnist(codec=True), BAD, "unknown codec True"),
-    "a picture behind a cut": (lambda: mnist(cut=1, codec="png"), BAD, "unknown codec 'png'; known at split 1: raw, fp16"),
+    "a picture behind a cut": (
+        lambda: mnist(cut=1, codec="png"),
+        BAD,
+        "unknown codec 'png'; known at split 1: raw, fp16",
+    ),
     "a deadline of zero": (lambda: mnist(deadline_ms=0), "DEADLINE_EXCEEDED", "deadline of 0 ms"),
     "a deadline below zero": (lambda: mnist(deadline_ms=-1.5), "DEADLINE_EXCEEDED", "deadline of -1.5 ms"),
     "a deadline of NaN": (lambda: mnist(deadline_ms=float("nan")), BAD, "must be a number"),
-    "a deadline that is text": (lambda: mnist(deadline_ms="soon"), BAD, "must be a number of milliseconds, 'soon' came"),
+    "a deadline that is text": (
+        lambda: mnist(deadline_ms="soon"),
+        BAD,
+        "must be a number of milliseconds, 'soon' came",
+    ),
     "a deadline that is true": (lambda: mnist(deadline_ms=True), BAD, "must be a number"),
     # inputs and outputs
     "no inputs": (lambda: request("mnist", {}).SerializeToString(), BAD, "split 0 takes image once each; came: $"),
@@ -182,7 +206,11 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "no raw contents": (lambda: mnist(raw=[]), BAD, "1 tensors need as many raw contents, 0 came"),
     "raw contents twice": (lambda: mnist(raw=[bytes(3136)] * 2), BAD, "1 tensors need as many raw contents, 2 came"),
     "a batch too large": (lambda: mnist(shape=BATCH.shape, raw=[BATCH.tobytes()]), BAD, "at most 64 samples, 65 came"),
-    "a bool of two": (lambda: pair("a", "b", "flag", flag=np.array([2], np.uint8).view(np.bool_)), BAD, "neither 0 nor 1"),
+    "a bool of two": (
+        lambda: pair("a", "b", "flag", flag=np.array([2], np.uint8).view(np.bool_)),
+        BAD,
+        "neither 0 nor 1",
+    ),
     # typed contents
     "raw and typed": (lambda: typed("FP32", "fp32_contents", [0.0] * 784, bytes(3136)), BAD, "must not be specified"),
     "typed too few": (lambda: typed("FP32", "fp32_contents", [0.0] * 783), BAD, "takes 3136 bytes, 3132 came"),
@@ -216,13 +244,19 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     # pictures
     "a picture for a model without": (
-        lambda: request("double", {"x": np.zeros((1, 4), np.float32)}, parameters={"partway.codec": "png"}).SerializeToString(),
+        lambda: request(
+            "double", {"x": np.zeros((1, 4), np.float32)}, parameters={"partway.codec": "png"}
+        ).SerializeToString(),
         BAD,
         "model double does not take pictures",
     ),
     "a picture that is none": (lambda: coded(element(b"hello"), codec="png"), BAD, "does not decode"),
     "pixels too few": (lambda: coded(element(bytes(783)), codec="u8"), BAD, "takes 784 bytes, 783 came"),
-    "a picture under another name": (lambda: coded(element(bytes(784)), codec="u8", name="x"), BAD, "pictures are one input"),
+    "a picture under another name": (
+        lambda: coded(element(bytes(784)), codec="u8", name="x"),
+        BAD,
+        "pictures are one input",
+    ),
     "a picture that is a tensor": (lambda: mnist(codec="u8"), BAD, "pictures are one input"),
     "no pictures": (lambda: coded(b"", 0, codec="u8"), BAD, "0 came"),
     "65 pictures": (lambda: coded(element(*[bytes(784)] * 65), 65, codec="u8"), BAD, "do not add up"),
@@ -253,7 +287,7 @@ def test_a_bad_request_gets_a_status_and_a_sentence(client: Client, what: str) -
     message = made()
     for _ in range(2):
         code, details = client.refusal("ModelInfer", message)
-        assert (code, details) == (status, pytest.approx(details))
+        assert code == status
         assert_matches(sentence, details)
         assert_readable(details)
         assert_answers(client)
@@ -277,8 +311,6 @@ def test_a_bad_frame_leaves_its_stream_open(client: Client, what: str) -> None:
 
 def assert_matches(pattern: str, text: str) -> None:
     """The sentence says what it should."""
-    import re
-
     assert re.search(pattern, text), text
 
 
@@ -339,6 +371,25 @@ def test_metadata_beyond_the_limit_ends_only_its_own_call(client: Client) -> Non
     assert_answers(client)
 
 
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
+        b"\xff" * 10_000,
+    ],
+    ids=["HTTP/1", "TLS", "noise"],
+)
+def test_who_speaks_no_grpc_is_shown_out(client: Client, cloud: Cloud, greeting: bytes) -> None:
+    """A browser, a TLS client or noise on the port loses its connection; others keep theirs."""
+    with socket.create_connection(("127.0.0.1", cloud.port), 10) as stranger:
+        stranger.sendall(greeting)
+        with contextlib.suppress(ConnectionResetError):
+            while stranger.recv(4096):
+                pass
+    assert_answers(client)
+
+
 @pytest.mark.parametrize("method", ["ServerLive", "ServerMetadata", "ModelReady", "ModelMetadata"])
 def test_what_is_no_message_is_refused_everywhere(client: Client, method: str) -> None:
     """Calls beside inference do not tell about our insides either."""
@@ -356,7 +407,7 @@ def test_the_metadata_of_an_unknown_model_is_not_found(client: Client) -> None:
 
 
 def test_headers_cannot_fill_the_memory(mnist: ServedModel) -> None:
-    """Ten thousand different good headers leave a bounded number remembered, large ones none, and the newest stay known."""
+    """Of thousands of different good headers the newest are remembered, of large ones none."""
     router = Router({"mnist": mnist})
     for number in range(3 * MAX_ROUTES):
         asked = good()
@@ -374,12 +425,10 @@ def test_headers_cannot_fill_the_memory(mnist: ServedModel) -> None:
 def test_the_limit_of_a_message_is_the_largest_legal_frame(mnist: ServedModel) -> None:
     """64 samples at the widest cut, all its tensors together, and no more than gRPC can count."""
     assert largest_frame_bytes({"mnist": mnist}) == (1 << 22) + (1 << 20)
-    specs = mnist.plan.tensors | {"image": type(mnist.plan.tensors["image"])("image", "float32", (None, 1000, 1000))}
-    for size, most in ((4_000_000, 64 * 4_000_000 + (1 << 20)), (4_000_000_000, (1 << 31) - 1)):
-        wide = type(specs["image"])("image", "float32", (None, size // 4))
-        from dataclasses import replace
-
-        model = replace(mnist, plan=replace(mnist.plan, tensors={**specs, "image": wide}))
+    for size, most in ((1_000_000, 2 * 64 * 1_000_000 + (1 << 20)), (4_000_000_000, (1 << 31) - 1)):
+        tensors = {**mnist.plan.tensors, "relu3": TensorSpec("relu3", "uint8", (None, size))}
+        cuts = (*mnist.plan.cuts[:2], Cut(("relu3", "relu3")), mnist.plan.cuts[3])
+        model = replace(mnist, plan=replace(mnist.plan, tensors=tensors, cuts=cuts))
         assert largest_frame_bytes({"mnist": model}) == most
 
 
@@ -400,5 +449,8 @@ def test_any_damage_is_an_answer_or_a_refusal(mnist: ServedModel, data: st.DataO
         return
 
 
-SMALL = [attack for name, attack in ATTACKS.items() if not any(w in name for w in ("million", "thousand", "megabyte", "KB", "large"))]
-assert varint(0) == b"\0"
+SMALL = [
+    attack
+    for name, attack in ATTACKS.items()
+    if not any(w in name for w in ("million", "thousand", "megabyte", "KB", "large"))
+]

@@ -1,7 +1,7 @@
 """The Open Inference Protocol as a plain client sees it, over a real connection."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -34,11 +34,13 @@ def by_hand(values: dict[str, Array], first: int = 0, last: int = 3) -> dict[str
 def double(x: float, frame_id: str = "7", model: str = "double", **parameters: object) -> bytes:
     """A frame for a model that doubles."""
     array = np.full((1, 4), x, np.float32)
-    return bytes(request(model, {"x": array}, frame_id, {f"partway.{k}": v for k, v in parameters.items()}).SerializeToString())
+    return bytes(
+        request(model, {"x": array}, frame_id, {f"partway.{k}": v for k, v in parameters.items()}).SerializeToString()
+    )
 
 
 def test_a_plain_client_gets_the_models_own_answer(client: Client) -> None:
-    """A float32 image in raw contents, no parameter of ours: the logits are those of ONNX Runtime on the stage files."""
+    """A float32 image in raw contents, no parameter of ours: the logits are ONNX Runtime's on the stage files."""
     response = client.infer(request("mnist", {"image": IMAGE}))
     assert (response.model_name, response.model_version, response.id) == ("mnist", "1", "7")
     assert np.array_equal(outputs(response)["logits"], by_hand({"image": IMAGE})["logits"])
@@ -47,7 +49,9 @@ def test_a_plain_client_gets_the_models_own_answer(client: Client) -> None:
 def test_a_plain_client_may_stream(client: Client) -> None:
     """Each reply has its frame's id and its frame's answer, in the order of the frames, in Triton's envelope."""
     images = [RNG.random((1, 1, 28, 28), dtype=np.float32) for _ in range(20)]
-    replies = client.stream(request("mnist", {"image": image}, f"f{i}").SerializeToString() for i, image in enumerate(images))
+    replies = client.stream(
+        request("mnist", {"image": image}, f"f{i}").SerializeToString() for i, image in enumerate(images)
+    )
     assert [reply.infer_response.id for reply in replies] == [f"f{i}" for i in range(20)]
     for reply, image in zip(replies, images, strict=True):
         assert not reply.error_message
@@ -111,7 +115,7 @@ def test_pictures_may_be_sent_as_they_are(client: Client, codec: str) -> None:
 
 
 def test_numbers_may_be_written_into_the_message(client: Client) -> None:
-    """Typed contents are the other way the protocol knows; every dtype that has them works, before and after raw ones."""
+    """Typed contents are the other way the protocol knows, and work before and after raw ones."""
     a, b, flag = np.array([-(2**63), 2**63 - 1]), np.array([[-128, 127]], np.int8), np.array([True])
     raw = request("pair", {"a": a, "b": b, "flag": flag})
     typed = m.ModelInferRequest(model_name="pair")
@@ -211,7 +215,9 @@ def test_two_thousand_frames_may_be_sent_before_one_reply_is_read(client: Client
     stream = client.open()
     for i in range(2000):
         stream.send(double(i, str(i), ("double", "slow")[i % 7 == 0]))
-    assert [float(outputs(reply.infer_response)["y"][0, 0]) for reply in stream.rest()] == [2.0 * i for i in range(2000)]
+    assert [float(outputs(reply.infer_response)["y"][0, 0]) for reply in stream.rest()] == [
+        2.0 * i for i in range(2000)
+    ]
 
 
 def test_a_stream_takes_only_so_many_frames_in_advance(gated: Cloud, gate: Gate) -> None:
@@ -238,12 +244,15 @@ def test_frames_nobody_waits_for_are_not_computed(gated: Cloud, gate: Gate) -> N
         stream.send(double(1, "last", "unknown"))
         assert gate.reached.acquire(timeout=PATIENCE_S)
         assert gated.pool is not None
-        while len(gated.pool.futures) < 20:
-            client.call("ServerLive")
+        futures = gated.pool.futures
+        client.until(lambda: len(futures) == 20)
         stream.cancel()
-        assert wait(gated.pool.futures[1:], PATIENCE_S).not_done == set()
+        client.until(lambda: all(future.cancelled() for future in futures[1:]))
         gate.opened.set()
-        assert outputs(m.ModelInferResponse.FromString(client.call("ModelInfer", double(5, model="held"))))["y"][0, 0] == 10
+        assert (
+            outputs(m.ModelInferResponse.FromString(client.call("ModelInfer", double(5, model="held"))))["y"][0, 0]
+            == 10
+        )
     assert gate.runs == 2
 
 
@@ -284,7 +293,9 @@ def test_a_unary_caller_may_walk_away(gated: Cloud, gate: Gate) -> None:
         call.cancel()
         assert call.cancelled()
         gate.opened.set()
-        assert outputs(m.ModelInferResponse.FromString(client.call("ModelInfer", double(2, model="held"))))["y"][0, 0] == 4
+        assert (
+            outputs(m.ModelInferResponse.FromString(client.call("ModelInfer", double(2, model="held"))))["y"][0, 0] == 4
+        )
 
 
 def test_a_frame_that_waited_too_long_is_refused(gated: Cloud, gate: Gate) -> None:

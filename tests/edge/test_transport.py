@@ -305,7 +305,7 @@ def test_a_stop_left_over_does_not_end_a_poll_early(cloud: RealCloud) -> None:
         stream = client.open_stream(lambda message, at_s: replies.append(message), lambda error: None)
         for index, picture in enumerate(_pictures(5)):
             stream.send(packer.frame(str(index), 0, "u8", [picture], {}))
-            client._loop.call_soon(client._loop.stop)
+            client.loop.call_soon(client.loop.stop)
             if len(replies) == index:
                 stream.poll(30.0)
             assert len(replies) == index + 1

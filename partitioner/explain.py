@@ -1,0 +1,214 @@
+"""Why a plan is decided as it is: everything a table, a page or a picture of the decision shows, as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.candidates import candidate_name, plan_candidates
+from partway.partitioner.chooser import Chooser, Win, crossovers
+from partway.partitioner.constraints import Constraints, admitted, excluded
+from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.objectives import Objective, order
+from partway.partitioner.plan import Plan
+from partway.partitioner.profile import stage_seconds
+from partway.proto.errors import InputError
+from partway.proto.units import show_bps, show_s
+
+GRID = (401, 261)
+"""Points of the crossover map: bandwidths, round trips."""
+COARSE = 8
+WIDEST_BPS = (1e3, 1e11)
+UNIT = {"latency": "a frame", "throughput": "", "bytes": "a frame", "energy": "a frame"}
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """Seconds of one operator of the model on one machine."""
+
+    name: str
+    kind: str
+    stage: int
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A profile as it is explained: name of the machine, seconds per stage and, where known, per operator."""
+
+    name: str
+    stage_s: tuple[float, ...]
+    operators: tuple[OperatorTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate: its estimate on the link, its score, and the constraint that excludes it, if one does."""
+
+    name: str
+    estimate: Estimate
+    score: float
+    excluded: str | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """What is estimated."""
+        return self.estimate.candidate
+
+
+@dataclass(frozen=True, slots=True)
+class CrossoverMap:
+    """Which of ``candidates`` is best at every bandwidth (columns) and round trip (rows), both evenly spaced in log."""
+
+    bandwidths_bps: tuple[float, ...]
+    rtts_s: tuple[float, ...]
+    winners: np.ndarray[Any, np.dtype[np.intp]]
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is shown. ``rows`` are best first, the excluded last; ``wins`` holds at the link's round trip."""
+
+    plan: Plan
+    device: Machine
+    cloud: Machine
+    link: Link
+    objective: Objective
+    rows: tuple[Row, ...]
+    wins: tuple[Win, ...]
+    map: CrossoverMap
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def chosen(self) -> Row:
+        """The best row."""
+        return self.rows[0]
+
+    def name(self, candidate: Candidate) -> str:
+        """A candidate in words."""
+        return candidate_name(candidate, self.plan)
+
+
+def machine_of(profile: Mapping[str, Any], plan: Plan) -> Machine:
+    """A profile's JSON as a Machine. Raises InputError when it is none, or of another plan.
+
+    Operators are read from ``operators``: a list of objects with ``name``, ``kind``, ``stage`` and ``time_s``.
+    """
+    if not isinstance(profile, Mapping):
+        raise InputError("not a profile (no JSON object); make one with `partway profile`")
+    if profile.get("plan", plan.digest) != plan.digest:
+        raise InputError(f"the profile was made for another plan than {plan.model}'s; profile this plan again")
+    seconds = stage_seconds(profile, len(plan.stages))
+    try:
+        operators = tuple(
+            OperatorTime(str(one["name"]), str(one["kind"]), int(one["stage"]), float(one["time_s"]))
+            for one in profile.get("operators") or ()
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the profile's operators are damaged ({error!r}); profile this plan again") from error
+    return Machine(str(profile.get("machine", "a machine without a name")), seconds, operators)
+
+
+def explain(
+    plan: Plan,
+    device: Machine,
+    cloud: Machine,
+    link: Link,
+    wanted: Objective,
+    constraints: Constraints | None = None,
+    notes: Sequence[str] = (),
+) -> Explanation:
+    """Estimate every candidate of the plan and find who wins where.
+
+    Raises InputError when the constraints admit no candidate.
+    """
+    candidates = plan_candidates(plan)
+    limits = constraints or Constraints()
+    admitted(candidates, limits, plan)
+    out = excluded(candidates, limits, plan)
+    speeds = Speeds(device.stage_s, cloud.stage_s)
+    estimates = [estimate(candidate, speeds, link) for candidate in candidates]
+    estimates.sort(key=lambda e: (e.candidate in out, order(e, wanted, link.rtt_s)))
+    rows = tuple(
+        Row(candidate_name(e.candidate, plan), e, wanted.score(e, link.rtt_s), out.get(e.candidate)) for e in estimates
+    )
+    left = [row.estimate for row in rows if row.excluded is None]
+    wins = crossovers(left, wanted, link.rtt_s)
+    drawn = crossover_map(Chooser(left, wanted), link, wins)
+    return Explanation(plan, device, cloud, link, wanted, rows, tuple(wins), drawn, tuple(notes))
+
+
+def crossover_map(chooser: Chooser, link: Link, wins: Sequence[Win]) -> CrossoverMap:
+    """The winners over the links people have, the given link and every change near it included."""
+    ends = [win.to_bps for win in wins if WIDEST_BPS[0] <= win.to_bps <= WIDEST_BPS[1]]
+    low_bps, high_bps = min(1e5, link.bandwidth_bps / 10, *(end / 3 for end in ends)), max(1e9, link.bandwidth_bps * 10)
+    bandwidths = np.geomspace(low_bps, max(high_bps, *(end * 3 for end in [*ends, 1.0])), GRID[0])
+    low_s = next((s for s in (1e-3, 1e-4, 1e-5) if _differ(chooser, bandwidths[::COARSE].tolist(), s)), 1e-3)
+    low_s = min(low_s, link.rtt_s / 3) if link.rtt_s > 0 else low_s
+    rtts = np.geomspace(low_s, max(0.5, link.rtt_s * 3), GRID[1])
+    found: dict[Candidate, int] = {}
+    cells = [[found.setdefault(chooser(Link(b, r)), len(found)) for b in bandwidths.tolist()] for r in rtts.tolist()]
+    return CrossoverMap(tuple(bandwidths.tolist()), tuple(rtts.tolist()), np.array(cells), tuple(found))
+
+
+def _differ(chooser: Chooser, bandwidths: Sequence[float], rtt_s: float) -> bool:
+    return len({chooser(Link(bandwidth_bps, rtt_s)) for bandwidth_bps in bandwidths}) > 1
+
+
+def reason(explanation: Explanation) -> str:
+    """Why, in one sentence: the best candidate on this link against the next best and the two extremes."""
+    best, stages = explanation.chosen, len(explanation.plan.stages)
+    admitted_rows = [row for row in explanation.rows if row.excluded is None]
+    rivals = [
+        *[row for row in admitted_rows[1:] if row.candidate.k != best.candidate.k][:1],
+        *[row for row in admitted_rows if row.candidate.k == 0][:1],
+        *[row for row in admitted_rows if row.candidate.codec is None and row.candidate.k == stages],
+    ]
+    others = list(dict.fromkeys(_rival(explanation, row) for row in rivals if row is not best))
+    mine = f"{best.name}: {explanation.objective.show(best.score)} {UNIT[explanation.objective.name]}".rstrip()
+    against = f" against {_listed(others)}" if others else "; nothing else is admitted"
+    return f"{mine}{against}, on {explanation.link}"
+
+
+def changes(explanation: Explanation) -> list[str]:
+    """The bandwidths at which the answer changes, one sentence a range, slowest first."""
+    at = f"At {show_s(explanation.link.rtt_s)} round trip"
+    if len(explanation.wins) == 1:
+        return [f"{at} the answer is the same at every bandwidth: {explanation.name(explanation.wins[0].candidate)}."]
+    lines = []
+    for win in explanation.wins:
+        if win.from_bps == 0:
+            where = f"{at}, below {show_bps(win.to_bps)}"
+        elif math.isinf(win.to_bps):
+            where = f"Above {show_bps(win.from_bps)}"
+        else:
+            where = f"From {show_bps(win.from_bps)} to {show_bps(win.to_bps)}"
+        here = " (you are here)" if win.from_bps <= explanation.link.bandwidth_bps < win.to_bps else ""
+        lines.append(f"{where}: {explanation.name(win.candidate)}{here}.")
+    return lines
+
+
+def rivals(explanation: Explanation) -> list[tuple[str, int]]:
+    """What a cut has to beat: bytes of the raw input, and of the smallest admitted JPEG and WebP of it."""
+    whole = [row for row in explanation.rows if row.candidate.k == 0 and row.candidate.codec is not None]
+    found = []
+    for label, begins in (("raw input", ("u8", "raw")), ("JPEG", ("jpeg",)), ("WebP", ("webp",))):
+        fitting = [row for row in whole if str(row.candidate.codec).startswith(begins)]
+        smallest = min(fitting, key=lambda row: (row.excluded is not None, row.candidate.size_bytes), default=None)
+        if smallest is not None:
+            found.append((f"{label} ({smallest.candidate.codec})", smallest.candidate.size_bytes))
+    return found
+
+
+def _rival(explanation: Explanation, row: Row) -> str:
+    word = "for " if row.name.startswith("split") else ""
+    return f"{explanation.objective.show(row.score)} {word}{row.name}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,202 @@
+"""``partway explain``: what a plan decides on a link, and why, in the terminal, as a page, as a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from partway.engines.engine import engine_for
+from partway.partitioner.chain import load_chain
+from partway.partitioner.constraints import Constraints, parse_bytes
+from partway.partitioner.estimate import Link
+from partway.partitioner.explain import Explanation, Machine, Row, changes, explain, machine_of, reason
+from partway.partitioner.objectives import OBJECTIVES, Objective, objective
+from partway.partitioner.plan import Plan, load_plan, read_stage
+from partway.partitioner.power import POWERS, parse_power, power_of
+from partway.partitioner.profile import machine_name, measure, sample_values
+from partway.partitioner.zoo import model_folder
+from partway.proto.errors import InputError, mapped
+from partway.proto.units import parse_bps, parse_s, show_bytes, show_s
+
+BUSY_SPREAD = 0.5
+SECONDS = 0.5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``partway explain``."""
+    add = parser.add_argument
+    add("plan", help="a shipped model's name, or the folder of a plan")
+    add("--profile", type=Path, metavar="FILE", help="the device's profile (default: measure this machine)")
+    add("--cloud-profile", type=Path, metavar="FILE", help="the cloud's profile (default: measure this machine)")
+    add("--bandwidth", default="2Mbps", metavar="BPS", help="of the link, for example 500kbps (default: 2Mbps)")
+    add("--rtt", default="40ms", metavar="S", help="round trip of the link (default: 40ms)")
+    add("--html", type=Path, metavar="FILE", help="write a page with charts that needs no network")
+    add("--png", type=Path, metavar="FILE", help="write the charts as one picture")
+    add("--json", action="store_true", help="print one JSON object")
+    decision_arguments(parser)
+
+
+def decision_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is wanted and what is allowed: ``--objective``, ``--power`` and the constraints."""
+    add = parser.add_argument
+    add("--objective", default="latency", metavar="NAME", help=f"{', '.join(OBJECTIVES)} (default: latency)")
+    add("--power", metavar="WATTS", help=f"of the device: {', '.join(POWERS)} or compute=6.4W,send=4.1W,wait=2.7W")
+    add("--max-device-memory", metavar="SIZE", help="of the device's stages and activations, for example 64MB")
+    add("--keep-on-device", action="append", default=[], metavar="VALUE", help="may not be sent; input: the raw input")
+    add("--max-drop", type=float, default=1.0, metavar="PP", help="agreement a codec may cost, points (default: 1)")
+
+
+def constraints_of(args: argparse.Namespace) -> Constraints:
+    """The constraints of those arguments. Raises InputError on a size without unit or a drop out of range."""
+    if not 0 <= args.max_drop <= 100:
+        raise InputError(f"--max-drop is percentage points, 0 to 100, not {args.max_drop:g}")
+    most = None if args.max_device_memory is None else parse_bytes(args.max_device_memory)
+    return Constraints(most, tuple(args.keep_on_device), args.max_drop)
+
+
+def objective_of(args: argparse.Namespace, machine: str) -> tuple[Objective, tuple[str, ...]]:
+    """The objective of those arguments for a device of this name, and what to say about it."""
+    power = parse_power(args.power) if args.power else power_of(machine) or POWERS["pi4"]
+    return objective(args.objective, power), ((f"power: {power}",) if args.objective == "energy" else ())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the candidates and the reason, and write what was asked for. Returns the exit code."""
+    link = Link(parse_bps(args.bandwidth), parse_s(args.rtt))
+    constraints = constraints_of(args)
+    objective_of(args, "")
+    folder = model_folder(args.plan)
+    plan = load_plan(folder)
+    device, cloud, notes = _machines(args, plan, folder)
+    wanted, said = objective_of(args, device.name)
+    made = explain(plan, device, cloud, link, wanted, constraints, (*notes, *said))
+    _write(made, args)
+    if args.json:
+        print(json.dumps(to_json(made)))
+    else:
+        _print(made)
+    return 0
+
+
+def _machines(args: argparse.Namespace, plan: Plan, folder: Path) -> tuple[Machine, Machine, list[str]]:
+    """Device and cloud from their profiles; this machine, measured once, for the one that has none."""
+    device, cloud = (None if path is None else _read(path, plan) for path in (args.profile, args.cloud_profile))
+    if device is not None and cloud is not None:
+        return device, cloud, []
+    here, notes = _measured(plan, folder)
+    if device is None and cloud is None:
+        notes.append(
+            "the cloud is taken to be as fast as this device; give a --cloud-profile, or the device's --profile"
+        )
+    return device or here, cloud or here, notes
+
+
+def _read(path: Path, plan: Plan) -> Machine:
+    with mapped({OSError: InputError, ValueError: InputError, RecursionError: InputError}, f"profile {path}"):
+        return machine_of(json.loads(path.read_text(encoding="utf-8")), plan)
+
+
+def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
+    chain = load_chain(plan, engine_for(plan.engine), lambda stage: read_stage(folder, stage))
+    times = measure(chain, sample_values(chain), SECONDS)
+    busy = f"this machine was busy while it was measured (spread {times.spread:.0%} of the median); try again"
+    return Machine(machine_name(), times.stage_s), [busy] if times.spread > BUSY_SPREAD else []
+
+
+def _write(made: Explanation, args: argparse.Namespace) -> None:
+    if args.html is None and args.png is None:
+        return
+    with mapped({ImportError: InputError}, "charts need matplotlib: pip install 'partway[explain]'"):
+        from partway.partitioner import explain_html, explain_plot
+    with mapped({OSError: InputError}, "the explanation cannot be written"):
+        if args.html is not None:
+            args.html.write_text(explain_html.page(made), encoding="utf-8")
+        if args.png is not None:
+            explain_plot.save_png(made, args.png)
+
+
+def _print(made: Explanation) -> None:
+    tty = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=not tty, width=None if tty else 120)
+    title = f"{made.plan.model}: candidates by {made.objective.name} on {made.link}"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("split", "at", "codec"):
+        table.add_column(column)
+    for column in ("sends", "prefix", "encode", "link", "cloud", "total", *_extra(made)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in made.rows:
+        table.add_row(*map(Text, _cells(made, row)), style=_style(made, row))
+    console.print(table)
+    out = dict.fromkeys(row.excluded for row in made.rows if row.excluded)
+    notes = [f"out: excluded by {' or '.join(out)}"] if out else []
+    for line in (f"-> {reason(made)}", *changes(made), *(f"note: {note}" for note in (*made.notes, *notes))):
+        console.print(Text(line))
+
+
+def _extra(made: Explanation) -> list[str]:
+    return [] if made.objective.name == "latency" else [made.objective.name]
+
+
+def _cells(made: Explanation, row: Row) -> list[str]:
+    candidate, parts = row.candidate, row.estimate
+    where = {0: " (cloud)", len(made.plan.stages): " (device)"}.get(candidate.k, "")
+    seconds = (parts.prefix_s, parts.encode_s, parts.link_s, parts.cloud_s, parts.total_s)
+    return [
+        f"{candidate.k}{where}" + (" out" if row.excluded else ""),
+        str(made.plan.cuts[candidate.k]) if candidate.codec else "-",
+        candidate.codec or "-",
+        show_bytes(candidate.size_bytes),
+        *map(show_s, seconds),
+        *(made.objective.show(row.score) for _ in _extra(made)),
+    ]
+
+
+def _style(made: Explanation, row: Row) -> str:
+    return "dim" if row.excluded else "bold green" if row is made.chosen else ""
+
+
+def to_json(made: Explanation) -> dict[str, Any]:
+    """The explanation as one JSON object; ``to_bps`` is null where a range is endless."""
+    return {
+        "model": made.plan.model,
+        "plan": made.plan.digest,
+        "objective": made.objective.name,
+        "link": {"bandwidth_bps": made.link.bandwidth_bps, "rtt_s": made.link.rtt_s},
+        "device": {"machine": made.device.name, "stage_s": list(made.device.stage_s)},
+        "cloud": {"machine": made.cloud.name, "stage_s": list(made.cloud.stage_s)},
+        "candidates": [_row_json(row) for row in made.rows],
+        "reason": reason(made),
+        "changes": changes(made),
+        "crossovers": [
+            {
+                "from_bps": win.from_bps,
+                "to_bps": win.to_bps if math.isfinite(win.to_bps) else None,
+                "k": win.candidate.k,
+                "codec": win.candidate.codec,
+            }
+            for win in made.wins
+        ],
+        "notes": list(made.notes),
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s", "total_s")
+    return {
+        "k": row.candidate.k,
+        "codec": row.candidate.codec,
+        "name": row.name,
+        "bytes": row.candidate.size_bytes,
+        **{part: getattr(row.estimate, part) for part in parts},
+        "agreement": row.candidate.agreement,
+        "score": row.score,
+        "excluded": row.excluded,
+    }

@@ -1,0 +1,136 @@
+"""Announcing a cloud on the local network."""
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+import pytest
+from zeroconf import NonUniqueNameException
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+
+import partway
+from partway.cloud import advertise as module
+from partway.cloud.advertise import SERVICE_TYPE, advertise, reachable_addresses
+
+
+def needs_a_network() -> None:
+    """Skip where there is nothing but loopback."""
+    if not reachable_addresses("0.0.0.0"):
+        pytest.skip("no network interface but loopback")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "::1", "[::1]"])
+def test_loopback_is_not_announced(host: str) -> None:
+    """Nobody else could reach it."""
+    assert reachable_addresses(host) == []
+    assert asyncio.run(advertise(host, 1, {})) is None
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "[2001:db8::7]"])
+def test_an_address_of_our_own_is_announced_as_it_is(host: str) -> None:
+    """Listening on one address, that one is reachable."""
+    assert reachable_addresses(host) == [host.strip("[]")]
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "x" * 300, "a..b"])
+def test_a_name_nobody_knows_is_not_announced(host: str) -> None:
+    """A host name that does not resolve has no addresses, and nothing breaks."""
+    assert reachable_addresses(host) == []
+
+
+def test_every_interface_is_announced_but_loopback() -> None:
+    """Listening everywhere, all addresses of the newer and older wildcard are the same."""
+    found = reachable_addresses("0.0.0.0")
+    assert found == reachable_addresses("::") == reachable_addresses("[::]")
+    assert not [address for address in found if address.startswith("127.")]
+
+
+def test_an_announcement_can_be_found_and_taken_back() -> None:
+    """Port, addresses, version and models with the beginning of their digests are what a device sees."""
+    needs_a_network()
+
+    async def scenario() -> None:
+        advert = await advertise("0.0.0.0", 4711, {"mnist": "ab" * 32})
+        if advert is None:
+            pytest.skip("the network takes no multicast")
+        name = f"{socket.gethostname()[:40]}-4711.{SERVICE_TYPE}"
+        async with AsyncZeroconf() as zeroconf:
+            found = AsyncServiceInfo(SERVICE_TYPE, name)
+            seen = await found.async_request(zeroconf.zeroconf, 5000)
+            await advert.stop()
+        if not seen:
+            pytest.skip("multicast does not come back on this network")
+        assert found.port == 4711
+        assert found.parsed_addresses() == reachable_addresses("0.0.0.0")
+        properties = {k.decode(): (v or b"").decode() for k, v in found.properties.items()}
+        assert properties == {"model.mnist": "ab" * 16, "version": partway.__version__}
+
+    asyncio.run(scenario())
+
+
+class Refusing:
+    """A network that says no."""
+
+    closed = 0
+
+    def __init__(self) -> None:
+        pass
+
+    async def async_register_service(self, info: Any, **options: Any) -> None:
+        raise self.error
+
+    async def async_close(self) -> None:
+        type(self).closed += 1
+
+    error: Exception
+
+
+@pytest.mark.parametrize("error", [OSError("no route"), NonUniqueNameException()])
+def test_a_network_that_says_no_is_reported(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The cloud goes on without announcement, the log tells what devices need, and nothing stays open."""
+    monkeypatch.setattr(Refusing, "error", error, raising=False)
+    monkeypatch.setattr(Refusing, "closed", 0)
+    monkeypatch.setattr(module, "AsyncZeroconf", Refusing)
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(advertise("192.0.2.7", 4711, {"mnist": "ab"})) is None
+    assert "devices need --cloud HOST:4711" in caplog.text
+    assert Refusing.closed == 1
+
+
+def test_a_machine_without_sockets_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where not even a socket can be had, the cloud goes on as well."""
+
+    def none() -> None:
+        raise OSError("no sockets")
+
+    monkeypatch.setattr(module, "AsyncZeroconf", none)
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(advertise("192.0.2.7", 4711, {})) is None
+    assert "no sockets" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["m" * 300, "größe", "a=b", ""])
+def test_no_model_name_keeps_a_cloud_from_starting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names too long for an announcement, or strange, are announced or left out; they do not break anything."""
+    monkeypatch.setattr(module, "AsyncZeroconf", Refusing)
+    monkeypatch.setattr(Refusing, "error", OSError("no"), raising=False)
+    assert asyncio.run(advertise("192.0.2.7", 4711, {name: "ab" * 32})) is None
+
+
+def test_a_long_host_name_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A label of DNS has 63 bytes, and a host's name may have as many by itself."""
+    needs_a_network()
+    monkeypatch.setattr(socket, "gethostname", lambda: "h" * 64)
+
+    async def scenario() -> bool:
+        advert = await advertise("0.0.0.0", 65535, {})
+        if advert is not None:
+            await advert.stop()
+        return advert is not None
+
+    assert asyncio.run(scenario())

@@ -1,0 +1,29 @@
+"""The standard health service."""
+
+import pytest
+
+from partway.cloud.health import SERVICE
+
+from .conftest import small_models
+from .served import PATIENCE_S, Client, Cloud
+
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+
+
+@pytest.mark.parametrize("asked", [b"", b"\x0a\x05mnist"])
+def test_check_says_serving(client: Client, asked: bytes) -> None:
+    """For the server as a whole and for any service by name."""
+    assert client.call("Check", asked, SERVICE) == SERVING
+
+
+def test_watch_tells_when_serving_ends() -> None:
+    """A watcher hears the state at once and again when it changes, before the server is gone."""
+    with Cloud(small_models()) as cloud, Client(cloud.port) as client:
+        watch = client.channel.unary_stream(f"/{SERVICE}/Watch")(b"", timeout=PATIENCE_S)
+        assert next(watch) == SERVING
+        cloud.server.inference.ready = False
+        assert next(watch) == NOT_SERVING
+        assert client.call("Check", b"", SERVICE) == NOT_SERVING
+        cloud.server.inference.ready = True
+        assert next(watch) == SERVING
+        watch.cancel()
