@@ -43,10 +43,10 @@ class CloudServer:
         await self._server.start()
 
     async def stop(self) -> None:
-        """Say not ready, let frames in flight finish for up to DRAIN_S, drop what still waits, then close."""
+        """Say not ready, let frames in flight finish for up to DRAIN_S, then end the streams and close."""
         self.inference.ready = False
         await self._server.stop(DRAIN_S)
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._pool.shutdown)
 
 
 def _bracketed(host: str) -> str:

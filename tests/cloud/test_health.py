@@ -1,8 +1,12 @@
 """The standard health service."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from partway.cloud.health import SERVICE
+from partway.cloud.health import SERVICE, health_handlers
 
 from .conftest import small_models
 from .served import PATIENCE_S, Client, Cloud
@@ -27,3 +31,22 @@ def test_watch_tells_when_serving_ends() -> None:
         cloud.server.inference.ready = True
         assert next(watch) == SERVING
         watch.cancel()
+
+
+def test_watch_says_nothing_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it looks, a state is told once."""
+    looks = 0
+
+    async def look(_: float) -> None:
+        nonlocal looks
+        looks += 1
+
+    monkeypatch.setattr(asyncio, "sleep", look)
+    watch: Any = health_handlers(lambda: looks < 5).service(SimpleNamespace(method=f"/{SERVICE}/Watch")).unary_stream
+
+    async def scenario() -> None:
+        told = watch(b"", None)
+        assert [await anext(told), looks, await anext(told), looks] == [SERVING, 0, NOT_SERVING, 5]
+        await told.aclose()
+
+    asyncio.run(scenario())

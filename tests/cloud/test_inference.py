@@ -124,7 +124,7 @@ def test_numbers_may_be_written_into_the_message(client: Client) -> None:
     typed.inputs[0].contents.int64_contents.extend(a.tolist())
     typed.inputs[1].contents.int_contents.extend([-128, 127])
     typed.inputs[2].contents.bool_contents.append(True)
-    for asked in (typed, raw, typed, raw):
+    for asked in (raw, typed, raw, typed):
         made = outputs(client.infer(asked))
         assert (made["c"].tolist(), made["d"].tolist(), made["e"].tolist()) == (a.tolist(), [[-128, 127]], [False])
 

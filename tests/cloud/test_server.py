@@ -1,6 +1,7 @@
 """Start, drain and stop."""
 
 import socket
+import threading
 
 import grpc
 import numpy as np
@@ -38,8 +39,12 @@ def test_a_server_takes_a_free_port_and_tells_it() -> None:
 
 def test_a_port_is_not_shared() -> None:
     """The second server on a port is told, in place of getting half of the first one's devices."""
-    with Cloud(small_models()) as cloud, pytest.raises(InputError, match=f"port {cloud.port} on 127.0.0.1 is taken"):
-        Cloud(small_models(), port=cloud.port)
+    with (
+        Cloud(small_models()) as cloud,
+        pytest.raises(InputError, match=f"port {cloud.port} on 127.0.0.1 is taken"),
+        Cloud(small_models(), port=cloud.port),
+    ):
+        pass
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -90,15 +95,22 @@ def test_frames_in_flight_are_answered_before_a_server_ends(
 
 def test_a_server_ends_though_a_device_stays(gated: Cloud, gate: Gate) -> None:
     """After the time to drain, streams are ended and what still waits is dropped; nothing is computed any more."""
+    given_up = threading.Semaphore(0)
     with Client(gated.port) as client:
         stream = client.open()
         for i in range(20):
             stream.send(request("held", {"x": X * i}, str(i)).SerializeToString())
         assert gate.reached.acquire(timeout=PATIENCE_S)
+        assert gated.pool is not None
+        futures = gated.pool.futures
+        client.until(lambda: len(futures) == 20)
+        for future in futures[1:]:
+            future.add_done_callback(lambda _: given_up.release())
         stopping = gated.stopping()
         with pytest.raises(grpc.RpcError) as caught:
             stream.read()
         assert caught.value.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+        assert all(given_up.acquire(timeout=PATIENCE_S) for _ in futures[1:])
         gate.opened.set()
         stopping.result(PATIENCE_S)
         stream.half_close()

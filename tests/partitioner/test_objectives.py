@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -301,7 +302,7 @@ def test_crossovers_say_what_dense_sampling_finds(estimates: list[Estimate], nam
     wins = crossovers(estimates, objective(name, POWER), rtt_s)
     assert wins[0].from_bps == 0
     assert math.isinf(wins[-1].to_bps)
-    for before, after in zip(wins, wins[1:], strict=False):
+    for before, after in pairwise(wins):
         assert before.from_bps < before.to_bps == after.from_bps
         assert before.candidate != after.candidate
     for step in range(81):
@@ -315,7 +316,7 @@ def test_crossovers_say_what_dense_sampling_finds(estimates: list[Estimate], nam
 def test_at_a_crossover_both_sides_are_equally_good(estimates: list[Estimate], name: str) -> None:
     """The borders are the very bandwidths at which two scores (or, of equal scores, two latencies) meet."""
     wins = crossovers(estimates, objective(name, POWER), 0.04)
-    for before, after in zip(wins, wins[1:], strict=False):
+    for before, after in pairwise(wins):
         for win in (before, after):
             wanted = objective(name, POWER)
             here = {e.candidate: wanted.score(e, 0.04) for e in on(Link(before.to_bps, 0.04), estimates)}
