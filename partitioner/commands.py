@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import model_commands
+from partway.partitioner import explain_command, model_commands
 from partway.partitioner.chain import load_chain
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
@@ -147,6 +147,11 @@ VERBS: dict[str, Verb] = {
         "slice a model and measure it and its codecs here",
         model_commands.plan_arguments,
         model_commands.run_plan,
+    ),
+    "explain": (
+        "what would be best on a link, and where the answer changes",
+        explain_command.arguments,
+        explain_command.run,
     ),
     "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),

@@ -49,8 +49,6 @@ def mapped(table: Mapping[type[Exception], type[PartwayError]], doing: str = "")
     except PartwayError:
         raise
     except tuple(table) as error:
-        for foreign, ours in table.items():
-            if isinstance(error, foreign):
-                text = str(error) or type(error).__name__
-                raise ours(f"{doing}: {text}" if doing else text) from error
-        raise
+        ours = next(ours for foreign, ours in table.items() if isinstance(error, foreign))
+        text = str(error) or type(error).__name__
+        raise ours(f"{doing}: {text}" if doing else text) from error
