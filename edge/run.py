@@ -198,9 +198,16 @@ class Run:
         """A cloud that serves this very plan."""
         found = self._search.result(plan.model, plan.digest) if self._search and plan else None
         if found is not None:
-            if self._embedded is not None:
-                self._embedded.close()
-            return self._reached(found.address, plan, "found by zeroconf")
+            try:
+                reached = self._reached(found.address, plan, "found by zeroconf")
+            except InputError as error:  # it left without a goodbye, or a firewall is between
+                if self._embedded is None:
+                    raise
+                log.warning("%s; using one on this machine", error)
+            else:
+                if self._embedded is not None:
+                    self._embedded.close()
+                return reached
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
             return self._reached(self._embedded.address(), plan, how)

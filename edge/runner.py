@@ -207,7 +207,7 @@ class Runner:
         """How to read answers with this header; checked against the plan once per header."""
         known = self._layouts.get(header)
         if known is None:
-            known = raw_layout(header.tensors, self._specs)
+            known = raw_layout(header.tensors, self._specs, least=0)
             if known is None:
                 raise WireError("answers are not coded")
             self._layouts[header] = known

@@ -48,7 +48,9 @@ class Candidate:
         """Whether the codec costs at most ``max_drop`` points of agreement; 100 admits the unmeasured too."""
         if self.lossless or max_drop >= 100:
             return True
-        return self.agreement is not None and (1 - self.agreement) * 100 <= max_drop
+        return (
+            self.agreement is not None and (1 - self.agreement) * 100 <= max_drop + 1e-9
+        )  # 0.99 is one point, not more
 
 
 @dataclass(frozen=True, slots=True)

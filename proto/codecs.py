@@ -169,8 +169,10 @@ class RawLayout(NamedTuple):
         return values
 
 
-def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec]) -> RawLayout | None:
+def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec], least: int = 1) -> RawLayout | None:
     """The layout of uncoded tensors, each checked against the plan; None when any of them is coded.
+
+    ``least`` is the smallest dimension allowed: 0 for answers, since a detector may find nothing.
 
     Raises CodecError when names, dtypes or shapes are not the plan's.
     """
@@ -180,7 +182,7 @@ def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec]) -
         if head.datatype == BYTES:
             return None
         numpy_dtype(head.datatype)
-        _check(head.name, NUMPY_NAME[head.datatype], head.shape, specs[head.name])
+        _check(head.name, NUMPY_NAME[head.datatype], head.shape, specs[head.name], least)
     dtypes = [numpy_dtype(head.datatype) for head in heads]
     return RawLayout(
         tuple((h.name, d, h.shape, math.prod(h.shape) * d.itemsize) for h, d in zip(heads, dtypes, strict=True))
@@ -204,8 +206,8 @@ def _check_bool(data: Buffer) -> None:
         raise CodecError("a BOOL tensor has a byte that is neither 0 nor 1")
 
 
-def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
-    if min(shape, default=1) < 1 or not spec.accepts(shape, dtype):
+def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec, least: int = 1) -> None:
+    if min(shape, default=1) < least or not spec.accepts(shape, dtype):
         wanted = [-1 if size is None else size for size in spec.shape]
         raise CodecError(f"{name!r:.80} must be {spec.dtype} {wanted}, {dtype} {list(shape)!s:.80} came")
 

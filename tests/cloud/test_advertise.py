@@ -11,7 +11,16 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 import partway
 from partway.cloud import advertise as module
-from partway.cloud.advertise import SERVICE_TYPE, advertise, reachable_addresses
+from partway.cloud.advertise import advertise, reachable_addresses
+from partway.edge import discovery
+
+ORIGINAL, SERVICE_TYPE = module.SERVICE_TYPE, "_partway-test._tcp.local."
+
+
+@pytest.fixture(autouse=True)
+def _among_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No device on this network should find what is only a test."""
+    monkeypatch.setattr(module, "SERVICE_TYPE", SERVICE_TYPE)
 
 
 def needs_a_network() -> None:
@@ -120,6 +129,11 @@ def test_no_model_name_keeps_a_cloud_from_starting(name: str, monkeypatch: pytes
     monkeypatch.setattr(module, "AsyncZeroconf", Refusing)
     monkeypatch.setattr(Refusing, "error", OSError("no"), raising=False)
     assert asyncio.run(advertise("192.0.2.7", 4711, {name: "ab" * 32})) is None
+
+
+def test_a_cloud_is_announced_where_devices_look() -> None:
+    """Both halves mean the same service."""
+    assert ORIGINAL == discovery.SERVICE_TYPE == "_partway._tcp.local."
 
 
 def test_a_long_host_name_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,12 @@ def test_a_value_that_stays_on_the_device_rules_out_every_candidate_that_sends_i
     assert [c.k for c in admitted(candidates, Constraints(keep_on_device=("a", "b")), plan)] == [0, 0, 3]
 
 
+def test_what_is_answered_on_the_device_sends_nothing(plan: Plan) -> None:
+    """Even a model's output may be kept: all on the device hands it to nobody."""
+    alone = Candidate(3, None)
+    assert admitted([alone], Constraints(keep_on_device=("x", "a", "b", "y")), plan) == [alone]
+
+
 def test_an_input_that_also_crosses_later_stays_as_well(plan: Plan) -> None:
     """A long skip connection from the input does not smuggle it out at a later cut."""
     cuts = (plan.cuts[0], Cut(("a", "x")), *plan.cuts[2:])
@@ -331,6 +337,15 @@ def test_crossovers_of_two_lines_are_where_they_meet() -> None:
     assert (slow.candidate, fast.candidate) == (light.candidate, heavy.candidate)
     assert slow.to_bps == fast.from_bps == pytest.approx(8e5)
     assert crossovers([], objective(), 0.04) == []
+
+
+def test_candidates_held_back_alike_change_places_where_their_latencies_meet() -> None:
+    """Both answer as often as the cloud can, one second a frame: above 800 kbps the one with less work is sooner."""
+    heavy = Estimate(Candidate(0, "raw", 1500), suffix_s=1.0)
+    light = Estimate(Candidate(1, "raw", 500), prefix_s=0.01, suffix_s=1.0)
+    wins = crossovers([heavy, light], objective("throughput"), 0.04)
+    assert [win.candidate for win in wins] == [light.candidate, heavy.candidate]
+    assert wins[0].to_bps == pytest.approx(8e5)
 
 
 def test_without_a_link_the_device_answers_alone(plan: Plan) -> None:

@@ -382,3 +382,14 @@ def test_a_damaged_coded_tensor_unpacks_or_is_refused(data: st.DataObject) -> No
     except CodecError:
         return
     assert SPEC.accepts(array.shape, array.dtype.name)
+
+
+def test_an_answer_may_be_empty_a_request_may_not() -> None:
+    """A detector that finds nothing answers with zero boxes; nobody asks about zero frames."""
+    specs = {"boxes": TensorSpec("boxes", "float32", (None, 4))}
+    heads = (TensorHead("boxes", "FP32", (0, 4)),)
+    with pytest.raises(CodecError):
+        raw_layout(heads, specs)
+    layout = raw_layout(heads, specs, least=0)
+    assert layout is not None
+    assert layout.read((b"",))["boxes"].shape == (0, 4)
