@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from partway.edge.frames import FrameResult
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
@@ -27,6 +28,9 @@ from partway.proto.units import show_s
 
 Array = np.ndarray[Any, Any]
 TRIAL_FRAMES = 8
+COLD_FRAMES = 2
+TRIAL_S = 1.5
+"""No candidate is tried for longer than this, two frames apart."""
 CODEC_RUNS = 7
 REPLY_OVERHEAD_BYTES = 160
 MAX_PROBE_BYTES = 1 << 20
@@ -139,15 +143,34 @@ def decide(
 
 def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> float:
     """Median seconds of a handful of real frames through this candidate, one at a time."""
+    return statistics.median(result.total_s for result in _trial_frames(runner, sample, candidate))
+
+
+def frame_link(runner: Runner, sample: Sample, link: Link, stages: int) -> Link:
+    """The link with the round trip of frames: empty ones on the very stream, where nothing is left for the cloud to do.
+
+    A unary probe takes another way through gRPC and overestimates it. The bytes of the outputs are taken off.
+    """
+    results = _trial_frames(runner, sample, Candidate(stages, RAW))
+    sent_s = [r.link_s - (r.bytes_sent + r.bytes_received) * 8 / link.bandwidth_bps for r in results]
+    return Link(link.bandwidth_bps, max(statistics.median(sent_s), 1e-6))
+
+
+def _trial_frames(runner: Runner, sample: Sample, candidate: Candidate) -> list[FrameResult]:
+    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart."""
     kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
+    results: list[FrameResult] = []
+    begun_s = perf_counter()
     try:
-        samples = [sample] * (TRIAL_FRAMES + 2)
-        results = list(runner.run(samples, lambda: candidate, first_id=-len(samples)))[2:]
+        while len(results) < TRIAL_FRAMES + COLD_FRAMES:
+            results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
+            if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
+                break
     finally:
         runner.window, runner.batch = kept
     if runner.lost is not None:
         raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
-    return statistics.median(result.total_s for result in results)
+    return results[min(COLD_FRAMES, len(results) - 1) :]
 
 
 def trial_of(runner: Runner, sample: Sample) -> Callable[[Candidate], float]:

@@ -260,6 +260,8 @@ class Run:
         times = measure(chain, sample.tensors(packer.preprocess))
         cloud_s = stage_seconds(reached.described.profile, len(plan.stages)) if reached else ()
         measured = auto.probe_link(reached.client.probe) if reached else None
+        if measured is not None:
+            measured = auto.frame_link(runner, sample, measured, len(plan.stages))
         link, asked = self._link(measured)
         where = reached.where if reached else "none: everything on the device"
         self._say_header(plan, chain, times, where, measured, link if asked else None)

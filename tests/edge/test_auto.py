@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from partway.edge import auto
 from partway.edge.auto import (
     Decision,
     decide,
@@ -352,3 +354,14 @@ def test_a_plan_that_sends_no_pictures_has_no_picture_codecs(fake_plan: Path) ->
     found = measure_candidates(chain, Packer(plan), sample)
     assert {c.codec for c in found} == {"raw", "fp16", None}
     assert len([c for c in found if c.codec == "raw"]) == STAGES
+
+
+def test_the_round_trip_of_frames_has_the_bytes_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 ms for 1,000 bytes at 1 Mbps leave 32 ms of round trip, whatever the probe had said."""
+    frames = [SimpleNamespace(link_s=link_s, bytes_sent=900, bytes_received=100) for link_s in (0.5, 0.04, 0.01)]
+    asked: list[Candidate] = []
+    monkeypatch.setattr(auto, "_trial_frames", lambda runner, sample, candidate: asked.append(candidate) or frames)
+    link = auto.frame_link(None, PICTURE, Link(1e6, 0.1), 3)  # type: ignore[arg-type]
+    assert asked == [Candidate(3, "raw")]
+    assert link.bandwidth_bps == 1e6
+    assert link.rtt_s == pytest.approx(0.032)
