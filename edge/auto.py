@@ -29,6 +29,8 @@ from partway.proto.units import show_s
 Array = np.ndarray[Any, Any]
 TRIAL_FRAMES = 8
 COLD_FRAMES = 2
+MOST_TRIALS = 6
+"""Candidates tried at most, where one after another takes longer than was estimated."""
 TRIAL_S = 1.5
 """No candidate is tried for longer than this, two frames apart."""
 CODEC_RUNS = 7
@@ -138,7 +140,11 @@ def decide(
     if trial is None:
         return estimates
     measured = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s))}
-    return with_measured(estimates, measured)
+    estimates = with_measured(estimates, measured)
+    while len(measured) < MOST_TRIALS and (best := choose(estimates)).measured_s is None:
+        measured[best.candidate] = trial(best.candidate)  # those before it took longer than estimated; it may, too
+        estimates = with_measured(estimates, measured)
+    return estimates
 
 
 def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> float:
@@ -223,7 +229,7 @@ def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan) -> str:
     if not splits:
         rival = choose(rest)
         return f"{mine} against {show_s(rival.best_known_s)} for {describe(rival.candidate, plan)}"
-    split = choose(splits)
+    split = choose([e for e in splits if e.measured_s is not None] or splits)
     verb = "do not split" if chosen.candidate.k in (0, stages) else ""
     return (
         f"{verb}: {mine} against {show_s(split.best_known_s)} for the best split (k = {split.candidate.k}) on this link"

@@ -30,7 +30,7 @@ from partway.edge.packing import Packer
 from partway.edge.sources import Sample
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds
+from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, choose
 from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, PartwayError
@@ -244,12 +244,23 @@ def test_trial_frames_go_through_the_best_candidates() -> None:
     tried = {}
 
     def trial(candidate: Candidate) -> float:
-        tried[candidate.k] = 9.0 - candidate.k
+        tried[candidate.k] = 0.35 - candidate.k / 100
         return tried[candidate.k]
 
     estimates = decide(candidates, speeds, link, 1.0, trial)
     assert {e.candidate.k: e.measured_s for e in estimates if e.measured_s is not None} == tried
     assert set(tried) == {0, 1, 3}
+
+
+def test_an_estimate_never_beats_a_measurement_untried() -> None:
+    """When those that were tried took longer than estimated, the next best is tried too, up to a bound."""
+    candidates = [Candidate(k, "raw", 1) for k in (0, 1, 2)] + [Candidate(3, None)]
+    speeds, link = Speeds((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), Link(1e6, 0.0)
+    estimates = decide(candidates, speeds, link, 1.0, lambda candidate: 9.0 - candidate.k)
+    assert choose(estimates).measured_s == 6.0
+    many = [Candidate(1, "raw", size) for size in range(20)]
+    tried = [e for e in decide(many, speeds, link, 1.0, lambda candidate: 9.0) if e.measured_s is not None]
+    assert len(tried) == 6
 
 
 def test_a_trial_leaves_the_runner_as_it_was() -> None:
