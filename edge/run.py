@@ -23,7 +23,7 @@ from partway.edge.report import Report, summarize
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample, open_source, random_source
 from partway.edge.transport import CloudClient, Description
-from partway.engines.engine import engine_for
+from partway.engines.engine import Engine, engine_for
 from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.estimate import Estimate, Link, Speeds
 from partway.partitioner.plan import Plan, load_plan, read_stage
@@ -233,8 +233,12 @@ class Run:
             )
         return described
 
+    def engine(self, name: str) -> Engine:
+        """The device's engine of this name."""
+        return engine_for(name, self.options.threads)
+
     def _load(self, plan: Plan, folder: Path | None, reached: _Reached | None, cache: StageCache | None) -> Chain:
-        engine = engine_for(plan.engine, self.options.threads)
+        engine = self.engine(plan.engine)
         if folder is not None:
             return load_chain(plan, engine, lambda stage: read_stage(folder, stage))
         assert reached is not None
@@ -287,7 +291,7 @@ class Run:
     def _say_header(
         self, plan: Plan, chain: Chain, times: StageTimes, where: str, measured: Link | None, asked: Link | None
     ) -> None:
-        engine = engine_for(plan.engine, self.options.threads)
+        engine = self.engine(plan.engine)
         link = "none" if measured is None else f"{measured} (measured)"
         if asked is not None:
             link = f"{asked} (asked for; measured: {measured})"
