@@ -24,9 +24,9 @@ from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample, open_source, random_source
 from partway.edge.transport import CloudClient, Description
 from partway.engines.engine import Engine, engine_for
-from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.chain import Chain, load_chain, load_folder
 from partway.partitioner.estimate import Estimate, Link, Speeds
-from partway.partitioner.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.profile import StageTimes, measure, stage_seconds
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder, unknown_model
 from partway.proto.errors import InputError, Refused
@@ -240,10 +240,15 @@ class Run:
     def _load(self, plan: Plan, folder: Path | None, reached: _Reached | None, cache: StageCache | None) -> Chain:
         engine = self.engine(plan.engine)
         if folder is not None:
-            return load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+            return load_folder(folder, plan, engine)
         assert reached is not None
-        kept, fetch = cache or open_cache(None), reached.client.fetch
-        return load_chain(plan, engine, lambda stage: kept.read(stage, fetch))
+        kept, client = cache or open_cache(None), reached.client
+        return load_chain(
+            plan,
+            engine,
+            lambda stage: kept.read(stage, client.fetch),
+            lambda stage: kept.data(stage, client.fetch_into),
+        )
 
     def _work(self, plan: Plan, folder: Path | None) -> _Work:
         """The frames asked for: the input given, else the samples that come with the model, else random ones."""

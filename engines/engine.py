@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
@@ -45,6 +46,17 @@ class Engine(Protocol):
 
     def load(self, stage: bytes) -> LoadedStage:
         """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""
+
+
+@runtime_checkable
+class TakesData(Protocol):
+    """An engine whose stages may keep their weights in a second file, as ONNX files of more than 2 GB must."""
+
+    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> LoadedStage:
+        """A stage from its file's bytes and those of its data file, which the stage must call ``file``.
+
+        Raises InputError when the stage refers to any other file.
+        """
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:

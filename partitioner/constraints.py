@@ -64,7 +64,7 @@ def device_bytes(plan: Plan, k: int) -> int:
     takes for itself, and for values inside a stage, the plan cannot know. Stages kept for answering without a cloud are
     not counted.
     """
-    files = sum(stage.size_bytes for stage in plan.stages[:k])
+    files = sum(stage.total_bytes for stage in plan.stages[:k])
     borders = [_alive(plan, at, at + 1) for at in range(k)] or [_alive(plan, 0)]
     return files + max(borders)
 
