@@ -22,7 +22,8 @@ class Stage:
     """One piece of the model between two neighbouring cuts, as a file of its own.
 
     ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
-    after (and model outputs); values that merely pass through appear in neither.
+    after (and model outputs); values that merely pass through appear in neither. Without a ``file`` (and a digest) the
+    stage was measured elsewhere and cannot be run here.
     """
 
     file: str
@@ -139,6 +140,8 @@ def load_plan(path: Path) -> Plan:
 
 def read_stage(folder: Path, stage: Stage) -> bytes:
     """A stage file's bytes, checked against its digest. Raises InputError when it is missing or has changed."""
+    if not stage.file:
+        raise InputError("this plan holds measured times only, its stages have no files; slice the model itself")
     path = folder / stage.file
     try:
         data = path.read_bytes()
@@ -162,7 +165,8 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
 
 def _stage_from_json(data: Mapping[str, Any]) -> Stage:
     file = str(data["file"])
-    if Path(file).name != file or file in ("", ".", ".."):
+    measured_only = not file and not data["digest"]
+    if not measured_only and (Path(file).name != file or file in ("", ".", "..")):
         raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
     inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
     return Stage(file, str(data["digest"]), int(data["size_bytes"]), inputs, outputs, int(data["operators"]))
