@@ -20,7 +20,6 @@ from partway.partitioner.scission import read_scission
 from partway.proto.errors import InputError
 
 
-
 def _block(first: int, last: int, size: int, *seconds: float) -> dict[str, Any]:
     times = dict(zip(("pi", "box", "Big(GPU)"), seconds, strict=True))
     return {"first_layer": first, "last_layer": last, "output_bytes": size, "seconds": times}
