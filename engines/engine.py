@@ -12,6 +12,8 @@ from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
+NO_ENGINE = "none"
+"""What a plan of measured times names, whose stages exist nowhere."""
 
 
 class LoadedStage(Protocol):
@@ -65,6 +67,11 @@ def engine_for(name: str, threads: int = 0) -> Engine:
     Raises InputError when the engine is unknown or its package is missing, naming the package.
     """
     loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "fake": _fake}
+    if name == NO_ENGINE:
+        raise InputError(
+            "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
+            " and --cloud-profile"
+        )
     if name not in loaders:
         raise InputError(f"unknown engine {name!r}; this version has: {', '.join(loaders)}")
     return loaders[name](threads)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import explain_command, model_commands
+from partway.partitioner import convert_command, explain_command, model_commands, tiers_command
 from partway.partitioner.chain import load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
@@ -152,6 +152,8 @@ VERBS: dict[str, Verb] = {
         explain_command.arguments,
         explain_command.run,
     ),
+    "tiers": ("the best places for a chain over device, edge and cloud", tiers_command.arguments, tiers_command.run),
+    "convert": ("measurements of others as plans and profiles", convert_command.arguments, convert_command.run),
     "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

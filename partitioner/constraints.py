@@ -52,6 +52,8 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
 
 def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> dict[Candidate, str]:
     """Which candidates are out, and the first constraint that each breaks, as the command line writes it."""
+    if constraints.max_device_bytes is not None and not all(stage.file for stage in plan.stages):
+        raise InputError(f"how large the stages of {plan.model} are is not known; leave out --max-device-memory")
     kept = _kept_values(constraints, plan)
     found = ((candidate, _broken(candidate, constraints, kept, plan)) for candidate in candidates)
     return {candidate: broken for candidate, broken in found if broken is not None}

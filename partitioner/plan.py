@@ -34,7 +34,8 @@ class Stage:
 
     ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
     after (and model outputs); values that merely pass through appear in neither. ``size_bytes`` is ``file`` alone,
-    ``data`` the file beside it that a stage of more than 2 GB keeps its weights in.
+    ``data`` the file beside it that a stage of more than 2 GB keeps its weights in. Without a ``file`` (and a digest)
+    the stage was measured elsewhere and cannot be run here.
     """
 
     file: str
@@ -157,6 +158,8 @@ def load_plan(path: Path) -> Plan:
 
 def read_stage(folder: Path, stage: Stage) -> bytes:
     """A stage file's bytes, checked against its digest. Raises InputError when it is missing or has changed."""
+    if not stage.file:
+        raise InputError("this plan holds measured times only, its stages have no files; slice the model itself")
     path = folder / stage.file
     try:
         data = path.read_bytes()
@@ -182,7 +185,8 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
 
 
 def _stage_from_json(data: Mapping[str, Any]) -> Stage:
-    file, digest, size_bytes = _file_from_json(data)
+    measured_only = not data["file"] and not data["digest"]
+    file, digest, size_bytes = ("", "", int(data["size_bytes"])) if measured_only else _file_from_json(data)
     inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
     beside = None if data.get("data") is None else DataFile(*_file_from_json(data["data"]))
     if beside is not None and beside.file == file:
