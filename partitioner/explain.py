@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,7 @@ from partway.partitioner.constraints import Constraints, admitted, excluded
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.partitioner.objectives import Objective, order
 from partway.partitioner.plan import Plan
-from partway.partitioner.profile import stage_seconds
-from partway.proto.errors import InputError
+from partway.partitioner.profile_format import profile_from_json
 from partway.proto.units import show_bps, show_s
 
 GRID = (401, 261)
@@ -94,24 +93,18 @@ class Explanation:
         return candidate_name(candidate, self.plan)
 
 
-def machine_of(profile: Mapping[str, Any], plan: Plan) -> Machine:
+def machine_of(profile: object, plan: Plan) -> Machine:
     """A profile's JSON as a Machine. Raises InputError when it is none, or of another plan.
 
-    Operators are read from ``operators``: a list of objects with ``name``, ``kind``, ``stage`` and ``time_s``.
+    What belongs to no operator of the model goes by its kind and stage.
     """
-    if not isinstance(profile, Mapping):
-        raise InputError("not a profile (no JSON object); make one with `partway profile`")
-    if profile.get("plan", plan.digest) != plan.digest:
-        raise InputError(f"the profile was made for another plan than {plan.model}'s; profile this plan again")
-    seconds = stage_seconds(profile, len(plan.stages))
-    try:
-        operators = tuple(
-            OperatorTime(str(one["name"]), str(one["kind"]), int(one["stage"]), float(one["time_s"]))
-            for one in profile.get("operators") or ()
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the profile's operators are damaged ({error!r}); profile this plan again") from error
-    return Machine(str(profile.get("machine", "a machine without a name")), seconds, operators)
+    read = profile_from_json(profile, plan)
+    times: dict[tuple[str, str, int], float] = {}
+    for one in read.operators:
+        name = one.name or f"{one.kind.strip('()')} (stage {one.stage})"
+        times[name, one.kind, one.stage] = times.get((name, one.kind, one.stage), 0.0) + one.time_s
+    operators = tuple(OperatorTime(*key, time_s) for key, time_s in times.items())
+    return Machine(read.machine, read.stage_s, operators)
 
 
 def explain(

@@ -21,12 +21,11 @@ from partway.partitioner.explain import Explanation, Machine, Row, changes, expl
 from partway.partitioner.objectives import OBJECTIVES, Objective, objective
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.power import POWERS, parse_power, power_of
-from partway.partitioner.profile import machine_name, measure, sample_values
+from partway.partitioner.profile import BUSY_SPREAD, machine_name, measure, sample_values
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bytes, show_s
 
-BUSY_SPREAD = 0.5
 SECONDS = 0.5
 
 
