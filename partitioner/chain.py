@@ -15,11 +15,15 @@ from partway.proto.tensors import Values
 
 
 class Chain:
-    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there."""
+    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there.
+
+    A device without room for all of them holds the first ones; ``whole`` says whether it can answer by itself.
+    """
 
     def __init__(self, plan: Plan, stages: Sequence[LoadedStage]) -> None:
         self.plan = plan
         self.stages = tuple(stages)
+        self.whole = len(self.stages) == len(plan.stages)
 
     def run(self, values: Values, first: int, last: int) -> Outputs:
         """Run stages ``first`` to ``last`` (exclusive) on the values of cut ``first``.
@@ -32,7 +36,7 @@ class Chain:
         return live
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
-        """Run the whole chain; returns the live values and the seconds each stage took."""
+        """Run all stages that are here; returns the live values and the seconds each stage took."""
         live: dict[str, np.ndarray[Any, Any]] = dict(values)
         seconds = []
         for stage in self.stages:
@@ -46,9 +50,12 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
-def load_chain(plan: Plan, engine: Engine, read: Callable[[Stage], bytes]) -> Chain:
-    """Load every stage of a plan. Raises InputError when a stage's tensors are not those the plan announces."""
-    return Chain(plan, [_load(stage, engine, read) for stage in plan.stages])
+def load_chain(plan: Plan, engine: Engine, read: Callable[[Stage], bytes], most: int | None = None) -> Chain:
+    """Load every stage of a plan, or the first ``most``.
+
+    Raises InputError when a stage's tensors are not those the plan announces.
+    """
+    return Chain(plan, [_load(stage, engine, read) for stage in plan.stages[:most]])
 
 
 def _load(stage: Stage, engine: Engine, read: Callable[[Stage], bytes]) -> LoadedStage:
