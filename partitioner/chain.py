@@ -19,11 +19,15 @@ from partway.proto.tensors import Values
 
 
 class Chain:
-    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there."""
+    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there.
+
+    A device without room for all of them holds the first ones; ``whole`` says whether it can answer by itself.
+    """
 
     def __init__(self, plan: Plan, stages: Sequence[LoadedStage]) -> None:
         self.plan = plan
         self.stages = tuple(stages)
+        self.whole = len(self.stages) == len(plan.stages)
 
     def run(self, values: Values, first: int, last: int) -> Outputs:
         """Run stages ``first`` to ``last`` (exclusive) on the values of cut ``first``.
@@ -36,7 +40,7 @@ class Chain:
         return live
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
-        """Run the whole chain; returns the live values and the seconds each stage took."""
+        """Run all stages that are here; returns the live values and the seconds each stage took."""
         live: dict[str, np.ndarray[Any, Any]] = dict(values)
         seconds = []
         for stage in self.stages:
@@ -51,18 +55,22 @@ class Chain:
 
 
 def load_chain(
-    plan: Plan, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], Buffer] | None = None
+    plan: Plan,
+    engine: Engine,
+    read: Callable[[Stage], bytes],
+    data: Callable[[Stage], Buffer] | None = None,
+    most: int | None = None,
 ) -> Chain:
-    """Load every stage of a plan; ``data`` gives the checked bytes of a stage's second file, where it has one.
+    """Load every stage of a plan, or the first ``most``; ``data`` gives the checked bytes of a stage's second file.
 
     Raises InputError when a stage's tensors are not those the plan announces.
     """
-    return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages])
+    return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages[:most]])
 
 
-def load_folder(folder: Path, plan: Plan, engine: Engine) -> Chain:
-    """Load every stage of a plan from the files in a folder, each checked against its digest. Raises InputError."""
-    return load_chain(plan, engine, partial(read_stage, folder), partial(open_data, folder))
+def load_folder(folder: Path, plan: Plan, engine: Engine, most: int | None = None) -> Chain:
+    """Load the stages of a plan from the files in a folder, each checked against its digest. Raises InputError."""
+    return load_chain(plan, engine, partial(read_stage, folder), partial(open_data, folder), most)
 
 
 def _load(

@@ -7,11 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import Plan
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes
+
+if TYPE_CHECKING:
+    from partway.partitioner.plan import Plan
 
 INPUT = "input"
 """What ``keep_on_device`` calls the model's inputs, whatever their names."""
@@ -47,7 +50,8 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
         f"{constraint} excludes {_named([c for c in candidates if why[c] == constraint], candidates, plan)}"
         for constraint in dict.fromkeys(why.values())
     ]
-    raise InputError(f"no candidate is left: {'; '.join(parts)}; relax one of them")
+    relax = "relax one of them" if len(parts) > 1 else "relax it"
+    raise InputError(f"no candidate is left: {'; '.join(parts)}; {relax}")
 
 
 def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> dict[Candidate, str]:

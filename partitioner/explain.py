@@ -13,7 +13,7 @@ from partway.partitioner.candidates import candidate_name, plan_candidates
 from partway.partitioner.chooser import Chooser, Win, crossovers
 from partway.partitioner.constraints import Constraints, admitted, excluded
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.objectives import Objective, order
+from partway.partitioner.objectives import UNIT, Objective, order
 from partway.partitioner.plan import Plan
 from partway.partitioner.profile_format import profile_from_json
 from partway.proto.units import show_bps, show_s
@@ -22,7 +22,6 @@ GRID = (401, 261)
 """Points of the crossover map: bandwidths, round trips."""
 COARSE = 8
 WIDEST_BPS = (1e3, 1e11)
-UNIT = {"latency": "a frame", "throughput": "", "bytes": "a frame", "energy": "a frame"}
 
 
 @dataclass(frozen=True, slots=True)
