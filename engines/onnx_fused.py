@@ -10,7 +10,8 @@ graph it writes after that, compared with the model's own, in which every operat
 4. else it was inserted (``ReorderInput``, ``Cast``), and belongs to no operator.
 
 An activation that is an attribute of the kernel now is the operator of that kind after what it was found to run, and
-what an integer kernel writes is quantised by the operator that did. A kernel's group is the operators it was found to run and those before them that no other kernel runs.
+what an integer kernel writes is quantised by the operator that did. A kernel's group is the operators it was found to
+run and those before them that no other kernel runs.
 """
 
 from __future__ import annotations
@@ -128,14 +129,18 @@ class _Found:
             made = {self.makers[value] for value in node.outputs if value in self.makers}
             if node.kind in INSERTED:
                 made -= self.claimed
-            waiting = [maker[value] for value in node.inputs if value in maker] if made else []
+            waiting = self._fresh(node, maker) if made else []
             while waiting:
                 before = waiting.pop()
                 if self.seeds[before] or self.ran[before].kind in INSERTED:
                     continue
                 self.seeds[before] |= self.seeds[at] or made
-                waiting += [maker[value] for value in self.ran[before].inputs if value in maker]
+                waiting += self._fresh(self.ran[before], maker)
             self.claimed |= made
+
+    def _fresh(self, node: Node, maker: dict[str, int]) -> list[int]:
+        """The nodes that make what this one reads, as far as that is no value of the model's."""
+        return [maker[value] for value in node.inputs if value in maker and value not in self.makers]
 
     def group(self, seeds: set[int]) -> set[int]:
         """The operators with those before them that no other node runs."""
