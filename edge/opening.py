@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from partway.edge.report import Report
 from partway.edge.sources import Sample
 from partway.edge.transport import CloudClient, Description
 from partway.edge.work import Work, read_ahead, work_of
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage
+from partway.engines.engine import Engine
+from partway.partitioner.chain import Chain, load_chain, load_folder
+from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
 from partway.proto.errors import InputError, Refused
 
@@ -49,9 +50,16 @@ class Opened:
 class Opening:
     """Opens what a run needs on ``stack``, which closes it again."""
 
-    def __init__(self, options: Options, report: Report, stack: ExitStack, search: Search | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        report: Report,
+        stack: ExitStack,
+        engine: Callable[[str], Engine],
+        search: Search | None = None,
+    ) -> None:
         self.options, self.report = options, report
-        self._stack, self._search = stack, search
+        self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
 
     def open(self) -> Opened:
@@ -148,12 +156,18 @@ class Opening:
 
     def _load(self, plan: Plan, folder: Path | None, reached: Reached | None, cache: StageCache | None) -> Chain:
         """The stages that the device has room for; of no other is anything fetched or read."""
-        engine, most = engine_for(plan.engine, self.options.threads), stages_that_fit(plan, self.options.constraints)
+        engine, most = self._engine(plan.engine), stages_that_fit(plan, self.options.constraints)
         if folder is not None:
-            return load_chain(plan, engine, lambda stage: read_stage(folder, stage), most)
+            return load_folder(folder, plan, engine, most)
         assert reached is not None
-        kept, fetch = cache or open_cache(None), reached.client.fetch
-        return load_chain(plan, engine, lambda stage: kept.read(stage, fetch), most)
+        kept, client = cache or open_cache(None), reached.client
+        return load_chain(
+            plan,
+            engine,
+            lambda stage: kept.read(stage, client.fetch),
+            lambda stage: kept.data(stage, client.fetch_into),
+            most,
+        )
 
 
 def _plan_of(reached: Reached | None, model: str) -> Plan:

@@ -22,7 +22,7 @@ from partway.edge.report import Report
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
-from partway.engines.engine import engine_for
+from partway.engines.engine import Engine, engine_for
 from partway.partitioner.estimate import Link, Speeds
 from partway.partitioner.profile import StageTimes, measure, stage_seconds
 from partway.proto.errors import InputError
@@ -45,7 +45,7 @@ class Run:
     def go(self, outcome_ready: list[Outcome]) -> None:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
         options = self.options
-        opened = Opening(options, self.report, self._stack, self._search).open()
+        opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
         plan, reached = opened.chain.plan, opened.reached
         outcome = Outcome(plan, notes=options.notes)
         outcome_ready.append(outcome)
@@ -55,6 +55,10 @@ class Run:
         self._stack.callback(runner.close)
         outcome.decision = self._decide(opened, packer, runner)
         self._frames(outcome, runner, opened.work)
+
+    def engine(self, name: str) -> Engine:
+        """The device's engine of this name."""
+        return engine_for(name, self.options.threads)
 
     def _decide(self, opened: Opened, packer: Packer, runner: Runner) -> Decision:
         options, chain, sample, reached = self.options, opened.chain, opened.sample, opened.reached
@@ -99,7 +103,7 @@ class Run:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
         held = "" if opened.chain.whole else f", which holds the first {here}"
-        engine = engine_for(plan.engine, self.options.threads)
+        engine = self.engine(plan.engine)
         link = "none" if measured is None else f"{measured} (measured)"
         if asked is not None:
             link = f"{asked} (asked for; measured: {measured})"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
+NO_ENGINE = "none"
+"""What a plan of measured times names, whose stages exist nowhere."""
 
 
 class LoadedStage(Protocol):
@@ -47,12 +50,28 @@ class Engine(Protocol):
         """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""
 
 
+@runtime_checkable
+class TakesData(Protocol):
+    """An engine whose stages may keep their weights in a second file, as ONNX files of more than 2 GB must."""
+
+    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> LoadedStage:
+        """A stage from its file's bytes and those of its data file, which the stage must call ``file``.
+
+        Raises InputError when the stage refers to any other file.
+        """
+
+
 def engine_for(name: str, threads: int = 0) -> Engine:
     """The engine a plan names (``onnx``), with ``threads`` threads (0: as many as the machine has cores).
 
     Raises InputError when the engine is unknown or its package is missing, naming the package.
     """
     loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "fake": _fake}
+    if name == NO_ENGINE:
+        raise InputError(
+            "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
+            " and --cloud-profile"
+        )
     if name not in loaders:
         raise InputError(f"unknown engine {name!r}; this version has: {', '.join(loaders)}")
     return loaders[name](threads)

@@ -12,7 +12,9 @@ import numpy as np
 import onnxruntime as ort
 
 from partway.engines.engine import Outputs
+from partway.engines.onnx_external import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 ort.disable_telemetry_events()
@@ -30,10 +32,11 @@ _DTYPES = {
 
 
 class OnnxStage:
-    """One ONNX Runtime session."""
+    """One ONNX Runtime session; ``keep`` holds what its weights are views of."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, keep: object = None) -> None:
         self._session = session
+        self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._in = tuple(spec.name for spec in self.inputs)
@@ -63,14 +66,39 @@ class OnnxEngine:
 
         Weights in other files are refused: a stage may come from a cloud, which must not read the device's files by it.
         """
+        check_locations(external_tensors(stage), None)
+        return OnnxStage(self._session(stage, self._options()))
+
+    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> OnnxStage:
+        """The same for a stage whose external weights all lie in ``file``, whose bytes (checked) are ``data``.
+
+        The weights are used where they lie: ``data`` must stay as it is while the stage lives. InputError as above, and
+        when the stage refers to any other file or to bytes that are not there.
+        """
+        arrays = weights(external_tensors(stage), file, data)
+        options = self._options()
+        values = [
+            ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, kind)
+            if kind in AS_INTEGERS
+            else ort.OrtValue.ortvalue_from_numpy(array)
+            for array, kind in arrays.values()
+        ]
+        if arrays:
+            options.add_external_initializers(list(arrays), values)
+        return OnnxStage(self._session(stage, options), keep=(arrays, values))
+
+    def _options(self) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log is raised as well
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        return options
+
+    def _session(self, stage: bytes, options: Any) -> Any:
         try:
-            return OnnxStage(ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"]))
+            return ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
             raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
 

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import explain_command, model_commands
-from partway.partitioner.chain import load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage
+from partway.partitioner import convert_command, explain_command, model_commands, tiers_command
+from partway.partitioner.chain import load_folder
+from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
 from partway.partitioner.verify import Parity, verify
+from partway.partitioner.whole import load_whole
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
@@ -45,13 +46,11 @@ def run_verify(args: argparse.Namespace) -> int:
     folder = model_folder(args.model)
     plan = load_plan(folder)
     engine = engine_for(plan.engine)
-    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    chain = load_folder(folder, plan, engine)
     inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
     wholes = None
     if args.against is not None:
-        if not args.against.is_file():
-            raise InputError(f"model file {args.against} does not exist")
-        whole = engine.load(args.against.read_bytes())
+        whole = load_whole(args.against, engine)
         wholes = [whole.run(values) for values in inputs]
     rows = verify(chain, inputs, wholes)
     _show_parity(rows, plan, args.json)
@@ -116,7 +115,7 @@ def run_profile(args: argparse.Namespace) -> int:
     folder = model_folder(args.model)
     plan = load_plan(folder)
     engine = engine_for(plan.engine, args.threads)
-    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    chain = load_folder(folder, plan, engine)
     times = measure(chain, sample_values(chain), args.seconds, least=20, most=5000)
     if times.spread > BUSY_SPREAD:
         raise InputError(
@@ -153,6 +152,8 @@ VERBS: dict[str, Verb] = {
         explain_command.arguments,
         explain_command.run,
     ),
+    "tiers": ("the best places for a chain over device, edge and cloud", tiers_command.arguments, tiers_command.run),
+    "convert": ("measurements of others as plans and profiles", convert_command.arguments, convert_command.run),
     "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

@@ -56,6 +56,8 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
 
 def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> dict[Candidate, str]:
     """Which candidates are out, and the first constraint that each breaks, as the command line writes it."""
+    if constraints.max_device_bytes is not None and not all(stage.file for stage in plan.stages):
+        raise InputError(f"how large the stages of {plan.model} are is not known; leave out --max-device-memory")
     kept = _kept_values(constraints, plan)
     found = ((candidate, _broken(candidate, constraints, kept, plan)) for candidate in candidates)
     return {candidate: broken for candidate, broken in found if broken is not None}
@@ -68,7 +70,7 @@ def device_bytes(plan: Plan, k: int) -> int:
     takes for itself, and for values inside a stage, the plan cannot know. Stages kept for answering without a cloud are
     not counted.
     """
-    files = sum(stage.size_bytes for stage in plan.stages[:k])
+    files = sum(stage.total_bytes for stage in plan.stages[:k])
     borders = [_alive(plan, at, at + 1) for at in range(k)] or [_alive(plan, 0)]
     return files + max(borders)
 

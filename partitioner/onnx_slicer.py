@@ -84,8 +84,8 @@ def _write_stage(
     read = tuple(graph.values[name] for name in inputs)
     made = tuple(graph.values[name] for name in outputs)
     nodes = [model.nodes[graph.operators[index].name] for index in members(operators)]
-    digest, size_bytes = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
-    return Stage(path.name, digest, size_bytes, read, made, operators=operators.bit_count())
+    digest, size_bytes, data = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
+    return Stage(path.name, digest, size_bytes, read, made, operators.bit_count(), data)
 
 
 def _stage_proto(
