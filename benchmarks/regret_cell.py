@@ -11,11 +11,14 @@ from typing import Any
 
 from benchmarks.slow import SlowEngine
 from partway.edge.auto import COLD_FRAMES
+from partway.edge.options import Options
+from partway.edge.outcome import Outcome
 from partway.edge.report import Report
-from partway.edge.run import Options, Outcome, Run
+from partway.edge.run import Run
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
 from partway.engines.engine import Engine, engine_for
+from partway.partitioner.constraints import Constraints
 from partway.partitioner.estimate import Candidate
 
 MOST_FRAMES = 11
@@ -61,7 +64,9 @@ def main() -> None:
     args = parser.parse_args()
     Cell.slow = args.slow
     outcomes: list[Outcome] = []
-    options = Options(args.model, cloud=args.cloud, inputs=(args.input,), max_drop=100.0, threads=1)
+    options = Options(
+        args.model, cloud=args.cloud, inputs=(args.input,), constraints=Constraints(max_drop=100.0), threads=1
+    )
     with Cell(options, Report(quiet=True)) as run:
         run.go(outcomes)
         decision = outcomes[0].decision

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from partway.edge.cache import StageCache, open_cache
@@ -20,7 +19,7 @@ from partway.edge.report import Report
 from partway.edge.sources import Sample
 from partway.edge.transport import CloudClient, Description
 from partway.edge.work import Work, read_ahead, work_of
-from partway.engines.engine import Engine, engine_for
+from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain, load_chain, load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
@@ -56,12 +55,11 @@ class Opening:
         options: Options,
         report: Report,
         stack: ExitStack,
+        engine: Callable[[str], Engine],
         search: Search | None = None,
-        engines: Callable[[str], Engine] | None = None,
     ) -> None:
         self.options, self.report = options, report
-        self._engines = engines or partial(engine_for, threads=options.threads)
-        self._stack, self._search = stack, search
+        self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
 
     def open(self) -> Opened:
@@ -158,7 +156,7 @@ class Opening:
 
     def _load(self, plan: Plan, folder: Path | None, reached: Reached | None, cache: StageCache | None) -> Chain:
         """The stages that the device has room for; of no other is anything fetched or read."""
-        engine, most = self._engines(plan.engine), stages_that_fit(plan, self.options.constraints)
+        engine, most = self._engine(plan.engine), stages_that_fit(plan, self.options.constraints)
         if folder is not None:
             return load_folder(folder, plan, engine, most)
         assert reached is not None

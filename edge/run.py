@@ -46,7 +46,7 @@ class Run:
     def go(self, outcome_ready: list[Outcome]) -> None:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
         options = self.options
-        opened = Opening(options, self.report, self._stack, self._search, self.engine).open()
+        opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
         plan, reached = opened.chain.plan, opened.reached
         outcome = Outcome(plan, notes=options.notes)
         outcome_ready.append(outcome)

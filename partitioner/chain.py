@@ -61,15 +61,19 @@ def load_chain(
     data: Callable[[Stage], Buffer] | None = None,
     most: int | None = None,
 ) -> Chain:
-    """Load every stage of a plan, or the first ``most``; ``data`` gives the checked bytes of a stage's second file.
+    """Load every stage of a plan, or the first ``most``.
 
-    Raises InputError when a stage's tensors are not those the plan announces.
+    ``data`` gives the checked bytes of a stage's second file, where it has one. Raises InputError when the tensors of a
+    stage are not those the plan announces.
     """
     return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages[:most]])
 
 
 def load_folder(folder: Path, plan: Plan, engine: Engine, most: int | None = None) -> Chain:
-    """Load the stages of a plan from the files in a folder, each checked against its digest. Raises InputError."""
+    """Load every stage of a plan, or the first ``most``, from the files in a folder, each checked against its digest.
+
+    Raises InputError.
+    """
     return load_chain(plan, engine, partial(read_stage, folder), partial(open_data, folder), most)
 
 
