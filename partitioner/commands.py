@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import convert_command, explain_command, model_commands, tiers_command
+from partway.partitioner import calibrate_command, convert_command, explain_command, model_commands, tiers_command
 from partway.partitioner.chain import load_chain
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
@@ -105,12 +105,15 @@ def _given(path: Path, plan: Plan) -> list[dict[str, Array]]:
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, or the folder of a plan")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
+    parser.add_argument("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict another machine")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
 
 
 def run_profile(args: argparse.Namespace) -> int:
     """Seconds per stage on this machine, as a shareable JSON file. Refuses when the machine was busy."""
+    if args.predict is not None:
+        return calibrate_command.run_predict(args)
     if args.threads < 0 or not args.seconds > 0:
         raise InputError("--threads must be 0 or more and --seconds more than 0")
     folder = model_folder(args.model)
@@ -155,6 +158,11 @@ VERBS: dict[str, Verb] = {
     ),
     "tiers": ("the best places for a chain over device, edge and cloud", tiers_command.arguments, tiers_command.run),
     "convert": ("measurements of others as plans and profiles", convert_command.arguments, convert_command.run),
+    "calibrate": (
+        "learn from profiles what a machine needs for operators",
+        calibrate_command.arguments,
+        calibrate_command.run,
+    ),
     "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }
