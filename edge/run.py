@@ -27,7 +27,8 @@ from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.estimate import Estimate, Link, Speeds
 from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.profile import StageTimes, measure, stage_seconds
+from partway.partitioner.profile import StageTimes, measure
+from partway.partitioner.profile_format import stage_seconds
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder, unknown_model
 from partway.proto.errors import InputError, Refused
 

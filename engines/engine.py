@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -47,6 +48,38 @@ class Engine(Protocol):
 
     def load(self, stage: bytes) -> LoadedStage:
         """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """Seconds a run spends on one operator of the model, by the model's own name.
+
+    ``fused`` names all operators that ran as one with it, itself included; empty when it ran alone. ``name`` is None
+    for what the engine inserted, and ``kind`` then what it calls that. ``calls`` counts kernels a run: 0 when it needs
+    none.
+    """
+
+    name: str | None
+    kind: str
+    time_s: float
+    calls: int
+    fused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProfiledRuns:
+    """What a profiler saw: seconds per operator, and of each run as a whole with the profiler on."""
+
+    operators: tuple[OperatorTime, ...]
+    run_s: tuple[float, ...]
+
+
+@runtime_checkable
+class TimesOperators(Protocol):
+    """What an engine can do besides: time the operators within a stage."""
+
+    def operator_times(self, stage: bytes, values: Values, runs: int) -> ProfiledRuns:
+        """Load the stage with a profiler and run it so often, warm. InputError when it cannot be loaded or run."""
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:

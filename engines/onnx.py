@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs
+from partway.engines.engine import Outputs, ProfiledRuns
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec, Values
 
@@ -63,16 +63,25 @@ class OnnxEngine:
 
         Weights in other files are refused: a stage may come from a cloud, which must not read the device's files by it.
         """
+        try:
+            return OnnxStage(ort.InferenceSession(stage, self._options(), providers=["CPUExecutionProvider"]))
+        except Exception as error:  # as above
+            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
+
+    def operator_times(self, stage: bytes, values: Values, runs: int) -> ProfiledRuns:
+        """See :class:`~partway.engines.engine.TimesOperators`; by ONNX Runtime's own profiler."""
+        from partway.engines.onnx_profile import operator_times
+
+        return operator_times(stage, self._options(), values, runs)
+
+    def _options(self) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log is raised as well
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-        try:
-            return OnnxStage(ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"]))
-        except Exception as error:  # as above
-            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
+        return options
 
 
 def _spec(node: Any) -> TensorSpec:

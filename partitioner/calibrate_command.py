@@ -1,4 +1,4 @@
-"""``partway calibrate`` and ``partway profile --predict``: what a machine that is not here would take."""
+"""``partway calibrate``, and what ``partway profile --predict`` writes: what a machine that is not here would take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rich.table import Table
 
 from partway.partitioner.calibration import (
     Calibration,
-    Errors,
     calibrate,
     calibration_from_json,
     calibration_to_json,
@@ -23,11 +22,17 @@ from partway.partitioner.calibration import (
 from partway.partitioner.graph import Graph
 from partway.partitioner.op_groups import Measured, measured
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, read_stage
-from partway.partitioner.profile import stage_seconds
+from partway.partitioner.profile_format import (
+    FORMAT,
+    OVERHEAD,
+    Predicted,
+    Profile,
+    check_stages,
+    read_profile,
+    save_profile,
+)
 from partway.partitioner.slicing import read_graph
-from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
-from partway.proto.units import show_s
 
 SAME = ("machine", "engine", "engine_version", "threads")
 
@@ -47,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
     seen: list[tuple[Measured, Sequence[Graph]]] = []
     about: dict[str, Any] = {}
     for path in args.profiles:
-        profile = _read(path, "profile")
-        mine = {key: profile.get(key) for key in SAME}
+        data = _read(path, "profile")
+        profile = read_profile(data)
+        mine = {key: data.get(key) for key in SAME}
         if about and mine != about:
             other = next(key for key in SAME if mine[key] != about[key])
             raise InputError(
@@ -57,59 +63,43 @@ def run(args: argparse.Namespace) -> int:
         about = mine
         seen.append(_joined(path, profile, plans))
     made = calibrate(seen, {**about, "date": datetime.date.today().isoformat()})
-    data = calibration_to_json(made)
-    _write(args.out, data)
+    calibration = calibration_to_json(made)
+    save_profile(args.out, calibration)
     if args.json:
-        print(json.dumps(data))
+        print(json.dumps(calibration))
     else:
         _print(made)
     return 0
 
 
-def run_predict(args: argparse.Namespace) -> int:
-    """Write the profile that the calibrated machine would have of a plan, marked as predicted."""
-    made = calibration_from_json(_read(args.predict, "calibration"))
-    folder = model_folder(args.model)
-    plan = load_plan(folder)
+def predicted_profile(path: Path, plan: Plan, folder: Path) -> dict[str, Any]:
+    """The JSON of the profile that the calibrated machine would have of a plan, marked as predicted.
+
+    Raises InputError when the calibration cannot be read or is of another engine than the plan.
+    """
+    made = calibration_from_json(_read(path, "calibration"))
     if plan.engine != made.about["engine"]:
-        raise InputError(
-            f"{args.predict} was measured with engine {made.about['engine']}, the plan is for {plan.engine}"
-        )
+        raise InputError(f"{path} was measured with engine {made.about['engine']}, the plan is for {plan.engine}")
     found = predict(made.regression, _graphs(plan, folder))
-    profile = {
-        "format": 1,
+    operators = [
+        {"name": group.name, "kind": group.kind.split()[0], "stage": group.stage, "time_s": seconds}
+        for group, seconds in found.groups
+    ]
+    rest = [
+        {"name": None, "kind": OVERHEAD, "stage": stage, "time_s": rest_s, "calls": 0}
+        for stage, rest_s in enumerate(found.rest_s)
+    ]
+    error = made.total
+    return {
+        "format": FORMAT,
         "plan": plan.digest,
         "model": plan.model,
         **made.about,
         "date": datetime.date.today().isoformat(),
         "stage_s": list(found.stage_s),
-        "operators": [
-            {"name": group.name, "kind": group.kind.split()[0], "stage": group.stage, "time_s": seconds}
-            for group, seconds in found.groups
-        ],
-        "predicted": {
-            "from": args.predict.name,
-            "error": made.total.p90,
-            "median_error": made.total.median,
-            "models": made.total.count,
-            "strange": found.strange,
-        },
+        "operators": [*operators, *rest],
+        "predicted": Predicted(path.name, error.p90, error.median, error.count, found.strange).to_json(),
     }
-    for k, seconds in enumerate(found.stage_s):
-        print(f"stage {k:<10} ~{show_s(seconds)}")
-    print(f"whole model ~{show_s(sum(found.stage_s))} on {made.about['machine']}, {_said(made.total)}")
-    if found.strange > 0.1:
-        print(f"{found.strange:.0%} of that is operators of a kind or size that the calibration has not seen")
-    if args.out is not None:
-        _write(args.out, profile)
-    return 0
-
-
-def _said(total: Errors) -> str:
-    return (
-        f"predicted, ±{total.p90:.0%} (nine in ten of {total.count} models that were left out; half within"
-        f" ±{total.median:.0%})"
-    )
 
 
 def _plans(folders: Iterable[Path]) -> dict[str, tuple[Plan, Path]]:
@@ -124,21 +114,17 @@ def _plans(folders: Iterable[Path]) -> dict[str, tuple[Plan, Path]]:
     return found
 
 
-def _joined(
-    path: Path, profile: Mapping[str, Any], plans: Mapping[str, tuple[Plan, Path]]
-) -> tuple[Measured, Sequence[Graph]]:
-    if not profile.get("operators"):
-        raise InputError(f"profile {path} has no operators; make it again with `partway profile`")
-    if profile.get("predicted"):
+def _joined(path: Path, profile: Profile, plans: Mapping[str, tuple[Plan, Path]]) -> tuple[Measured, Sequence[Graph]]:
+    if not profile.operators:
+        raise InputError(f"profile {path} has no operators; make it again with `partway profile --operators`")
+    if profile.predicted is not None:
         raise InputError(f"profile {path} is itself predicted; calibrate with measured ones")
-    if profile.get("plan") not in plans:
+    if profile.plan not in plans:
         raise InputError(f"the plan that profile {path} is of is not among --models; add its folder")
-    plan, folder = plans[str(profile["plan"])]
-    seconds = stage_seconds(profile, len(plan.stages))
+    plan, folder = plans[profile.plan]
+    check_stages(profile, len(plan.stages))
     graphs = _graphs(plan, folder)
-    damaged = f"the operators of profile {path} are damaged"
-    with mapped(dict.fromkeys((KeyError, TypeError, ValueError, IndexError), InputError), damaged):
-        return measured(plan.model, graphs, seconds, profile["operators"]), graphs
+    return measured(plan.model, graphs, profile.stage_s, profile.operators), graphs
 
 
 def _graphs(plan: Plan, folder: Path) -> list[Graph]:
@@ -158,11 +144,6 @@ def _read(path: Path, what: str) -> Mapping[str, Any]:
     return data
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    with mapped({OSError: InputError}, f"{path} cannot be written"):
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
 def _print(made: Calibration) -> None:
     console = Console(highlight=False)
     table = Table(title=f"{made.about['machine']}: error for models left out", title_justify="left")
@@ -174,4 +155,6 @@ def _print(made: Calibration) -> None:
     console.print(table)
     for model, error in made.models.items():
         console.print(f"{model}: {error:+.0%}", markup=False)
-    console.print(f"whole models: {_said(made.total)}", markup=False)
+    console.print(
+        f"whole models: half within ±{made.total.median:.0%}, nine in ten within ±{made.total.p90:.0%}", markup=False
+    )

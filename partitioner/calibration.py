@@ -54,9 +54,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Predicted seconds per stage and per group; ``strange`` is the share of time from kinds or sizes never seen."""
+    """Predicted seconds per stage, of each beyond its groups, and per group.
+
+    ``strange`` is the share of the time from kinds or sizes never seen.
+    """
 
     stage_s: tuple[float, ...]
+    rest_s: tuple[float, ...]
     groups: tuple[tuple[Group, float], ...]
     strange: float
 
@@ -85,6 +89,7 @@ def calibrate(seen: Sequence[tuple[Measured, Sequence[Graph]]], about: Mapping[s
 def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
     """What the stages with these graphs will take."""
     stage_s: list[float] = []
+    rest_s: list[float] = []
     timed: list[tuple[Group, float]] = []
     strange_s = 0.0
     for stage, graph in enumerate(graphs):
@@ -92,9 +97,10 @@ def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
         seconds = [regression.seconds(group) for group in groups]
         timed += zip(groups, seconds, strict=True)
         strange_s += sum(s for group, s in zip(groups, seconds, strict=True) if not regression.knows(group))
-        stage_s.append(sum(seconds) + regression.rest_s(groups))
+        rest_s.append(regression.rest_s(groups))
+        stage_s.append(sum(seconds) + rest_s[-1])
     total_s = sum(stage_s)
-    return Prediction(tuple(stage_s), tuple(timed), strange_s / total_s if total_s else 0.0)
+    return Prediction(tuple(stage_s), tuple(rest_s), tuple(timed), strange_s / total_s if total_s else 0.0)
 
 
 def calibration_to_json(made: Calibration) -> dict[str, Any]:

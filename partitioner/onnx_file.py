@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.partitioner.protobuf import Buffer, NotProtobufError, fields
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer, NotProtobufError, fields
 from partway.proto.wire import varint
 
 try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from partway.partitioner.graph import Graph, Operator
+from partway.partitioner.profile_format import OperatorSeconds
 from partway.proto.errors import InputError
 
 
@@ -81,28 +82,29 @@ class Measured:
     leaders: tuple[tuple[str, str], ...]
 
 
-def measured(model: str, graphs: Sequence[Graph], stage_s: Sequence[float], operators: Iterable[Any]) -> Measured:
+def measured(
+    model: str, graphs: Sequence[Graph], stage_s: Sequence[float], operators: Iterable[OperatorSeconds]
+) -> Measured:
     """Join a profile's operators with the graphs of the stages that they belong to.
 
-    ``operators`` are objects of a profile's JSON: ``name``, ``stage``, ``time_s`` and, where several ran as one,
-    ``fused`` with their names. An entry without a name (or of an unknown one) was inserted by the engine and is part of
-    what its stage takes besides. Raises InputError when most of the time belongs to operators that no stage has.
+    An operator without a name (or of an unknown one) was inserted by the engine and is part of what its stage takes
+    besides. Raises InputError when most of the time belongs to operators that no stage has.
     """
     found: list[tuple[Group, float]] = []
     rest_s = [float(seconds) for seconds in stage_s]
-    indexes = [_by_name(graph) for graph in graphs]
+    indexes: list[Mapping[str | None, int]] = [_by_name(graph) for graph in graphs]
     together, apart = Counter[Pair](), Counter[Pair]()
     taken: list[list[list[int]]] = [[] for _ in graphs]
     leaders: list[tuple[str, str]] = []
     for one in operators:
-        stage = int(one["stage"])
+        stage = one.stage
         index = indexes[stage]
-        members = sorted({index[name] for name in (one["name"], *(one.get("fused") or ())) if name in index})
-        if one["name"] not in index:
+        members = sorted({index[name] for name in (one.name, *one.fused) if name in index})
+        if one.name not in index:
             continue
-        leader = graphs[stage].operators[index[one["name"]]]
-        found.append((group_of(graphs[stage], members, leader, stage), float(one["time_s"])))
-        rest_s[stage] -= float(one["time_s"])
+        leader = graphs[stage].operators[index[one.name]]
+        found.append((group_of(graphs[stage], members, leader, stage), one.time_s))
+        rest_s[stage] -= one.time_s
         taken[stage].append(members)
         if len(members) > 1:
             leaders.append((_signature(graphs[stage].operators[at] for at in members), leader.kind))
@@ -175,10 +177,11 @@ def kind_of(graph: Graph, operator: Operator) -> str:
     return "Conv 1x1" if each == spec.shape[1] else "Conv"
 
 
-def _by_name(graph: Graph) -> dict[str, int]:
+def _by_name(graph: Graph) -> dict[str | None, int]:
     """Operators by name, and by the first value they make, by which nameless ones go."""
-    made = {operator.outputs[0]: at for at, operator in enumerate(graph.operators) if operator.outputs}
-    return {**made, **{operator.name: at for at, operator in enumerate(graph.operators)}}
+    found: dict[str | None, int] = {op.outputs[0]: at for at, op in enumerate(graph.operators) if op.outputs}
+    found.update({operator.name: at for at, operator in enumerate(graph.operators)})
+    return found
 
 
 def _befores(graph: Graph, operator: Operator) -> list[int]:
