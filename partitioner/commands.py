@@ -13,7 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import convert_command, explain_command, model_commands, profile_command, tiers_command
+from partway.partitioner import (
+    calibrate_command,
+    convert_command,
+    explain_command,
+    model_commands,
+    profile_command,
+    tiers_command,
+)
 from partway.partitioner.chain import load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.profile import random_tensor
@@ -114,6 +121,11 @@ VERBS: dict[str, Verb] = {
     ),
     "tiers": ("the best places for a chain over device, edge and cloud", tiers_command.arguments, tiers_command.run),
     "convert": ("measurements of others as plans and profiles", convert_command.arguments, convert_command.run),
+    "calibrate": (
+        "learn from profiles what a machine needs for operators",
+        calibrate_command.arguments,
+        calibrate_command.run,
+    ),
     "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

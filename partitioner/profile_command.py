@@ -34,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("model", nargs="?", help="a shipped model's name, the folder of a plan, or an .onnx file")
     add("--model", dest="named", metavar="MODEL", help="the same")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
+    add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
     add("--operators", action="store_true", help="time every operator too")
     add("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
     add("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folder = _folder(model_of(args), stack)
         plan = load_plan(folder)
-        profile = measured(plan, folder, args)
+        profile = predicted(plan, folder, args) if args.predict else measured(plan, folder, args)
     if args.out is not None:
         save_profile(args.out, profile)
     show(profile, plan, args.json)
@@ -106,6 +107,15 @@ def _runs_for(times: StageTimes, seconds: float) -> int:
     return int(min(max(seconds / 2 / (sum(times.stage_s) or 1.0), LEAST), MOST_WATCHED))
 
 
+def predicted(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The profile's JSON as a calibration predicts it. Raises InputError when the calibration does not fit the plan."""
+    from partway.partitioner.calibrate_command import predicted_profile
+
+    if args.operators:
+        raise InputError("--predict measures nothing; leave out --operators (predicted ones are always given)")
+    return predicted_profile(args.predict, plan, folder)
+
+
 def show(data: dict[str, Any], plan: Plan, as_json: bool) -> None:
     """Print a profile: the JSON itself, or tables of stages and operators."""
     if as_json:
@@ -118,10 +128,15 @@ def show(data: dict[str, Any], plan: Plan, as_json: bool) -> None:
         table.add_column(column, justify="left" if column == "stage" else "right")
     total = sum(profile.stage_s) or 1.0
     for stage, seconds in zip(plan.stages, profile.stage_s, strict=True):
-        table.add_row(stage.file, str(stage.operators), show_s(seconds), f"{seconds / total:.1%}")
+        table.add_row(stage.file, str(stage.operators), shown_s(seconds, profile), f"{seconds / total:.1%}")
     console.print(table)
     if profile.operators:
         console.print(_operator_table(profile))
+    if profile.predicted is not None:
+        whole = f"whole model ~{show_s(sum(profile.stage_s))} on {profile.machine}, {profile.predicted}"
+        console.print(whole, markup=False, soft_wrap=True)
+        return
+    if profile.operators:
         longer = data.get("profiler", {}).get("slowdown", 1.0) - 1
         console.print(
             f"operators add up to their stage's own time; while they were watched the model took"
@@ -140,11 +155,17 @@ def _operator_table(profile: Profile) -> Table:
         table.add_column(column, justify="right" if column in ("time", "share") else "left")
     total = sum(profile.stage_s) or 1.0
     for one in slowest[:SHOWN]:
-        table.add_row(_shown(one), one.kind, str(one.stage), show_s(one.time_s), f"{one.time_s / total:.1%}")
+        seconds = shown_s(one.time_s, profile)
+        table.add_row(_shown(one), one.kind, str(one.stage), seconds, f"{one.time_s / total:.1%}")
     if left := slowest[SHOWN:]:
-        seconds = sum(one.time_s for one in left)
-        table.add_row(f"{len(left)} more", "", "", show_s(seconds), f"{seconds / total:.1%}")
+        more_s = sum(one.time_s for one in left)
+        table.add_row(f"{len(left)} more", "", "", shown_s(more_s, profile), f"{more_s / total:.1%}")
     return table
+
+
+def shown_s(seconds: float, profile: Profile) -> str:
+    """Seconds for people, with a ``~`` where they are predicted."""
+    return show_s(seconds) if profile.predicted is None else f"~{show_s(seconds)}"
 
 
 def _shown(one: OperatorSeconds) -> str:

@@ -2,8 +2,9 @@
 
 ``format`` 1 has ``plan`` (digest), ``model``, ``machine``, ``engine``, ``engine_version``, ``threads``, ``date``,
 ``stage_s`` (seconds per stage), ``spread`` and ``runs``. Optional: ``operators``, a list of objects with ``name``,
-``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to ``stage_s``, and ``profiler``, what it
-cost to see them (``slowdown``, ``runs``). Unknown keys are ignored, so that a later version can add some.
+``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to ``stage_s``; ``profiler``, what it
+cost to see them (``slowdown``, ``runs``); and ``predicted`` where nothing was measured (see Predicted). Unknown keys
+are ignored, so that a later version can add some.
 """
 
 from __future__ import annotations
@@ -48,6 +49,38 @@ class OperatorProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Predicted:
+    """That a profile was not measured: which calibration it is from and how wrong that was for models left out of it.
+
+    Of the relative errors of ``models`` whole models nine in ten were at most ``error``, half at most ``median_error``.
+    ``strange`` is the share of the time that falls to operators of kinds or sizes the calibration never saw.
+    """
+
+    source: str
+    error: float
+    median_error: float
+    models: int
+    strange: float = 0.0
+
+    def __str__(self) -> str:
+        strange = f"; {self.strange:.0%} is of operators that it has not seen the like of" if self.strange > 0.1 else ""
+        return (
+            f"predicted from {self.source}, ±{self.error:.0%} (nine in ten of {self.models} models, each predicted from"
+            f" the others; half within ±{self.median_error:.0%}){strange}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``predicted`` of a profile."""
+        return {
+            "from": self.source,
+            "error": self.error,
+            "median_error": self.median_error,
+            "models": self.models,
+            "strange": self.strange,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A profile, read: whose, on what, seconds per stage and, where measured, per operator."""
 
@@ -61,6 +94,7 @@ class Profile:
     spread: float
     runs: int
     operators: tuple[OperatorSeconds, ...] = ()
+    predicted: Predicted | None = None
 
 
 def profile_to_json(
@@ -91,7 +125,7 @@ def profile_from_json(data: object, plan: Plan) -> Profile:
     profile = read_profile(data)
     if profile.plan != plan.digest:
         raise InputError(f"the profile was made for another plan than {plan.model}'s; profile this plan again")
-    _check_stages(profile, len(plan.stages))
+    check_stages(profile, len(plan.stages))
     return profile
 
 
@@ -116,7 +150,7 @@ def save_profile(path: Path, profile: Mapping[str, Any]) -> None:
 def stage_seconds(data: object, stages: int) -> tuple[float, ...]:
     """The seconds per stage of a profile's JSON; InputError when it is not one of a plan with this many stages."""
     profile = read_profile(data)
-    _check_stages(profile, stages)
+    check_stages(profile, stages)
     return profile.stage_s
 
 
@@ -138,6 +172,7 @@ def read_profile(data: object) -> Profile:
             spread=_number(data.get("spread", 0.0)),
             runs=_whole(data.get("runs", 0)),
             operators=operators,
+            predicted=_predicted(data.get("predicted")),
         )
     except (KeyError, TypeError, OverflowError) as error:
         raise InputError(f"not a profile ({error}); make one with `partway profile`") from error
@@ -158,9 +193,27 @@ def _check_format(found: object) -> None:
         raise InputError(f"not a profile (its format is not {FORMAT}); make one with `partway profile`")
 
 
-def _check_stages(profile: Profile, stages: int) -> None:
+def check_stages(profile: Profile, stages: int) -> None:
+    """Raise InputError when the profile is of another number of stages."""
     if len(profile.stage_s) != stages:
         raise InputError(f"the profile has {len(profile.stage_s)} stages, the plan {stages}; profile this plan again")
+
+
+def _predicted(data: object) -> Predicted | None:
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise TypeError("predicted is no object")
+    found = Predicted(
+        _text(data["from"]),
+        _number(data["error"]),
+        _number(data.get("median_error", data["error"])),
+        _whole(data.get("models", 0)),
+        _number(data.get("strange", 0.0)),
+    )
+    if not all(0 <= value < math.inf for value in (found.error, found.median_error, found.strange)):
+        raise TypeError("predicted has negative or endless errors")
+    return found
 
 
 def _operators(data: object) -> tuple[OperatorSeconds, ...]:
