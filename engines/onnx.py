@@ -72,8 +72,9 @@ class OnnxEngine:
     def load_with_data(self, stage: bytes, file: str, data: Buffer) -> OnnxStage:
         """The same for a stage whose external weights all lie in ``file``, whose bytes (checked) are ``data``.
 
-        The weights are used where they lie: ``data`` must stay as it is while the stage lives. InputError as above, and
-        when the stage refers to any other file or to bytes that are not there.
+        The weights are used where they lie, but for those that ONNX Runtime lays out anew for its kernels (and, while
+        it loads, copies): ``data`` must stay as it is while the stage lives. InputError as above, and when the stage
+        refers to any other file or to bytes that are not there.
         """
         arrays = weights(external_tensors(stage), file, data)
         options = self._options()
@@ -84,7 +85,9 @@ class OnnxEngine:
             for array, kind in arrays.values()
         ]
         if arrays:
-            options.add_external_initializers(list(arrays), values)
+            options.add_external_initializers(list(arrays), values)  # so that no file is looked for; this copies
+        for name, value in zip(arrays, values, strict=True):
+            options.add_initializer(name, value)  # and this puts the mapped bytes in the copy's place
         return OnnxStage(self._session(stage, options), keep=(arrays, values))
 
     def watch(self, stage: bytes) -> WatchedStage:
