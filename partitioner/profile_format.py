@@ -1,9 +1,10 @@
 """The profile's JSON: one format for every machine, written once and read strictly, because people share these files.
 
 ``format`` 1 has ``plan`` (digest), ``model``, ``machine``, ``engine``, ``engine_version``, ``threads``, ``date``,
-``stage_s`` (seconds per stage), ``spread`` and ``runs``. Optional: ``operators``, a list of objects with ``name``,
-``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to ``stage_s``, and ``profiler``, what it
-cost to see them (``slowdown``, ``runs``). Unknown keys are ignored, so that a later version can add some.
+``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see profile.StageTimes). Optional: ``operators``, a
+list of objects with ``name``, ``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to
+``stage_s``, and ``profiler``, what it cost to see them (``slowdown``, ``runs``). Unknown keys are ignored, so that a
+later version can add some. docs/profiles.md says it for people.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def profile_to_json(
         "date": datetime.date.today().isoformat(),
         "stage_s": list(times.stage_s),
         "spread": times.spread,
+        "waited": times.waited,
         "runs": times.runs,
     }
     if seen is None:

@@ -60,5 +60,6 @@ def test_without_a_cloud_this_machine_is_measured(
 ) -> None:
     """As ever."""
     monkeypatch.setattr("partway.partitioner.profile.BUSY_SPREAD", 1e9)
+    monkeypatch.setattr("partway.partitioner.profile.BUSY_WAIT", 1e9)
     assert main(["profile", "mnist", "--runs", "5"]) == 0
     assert "5 runs" in capsys.readouterr().out

@@ -32,6 +32,7 @@ BLOCKED = ("onnx", "torch", "scipy", "networkx", "matplotlib")
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that runs tests is a busy one; what the limit does has tests of its own."""
     monkeypatch.setattr("partway.partitioner.profile.BUSY_SPREAD", math.inf)
+    monkeypatch.setattr("partway.partitioner.profile.BUSY_WAIT", math.inf)
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ class Blocked:
             raise ImportError(f"{{name}} is not on this device")
 sys.meta_path.insert(0, Blocked())
 from partway.partitioner import profile
-profile.BUSY_SPREAD = 1e9
+profile.BUSY_SPREAD = profile.BUSY_WAIT = 1e9
 from partway.__main__ import main
 code = main(sys.argv[1:])
 assert not {{name.split(".")[0] for name in sys.modules}} & set({BLOCKED!r})
