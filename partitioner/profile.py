@@ -97,7 +97,7 @@ def busy(times: StageTimes) -> str | None:
     if times.spread > BUSY_SPREAD:
         why = f"spread {times.spread:.0%} of the median, at most {BUSY_SPREAD:.0%} is sound"
     elif times.waited > BUSY_WAIT:
-        why = f"half of the runs waited for a processor for more than {times.waited:.0%} of their time"
+        why = f"half of the runs waited for a processor for {times.waited:.0%} of their time or more"
     else:
         return None
     return f"the machine was busy while it was measured ({why}); stop other work and try again"

@@ -1,7 +1,7 @@
 """The profile's JSON: one format for every machine, written once and read strictly, because people share these files.
 
 ``format`` 1 has ``plan`` (digest), ``model``, ``machine``, ``engine``, ``engine_version``, ``threads``, ``date``,
-``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see profile.StageTimes). Optional: ``operators``, a
+``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see StageTimes). Optional: ``operators``, a
 list of objects with ``name``, ``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to
 ``stage_s``, and ``profiler``, what it cost to see them (``slowdown``, ``runs``). Unknown keys are ignored, so that a
 later version can add some. docs/profiles.md says it for people.
