@@ -18,7 +18,7 @@ from partway.partitioner.chain import load_folder
 from partway.partitioner.estimate import Link
 from partway.partitioner.explain import Explanation, Machine, Row, changes, explain, machine_of, reason
 from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.profile import BUSY_SPREAD, machine_name, measure, sample_values
+from partway.partitioner.profile import busy, machine_name, measure, sample_values
 from partway.partitioner.wanted import constraints_of, decision_arguments, objective_of
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
@@ -80,8 +80,8 @@ def _read(path: Path, plan: Plan) -> Machine:
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
     chain = load_folder(folder, plan, engine_for(plan.engine))
     times = measure(chain, sample_values(chain), SECONDS)
-    busy = f"this machine was busy while it was measured (spread {times.spread:.0%} of the median); try again"
-    return Machine(machine_name(), times.stage_s), [busy] if times.spread > BUSY_SPREAD else []
+    note = busy(times)
+    return Machine(machine_name(), times.stage_s), [note] if note else []
 
 
 def _write(made: Explanation, args: argparse.Namespace) -> None:
