@@ -34,6 +34,8 @@ def _names(plan: Plan) -> str:
         return "has no inputs or no outputs"
     if set(plan.cuts[0].values) != set(plan.inputs):
         return f"sends {plan.cuts[0]} at split 0, but the model reads {', '.join(plan.inputs)}"
+    if set(plan.cuts[-1].values) != set(plan.outputs):
+        return f"has {plan.cuts[-1]} after the last stage, but the model answers {', '.join(plan.outputs)}"
     return ""
 
 
