@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
+
 import partway
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
@@ -48,7 +50,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code."""
     args = parser().parse_args(argv)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would print about a port is raised as well
     logging.basicConfig(level=logging.WARNING if args.json else logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return asyncio.run(_serve(args))

@@ -72,8 +72,9 @@ def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
         try:
             model = load_model(folder, threads)
         except InputError as error:
+            if faults or len(folders) > 1:  # else it is raised and need not be said twice
+                log.error("not serving %s: %s", folder.name, error)
             faults.append(str(error))
-            log.error("not serving %s: %s", folder.name, error)
             continue
         if models.setdefault(model.plan.model, model) is not model:
             log.error("not serving %s: there is a model %s already", folder.name, model.plan.model)

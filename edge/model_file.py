@@ -70,11 +70,15 @@ def _data_files(model: Path, file: BinaryIO) -> list[Path]:
 def _slice(model: Path, target: Path) -> None:
     """Into a folder of another name first, so that a plan is there whole or not at all."""
     from partway.partitioner.describe import Wishes, described
-    from partway.partitioner.slicing import make_plan
+    from partway.partitioner.slicing import NoCutError, make_plan
 
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
     try:
-        plan = make_plan(model, part)
+        try:
+            plan = make_plan(model, part)
+        except NoCutError:
+            log.warning("no cut separates %s; it runs whole, on one side or the other", model)
+            plan = make_plan(model, part, "none")
         chain = load_folder(part, plan, engine_for(plan.engine))
         save_plan(described(plan, chain, Wishes()), part)
         part.rename(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from partway.partitioner.profile import random_tensor
 from partway.partitioner.verify import Parity, verify
 from partway.partitioner.whole import load_whole
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, mapped
 from partway.proto.units import show_bytes
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +57,9 @@ def run_verify(args: argparse.Namespace) -> int:
     wholes = None
     if args.against is not None:
         whole = load_whole(args.against, engine)
-        wholes = [whole.run(values) for values in inputs]
+        with mapped({KeyError: InputError}, f"{args.against} is not the model of this plan, which does not have"):
+            wholes = [whole.run(values) for values in inputs]
+            wholes = [{name: answers[name] for name in plan.outputs} for answers in wholes]
     rows = verify(chain, inputs, wholes)
     _show_parity(rows, plan, args.json)
     failed = next((row for row in rows if not row.holds), None)
@@ -96,8 +99,10 @@ def _random(plan: Plan, runs: int) -> list[dict[str, Array]]:
 def _given(path: Path, plan: Plan) -> list[dict[str, Array]]:
     try:
         arrays = dict(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
+        raise InputError(f"{path} is no .npz file of plain numbers; make one with numpy.savez") from error
     missing = [spec.name for spec in plan.crossing(0) if spec.name not in arrays]
     if missing:
         raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")

@@ -57,7 +57,10 @@ def _widened(values: Sequence[float], count: int) -> tuple[float, ...]:
 
 def _output(plan: Plan, chain: Chain, wishes: Wishes) -> dict[str, Any]:
     name = plan.outputs[0]
-    values = chain.run(sample_values(chain), 0, len(plan.stages))[name]
+    try:
+        values = chain.run(sample_values(chain), 0, len(plan.stages))[name]
+    except InputError as error:
+        raise InputError(f"{plan.model} does not run at these sizes ({error}); give others by --shape") from error
     classes = values.shape[-1] if values.ndim else 0
     if len(plan.outputs) != 1 or values.size != classes or classes < LEAST_CLASSES:
         return {}

@@ -73,8 +73,15 @@ def _machines(args: argparse.Namespace, plan: Plan, folder: Path) -> tuple[Machi
 
 
 def _read(path: Path, plan: Plan) -> Machine:
-    with mapped({OSError: InputError, ValueError: InputError, RecursionError: InputError}, f"profile {path}"):
-        return machine_of(json.loads(path.read_text(encoding="utf-8")), plan)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"profile {path} cannot be read ({error.strerror}); make one with `partway profile`"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no profile, its text is no JSON; make one with `partway profile`") from error
+    return machine_of(data, plan)
 
 
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:

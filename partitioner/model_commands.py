@@ -83,7 +83,7 @@ def slice_arguments(parser: argparse.ArgumentParser) -> None:
     _model_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
-    add("--cuts", default="auto", metavar="auto|NAMES", help="value names, comma between cuts, + within one")
+    add("--cuts", default="auto", metavar="auto|none|NAMES", help="value names, comma between cuts, + within one")
     add("--name", metavar="NAME", help="the model's name (default: the file's)")
     add("--mean", metavar="M[,M,M]", help="subtracted from pixels after scaling, for example 0.485,0.456,0.406")
     add("--std", metavar="S[,S,S]", help="divides them after that, for example 0.229,0.224,0.225")

@@ -89,9 +89,10 @@ def open_file(path: Path) -> ModelFile:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             proto, embedded = _scan_model(data)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is empty"
-        raise InputError(f"cannot read the model {path}: {reason}") from error
+    except OSError as error:
+        raise InputError(f"cannot read the model {path}: {error.strerror or error}; check the path") from error
+    except ValueError as error:  # nothing to map
+        raise InputError(f"cannot read the model {path}: it is empty; download or export it again") from error
     except DecodeError as error:
         raise InputError(f"{path} is not an ONNX model: {error}; give a .onnx file") from error
     except NotProtobufError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from partway.partitioner.cuts import Cut
+from partway.partitioner.plan_check import check_plan
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
@@ -126,7 +127,7 @@ def plan_from_json(data: Mapping[str, Any], source: str = "the plan") -> Plan:
         plan = _plan_from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{source} is damaged ({error}); write it again with `partway plan`") from error
-    _check_plan(plan, source)
+    check_plan(plan, source)
     if data.get("digest", plan.digest) != plan.digest:
         raise InputError(f"{source} was changed after it was written; write it again with `partway plan`")
     return plan
@@ -222,14 +223,3 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
     )
-
-
-def _check_plan(plan: Plan, source: str) -> None:
-    if not plan.stages or len(plan.cuts) != len(plan.stages) + 1:
-        raise InputError(
-            f"{source} has {len(plan.stages)} stages and {len(plan.cuts)} cuts; there must be one cut more"
-        )
-    named = {value for cut in plan.cuts for value in cut.values} | set(plan.outputs) | set(plan.inputs)
-    unknown = sorted(named - set(plan.tensors))
-    if unknown:
-        raise InputError(f"{source} does not describe {', '.join(unknown)}; write it again with `partway plan`")

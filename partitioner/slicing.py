@@ -16,6 +16,10 @@ from partway.proto.errors import InputError
 Sizes = Mapping[str, Sequence[int | None]]
 
 
+class NoCutError(InputError):
+    """No cut separates the model: it can run on one side only."""
+
+
 @dataclass(frozen=True, slots=True)
 class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages."""
@@ -67,8 +71,9 @@ def make_plan(
 ) -> Plan:
     """Slice a model into stage files in ``out`` and describe them.
 
-    ``cuts`` is ``"auto"`` (at most ``limit`` useful ones) or the inner cuts by name in order from input to output, one
-    string each: a value, or several joined by ``+``; with ``"auto"`` among them, those and useful ones. ``input`` and
+    ``cuts`` is ``"auto"`` (at most ``limit`` useful ones), ``"none"`` (one stage, the whole model) or the inner cuts by
+    name in order from input to output, one string each: a value, or several joined by ``+``; with ``"auto"`` among
+    them, those and useful ones. ``input`` and
     ``output`` go into the plan as they are. Does not write the plan itself. Raises :class:`InputError` when the model
     or a cut is no good.
     """
@@ -95,19 +100,26 @@ def make_plan(
 def choose_cuts(
     graph: Graph, cuts: str | Sequence[str] = "auto", bytes_of: BytesOf | None = None, limit: int = 5
 ) -> tuple[Cut, ...]:
-    """The inner cuts of a chain: useful ones, or those named. Raises :class:`InputError` when there are none at all."""
+    """The inner cuts of a chain: useful ones, or those named, or none.
+
+    Raises :class:`NoCutError` when useful ones are asked for and there are none at all.
+    """
     names = cuts.split(",") if isinstance(cuts, str) else list(cuts)
+    if names == ["none"] and "none" not in graph.activations:
+        return ()
     named = tuple(cut_from_names(graph, value_names(graph, one)) for one in names if one != "auto")
     if "auto" not in names:
         return named
     if not named and not legal_cuts(graph):
-        raise InputError("no cut separates this model's inputs from its outputs; run it whole on one side")
+        raise NoCutError("no cut separates this model's inputs from its outputs; give --cuts none to run it whole")
     return useful_cuts(graph, bytes_of, limit, also=named)
 
 
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:
     """The values of a cut as people write it: one name, or several joined by ``+``."""
     known = set(graph.activations)
+    if not all(part.strip() for part in written.split("+")) and written.strip() not in known:
+        raise InputError("--cuts has an empty name; give names of values, a comma between cuts, + within one")
     if written.strip() in known:
         return (written.strip(),)
     return tuple(part.strip() for part in written.split("+"))

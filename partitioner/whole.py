@@ -22,8 +22,12 @@ def load_whole(model: Path, engine: Engine) -> LoadedStage:
         content = model.read_bytes()
     except OSError as error:
         raise InputError(f"model file {model} cannot be read ({error.strerror}); check the path") from error
-    if not isinstance(engine, TakesData) or not external_tensors(content):
-        return engine.load(content)
+    try:
+        outside = isinstance(engine, TakesData) and external_tensors(content)
+        if not outside:
+            return engine.load(content)
+    except InputError as error:
+        raise InputError(f"{model} is no model that {engine.name} runs ({error}); give the original file") from error
     return _gathered(model, engine)
 
 

@@ -296,7 +296,8 @@ def test_a_model_of_single_frames_takes_no_batch(tmp_path: Path, capsys: pytest.
     text = (model_folder("mnist") / "plan.json").read_text()
     data = json.loads(text)
     del data["digest"]
-    for spec in data["tensors"]:
+    stages = [spec for stage in data["stages"] for key in ("inputs", "outputs") for spec in stage[key]]
+    for spec in (*data["tensors"], *stages):
         spec["shape"][0] = 1
     (tmp_path / "plan.json").write_text(json.dumps(data))
     options = ["--model", str(tmp_path), "--cloud", "none", "--batch", "2"]
