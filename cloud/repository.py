@@ -12,7 +12,8 @@ from partway.engines.engine import Engine, engine_for
 from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
-from partway.partitioner.profile import measure, profile_to_json, sample_values
+from partway.partitioner.profile import measure, sample_values
+from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError, mapped
 
 log = logging.getLogger("partway.cloud")
@@ -52,7 +53,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
         chain.answer(chain.run(sample_values(chain), 0, len(plan.stages)))
     times = measure(chain, sample_values(chain), budget_s=0.1, most=50)
     suffix_s = tuple(sum(times.stage_s[k:]) for k in plan.splits)
-    profile = profile_to_json(times, engine, plan.digest)
+    profile = profile_to_json(times, engine, plan.digest, plan.model)
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
     preprocess = Preprocess.from_json(plan.input)

@@ -24,7 +24,8 @@ from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
 from partway.engines.engine import Engine, engine_for
 from partway.partitioner.estimate import Link, Speeds
-from partway.partitioner.profile import StageTimes, measure, stage_seconds
+from partway.partitioner.profile import StageTimes, measure
+from partway.partitioner.profile_format import stage_seconds
 from partway.proto.errors import InputError
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -59,6 +61,43 @@ class TakesData(Protocol):
 
         Raises InputError when the stage refers to any other file.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """Seconds a run spends on one operator of the model, by the model's own name.
+
+    ``fused`` names all operators that ran as one with it, itself included; empty when it ran alone. ``name`` is None
+    for what the engine inserted, and ``kind`` then what it calls that. ``calls`` counts kernels a run: 0 when it needs
+    none.
+    """
+
+    name: str | None
+    kind: str
+    time_s: float
+    calls: int
+    fused: tuple[str, ...] = ()
+
+
+class WatchedStage(LoadedStage, Protocol):
+    """A loaded stage with a profiler on. A context manager: what it keeps on disk goes with it."""
+
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+        """Seconds per operator over these runs, counted from 0. Ends the profiler: nothing can run after it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class TimesOperators(Protocol):
+    """What an engine can do besides: time the operators within a stage."""
+
+    def watch(self, stage: bytes) -> WatchedStage:
+        """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:

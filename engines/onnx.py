@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs
+from partway.engines.engine import Outputs, WatchedStage
 from partway.engines.onnx_external import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.proto.errors import InputError
 from partway.proto.protobuf import Buffer
@@ -48,7 +48,7 @@ class OnnxStage:
         try:
             results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
-            raise InputError(f"ONNX Runtime refused the tensors: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 
 
@@ -72,8 +72,9 @@ class OnnxEngine:
     def load_with_data(self, stage: bytes, file: str, data: Buffer) -> OnnxStage:
         """The same for a stage whose external weights all lie in ``file``, whose bytes (checked) are ``data``.
 
-        The weights are used where they lie: ``data`` must stay as it is while the stage lives. InputError as above, and
-        when the stage refers to any other file or to bytes that are not there.
+        The weights are used where they lie, but for those that ONNX Runtime lays out anew for its kernels (and, while
+        it loads, copies): ``data`` must stay as it is while the stage lives. InputError as above, and when the stage
+        refers to any other file or to bytes that are not there.
         """
         arrays = weights(external_tensors(stage), file, data)
         options = self._options()
@@ -84,8 +85,16 @@ class OnnxEngine:
             for array, kind in arrays.values()
         ]
         if arrays:
-            options.add_external_initializers(list(arrays), values)
+            options.add_external_initializers(list(arrays), values)  # so that no file is looked for; this copies
+        for name, value in zip(arrays, values, strict=True):
+            options.add_initializer(name, value)  # and this puts the mapped bytes in the copy's place
         return OnnxStage(self._session(stage, options), keep=(arrays, values))
+
+    def watch(self, stage: bytes) -> WatchedStage:
+        """See :class:`~partway.engines.engine.TimesOperators`; by ONNX Runtime's own profiler."""
+        from partway.engines.onnx_profile import WatchedOnnxStage
+
+        return WatchedOnnxStage(stage, self._options())
 
     def _options(self) -> Any:
         options = ort.SessionOptions()
@@ -100,7 +109,7 @@ class OnnxEngine:
         try:
             return ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
-            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime cannot load this stage: {brief(error)}") from error
 
 
 def _spec(node: Any) -> TensorSpec:
@@ -110,6 +119,7 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """What ONNX Runtime says, without where in its own source it said it."""
     text = " ".join(str(error).split()) or type(error).__name__
     return _SOURCE.sub("", text)[:300]

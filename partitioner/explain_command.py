@@ -18,13 +18,12 @@ from partway.partitioner.chain import load_folder
 from partway.partitioner.estimate import Link
 from partway.partitioner.explain import Explanation, Machine, Row, changes, explain, machine_of, reason
 from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.profile import machine_name, measure, sample_values
+from partway.partitioner.profile import BUSY_SPREAD, machine_name, measure, sample_values
 from partway.partitioner.wanted import constraints_of, decision_arguments, objective_of
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bytes, show_s
 
-BUSY_SPREAD = 0.5
 SECONDS = 0.5
 
 
@@ -122,14 +121,18 @@ def _extra(made: Explanation) -> list[str]:
 def _cells(made: Explanation, row: Row) -> list[str]:
     candidate, parts = row.candidate, row.estimate
     where = {0: " (cloud)", len(made.plan.stages): " (device)"}.get(candidate.k, "")
-    seconds = (parts.prefix_s, parts.encode_s, parts.link_s, parts.cloud_s, parts.total_s)
+    prefix, cloud, total = made.marks(candidate)
     return [
         f"{candidate.k}{where}" + (" out" if row.excluded else ""),
         str(made.plan.cuts[candidate.k]) if candidate.codec else "-",
         candidate.codec or "-",
         show_bytes(candidate.size_bytes),
-        *map(show_s, seconds),
-        *(made.objective.show(row.score) for _ in _extra(made)),
+        prefix + show_s(parts.prefix_s),
+        show_s(parts.encode_s),
+        show_s(parts.link_s),
+        cloud + show_s(parts.cloud_s),
+        total + show_s(parts.total_s),
+        *(made.score(row) for _ in _extra(made)),
     ]
 
 
@@ -144,9 +147,9 @@ def to_json(made: Explanation) -> dict[str, Any]:
         "plan": made.plan.digest,
         "objective": made.objective.name,
         "link": {"bandwidth_bps": made.link.bandwidth_bps, "rtt_s": made.link.rtt_s},
-        "device": {"machine": made.device.name, "stage_s": list(made.device.stage_s)},
-        "cloud": {"machine": made.cloud.name, "stage_s": list(made.cloud.stage_s)},
-        "candidates": [_row_json(row) for row in made.rows],
+        "device": _machine_json(made.device),
+        "cloud": _machine_json(made.cloud),
+        "candidates": [{**_row_json(row), "predicted": bool(made.marks(row.candidate)[2])} for row in made.rows],
         "reason": reason(made),
         "changes": changes(made),
         "crossovers": [
@@ -160,6 +163,11 @@ def to_json(made: Explanation) -> dict[str, Any]:
         ],
         "notes": list(made.notes),
     }
+
+
+def _machine_json(machine: Machine) -> dict[str, Any]:
+    predicted = {"predicted": machine.predicted.to_json()} if machine.predicted else {}
+    return {"machine": machine.name, "stage_s": list(machine.stage_s), **predicted}
 
 
 def _row_json(row: Row) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.describe import Wishes, described, read_labels
 from partway.partitioner.plan import Plan, save_plan
 from partway.partitioner.preprocess import FITS, Preprocess
-from partway.partitioner.profile import measure, profile_to_json, random_tensor
+from partway.partitioner.profile import measure, random_tensor
+from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
 
@@ -140,7 +141,7 @@ def run_plan(args: argparse.Namespace) -> int:
     ]
     if not pictures:  # random input tells sizes and times, not agreement
         entries = [{**entry, "agreement": None} for entry in entries]
-    profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest)
+    profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest, plan.model)
     plan = replace(plan, candidates=tuple(entries), profiles=(profile,))
     save_plan(plan, args.out)
     console = Console(highlight=False)

@@ -185,7 +185,7 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
 
 
 def _stage_from_json(data: Mapping[str, Any]) -> Stage:
-    measured_only = not data["file"] and not data["digest"]
+    measured_only = not data["file"] and not data.get("digest")
     file, digest, size_bytes = ("", "", int(data["size_bytes"])) if measured_only else _file_from_json(data)
     inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
     beside = None if data.get("data") is None else DataFile(*_file_from_json(data["data"]))
@@ -195,9 +195,10 @@ def _stage_from_json(data: Mapping[str, Any]) -> Stage:
 
 
 def _file_from_json(data: Mapping[str, Any]) -> tuple[str, str, int]:
-    file, digest, size_bytes = str(data["file"]), str(data["digest"]), int(data["size_bytes"])
+    file = str(data["file"])
     if Path(file).name != file or file in ("", ".", "..") or "\0" in file:
         raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
+    digest, size_bytes = str(data["digest"]), int(data["size_bytes"])
     if not DIGEST.fullmatch(digest):
         raise ValueError(f"the digest {digest!r:.80} of {file} is no SHA-256")
     if size_bytes < 0:

@@ -94,14 +94,13 @@ def plan_of(measured: Scission, model: str) -> Plan:
 
 
 def profile_of(measured: Scission, model: str, platform: str, plan: Plan) -> dict[str, Any]:
-    """The profile of one model on one platform; what the file does not tell is null."""
+    """The profile of one model on one platform; what the file does not tell is left out."""
     return {
         "format": 1,
         "plan": plan.digest,
         "model": model,
         "machine": measured.platforms[platform],
         "engine": "keras",
-        **dict.fromkeys(("engine_version", "threads", "date", "spread", "runs")),
         "stage_s": [block.seconds[platform] for block in measured.models[model]],
         "source": measured.source,
     }
