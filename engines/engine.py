@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -66,20 +67,25 @@ class OperatorTime:
     fused: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProfiledRuns:
-    """What a profiler saw: seconds per operator, and of each run as a whole with the profiler on."""
+class WatchedStage(LoadedStage, Protocol):
+    """A loaded stage with a profiler on. A context manager: what it keeps on disk goes with it."""
 
-    operators: tuple[OperatorTime, ...]
-    run_s: tuple[float, ...]
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+        """Seconds per operator over these runs, counted from 0. Ends the profiler: nothing can run after it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 @runtime_checkable
 class TimesOperators(Protocol):
     """What an engine can do besides: time the operators within a stage."""
 
-    def operator_times(self, stage: bytes, values: Values, runs: int) -> ProfiledRuns:
-        """Load the stage with a profiler and run it so often, warm. InputError when it cannot be loaded or run."""
+    def watch(self, stage: bytes) -> WatchedStage:
+        """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:

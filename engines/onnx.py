@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs, ProfiledRuns
+from partway.engines.engine import Outputs, WatchedStage
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec, Values
 
@@ -45,7 +45,7 @@ class OnnxStage:
         try:
             results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
-            raise InputError(f"ONNX Runtime refused the tensors: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 
 
@@ -66,13 +66,13 @@ class OnnxEngine:
         try:
             return OnnxStage(ort.InferenceSession(stage, self._options(), providers=["CPUExecutionProvider"]))
         except Exception as error:  # as above
-            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime cannot load this stage: {brief(error)}") from error
 
-    def operator_times(self, stage: bytes, values: Values, runs: int) -> ProfiledRuns:
+    def watch(self, stage: bytes) -> WatchedStage:
         """See :class:`~partway.engines.engine.TimesOperators`; by ONNX Runtime's own profiler."""
-        from partway.engines.onnx_profile import operator_times
+        from partway.engines.onnx_profile import WatchedOnnxStage
 
-        return operator_times(stage, self._options(), values, runs)
+        return WatchedOnnxStage(stage, self._options())
 
     def _options(self) -> Any:
         options = ort.SessionOptions()
@@ -91,6 +91,7 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """What ONNX Runtime says, without where in its own source it said it."""
     text = " ".join(str(error).split()) or type(error).__name__
     return _SOURCE.sub("", text)[:300]

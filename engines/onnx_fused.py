@@ -9,8 +9,9 @@ graph it writes after that, compared with the model's own, in which every operat
 3. else it lies within what makes such a value: an operator that became several (a function, a fusion undone);
 4. else it was inserted (``ReorderInput``, ``Cast``), and belongs to no operator.
 
-An activation that is an attribute of the kernel now is the operator of that kind after what it was found to run. A
-kernel's group is the operators it was found to run and those before them that no other kernel runs.
+An activation that is an attribute of the kernel now is the operator of that kind after what it was found to run, and
+what an integer kernel writes is quantised by the operator that did. A kernel's group is the operators it was found to
+run and those before them that no other kernel runs.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ ALONG = frozenset(
         *("QuantizeLinear", "DequantizeLinear"),
     ]
 )
-"""…else by the last that is none of these."""
+"""…else by the last that is none of these…"""
+IDLE = frozenset({"Identity", "Dropout"})
+"""…or, where there is none, of these."""
 RANDOM = re.compile("Random|Bernoulli|Multinomial")
 _OF_VALUE = re.compile(r"(.+?)(?:_bn)?_(?:nchwc|pre_q)(?:_token_[0-9]+)?")
 
@@ -70,7 +73,12 @@ def leader(model: OnnxGraph, group: Sequence[int]) -> int:
     first = next((at for at in group if model.nodes[at].kind in LEADING), None)
     if first is not None:
         return first
-    return next((at for at in reversed(group) if model.nodes[at].kind not in ALONG), group[-1])
+    kinds = [model.nodes[at].kind for at in group]
+    for idle in (ALONG, IDLE):
+        last = next((at for at, kind in zip(reversed(group), reversed(kinds), strict=True) if kind not in idle), None)
+        if last is not None:
+            return last
+    return group[-1]
 
 
 class _Found:
@@ -102,7 +110,8 @@ class _Found:
         for node, seeds in zip(self.ran, self.seeds, strict=True):
             made = [value for seed in seeds for value in self.model.nodes[seed].outputs]
             after = {at for value in made for at in readers.get(value, ())} - self.claimed
-            new = {at for at in after if node.activation and self.model.nodes[at].kind == node.activation}
+            kind = node.activation or ("QuantizeLinear" if node.kind.startswith("QLinear") else None)
+            new = {at for at in after if self.model.nodes[at].kind == kind}
             seeds.update(new)
             self.claimed |= new
 
@@ -120,14 +129,18 @@ class _Found:
             made = {self.makers[value] for value in node.outputs if value in self.makers}
             if node.kind in INSERTED:
                 made -= self.claimed
-            waiting = [maker[value] for value in node.inputs if value in maker] if made else []
+            waiting = self._fresh(node, maker) if made else []
             while waiting:
                 before = waiting.pop()
                 if self.seeds[before] or self.ran[before].kind in INSERTED:
                     continue
                 self.seeds[before] |= self.seeds[at] or made
-                waiting += [maker[value] for value in self.ran[before].inputs if value in maker]
+                waiting += self._fresh(self.ran[before], maker)
             self.claimed |= made
+
+    def _fresh(self, node: Node, maker: dict[str, int]) -> list[int]:
+        """The nodes that make what this one reads, as far as that is no value of the model's."""
+        return [maker[value] for value in node.inputs if value in maker and value not in self.makers]
 
     def group(self, seeds: set[int]) -> set[int]:
         """The operators with those before them that no other node runs."""

@@ -13,23 +13,22 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import OperatorTime, ProfiledRuns
+from partway.engines.engine import OperatorTime
+from partway.engines.onnx import OnnxStage, brief
 from partway.engines.onnx_fused import groups, leader
 from partway.engines.onnx_graph import Node, OnnxGraph, numbered, read_graph
-from partway.proto.errors import InputError, mapped
-from partway.proto.tensors import Values
+from partway.proto.errors import InputError
 
-WARM_UP = 2
-MOST_EVENTS = 400_000
-"""ONNX Runtime keeps a million events of a session and drops the rest."""
 KERNEL = "_kernel_time"
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_Key = tuple[str, str, str]
+"""Name, kind and number of a node as a trace has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,62 +41,74 @@ class Kernel:
     calls: int
 
 
-def operator_times(stage: bytes, options: Any, values: Values, runs: int) -> ProfiledRuns:
-    """Run the stage ``runs`` times with the profiler on, two warm-up rounds apart.
+class WatchedOnnxStage(OnnxStage):
+    """A session with the profiler on. See :class:`~partway.engines.engine.WatchedStage`."""
 
-    ``options`` are those of the session. Raises InputError when ONNX Runtime cannot load or run the stage.
-    """
-    model = read_graph(stage)
-    runs = max(1, min(runs, MOST_EVENTS // (len(model.nodes) + 1)))
-    with tempfile.TemporaryDirectory(prefix="partway-profile-") as folder:
+    def __init__(self, stage: bytes, options: Any) -> None:
+        self._model = read_graph(stage)
+        self._folder = tempfile.TemporaryDirectory(prefix="partway-profile-")
+        self._ran = Path(self._folder.name) / "optimised.onnx"
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "trace")
-        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
-        with mapped({Exception: InputError}, "ONNX Runtime cannot profile this stage"):
-            session = ort.InferenceSession(numbered(stage), options, providers=["CPUExecutionProvider"])
-            feeds = {node.name: values[node.name] for node in session.get_inputs()}
-            seconds = [_timed(session, feeds) for _ in range(WARM_UP + runs)][WARM_UP:]
-            trace = json.loads(Path(session.end_profiling()).read_bytes())
-            ran = read_graph((Path(folder) / "optimised.onnx").read_bytes())
-    kernels = read_trace(trace, runs, {node.name for node in ran.nodes})
-    return ProfiledRuns(attributed(model, ran, kernels), tuple(seconds))
+        options.profile_file_prefix = str(Path(self._folder.name) / "trace")
+        options.optimized_model_filepath = str(self._ran)
+        try:
+            super().__init__(ort.InferenceSession(numbered(stage), options, providers=["CPUExecutionProvider"]))
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            self._folder.cleanup()
+            raise InputError(f"ONNX Runtime cannot profile this stage: {brief(error)}") from error
+
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+        """Seconds per operator of the model, in its order; kernels that belong to none follow, one entry a kind."""
+        trace = json.loads(Path(self._session.end_profiling()).read_bytes())
+        ran = read_graph(self._ran.read_bytes())
+        return attributed(self._model, ran, read_trace(trace, runs, {node.name for node in ran.nodes}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._folder.cleanup()
 
 
-def _timed(session: Any, feeds: Mapping[str, Any]) -> float:
-    begun = perf_counter()
-    session.run(None, feeds)
-    return perf_counter() - begun
-
-
-def read_trace(events: Sequence[Mapping[str, Any]], runs: int, outermost: set[str]) -> list[Kernel]:
-    """The outermost kernels of the last ``runs`` runs of a trace, in the order in which they ran first.
+def read_trace(events: Sequence[Mapping[str, Any]], runs: Sequence[int], outermost: set[str]) -> list[Kernel]:
+    """The outermost kernels of some runs of a trace, in the order in which they ran first.
 
     Seconds are the mean of the middle half of the runs: a median that keeps fractions of the whole microseconds.
     ``outermost`` names the nodes outside control-flow bodies; what runs in a body is in its operator's time already.
+    Raises InputError when the trace has fewer runs: ONNX Runtime keeps the first million events only.
     """
-    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")[-runs:]
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    if max(runs, default=0) >= len(starts):
+        raise InputError("ONNX Runtime's profiler cannot keep so many runs of this model; ask for fewer with --runs")
+    places = {run: place for place, run in enumerate(runs)}
     nodes = [event for event in events if event.get("cat") == "Node" and event["name"].endswith(KERNEL)]
-    nodes = sorted(
-        (event for event in nodes if event["ts"] >= starts[0]), key=lambda event: (event["ts"], -event["dur"])
-    )
-    spent: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0] * len(starts))
-    calls: Counter[tuple[str, str, str]] = Counter()
-    within: Counter[tuple[str, str, str]] = Counter()
+    nodes.sort(key=lambda event: (event["ts"], -event["dur"]))
+    spent: dict[_Key, list[float]] = defaultdict(lambda: [0.0] * len(runs))
+    calls: Counter[_Key] = Counter()
+    within: Counter[_Key] = Counter()
     body_until = -1
     for event in nodes:
-        about = event["args"]
-        key = (event["name"].removesuffix(KERNEL), str(about.get("op_name", "")), str(about.get("node_index", "")))
-        spent[key][bisect_right(starts, event["ts"]) - 1] += event["dur"] * 1e-6
-        calls[key] += 1
-        within[key] += event["ts"] < body_until
-        if key[1] in CONTROL_FLOW and event["ts"] >= body_until:
+        key = _key(event)
+        inside = event["ts"] < body_until
+        if key[1] in CONTROL_FLOW and not inside:
             body_until = event["ts"] + event["dur"]
-    unnamed = {name for name in outermost if not name}
+        place = places.get(bisect_right(starts, event["ts"]) - 1)
+        if place is not None:
+            spent[key][place] += event["dur"] * 1e-6
+            calls[key] += 1
+            within[key] += inside
     return [
-        Kernel(key[0], key[1], middle(times), max(1, round(calls[key] / len(starts))))
+        Kernel(key[0], key[1], middle(times), max(1, round(calls[key] / len(runs))))
         for key, times in spent.items()
-        if within[key] * 2 <= calls[key] and (key[0] in outermost or unnamed)
+        if within[key] * 2 <= calls[key] and (key[0] in outermost or "" in outermost)
     ]
+
+
+def _key(event: Mapping[str, Any]) -> _Key:
+    about = event["args"]
+    return event["name"].removesuffix(KERNEL), str(about.get("op_name", "")), str(about.get("node_index", ""))
 
 
 def middle(values: Sequence[float]) -> float:
@@ -108,7 +119,7 @@ def middle(values: Sequence[float]) -> float:
 
 
 def attributed(model: OnnxGraph, ran: OnnxGraph, kernels: Sequence[Kernel]) -> tuple[OperatorTime, ...]:
-    """Kernels as operators of the model, in its order; those that belong to none follow, one entry a kind."""
+    """Kernels as operators of the model, in its order, and those that belong to none."""
     found, of_node = groups(model, ran.nodes)
     times: dict[int, float] = defaultdict(float)
     calls: Counter[int] = Counter()

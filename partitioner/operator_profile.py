@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from contextlib import ExitStack
 
 from partway.engines.engine import Engine, OperatorTime, TimesOperators
 from partway.partitioner.chain import Chain
 from partway.partitioner.plan import Stage
-from partway.partitioner.profile import StageTimes, check_quiet, spread
+from partway.partitioner.profile import StageTimes, check_quiet, spread, stage_times
 from partway.partitioner.profile_format import OVERHEAD, OperatorProfile, OperatorSeconds
 from partway.proto.errors import InputError
 from partway.proto.tensors import Values
 
-LEAST_RUNS, MOST_RUNS = 10, 200
+BLOCKS = 5
+MOST_KERNELS = 400_000
+"""Of one stage over all runs: ONNX Runtime's profiler keeps a million events and drops the rest."""
 
 
 def measure_operators(
-    chain: Chain, engine: Engine, read: Callable[[Stage], bytes], values: Values, times: StageTimes, runs: int
-) -> OperatorProfile:
-    """Run every stage ``runs`` times under the engine's profiler; ``times`` is what the stages take without it.
+    chain: Chain, engine: Engine, read: Callable[[Stage], bytes], values: Values, runs: int
+) -> tuple[StageTimes, OperatorProfile]:
+    """Run the chain about ``runs`` times with the engine's profiler, and as often without, in turns of several runs.
 
-    Raises InputError when the engine cannot do that, or the machine was busy meanwhile.
+    In turns, because a machine changes its speed; of several runs, because each way has weights of its own that the
+    other drives out of the caches. The first run of every turn only warms up. Raises InputError when the engine has no
+    profiler, or the machine was busy.
     """
     if not isinstance(engine, TimesOperators):
         raise InputError(f"the engine {engine.name} does not time operators; leave out --operators")
-    live: dict[str, np.ndarray[Any, Any]] = dict(values)
-    operators: list[OperatorSeconds] = []
-    watched: list[tuple[float, ...]] = []
-    for k, (stage, loaded) in enumerate(zip(chain.plan.stages, chain.stages, strict=True)):
-        seen = engine.operator_times(read(stage), live, runs)
-        live.update(loaded.run(live))
-        operators += fitted(k, seen.operators, times.stage_s[k])
-        watched.append(seen.run_s)
-    totals = [sum(rounds) for rounds in zip(*watched, strict=False)]
-    check_quiet(spread(totals))
-    return OperatorProfile(tuple(operators), statistics.median(totals) / (sum(times.stage_s) or 1.0), len(totals))
-
-
-def runs_for(times: StageTimes, seconds: float) -> int:
-    """How often the model runs in so many seconds, within reason."""
-    return int(min(max(seconds / (sum(times.stage_s) or 1.0), LEAST_RUNS), MOST_RUNS))
+    most = MOST_KERNELS // max(stage.operators + 1 for stage in chain.plan.stages)
+    turn = max(min(runs, most) // BLOCKS, 1)
+    plain: list[list[float]] = []
+    watched: list[list[float]] = []
+    with ExitStack() as stack:
+        stages = [stack.enter_context(engine.watch(read(stage))) for stage in chain.plan.stages]
+        with_profiler = Chain(chain.plan, stages)
+        for _ in range(BLOCKS):
+            for one, rounds in ((chain, plain), (with_profiler, watched)):
+                rounds += [one.timed(values)[1] for _ in range(1 + turn)]
+        counted = [at for at in range(len(plain)) if at % (1 + turn)]
+        plain, watched = ([rounds[at] for at in counted] for rounds in (plain, watched))
+        check_quiet(max(spread([sum(times) for times in rounds]) for rounds in (plain, watched)))
+        times = stage_times(plain)
+        operators = [
+            row for k, stage in enumerate(stages) for row in fitted(k, stage.operators(counted), times.stage_s[k])
+        ]
+    slowdown = sum(stage_times(watched).stage_s) / (sum(times.stage_s) or 1.0)
+    return times, OperatorProfile(tuple(operators), slowdown, len(counted))
 
 
 def fitted(stage: int, seen: Sequence[OperatorTime], stage_s: float) -> list[OperatorSeconds]:

@@ -37,6 +37,11 @@ def measure(chain: Chain, values: Values, budget_s: float = 0.2, least: int = 5,
     begun = perf_counter()
     while len(rounds) < least or (perf_counter() - begun < budget_s and len(rounds) < most):
         rounds.append(chain.timed(values)[1])
+    return stage_times(rounds)
+
+
+def stage_times(rounds: Sequence[Sequence[float]]) -> StageTimes:
+    """Medians per stage of some rounds, each the seconds of every stage."""
     return StageTimes(
         tuple(statistics.median(times) for times in zip(*rounds, strict=True)),
         spread([sum(times) for times in rounds]),

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_chain
-from partway.partitioner.operator_profile import measure_operators, runs_for
+from partway.partitioner.operator_profile import measure_operators
 from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.profile import check_quiet, measure, sample_values
+from partway.partitioner.profile import StageTimes, check_quiet, measure, sample_values
 from partway.partitioner.profile_format import OperatorSeconds, Profile, profile_to_json, read_profile, save_profile
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError
@@ -25,7 +25,7 @@ from partway.proto.units import show_s
 
 MODEL_FILES = (".onnx",)
 SHOWN = 15
-LEAST, MOST = 20, 5000
+LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +68,8 @@ def model_of(args: argparse.Namespace) -> str:
 def _check(args: argparse.Namespace) -> None:
     if args.threads < 0 or not 0 < args.seconds < 1e6:
         raise InputError("--threads must be 0 or more and --seconds more than 0")
-    if args.runs is not None and not 2 <= args.runs <= 100_000:
-        raise InputError(f"--runs must be 2 to 100000, not {args.runs}")
+    if args.runs is not None and not 5 <= args.runs <= 100_000:
+        raise InputError(f"--runs must be 5 to 100000, not {args.runs}")
 
 
 def _folder(model: str, stack: ExitStack) -> Path:
@@ -92,14 +92,19 @@ def measured(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, An
     engine = engine_for(plan.engine, args.threads)
     chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
     values = sample_values(chain)
+    if args.operators:
+        runs = args.runs or _runs_for(measure(chain, values, args.seconds / 10), args.seconds)
+        times, seen = measure_operators(chain, engine, lambda stage: read_stage(folder, stage), values, runs)
+        return profile_to_json(times, engine, plan.digest, plan.model, seen)
     least, most = (args.runs, args.runs) if args.runs else (LEAST, MOST)
     times = measure(chain, values, args.seconds, least=least, most=most)
     check_quiet(times.spread)
-    if not args.operators:
-        return profile_to_json(times, engine, plan.digest, plan.model)
-    runs = args.runs or runs_for(times, args.seconds)
-    seen = measure_operators(chain, engine, lambda stage: read_stage(folder, stage), values, times, runs)
-    return profile_to_json(times, engine, plan.digest, plan.model, seen)
+    return profile_to_json(times, engine, plan.digest, plan.model)
+
+
+def _runs_for(times: StageTimes, seconds: float) -> int:
+    """How often the model runs twice in so many seconds, within reason."""
+    return int(min(max(seconds / 2 / (sum(times.stage_s) or 1.0), LEAST), MOST_WATCHED))
 
 
 def predicted(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
