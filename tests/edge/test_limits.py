@@ -22,6 +22,8 @@ from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.constraints import Constraints, device_bytes
 from partway.partitioner.estimate import Candidate, Link
 from partway.partitioner.plan import load_plan
+from partway.partitioner.profile import StageTimes
+from partway.partitioner.profile_format import profile_to_json
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.frame import Frame
@@ -43,7 +45,8 @@ class RecordingCloud:
         self.address = address
 
     def describe(self, model: str) -> Description:
-        return Description((model,), MNIST, MNIST.digest, {"stage_s": [1e-5, 1e-5, 1e-5]}, "recording")
+        profile = profile_to_json(StageTimes((1e-5, 1e-5, 1e-5), 0.0, 5), engine_for(MNIST.engine, 1), MNIST.digest)
+        return Description((model,), MNIST, MNIST.digest, profile, "recording")
 
     def probe(self, payload_bytes: int, reply_bytes: int = 0) -> float:
         return 1e-5 + payload_bytes * 8 / 1e9
