@@ -16,7 +16,7 @@ class Parts:
     """What the reader and the slicer need to know of the main subgraph.
 
     ``names`` are the tensors' names, made unique; ``moving`` the tensors that a frame's answer may depend on;
-    ``places`` the operators that make them and that some output needs, by index in the file; ``folded`` says which operator
+    ``places`` the operators that make them and that some output needs, by index in the file; ``folded`` which operator
     makes a tensor that depends on constants only; ``weights`` names each buffer that holds numbers.
     """
 
