@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, MissingPackage
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
@@ -48,20 +48,28 @@ class Engine(Protocol):
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:
-    """The engine a plan names (``onnx``), with ``threads`` threads (0: as many as the machine has cores).
+    """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
 
-    Raises InputError when the engine is unknown or its package is missing, naming the package.
+    Raises InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
-    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "fake": _fake}
+    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "litert": _litert, "fake": _fake}
     if name not in loaders:
         raise InputError(f"unknown engine {name!r}; this version has: {', '.join(loaders)}")
     return loaders[name](threads)
 
 
 def _onnx(threads: int) -> Engine:
-    from partway.engines.onnx import OnnxEngine
-
+    try:
+        from partway.engines.onnx import OnnxEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
     return OnnxEngine(threads)
+
+
+def _litert(threads: int) -> Engine:
+    from partway.engines.litert import LitertEngine
+
+    return LitertEngine(threads)
 
 
 def _fake(threads: int) -> Engine:
