@@ -27,7 +27,7 @@ class SliceableModel:
 
 
 def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
-    """Read a model by its suffix (``.onnx``). ``sizes`` gives shapes to inputs with dynamic dimensions.
+    """Read a model by its suffix (``.onnx``, ``.tflite``). ``sizes`` gives shapes to inputs with dynamic dimensions.
 
     Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
     """
@@ -45,7 +45,15 @@ def _open_onnx(path: Path, sizes: Sizes) -> SliceableModel:
     return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
-FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx}
+def _open_tflite(path: Path, sizes: Sizes) -> SliceableModel:
+    from partway.partitioner.tflite_reader import open_tflite
+    from partway.partitioner.tflite_slicer import slice_model
+
+    model = open_tflite(path, sizes)
+    return SliceableModel(model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out))
+
+
+FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx, ".tflite": _open_tflite}
 
 
 def read_graph(path: Path, sizes: Sizes | None = None) -> Graph:
