@@ -2,8 +2,8 @@
 
 Cuts are the plan's own useful ones; a model that has none is named and left out. ONNX models are torchvision's
 architectures with random weights; TFLite models are the same by litert-torch, where the extra ``convert`` is
-installed, and the files of a folder. A round times the whole and the chain once each, the order changing from round to round; the
-figure is the median over rounds of chain / whole.
+installed, and the files of a folder. A round times the whole and the chain once each, the order changing from round
+to round; the figure is the median over rounds of chain / whole.
 
     python -m benchmarks.chain [--tflite DIR] [--rounds N] [--threads N] [--json FILE]
 """
