@@ -24,6 +24,8 @@ Array = np.ndarray[Any, Any]
 Shapes = list[tuple[int, ...]]
 _SOURCE = re.compile(r"\S+\.(?:h|cc):[0-9]+ ")
 """Where in the interpreter's own source an error was raised."""
+_FOREIGN = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, MemoryError, SystemError)
+"""What its binding raises; MemoryError when a damaged shape asks for more than there is."""
 
 
 class LitertStage:
@@ -53,7 +55,7 @@ class LitertStage:
         with self._lock:
             try:
                 return self._run(arrays)
-            except (RuntimeError, ValueError) as error:
+            except _FOREIGN as error:
                 self._shapes = None
                 raise InputError(f"LiteRT refused the tensors: {_brief(error)}") from error
 
@@ -88,7 +90,7 @@ class LitertStage:
             made = self._invoke(arrays)
             if all(len(array) == frames for array in made.values()):
                 return made
-        except (RuntimeError, ValueError):
+        except _FOREIGN:
             pass
         self._shapes, self._resizes = None, False
         return None
@@ -128,7 +130,7 @@ class LitertEngine:
         try:
             with without_greeting():
                 return LitertStage(self._package.interpreter(model_content=stage, num_threads=self.threads))
-        except (RuntimeError, ValueError, TypeError) as error:
+        except _FOREIGN as error:
             raise InputError(f"LiteRT cannot load this stage: {_brief(error)}") from error
 
 
