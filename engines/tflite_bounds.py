@@ -1,7 +1,7 @@
 """Check that every offset in a TFLite flatbuffer stays inside the file, before anything follows one.
 
-The flatbuffers package for Python trusts its input (there is no Verifier as in C++), so a damaged file could make it read
-backwards, or read one table a million times. Field numbers are those of TensorFlow Lite's schema.fbs, version 3.
+The flatbuffers package for Python trusts its input (there is no Verifier as in C++), so a damaged file could make it
+read backwards, or read one table a million times. Field numbers are those of TensorFlow Lite's schema.fbs, version 3.
 """
 
 from __future__ import annotations
