@@ -83,7 +83,7 @@ def test_damaged_copies_of_a_real_model_never_end_the_process(data, tmp_path):
             damaged[rng.integers(len(whole) - 25000, len(whole))] ^= int(rng.integers(1, 256))
         if read_and_slice(save(tmp_path / "m.tflite", bytes(damaged)), tmp_path / f"out{at}") is None:
             sliced.append(tmp_path / f"out{at}")
-    assert 10 < len(sliced) < 70
+    assert 5 < len(sliced) < 80
     for folder in sliced[:5]:
         with contextlib.suppress(InputError):
             try_stages("litert", sorted(folder.iterdir()), "the model")

@@ -48,7 +48,7 @@ def test_operators_bear_the_names_of_the_values_they_make(graph_of):
     ],
 )
 def test_real_models_have_the_published_work(data, file, operators, multiply_adds):
-    """MLPerf Tiny and MobileNetV2 (300,774,272, and one class more here): convolutions and matrices make up nearly all of what is counted."""
+    """MLPerf Tiny, and MobileNetV2 (300,774,272) with a class more: convolutions and matrices are nearly all of it."""
     graph = read_graph(data / "tflite" / file)
     assert len(graph.operators) == operators
     heavy = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -189,7 +189,7 @@ def test_text_cannot_be_a_models_input(tmp_path):
     x = net.tensor("x", "string", (1,))
     model = tfl.ModelT.InitFromPackedBuf(net.pack([x], [add(net, x, weight(net, "w", 1), "y", (1,))]), 0)
     path = save(tmp_path / "m.tflite", packed(model))
-    with pytest.raises(InputError, match="`x` .* not a tensor of numbers"):
+    with pytest.raises(InputError, match=r"`x` .* not a tensor of numbers"):
         read_graph(path)
 
 
