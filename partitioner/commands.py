@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from partway.engines.trial import try_stages
 from partway.partitioner import explain_command, model_commands
 from partway.partitioner.chain import choose_engine, load_chain
 from partway.partitioner.plan import Plan, load_plan, read_stage
@@ -51,6 +52,7 @@ def run_verify(args: argparse.Namespace) -> int:
     if args.against is not None:
         if not args.against.is_file():
             raise InputError(f"model file {args.against} does not exist")
+        try_stages(engine.name, [args.against], str(args.against))
         whole = engine.load(args.against.read_bytes())
         wholes = [whole.run(values) for values in inputs]
     rows = verify(chain, inputs, wholes)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.tflite_bounds import NotFlatbufferError, check_bounds
+from partway.engines.tflite_bounds import NotFlatbufferError, check_bounds
 from partway.proto.errors import InputError
 
 try:

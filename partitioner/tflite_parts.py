@@ -115,13 +115,13 @@ def _acts(model: Any, operator: Any) -> bool:
 
 
 def _live(main: Any, acting: Sequence[int]) -> list[int]:
-    """The operators that an output needs, and those that make nothing but act (``ASSIGN_VARIABLE``)."""
+    """The operators that an output needs, and those that may act on something else (``ASSIGN_VARIABLE``, bodies)."""
     needed = set(ints(main.outputs))
     found = []
     for at in reversed(acting):
         operator = main.operators[at]
         made = ints(operator.outputs)
-        if not made or needed.intersection(made):
+        if not made or called(operator) or needed.intersection(made):
             found.append(at)
             needed.update(ints(operator.inputs))
     return found[::-1]
