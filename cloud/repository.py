@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.engines.engine import Engine, engine_for
-from partway.partitioner.chain import Chain, load_chain
+from partway.engines.engine import Engine
+from partway.partitioner.chain import Chain, choose_engine, load_chain
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, read_stage
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, profile_to_json, sample_values
-from partway.proto.errors import InputError, mapped
+from partway.proto.errors import InputError, MissingPackage, mapped
 
 log = logging.getLogger("partway.cloud")
 
@@ -34,14 +34,15 @@ class ServedModel:
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage by digest."""
-        return next((self.folder / s.file for s in self.plan.stages if s.digest == digest), None)
+        files = (file for stage in self.plan.stages for file in stage.files)
+        return next((self.folder / file.file for file in files if file.digest == digest), None)
 
 
-def load_model(folder: Path, threads: int = 0) -> ServedModel:
-    """Load and measure one model. Raises InputError, naming the file at fault."""
+def load_model(folder: Path, threads: int = 0, engine_name: str = "auto") -> ServedModel:
+    """Load and measure one model on an engine it has stages for. Raises InputError, naming the file at fault."""
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
-    engine = engine_for(plan.engine, threads)
+    engine = choose_engine(plan, engine_name, threads)
     chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
     return _measured(plan, folder, chain, engine)
 
@@ -58,7 +59,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched)
 
 
-def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
+def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
     """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
@@ -68,7 +69,11 @@ def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
     faults: list[str] = []
     for folder in folders:
         try:
-            model = load_model(folder, threads)
+            model = load_model(folder, threads, engine_name)
+        except MissingPackage as error:
+            faults.append(str(error))
+            log.info("not serving %s: %s", folder.name, error)
+            continue
         except InputError as error:
             faults.append(str(error))
             log.error("not serving %s: %s", folder.name, error)

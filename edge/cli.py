@@ -77,6 +77,12 @@ def parser() -> argparse.ArgumentParser:
     add("--window", type=int, default=4, metavar="N", help="frames in flight at once (default: %(default)s)")
     add("--batch", type=int, default=1, metavar="N", help="frames per request, for throughput (default: %(default)s)")
     add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
+    add(
+        "--engine",
+        default="auto",
+        metavar="auto|onnx|litert",
+        help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
+    )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
     add(
@@ -154,6 +160,7 @@ def options_of(args: argparse.Namespace) -> Options:
         window=args.window,
         batch=args.batch,
         threads=args.threads,
+        engine=args.engine,
         cache=args.cache,
         timeout_s=parse_s(args.timeout),
     )

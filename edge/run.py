@@ -23,8 +23,8 @@ from partway.edge.report import Report, summarize
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample, open_source, random_source
 from partway.edge.transport import CloudClient, Description
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_chain
+from partway.engines.engine import Engine
+from partway.partitioner.chain import Chain, choose_engine, load_chain
 from partway.partitioner.estimate import Estimate, Link, Speeds
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import StageTimes, measure, stage_seconds
@@ -53,6 +53,7 @@ class Options:
     window: int = 4
     batch: int = 1
     threads: int = 0
+    engine: str = "auto"
     cache: Path | None = None
     timeout_s: float = 5.0
 
@@ -80,6 +81,7 @@ class Outcome:
     """What came of a run."""
 
     plan: Plan
+    engine: str
     decision: auto.Decision | None = None
     results: list[FrameResult] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -95,17 +97,17 @@ class Outcome:
         )
         return {
             "model": self.plan.model,
-            "plan": _plan_json(self.plan, self.decision),
+            "plan": _plan_json(self.plan, self.engine, self.decision),
             "link": shown,
             "frames": [result.to_json() for result in self.results],
             "summary": {**summarize(self.results, self.wall_s), "unreadable": self.unreadable},
         }
 
 
-def _plan_json(plan: Plan, decision: auto.Decision | None) -> dict[str, Any]:
+def _plan_json(plan: Plan, engine: str, decision: auto.Decision | None) -> dict[str, Any]:
     made: dict[str, Any] = {
         "digest": plan.digest,
-        "engine": plan.engine,
+        "engine": engine,
         "stages": len(plan.stages),
         "cuts": [list(cut.values) for cut in plan.cuts],
     }
@@ -132,6 +134,7 @@ class Run:
         self._search = search
         self._stack = ExitStack()
         self._embedded: EmbeddedCloud | None = None
+        self._engine: Engine | None = None
 
     def __enter__(self) -> Run:
         return self
@@ -152,7 +155,7 @@ class Run:
         chain = self._load(plan, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
             reached = self._reach(plan)
-        outcome = Outcome(plan)
+        outcome = Outcome(plan, self._engine.name if self._engine else plan.engine)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
         runner = Runner(chain, packer, reached.client.open_stream if reached else None, options.window, options.batch)
@@ -234,7 +237,7 @@ class Run:
         return described
 
     def _load(self, plan: Plan, folder: Path | None, reached: _Reached | None, cache: StageCache | None) -> Chain:
-        engine = engine_for(plan.engine, self.options.threads)
+        engine = self._engine = choose_engine(plan, self.options.engine, self.options.threads)
         if folder is not None:
             return load_chain(plan, engine, lambda stage: read_stage(folder, stage))
         assert reached is not None
@@ -287,7 +290,8 @@ class Run:
     def _say_header(
         self, plan: Plan, chain: Chain, times: StageTimes, where: str, measured: Link | None, asked: Link | None
     ) -> None:
-        engine = engine_for(plan.engine, self.options.threads)
+        engine = self._engine
+        assert engine is not None
         link = "none" if measured is None else f"{measured} (measured)"
         if asked is not None:
             link = f"{asked} (asked for; measured: {measured})"

@@ -6,6 +6,7 @@ Both packages hold the same interpreter, years apart; what they differ in is dea
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
@@ -21,6 +22,8 @@ from partway.proto.tensors import TensorSpec, Values
 
 Array = np.ndarray[Any, Any]
 Shapes = list[tuple[int, ...]]
+_SOURCE = re.compile(r"\S+\.(?:h|cc):[0-9]+ ")
+"""Where in the interpreter's own source an error was raised."""
 
 
 class LitertStage:
@@ -158,4 +161,4 @@ def _native(array: Array, name: str, dtype: np.dtype[Any]) -> Array:
 
 def _brief(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return text.removeprefix("external/").split("/", 1)[-1][:300] if text.startswith("/") else text[:300]
+    return _SOURCE.sub("", text)[:300]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Engine, LoadedStage, Outputs
+from partway.engines.engine import Engine, LoadedStage, Outputs, engine_for
 from partway.partitioner.plan import Plan, Stage
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, MissingPackage
 from partway.proto.tensors import Values
 
 
@@ -46,9 +46,30 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
+def choose_engine(plan: Plan, wanted: str = "auto", threads: int = 0) -> Engine:
+    """The engine asked for; with ``auto`` the plan's own, or a twin's where the plan's own is not installed.
+
+    Raises InputError when the plan has no stages for it, MissingPackage when no engine of the plan is installed.
+    """
+    if wanted != "auto":
+        plan.stages_on(wanted)
+        return engine_for(wanted, threads)
+    missing: MissingPackage | None = None
+    for name in plan.engines:
+        try:
+            return engine_for(name, threads)
+        except MissingPackage as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
+
+
 def load_chain(plan: Plan, engine: Engine, read: Callable[[Stage], bytes]) -> Chain:
-    """Load every stage of a plan. Raises InputError when a stage's tensors are not those the plan announces."""
-    return Chain(plan, [_load(stage, engine, read) for stage in plan.stages])
+    """Load every stage of a plan as this engine has it; ``read`` gives the bytes of a stage's file.
+
+    Raises InputError when the plan has no stages for the engine, or a stage's tensors are not those the plan announces.
+    """
+    return Chain(plan, [_load(stage, engine, read) for stage in plan.stages_on(engine.name)])
 
 
 def _load(stage: Stage, engine: Engine, read: Callable[[Stage], bytes]) -> LoadedStage:

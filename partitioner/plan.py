@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,21 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class StageFile:
+    """One file of a stage, by its SHA-256."""
+
+    file: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One piece of the model between two neighbouring cuts, as a file of its own.
 
     ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
-    after (and model outputs); values that merely pass through appear in neither.
+    after (and model outputs); values that merely pass through appear in neither. ``twins`` holds the same stage for
+    other engines, by the engine's name: same tensors, same function up to rounding.
     """
 
     file: str
@@ -31,6 +41,17 @@ class Stage:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     operators: int
+    twins: Mapping[str, StageFile] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[StageFile, ...]:
+        """Its file, and those of its twins."""
+        return (StageFile(self.file, self.digest, self.size_bytes), *self.twins.values())
+
+    def on(self, twin: str) -> Stage:
+        """The stage as its twin has it. KeyError when there is none of this name."""
+        chosen = self.twins[twin]
+        return replace(self, file=chosen.file, digest=chosen.digest, size_bytes=chosen.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,21 @@ class Plan:
     def crossing(self, k: int) -> tuple[TensorSpec, ...]:
         """The tensors that cross at split k, in wire order."""
         return tuple(self.tensors[name] for name in self.cuts[k].values)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that can run every stage, the plan's own first."""
+        twins = [name for name in self.stages[0].twins if all(name in stage.twins for stage in self.stages)]
+        return (self.engine, *(name for name in twins if name != self.engine))
+
+    def stages_on(self, engine: str) -> tuple[Stage, ...]:
+        """The stages with the files of this engine. Raises InputError when the plan has none for it."""
+        if engine == self.engine:
+            return self.stages
+        if engine not in self.engines:
+            has = ", ".join(self.engines)
+            raise InputError(f"model {self.model} has no stages for engine {engine!r}; it has them for: {has}")
+        return tuple(stage.on(engine) for stage in self.stages)
 
     @property
     def batches(self) -> bool:
@@ -150,7 +186,7 @@ def read_stage(folder: Path, stage: Stage) -> bytes:
 
 
 def _stage_to_json(stage: Stage) -> dict[str, Any]:
-    return {
+    made = {
         "file": stage.file,
         "digest": stage.digest,
         "size_bytes": stage.size_bytes,
@@ -158,14 +194,23 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
         "outputs": [spec.to_json() for spec in stage.outputs],
         "operators": stage.operators,
     }
+    if stage.twins:  # left out where there are none: plans without twins keep their digests
+        made["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
+    return made
 
 
 def _stage_from_json(data: Mapping[str, Any]) -> Stage:
+    own = _file_from_json(data)
+    inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
+    twins = {str(engine): _file_from_json(twin) for engine, twin in data.get("twins", {}).items()}
+    return Stage(own.file, own.digest, own.size_bytes, inputs, outputs, int(data["operators"]), twins)
+
+
+def _file_from_json(data: Mapping[str, Any]) -> StageFile:
     file = str(data["file"])
     if Path(file).name != file or file in ("", ".", ".."):
         raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
-    inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
-    return Stage(file, str(data["digest"]), int(data["size_bytes"]), inputs, outputs, int(data["operators"]))
+    return StageFile(file, str(data["digest"]), int(data["size_bytes"]))
 
 
 def _plan_from_json(data: Mapping[str, Any]) -> Plan:
