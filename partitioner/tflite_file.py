@@ -22,7 +22,7 @@ try:
     from ai_edge_litert import schema_py_generated as schema
 except ImportError as missing:
     raise InputError(
-        "reading TFLite models needs the ai-edge-litert package: pip install 'partway[litert]'"
+        "reading TFLite models needs the ai-edge-litert package: pip install 'partway[partition,litert]'"
     ) from missing
 
 __all__ = ["TfliteFile", "flatbuffers", "open_tflite_file", "operator_kind", "options_of", "schema", "text"]

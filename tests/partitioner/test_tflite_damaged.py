@@ -198,15 +198,27 @@ def test_parts_used_again_and_again_are_refused_at_once(tmp_path):
     assert "damaged" in said
 
 
-def test_a_stage_that_ends_the_interpreter_is_found_out(tmp_path):
-    """Parts may fit and still crash LiteRT: a strided slice without its begin and end. That happens elsewhere."""
+def test_parts_that_fit_and_still_crash_litert_end_in_a_sentence(tmp_path):
+    """A strided slice without its begin and end: LiteRT refuses it or crashes, as memory lies; not in this process."""
 
     def strided(model):
         model.operatorCodes[1].builtinCode = model.operatorCodes[1].deprecatedBuiltinCode = 45
 
     path = save(tmp_path / "m.tflite", modified(strided))
-    with pytest.raises(InputError, match=r"m.tflite is damaged: it ends the litert engine's process in stage1.tflite"):
+    with pytest.raises(InputError, match=r"ends the litert engine's process in stage1\.tflite|STRIDED_SLICE"):
         make_plan(path, tmp_path / "out", ["a", "b"])
+
+
+def test_a_process_that_dies_over_a_stage_is_noticed(tmp_path, monkeypatch):
+    """The sentence names the model and the stage that was being tried."""
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho stage7.tflite\nexec {sys.executable} -c 'import os; os.abort()'\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(
+        InputError, match=r"m\.tflite is damaged: it ends the litert engine's process in stage7\.tflite"
+    ):
+        try_stages("litert", [tmp_path / "stage7.tflite"], "m.tflite")
 
 
 def test_a_stage_that_the_engine_refuses_is_refused_in_its_words(tmp_path):
