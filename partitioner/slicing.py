@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +93,21 @@ def make_plan(
     or a cut is no good.
     """
     source = open_model(model, sizes)
+    chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
+    plan = plan_model(source, chosen, out, name or model.stem)
+    return replace(plan, input=dict(input or {}), output=dict(output or {}))
+
+
+def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:
+    """The same for a model already read, at inner cuts already chosen; nothing is said of input and output."""
     graph = source.graph
-    chosen = choose_cuts(graph, cuts, bytes_of, limit)
     stages = source.write_stages(chosen, out)
     if source.trusting:
-        try_stages(source.engine, [out / stage.file for stage in stages], str(model))
+        try_stages(source.engine, [out / stage.file for stage in stages], name)
     all_cuts = (input_cut(graph), *chosen, output_cut(graph))
     named = dict.fromkeys(value for cut in all_cuts for value in cut.values)
     return Plan(
-        model=name or model.stem,
+        model=name,
         model_digest=source.digest,
         engine=source.engine,
         stages=stages,
@@ -109,8 +115,6 @@ def make_plan(
         tensors={value: graph.values[value] for value in named},
         inputs=graph.inputs,
         outputs=graph.outputs,
-        input=dict(input or {}),
-        output=dict(output or {}),
     )
 
 
