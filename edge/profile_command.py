@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from partway.partitioner import profile_command
 from partway.partitioner.profile_format import profile_from_json, save_profile
-from partway.proto.errors import InputError, Refused, mapped
+from partway.proto.errors import InputError, Refused
 from partway.proto.units import parse_s
 
 
@@ -21,6 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the cloud when one is given, else measure here. Returns the exit code."""
+    if args.cloud is not None and args.predict is not None:
+        raise InputError("--cloud asks for what was measured and --predict for what was not; give one of them")
     return _ask(args) if args.cloud is not None else profile_command.run(args)
 
 
@@ -28,8 +30,11 @@ def _ask(args: argparse.Namespace) -> int:
     from partway.edge.transport import CloudClient
 
     model = profile_command.model_of(args)
-    with CloudClient(args.cloud, parse_s(args.timeout)) as client, mapped({Refused: InputError}):
-        said = client.describe(model)
+    try:
+        with CloudClient(args.cloud, parse_s(args.timeout)) as client:
+            said = client.describe(model)
+    except Refused as error:  # it has no such model: who asked is at fault
+        raise InputError(str(error)) from error
     if said.plan is None:
         raise InputError(f"the cloud at {args.cloud} says nothing of {model}; it has {', '.join(said.models)}")
     profile_from_json(said.profile, said.plan)

@@ -21,7 +21,7 @@ from partway.partitioner.explain import Explanation, Machine, Row, changes, expl
 from partway.partitioner.objectives import OBJECTIVES, Objective, objective
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.power import POWERS, parse_power, power_of
-from partway.partitioner.profile import BUSY_SPREAD, machine_name, measure, sample_values
+from partway.partitioner.profile import busy, machine_name, measure, sample_values
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bytes, show_s
@@ -106,8 +106,8 @@ def _read(path: Path, plan: Plan) -> Machine:
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
     chain = load_chain(plan, engine_for(plan.engine), lambda stage: read_stage(folder, stage))
     times = measure(chain, sample_values(chain), SECONDS)
-    busy = f"this machine was busy while it was measured (spread {times.spread:.0%} of the median); try again"
-    return Machine(machine_name(), times.stage_s), [busy] if times.spread > BUSY_SPREAD else []
+    note = busy(times)
+    return Machine(machine_name(), times.stage_s), [note] if note else []
 
 
 def _write(made: Explanation, args: argparse.Namespace) -> None:

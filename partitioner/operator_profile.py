@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from partway.engines.engine import Engine, OperatorTime, TimesOperators
 from partway.partitioner.chain import Chain
 from partway.partitioner.plan import Stage
-from partway.partitioner.profile import StageTimes, check_quiet, spread, stage_times
+from partway.partitioner.profile import Round, StageTimes, check_quiet, stage_times, timed_round, waiting
 from partway.partitioner.profile_format import OVERHEAD, OperatorProfile, OperatorSeconds
 from partway.proto.errors import InputError
 from partway.proto.tensors import Values
@@ -31,22 +31,23 @@ def measure_operators(
         raise InputError(f"the engine {engine.name} does not time operators; leave out --operators")
     most = MOST_KERNELS // max(stage.operators + 1 for stage in chain.plan.stages)
     turn = max(min(runs, most) // BLOCKS, 1)
-    plain: list[list[float]] = []
-    watched: list[list[float]] = []
+    plain: list[Round] = []
+    watched: list[Round] = []
     with ExitStack() as stack:
         stages = [stack.enter_context(engine.watch(read(stage))) for stage in chain.plan.stages]
         with_profiler = Chain(chain.plan, stages)
+        waited_s = stack.enter_context(waiting())
         for _ in range(BLOCKS):
             for one, rounds in ((chain, plain), (with_profiler, watched)):
-                rounds += [one.timed(values)[1] for _ in range(1 + turn)]
+                rounds += [timed_round(one, values, waited_s) for _ in range(1 + turn)]
         counted = [at for at in range(len(plain)) if at % (1 + turn)]
-        plain, watched = ([rounds[at] for at in counted] for rounds in (plain, watched))
-        check_quiet(max(spread([sum(times) for times in rounds]) for rounds in (plain, watched)))
-        times = stage_times(plain)
+        times, slower = (stage_times([rounds[at] for at in counted]) for rounds in (plain, watched))
+        for measured in (times, slower):
+            check_quiet(measured)
         operators = [
             row for k, stage in enumerate(stages) for row in fitted(k, stage.operators(counted), times.stage_s[k])
         ]
-    slowdown = sum(stage_times(watched).stage_s) / (sum(times.stage_s) or 1.0)
+    slowdown = sum(slower.stage_s) / (sum(times.stage_s) or 1.0)
     return times, OperatorProfile(tuple(operators), slowdown, len(counted))
 
 

@@ -98,7 +98,7 @@ def measured(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, An
         return profile_to_json(times, engine, plan.digest, plan.model, seen)
     least, most = (args.runs, args.runs) if args.runs else (LEAST, MOST)
     times = measure(chain, values, args.seconds, least=least, most=most)
-    check_quiet(times.spread)
+    check_quiet(times)
     return profile_to_json(times, engine, plan.digest, plan.model)
 
 

@@ -1,10 +1,11 @@
 """The profile's JSON: one format for every machine, written once and read strictly, because people share these files.
 
 ``format`` 1 has ``plan`` (digest), ``model``, ``machine``, ``engine``, ``engine_version``, ``threads``, ``date``,
-``stage_s`` (seconds per stage), ``spread`` and ``runs``. Optional: ``operators``, a list of objects with ``name``,
-``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to ``stage_s``; ``profiler``, what it
-cost to see them (``slowdown``, ``runs``); and ``predicted`` where nothing was measured (see Predicted). Unknown keys
-are ignored, so that a later version can add some.
+``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see StageTimes). Optional: ``operators``, a
+list of objects with ``name``, ``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to
+``stage_s``; ``profiler``, what it cost to see them (``slowdown``, ``runs``); and ``predicted`` where nothing was
+measured (see Predicted). Unknown keys are ignored, so that a later version can add some. docs/profiles.md says it for
+people.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def profile_to_json(
         "date": datetime.date.today().isoformat(),
         "stage_s": list(times.stage_s),
         "spread": times.spread,
+        "waited": times.waited,
         "runs": times.runs,
     }
     if seen is None:

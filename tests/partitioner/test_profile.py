@@ -1,5 +1,10 @@
 """Measuring a chain, on a clock that does as it is told."""
 
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +16,16 @@ from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.plan import load_plan, read_stage
 from partway.partitioner.profile import (
     BUSY_SPREAD,
+    SCHEDSTAT,
+    Round,
     check_quiet,
     machine_name,
     measure,
     random_tensor,
     sample_values,
     spread,
+    stage_times,
+    waiting,
 )
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
@@ -130,6 +139,51 @@ def test_a_busy_machine_is_refused_and_a_quiet_one_is_not(fake_chain: Chain, clo
     times = measure(Chain(fake_chain.plan, uneven), {}, budget_s=0.1)
     assert times.spread > BUSY_SPREAD
     with pytest.raises(InputError, match=r"machine was busy.*stop other work and try again"):
-        check_quiet(times.spread)
+        check_quiet(replace(times, waited=0.0))
     steady: list[Any] = [Stage(clock, *[*[0.001] * 9, 0.003] * 10)]
-    check_quiet(measure(Chain(fake_chain.plan, steady), {}, budget_s=0.1).spread)
+    times = measure(Chain(fake_chain.plan, steady), {}, budget_s=0.1)
+    check_quiet(replace(times, waited=0.0))
+
+
+def test_a_machine_that_is_busy_all_the_time_is_refused_too() -> None:
+    """Every run is slowed down alike, so there is no spread; but half of the runs waited for a processor."""
+    rounds = [Round((0.1, 0.1), 0.0)] * 4 + [Round((0.1, 0.1), 0.1)] * 5
+    times = stage_times(rounds)
+    assert (times.spread, times.waited) == (0.0, 0.5)
+    with pytest.raises(InputError, match=r"waited for a processor.*stop other work and try again"):
+        check_quiet(times)
+    check_quiet(stage_times(rounds[:7]))
+
+
+def test_the_system_says_how_long_a_thread_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In seconds, of nanoseconds in a file that may be missing."""
+    file = tmp_path / "schedstat"
+    file.write_text("10 1500000000 3\n")
+    monkeypatch.setattr("partway.partitioner.profile.SCHEDSTAT", str(file))
+    with waiting() as waited_s:
+        assert waited_s() == pytest.approx(1.5)
+        file.write_text("10 2500000000 3\n")
+        assert waited_s() == pytest.approx(2.5)
+    file.unlink()
+    with waiting() as waited_s:
+        assert waited_s() == 0.0
+
+
+@pytest.mark.skipif(not Path(SCHEDSTAT).exists(), reason="this system does not tell")
+def test_a_thread_that_shares_its_processor_waits() -> None:
+    """Two processes on one processor: one of them is not told that it waited for nothing."""
+    allowed = os.sched_getaffinity(0)
+    spin = f"import os\nos.sched_setaffinity(0, {{{min(allowed)}}})\nprint(flush=True)\nwhile True: pass"
+    other = subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None and other.stdout.readline()
+        os.sched_setaffinity(0, {min(allowed)})
+        with waiting() as waited_s:
+            before_s, until_s = waited_s(), time.perf_counter() + 5
+            while waited_s() == before_s and time.perf_counter() < until_s:
+                sum(range(10_000))
+            assert waited_s() > before_s
+    finally:
+        os.sched_setaffinity(0, allowed)
+        other.kill()
+        other.communicate()
