@@ -276,6 +276,8 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert "not a calibration" in capsys.readouterr().err
     assert main(["profile", "mnist", "--predict", str(calibration), "--operators"]) == 2
     assert "leave out --operators" in capsys.readouterr().err
+    assert main(["profile", "mnist", "--predict", str(calibration), "--cloud", "127.0.0.1:1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
 
 
 def test_a_profile_of_other_operators_is_refused(folders: dict[str, Path]) -> None:
