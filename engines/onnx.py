@@ -23,7 +23,7 @@ ort.create_and_register_allocator(
     ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT), None
 )
 """One arena for all sessions: stages that take turns use the same memory, which stays in the processor's cache. With an
-arena each, a chain of MobileNetV2's five useful cuts took 1.17 times the whole model, with one 1.08 (benchmarks/chain.py).
+arena each, a chain over MobileNetV2's five useful cuts took 1.17 times the whole model, with one 1.08.
 """
 
 _SOURCE = re.compile(r"\S+\.(?:h|cc|cpp):[0-9]+ (?:.*? was false\. ?)?")
@@ -42,6 +42,7 @@ class OnnxStage:
 
     def __init__(self, session: Any, keep: object = None) -> None:
         self._session = session
+        self._run = getattr(session, "_sess", session).run  # its wrapper in Python costs some 20 µs a run, cold
         self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
@@ -52,7 +53,7 @@ class OnnxStage:
         """Every output by name; raises InputError when ONNX Runtime refuses the tensors."""
         feeds = {name: values[name] for name in self._in}
         try:
-            results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
+            results: list[np.ndarray[Any, Any]] = self._run(self._out, feeds, None)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
             raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))

@@ -70,6 +70,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--threads must be 0 or more and --seconds more than 0")
     if args.runs is not None and not 5 <= args.runs <= 100_000:
         raise InputError(f"--runs must be 5 to 100000, not {args.runs}")
+    if args.out is not None and not args.out.parent.is_dir():
+        raise InputError(f"{args.out} cannot be written (no such folder); give another --out")
 
 
 def _folder(model: str, stack: ExitStack) -> Path:
