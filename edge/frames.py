@@ -77,6 +77,7 @@ class Reader:
         self._quantization = spec.quantization if spec is not None else None
         self._classifies = output.get("kind") == "classify"
         self._softmax = bool(output.get("softmax", False))
+        self._scale, self._zero_point = float(output.get("scale", 1.0)), int(output.get("zero_point", 0))
         self._labels = [str(label) for label in output.get("labels", ())]
 
     def top(self, outputs: Mapping[str, Array]) -> tuple[tuple[str, int, float], ...]:
@@ -84,14 +85,17 @@ class Reader:
         if not self._classifies or self._value not in outputs:
             return ()
         scores = np.asarray(outputs[self._value], np.float64).reshape(-1)
+        if self._scale != 1.0 or self._zero_point:
+            scores = (scores - self._zero_point) * self._scale
         if self._quantization is not None and len(self._quantization.scales) == 1:
             scores = self._quantization.scales[0] * (scores - self._quantization.zero_points[0])
         if self._softmax:
             scores = np.exp(scores - scores.max())
             scores = scores / scores.sum()
         values: list[float] = scores.tolist()
-        likeliest = (
-            nlargest(TOP, range(len(values)), values.__getitem__) if len(values) < FEW else np.argsort(-scores)[:TOP]
+        few = len(values) < FEW
+        likeliest = (  # of equals the first, as numpy's argmax has it: quantised models have many
+            nlargest(TOP, range(len(values)), values.__getitem__) if few else np.argsort(-scores, kind="stable")[:TOP]
         )
         return tuple((self._label(int(i)), int(i), values[i]) for i in likeliest)
 
