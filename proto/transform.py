@@ -1,0 +1,219 @@
+"""Transform coding of activations: what image codecs do with pixels, with the basis learned from the model's own.
+
+Channels are decorrelated by a basis from calibration (Karhunen-Loeve), each component's map by a two-dimensional
+cosine transform (Ahmed, Natarajan and Rao 1974); one quantiser, whose step widens where errors do not change the
+answer; entropy coding by static tables per expected size. Everything but the coefficients is in the plan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from partway.proto.errors import CodecError
+from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
+from partway.proto.prefix_code import PrefixCode
+
+Array = np.ndarray[Any, Any]
+LAYOUTS = ("NCHW", "NHWC")
+MAX_SIDE = 512
+_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64, 81, 102, 128, 161, 203, 256)
+_VARINT_BYTES = 4
+
+
+def bands(height: int, width: int) -> Array:
+    """The band, uint8 [height, width], of each frequency (u, v): by u + v, in widening steps."""
+    sums = np.add.outer(np.arange(height), np.arange(width))
+    number = np.searchsorted(_EDGES, sums, side="right")
+    return np.unique(number, return_inverse=True)[1].reshape(height, width).astype(np.uint8)
+
+
+def cosines(size: int) -> Array:
+    """The orthonormal DCT-II, float32 [size, size], one basis vector a row."""
+    k, i = np.arange(size)[:, None], np.arange(size)[None]
+    rows = np.cos(np.pi * (2 * i + 1) * k / (2 * size)) * math.sqrt(2 / size)
+    rows[0] /= math.sqrt(2)
+    return rows.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """From one sample, [channels, height, width] or [height, width, channels], to its coefficients and back.
+
+    ``mean`` float32 [channels]; ``vectors`` float32 [channels, components], orthonormal columns, or None to keep
+    channels as they are. Ranks below 3 after the batch stand for height and width of one.
+    """
+
+    layout: str
+    shape: tuple[int, ...]
+    mean: Array
+    vectors: Array | None
+
+    @cached_property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        shape = self.shape
+        if len(shape) == 3:
+            return (shape[1], shape[2], shape[0]) if self.layout == "NCHW" else (shape[0], shape[1], shape[2])
+        return (shape[0], 1, shape[1]) if len(shape) == 2 else (1, 1, math.prod(shape))
+
+    @cached_property
+    def _cosines(self) -> tuple[Array, Array]:
+        return cosines(self.size[0]), cosines(self.size[1])
+
+    def forward(self, sample: Array) -> Array:
+        """Coefficients, float32 [height, width, components], of one sample of ``shape``."""
+        height, width, channels = self.size
+        planes = sample.transpose(1, 2, 0) if self._channels_first else sample
+        centred = planes.reshape(height * width, channels) - self.mean
+        mixed = centred if self.vectors is None else centred @ self.vectors
+        rows, columns = self._cosines
+        if height > 1:
+            mixed = rows @ mixed.reshape(height, -1)
+        mixed = mixed.reshape(height, width, -1)
+        return mixed if width == 1 else np.asarray(columns @ mixed)
+
+    def inverse(self, coefficients: Array) -> Array:
+        """Inverse of forward: float32 of ``shape``."""
+        height, width, channels = self.size
+        rows, columns = self._cosines
+        mixed = coefficients.reshape(height, width, -1)
+        if width > 1:
+            mixed = columns.T @ mixed
+        if height > 1:
+            mixed = rows.T @ mixed.reshape(height, -1)
+        mixed = mixed.reshape(height * width, -1)
+        planes = (mixed if self.vectors is None else mixed @ self.vectors.T) + self.mean
+        if self._channels_first:
+            return np.ascontiguousarray(planes.reshape(height, width, channels).transpose(2, 0, 1))
+        return np.asarray(planes.reshape(self.shape))
+
+    @property
+    def _channels_first(self) -> bool:
+        return self.layout == "NCHW" and len(self.shape) == 3
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One quality of transform coding for one tensor.
+
+    ``steps`` float32 [components, bands]: quantiser steps. ``segments`` uint8 [components, bands]: see Grouping.
+    ``lengths``: word lengths, one table per segment. ``low`` and ``high`` bound what comes out. Every coefficient that
+    is sent is off by at most half its step; the rest come out as zero.
+    """
+
+    name: str
+    dtype: str
+    basis: Basis
+    steps: Array
+    segments: Array
+    lengths: tuple[Array, ...]
+    low: float
+    high: float
+    lossless: bool = False
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """Coefficients [height, width, components], flat, in segments."""
+        return Grouping(np.ascontiguousarray(self.segments.T[self._bands]).reshape(-1))
+
+    @cached_property
+    def code(self) -> PrefixCode:
+        """The static tables."""
+        return PrefixCode(self.lengths, self.grouping.counts)
+
+    @cached_property
+    def _bands(self) -> Array:
+        return bands(*self.basis.size[:2])
+
+    @cached_property
+    def _scales(self) -> tuple[Array, Array, Array]:
+        """Steps and their inverses, float32, in the grouping's order; and where each coefficient stands in it."""
+        flat = np.append(np.ascontiguousarray(self.steps.T[self._bands]).reshape(-1), 1).astype(np.float32)
+        steps, places = flat.take(self.grouping.order), self.grouping.order
+        where = np.full(flat.size, places.size, np.int32)
+        where[places] = np.arange(places.size, dtype=np.int32)
+        return steps, 1 / steps, where[:-1]
+
+    def packs(self, array: Array) -> bool:
+        """Whether it takes this array: its dtype and shape, all of it finite."""
+        fits = array.dtype.name == self.dtype and array.shape[1:] == self.basis.shape and array.size > 0
+        return fits and (array.dtype.kind != "f" or bool(np.isfinite(array).all()))
+
+    def encode(self, array: Array) -> bytes:
+        """Bytes of [batch, *shape], one sample after the other."""
+        return b"".join(self._encode_sample(sample) for sample in array)
+
+    def levels(self, sample: Array) -> Array:
+        """Quantised coefficients, float32 in the grouping's order, of one sample."""
+        flat = np.append(self.basis.forward(sample.astype(np.float32)), np.float32(0))
+        return np.rint(flat.take(self.grouping.order) * self._scales[1])
+
+    def _encode_sample(self, sample: Array) -> bytes:
+        symbols, escaped = self.grouping.symbols(self.levels(sample))
+        bits, stream = self.code.encode(symbols)
+        return varints((*bits.tolist(), len(escaped) // 2)) + stream + escaped
+
+    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+        """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
+        if dtype != self.dtype or shape[1:] != self.basis.shape:
+            raise CodecError(f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}")
+        made = np.empty(shape, self.dtype)
+        at = 0
+        for number in range(shape[0]):
+            made[number], at = self._decode_sample(body, at)
+        if at != len(body):
+            raise CodecError(f"a tensor coded by {self.name} has {len(body) - at} bytes too many")
+        return made
+
+    def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
+        (*bits, escapes), at = read_varints(body, at, len(SEGMENTS) + 1)
+        middle = at + ((sum(bits) + 7) >> 3)
+        end = middle + 2 * escapes
+        if end > len(body):
+            raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
+        symbols = self.code.decode(bits, body[at:middle])
+        levels = self.grouping.levels(symbols, body[middle:end])
+        steps, _, where = self._scales
+        values = self.basis.inverse(np.append(levels * steps, np.float32(0)).take(where))
+        np.clip(values, self.low, self.high, out=values)
+        return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end
+
+
+def varints(numbers: tuple[int, ...]) -> bytes:
+    """Unsigned integers below 2**28, seven bits a byte, low ones first."""
+    made = bytearray()
+    for number in numbers:
+        while number > 127:
+            made.append(number & 127 | 128)
+            number >>= 7  # noqa: PLW2901 - what is left of it
+        made.append(number)
+    return bytes(made)
+
+
+def read_varints(body: memoryview, at: int, count: int) -> tuple[list[int], int]:
+    """``count`` integers from ``at`` on, and where they end. Raises CodecError when the bytes end or one is too long."""
+    numbers = []
+    for _ in range(count):
+        number = 0
+        for place in range(_VARINT_BYTES):
+            if at >= len(body):
+                raise CodecError("a coded tensor ends within its counts")
+            byte = body[at]
+            at += 1
+            number |= (byte & 127) << (7 * place)
+            if byte < 128:
+                break
+        else:
+            raise CodecError("a count in a coded tensor is too large")
+        numbers.append(number)
+    return numbers, at
+
+
+def sent(segments: Array) -> Array:
+    """Which coefficients are sent at all."""
+    return np.asarray(segments != DROPPED)
