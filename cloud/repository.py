@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from partway.engines.engine import Engine, engine_for
-from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, read_stage
+from partway.partitioner.chain import Chain, load_folder
+from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
-from partway.partitioner.profile import measure, profile_to_json, sample_values
+from partway.partitioner.profile import measure, sample_values
+from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError, mapped
 
 log = logging.getLogger("partway.cloud")
@@ -33,8 +34,9 @@ class ServedModel:
     """The splits whose tensors have a batch as their first dimension."""
 
     def stage_path(self, digest: str) -> Path | None:
-        """The file of a stage by digest."""
-        return next((self.folder / s.file for s in self.plan.stages if s.digest == digest), None)
+        """The file of a stage, or its data file, by digest."""
+        files = (file for s in self.plan.stages for file in (s, s.data) if file is not None)
+        return next((self.folder / file.file for file in files if file.digest == digest), None)
 
 
 def load_model(folder: Path, threads: int = 0) -> ServedModel:
@@ -42,7 +44,7 @@ def load_model(folder: Path, threads: int = 0) -> ServedModel:
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
     engine = engine_for(plan.engine, threads)
-    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    chain = load_folder(folder, plan, engine)
     return _measured(plan, folder, chain, engine)
 
 
@@ -51,7 +53,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
         chain.answer(chain.run(sample_values(chain), 0, len(plan.stages)))
     times = measure(chain, sample_values(chain), budget_s=0.1, most=50)
     suffix_s = tuple(sum(times.stage_s[k:]) for k in plan.splits)
-    profile = profile_to_json(times, engine, plan.digest)
+    profile = profile_to_json(times, engine, plan.digest, plan.model)
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
     preprocess = Preprocess.from_json(plan.input)

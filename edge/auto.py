@@ -1,30 +1,27 @@
-"""Decide where to split: measure the device, ask the cloud, probe the link, try the best candidates, and say why."""
+"""What to decide by: measure the device and its codecs, probe the link, try the best candidates."""
 
 from __future__ import annotations
 
-import difflib
-import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from partway.edge.frames import FrameResult
+from partway.edge.frames import NOBODY, FrameResult
+from partway.edge.objective import BY_LATENCY, Ranking, measured
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
 from partway.partitioner.chain import Chain
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, choose, estimate, trials, with_measured
+from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
 from partway.partitioner.plan import Plan
 from partway.proto.codecs import CODECS, RAW, packs, unpack
-from partway.proto.errors import InputError, PartwayError
+from partway.proto.errors import PartwayError
 from partway.proto.frame import decode_request
 from partway.proto.images import PIXELS, decode_image, is_image_codec, is_lossless_image
-from partway.proto.units import show_s
 
 Array = np.ndarray[Any, Any]
 TRIAL_FRAMES = 8
@@ -40,25 +37,17 @@ PATIENCE = 8
 """Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """All admitted candidates with their estimates, the chosen one, and the reason in one sentence."""
-
-    estimates: tuple[Estimate, ...]
-    chosen: Estimate
-    reason: str
-    link: Link | None
-    link_measured: bool
-
-
 def measure_candidates(
     chain: Chain, packer: Packer, sample: Sample, codecs: Sequence[str] | None = None
 ) -> list[Candidate]:
-    """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last."""
+    """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last.
+
+    A device that holds the first stages only measures the splits they reach.
+    """
     plan = chain.plan
     live: Mapping[str, Array] = sample.tensors(packer.preprocess)
     found: list[Candidate] = []
-    for k, _ in enumerate(plan.stages):
+    for k in range(min(len(plan.stages), len(chain.stages) + 1)):
         live = chain.run(live, k - 1, k) if k else live
         names = _codecs(plan, k, packer, sample, codecs)
         found.extend(_measured(plan, packer, sample, live, k, codec) for codec in names)
@@ -131,25 +120,27 @@ def decide(
     candidates: Iterable[Candidate],
     speeds: Speeds,
     link: Link | None,
-    max_drop: float,
-    trial: Callable[[Candidate], float] | None,
+    trial: Callable[[Candidate], Estimate] | None,
+    ranking: Ranking = BY_LATENCY,
 ) -> list[Estimate]:
-    """Estimates of every admitted candidate; ``trial`` sends frames through the best two and the best real split."""
-    admitted = [c for c in candidates if c.admitted(max_drop) and (link is not None or c.codec is None)]
-    estimates = [estimate(candidate, speeds, link) for candidate in admitted]
+    """Estimates of every candidate; ``trial`` sends frames through the best two and the best real split.
+
+    The candidates are those that the constraints and the link admit (limits.left).
+    """
+    estimates = [estimate(candidate, speeds, link) for candidate in candidates]
     if trial is None:
         return estimates
-    measured = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s))}
-    estimates = with_measured(estimates, measured)
-    while len(measured) < MOST_TRIALS and (best := choose(estimates)).measured_s is None:
-        measured[best.candidate] = trial(best.candidate)  # those before it took longer than estimated; it may, too
-        estimates = with_measured(estimates, measured)
+    tried = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s), order=ranking.order)}
+    estimates = with_measured(estimates, tried)
+    while len(tried) < MOST_TRIALS and (best := ranking.best(estimates)).measured_s is None:
+        tried[best.candidate] = trial(best.candidate)  # those before it took longer than estimated; it may, too
+        estimates = with_measured(estimates, tried)
     return estimates
 
 
-def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> float:
-    """Median seconds of a handful of real frames through this candidate, one at a time."""
-    return statistics.median(result.total_s for result in _trial_frames(runner, sample, candidate))
+def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> Estimate:
+    """What a handful of real frames through this candidate take, one at a time: medians."""
+    return measured(candidate, _trial_frames(runner, sample, candidate))
 
 
 def frame_link(runner: Runner, sample: Sample, link: Link, stages: int) -> Link:
@@ -176,84 +167,11 @@ def _trial_frames(runner: Runner, sample: Sample, candidate: Candidate) -> list[
         runner.window, runner.batch = kept
     if runner.lost is not None:
         raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
+    if any(result.answered_by == NOBODY for result in results):
+        raise PartwayError("the cloud refused trial frames, and this device cannot answer them; check the cloud's log")
     return results[min(COLD_FRAMES, len(results) - 1) :]
 
 
-def trial_of(runner: Runner, sample: Sample) -> Callable[[Candidate], float]:
+def trial_of(runner: Runner, sample: Sample) -> Callable[[Candidate], Estimate]:
     """A trial as decide() wants it."""
     return partial(try_candidate, runner, sample)
-
-
-def restrict(estimates: Sequence[Estimate], split: str, plan: Plan) -> list[Estimate]:
-    """The estimates that ``--split`` allows. Raises InputError naming the range or the nearest value."""
-    if split == "auto":
-        return list(estimates)
-    k = split_number(split, plan)
-    allowed = [e for e in estimates if e.candidate.k == k]
-    if not allowed:
-        raise InputError(f"split {k} has no codec left; give another --codec or a larger --max-drop")
-    return allowed
-
-
-def split_number(split: str, plan: Plan) -> int:
-    """k of ``device``, ``cloud``, a number, or the name of a value that crosses."""
-    stages = len(plan.stages)
-    named = {"device": stages, "cloud": 0} | {str(cut): k for k, cut in enumerate(plan.cuts)}
-    named |= {value: k for k, cut in enumerate(plan.cuts) if len(cut.values) == 1 for value in cut.values}
-    if split in named:
-        return named[split]
-    if re.fullmatch("[+-]?[0-9]{1,9}", split):
-        if 0 <= int(split) <= stages:
-            return int(split)
-        raise InputError(
-            f"split {split} is out of range; {plan.model} has splits 0 (all in the cloud) to"
-            f" {stages} (all on the device)"
-        )
-    close = difflib.get_close_matches(split, named, 1, 0.0)
-    raise InputError(
-        f"no cut is called {split!r}; did you mean {close[0]}? Known: auto, {', '.join(named)}, or 0 to {stages}"
-    )
-
-
-def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan) -> str:
-    """Why, in one sentence."""
-    stages = len(plan.stages)
-    splits = [e for e in estimates if 0 < e.candidate.k < stages]
-    rest = [e for e in estimates if e is not chosen]
-    mine = f"{describe(chosen.candidate, plan)}: {show_s(chosen.best_known_s)}"
-    if not rest:
-        return f"{mine}; nothing else was allowed"
-    if 0 < chosen.candidate.k < stages:
-        rival = choose([e for e in rest if not 0 < e.candidate.k < stages] or rest)
-        return f"{mine} against {show_s(rival.best_known_s)} {_whole(rival, plan)}"
-    if not splits:
-        rival = choose(rest)
-        return f"{mine} against {show_s(rival.best_known_s)} for {describe(rival.candidate, plan)}"
-    split = choose([e for e in splits if e.measured_s is not None] or splits)
-    verb = "do not split" if chosen.candidate.k in (0, stages) else ""
-    return (
-        f"{verb}: {mine} against {show_s(split.best_known_s)} for the best split (k = {split.candidate.k}) on this link"
-    )
-
-
-def _whole(rival: Estimate, plan: Plan) -> str:
-    return {0: "all in the cloud", len(plan.stages): "all on the device"}.get(rival.candidate.k, "for the next best")
-
-
-def describe(candidate: Candidate, plan: Plan) -> str:
-    """A candidate in words."""
-    if candidate.k == len(plan.stages) and candidate.codec is None:
-        return "all on the device"
-    if candidate.k == 0:
-        return f"all in the cloud ({candidate.codec})"
-    return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
-
-
-def settle(
-    estimates: Sequence[Estimate], allowed: Sequence[Estimate], plan: Plan, link: Link | None, measured: bool
-) -> Decision:
-    """Choose among the allowed and put everything into a Decision."""
-    chosen = choose(allowed)
-    asked = len(allowed) < len(estimates) or len(estimates) == 1
-    words = f"{describe(chosen.candidate, plan)}, as asked" if asked else reason(chosen, estimates, plan)
-    return Decision(tuple(estimates), chosen, words, link, measured)

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 import partway
 from partway.edge.discovery import Search
+from partway.partitioner.wanted import decision_arguments
 from partway.proto.errors import InputError, PartwayError
-from partway.proto.units import parse_bps, parse_s
 
 if TYPE_CHECKING:
+    from partway.edge.options import Options
+    from partway.edge.outcome import Outcome
     from partway.edge.report import Report
-    from partway.edge.run import Options, Outcome
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,13 +65,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)",
     )
-    add(
-        "--max-drop",
-        type=float,
-        default=1.0,
-        metavar="PP",
-        help="agreement a codec may cost, percentage points (default: 1)",
-    )
+    decision_arguments(made)
     add("--bandwidth", metavar="RATE", help="decide for this bandwidth instead of the measured one, for example 2Mbps")
     add("--rtt", metavar="TIME", help="decide for this round trip instead of the measured one, for example 40ms")
     add("--deadline", metavar="TIME", help="travels with each frame; the cloud drops frames that waited longer")
@@ -112,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     with Search() if args.cloud == "auto" and args.split != "device" else nullcontext() as search:
+        from partway.edge.options import options_of
         from partway.edge.report import Report
         from partway.edge.run import Run
 
@@ -124,59 +120,9 @@ def _run(args: argparse.Namespace) -> int:
             return _finish(outcomes[0], report, options, args.json)
 
 
-def options_of(args: argparse.Namespace) -> Options:
-    """Checked options. Raises InputError."""
-    from partway.edge.run import Options
-
-    if args.frames is not None and args.frames < 1:
-        raise InputError(f"--frames must be 1 or more, not {args.frames}")
-    if not 1 <= args.window <= 64:
-        raise InputError(f"--window must be 1 to 64, not {args.window}")
-    if not 1 <= args.batch <= 64:
-        raise InputError(f"--batch must be 1 to 64, not {args.batch}")
-    if args.threads < 0:
-        raise InputError(f"--threads must be 0 (all cores) or more, not {args.threads}")
-    if not 0 <= args.max_drop <= 100:
-        raise InputError(f"--max-drop is percentage points, 0 to 100, not {args.max_drop:g}")
-    _check_cloud(args.cloud)
-    _check_codec(args.codec)
-    return Options(
-        model=args.model,
-        split=args.split,
-        cloud=args.cloud,
-        inputs=tuple(args.input),
-        frames=args.frames,
-        codec=args.codec,
-        max_drop=args.max_drop,
-        bandwidth_bps=parse_bps(args.bandwidth) if args.bandwidth else None,
-        rtt_s=parse_s(args.rtt) if args.rtt else None,
-        deadline_s=parse_s(args.deadline) if args.deadline else None,
-        window=args.window,
-        batch=args.batch,
-        threads=args.threads,
-        cache=args.cache,
-        timeout_s=parse_s(args.timeout),
-    )
-
-
-def _check_cloud(cloud: str) -> None:
-    from partway.edge.transport import parse_address
-
-    if cloud not in ("auto", "embedded", "none"):
-        parse_address(cloud)
-
-
-def _check_codec(codec: str) -> None:
-    from partway.proto.codecs import codec_names
-    from partway.proto.images import is_image_codec
-
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec):
-        known = f"auto, {', '.join(codec_names())}, and at split 0 u8, png, jpeg75, webp75 (any quality), webp-lossless"
-        raise InputError(f"unknown codec {codec!r}; known: {known}")
-
-
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
-    from partway.edge.run import tell
+    from partway.edge.frames import NOBODY
+    from partway.edge.outcome import tell
 
     tell(outcome, report, options)
     for sentence in outcome.unreadable:
@@ -185,6 +131,8 @@ def _finish(outcome: Outcome, report: Report, options: Options, json_path: str |
         _write_json(outcome, json_path)
     if outcome.interrupted:
         return 130
+    if any(result.answered_by == NOBODY for result in outcome.results):
+        return 1
     return 2 if outcome.unreadable else 0
 
 

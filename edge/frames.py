@@ -12,13 +12,18 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 TOP = 3
+NOBODY = "nobody"
+"""Who answered a frame that the cloud did not and the device cannot."""
 FEW = 64
 """Below this many classes plain Python sorts faster than numpy."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """An answered frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own."""
+    """A frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own.
+
+    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY.
+    """
 
     id: int
     name: str

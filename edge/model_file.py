@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
 import shutil
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import partway
 from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
-from partway.partitioner.plan import PLAN_FILE, read_stage, save_plan
+from partway.engines.onnx_external import external_tensors
+from partway.partitioner.chain import load_folder
+from partway.partitioner.plan import PLAN_FILE, save_plan
 from partway.proto.errors import InputError
 
 log = logging.getLogger("partway.edge")
@@ -29,17 +32,39 @@ def sliced_folder(model: Path, cache: Path | None) -> Path:
 
     Raises InputError when the file is missing or cannot be sliced, or the ``partition`` extra is not installed.
     """
-    try:
-        with model.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"model file {model} cannot be read ({error.strerror}); check the path") from error
+    digest = _digest(model)
     plans = (cache or Path(tempfile.mkdtemp(prefix="partway-"))) / "plans"
     target = plans / f"{model.stem}-{digest[:16]}-{partway.__version__}"
     if not (target / PLAN_FILE).is_file():
         plans.mkdir(parents=True, exist_ok=True)
         _slice(model, target)
     return target
+
+
+def _digest(model: Path) -> str:
+    """SHA-256 of the model file and of the data files it refers to: other weights are another model."""
+    try:
+        with model.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            beside = _data_files(model, file)
+        for path in beside:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise InputError(f"model file {model} cannot be read ({error.strerror}); check the path") from error
+    return digest.hexdigest()
+
+
+def _data_files(model: Path, file: BinaryIO) -> list[Path]:
+    """The files beside a model that hold its weights; those of a model that is refused anyway are not looked for."""
+    homes = (model.parent.resolve(), model.resolve().parent)
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            places = {place for tensor in external_tensors(content) for place in tensor.locations}
+    except (InputError, ValueError):  # no ONNX model, or an empty file
+        return []
+    paths = [(model.parent / place).resolve() for place in sorted(places)]
+    return [path for path in paths if path.is_file() and any(path.is_relative_to(home) for home in homes)]
 
 
 def _slice(model: Path, target: Path) -> None:
@@ -50,7 +75,7 @@ def _slice(model: Path, target: Path) -> None:
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
     try:
         plan = make_plan(model, part)
-        chain = load_chain(plan, engine_for(plan.engine), lambda stage: read_stage(part, stage))
+        chain = load_folder(part, plan, engine_for(plan.engine))
         save_plan(described(plan, chain, Wishes()), part)
         part.rename(target)
     except OSError as error:

@@ -15,14 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from partway.edge.auto import Decision
-from partway.edge.frames import FrameResult
+from partway.edge.decision import Decision
+from partway.edge.frames import NOBODY, FrameResult
+from partway.edge.objective import PARTS
 from partway.partitioner.estimate import Estimate
 from partway.partitioner.plan import Plan
 from partway.proto.units import show_bytes, show_s
 
-PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 REFRESH_S = 0.1
+WIDTH = 130
 
 
 class Report:
@@ -30,7 +31,7 @@ class Report:
 
     def __init__(self, file: TextIO | None = None, quiet: bool = False) -> None:
         out = file or sys.stdout
-        width = None if out.isatty() else 110
+        width = None if out.isatty() else WIDTH
         self.console = Console(file=out, quiet=quiet, highlight=False, width=width, soft_wrap=not out.isatty())
         self.quiet = quiet
 
@@ -45,14 +46,18 @@ class Report:
 
     def candidates(self, decision: Decision, plan: Plan) -> None:
         """The table of all candidates and the sentence of reason."""
-        table = Table(title="candidates (ms per frame)", title_justify="left", header_style="bold")
+        ranking = decision.ranking
+        more = [] if ranking.objective.name == "latency" else [ranking.objective.name]
+        by = "".join(f" by {name}" for name in more)
+        table = Table(title=f"candidates{by} (ms per frame)", title_justify="left", header_style="bold")
         for column in ("split", "at", "codec", "sends"):
             table.add_column(column)
-        for column in ("prefix", "encode", "link", "cloud", "estimated", "measured"):
+        for column in ("prefix", "encode", "link", "cloud", "estimated", "measured", *more):
             table.add_column(column, justify="right")
-        for estimate in sorted(decision.estimates, key=lambda e: e.best_known_s):
+        for estimate in sorted(decision.estimates, key=ranking.order):
             chosen = estimate is decision.chosen
-            table.add_row(*map(Text, _row(estimate, plan, chosen)), style="bold green" if chosen else "")
+            cells = [*_row(estimate, plan, chosen), *(ranking.show(estimate) for _ in more)]
+            table.add_row(*map(Text, cells), style="bold green" if chosen else "")
         self.console.print(table)
         self.say(f"-> {decision.reason}")
 
@@ -62,7 +67,9 @@ class Report:
 
     def summary(self, results: Sequence[FrameResult], summary: dict[str, Any]) -> None:
         """Counts, percentiles and where the time went."""
-        if not results:
+        if summary["unanswered"]:
+            self.say(f"{summary['unanswered']} frames were not answered")
+        if not summary["answered"]:
             self.say("no frame was answered")
             return
         where = " and ".join(
@@ -124,6 +131,8 @@ class FrameLines:
 
 def frame_line(result: FrameResult) -> str:
     """File, label, probability, where answered, time."""
+    if result.answered_by == NOBODY:
+        return f"{result.name:<28} not answered"
     if result.top:
         label, _, probability = result.top[0]
         said = f"{label:<12} {probability * 100:5.1f} %"
@@ -133,19 +142,24 @@ def frame_line(result: FrameResult) -> str:
 
 
 def summarize(results: Sequence[FrameResult], wall_s: float) -> dict[str, Any]:
-    """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second."""
+    """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second.
+
+    Frames that nobody answered count as such, and their bytes as sent; they have no part in the rest.
+    """
+    answered = [r for r in results if r.answered_by != NOBODY]
     made: dict[str, Any] = {
-        "answered": len(results),
+        "answered": len(answered),
+        "unanswered": len(results) - len(answered),
         "by_cloud": sum(r.answered_by == "cloud" for r in results),
         "by_device": sum(r.answered_by == "device" for r in results),
         "bytes_sent": sum(r.bytes_sent for r in results),
         "bytes_received": sum(r.bytes_received for r in results),
         "wall_s": wall_s,
-        "frames_per_s": len(results) / wall_s if wall_s else 0.0,
+        "frames_per_s": len(answered) / wall_s if wall_s else 0.0,
     }
-    totals = [r.total_s for r in results] or [0.0]
+    totals = [r.total_s for r in answered] or [0.0]
     made |= {f"p{q}_s": float(np.percentile(totals, q)) for q in (50, 90, 99)}
-    made["parts"] = {part: statistics.median([getattr(r, part) for r in results] or [0.0]) for part in PARTS}
+    made["parts"] = {part: statistics.median([getattr(r, part) for r in answered] or [0.0]) for part in PARTS}
     return made
 
 

@@ -1,7 +1,8 @@
 """The device's loop: prefix, encode, in flight (bounded), result; every frame answered exactly once, and in order.
 
 Frames may travel in groups (``batch``), one request a group. When the link is lost, each frame in flight is finished on
-the device from its cut, and so is everything after it.
+the device from its cut, and so is everything after it. A device that holds only the first stages of the chain leaves
+those frames unanswered, and says so in each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.frames import FrameResult, Reader
+from partway.edge.frames import NOBODY, FrameResult, Reader
 from partway.edge.packing import Packer
 from partway.edge.sources import Sample
 from partway.edge.stream import FrameStream, OnLost, OnReply
@@ -119,6 +120,9 @@ class Runner:
 
     def _begin(self, first_id: int, samples: list[Sample], candidate: Candidate) -> None:
         local = candidate.codec is None or self._stream is None
+        if local and not self.chain.whole:
+            self._finish(_Group(first_id, samples, candidate, {}, 0.0, 0.0, 0.0, 0), {}, NOBODY, _Times(), 0)
+            return
         k, codec = (self._stages, None) if local else (candidate.k, candidate.codec)
         if (
             codec is not None
@@ -190,7 +194,8 @@ class Runner:
 
     def _refused(self, group: _Group, why: str) -> None:
         """Said once for each reason, not once for each of thousands of frames."""
-        log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; finished on the device", why)
+        then = "finished on the device" if self.chain.whole else "not answered"
+        log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, then)
         self._refusals.add(why)
         self._finish_here(group)
 
@@ -214,8 +219,11 @@ class Runner:
         return known
 
     def _finish_here(self, group: _Group) -> None:
-        """Run what is left from the cut on: nothing that was computed is computed again."""
+        """Run what is left from the cut on, where it is here: nothing that was computed is computed again."""
         begun_s = perf_counter()
+        if not self.chain.whole:
+            self._finish(group, {}, NOBODY, _Times(link_s=begun_s - group.sent_s), 0)
+            return
         live = group.live or self.packer.tensors(group.samples)
         outputs = self.chain.answer(self.chain.run(live, group.candidate.k, self._stages))
         times = _Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - begun_s)
@@ -249,7 +257,8 @@ class Runner:
 
     def _lose(self, error: LinkLost) -> None:
         """Answer everything in flight here; from now on nothing is sent."""
-        log.warning("%s; continuing on the device", error)
+        then = "continuing on the device" if self.chain.whole else "what is left goes unanswered"
+        log.warning("%s; %s", error, then)
         self.lost = error
         self.close()
         for group in list(self._in_flight.values()):

@@ -8,9 +8,10 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from io import SEEK_END, BytesIO
 from time import perf_counter
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import grpc
 from grpc import aio
@@ -78,14 +79,31 @@ class CloudClient:
         return self._ask(lambda: self._fetch(digest))
 
     async def _fetch(self, digest: str) -> bytes:
+        data = BytesIO()
+        await self._append(digest, data, None)
+        return data.getvalue()
+
+    def fetch_into(self, digest: str, file: BinaryIO, most_bytes: int) -> None:
+        """Append to an open file what it lacks of a file of the cloud's, at most so many bytes in all; resumed too.
+
+        Raises InputError when the cloud's file is larger than that.
+        """
+        self._ask(lambda: self._append(digest, file, most_bytes))
+
+    async def _append(self, digest: str, file: BinaryIO, most_bytes: int | None) -> None:
         path = f"/{m.SPLIT_SERVICE}/Fetch"
         call = self._channel.unary_stream(path, m.FetchRequest.SerializeToString, m.FetchChunk.FromString)
-        data = bytearray()
         for attempt in range(3):
+            at = file.seek(0, SEEK_END)
             try:
-                async for chunk in call(m.FetchRequest(digest=digest, offset=len(data)), wait_for_ready=True):
-                    data += chunk.data
-                return bytes(data)
+                async for chunk in call(m.FetchRequest(digest=digest, offset=at), wait_for_ready=True):
+                    at += len(chunk.data)
+                    if most_bytes is not None and at > most_bytes:
+                        raise InputError(
+                            f"the cloud at {self.address} sends more than the plan announces; check its model files"
+                        )
+                    file.write(chunk.data)
+                return
             except aio.AioRpcError as error:
                 if attempt == 2 or error.code() not in _UNREACHABLE:
                     raise

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
+NO_ENGINE = "none"
+"""What a plan of measured times names, whose stages exist nowhere."""
 
 
 class LoadedStage(Protocol):
@@ -47,12 +52,65 @@ class Engine(Protocol):
         """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""
 
 
+@runtime_checkable
+class TakesData(Protocol):
+    """An engine whose stages may keep their weights in a second file, as ONNX files of more than 2 GB must."""
+
+    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> LoadedStage:
+        """A stage from its file's bytes and those of its data file, which the stage must call ``file``.
+
+        Raises InputError when the stage refers to any other file.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """Seconds a run spends on one operator of the model, by the model's own name.
+
+    ``fused`` names all operators that ran as one with it, itself included; empty when it ran alone. ``name`` is None
+    for what the engine inserted, and ``kind`` then what it calls that. ``calls`` counts kernels a run: 0 when it needs
+    none.
+    """
+
+    name: str | None
+    kind: str
+    time_s: float
+    calls: int
+    fused: tuple[str, ...] = ()
+
+
+class WatchedStage(LoadedStage, Protocol):
+    """A loaded stage with a profiler on. A context manager: what it keeps on disk goes with it."""
+
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+        """Seconds per operator over these runs, counted from 0. Ends the profiler: nothing can run after it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class TimesOperators(Protocol):
+    """What an engine can do besides: time the operators within a stage."""
+
+    def watch(self, stage: bytes) -> WatchedStage:
+        """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""
+
+
 def engine_for(name: str, threads: int = 0) -> Engine:
     """The engine a plan names (``onnx``), with ``threads`` threads (0: as many as the machine has cores).
 
     Raises InputError when the engine is unknown or its package is missing, naming the package.
     """
     loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "fake": _fake}
+    if name == NO_ENGINE:
+        raise InputError(
+            "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
+            " and --cloud-profile"
+        )
     if name not in loaders:
         raise InputError(f"unknown engine {name!r}; this version has: {', '.join(loaders)}")
     return loaders[name](threads)

@@ -11,8 +11,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs
+from partway.engines.engine import Outputs, WatchedStage
+from partway.engines.onnx_external import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 ort.disable_telemetry_events()
@@ -30,10 +32,11 @@ _DTYPES = {
 
 
 class OnnxStage:
-    """One ONNX Runtime session."""
+    """One ONNX Runtime session; ``keep`` holds what its weights are views of."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, keep: object = None) -> None:
         self._session = session
+        self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
         self._in = tuple(spec.name for spec in self.inputs)
@@ -45,7 +48,7 @@ class OnnxStage:
         try:
             results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
-            raise InputError(f"ONNX Runtime refused the tensors: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 
 
@@ -63,16 +66,50 @@ class OnnxEngine:
 
         Weights in other files are refused: a stage may come from a cloud, which must not read the device's files by it.
         """
+        check_locations(external_tensors(stage), None)
+        return OnnxStage(self._session(stage, self._options()))
+
+    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> OnnxStage:
+        """The same for a stage whose external weights all lie in ``file``, whose bytes (checked) are ``data``.
+
+        The weights are used where they lie, but for those that ONNX Runtime lays out anew for its kernels (and, while
+        it loads, copies): ``data`` must stay as it is while the stage lives. InputError as above, and when the stage
+        refers to any other file or to bytes that are not there.
+        """
+        arrays = weights(external_tensors(stage), file, data)
+        options = self._options()
+        values = [
+            ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, kind)
+            if kind in AS_INTEGERS
+            else ort.OrtValue.ortvalue_from_numpy(array)
+            for array, kind in arrays.values()
+        ]
+        if arrays:
+            options.add_external_initializers(list(arrays), values)  # so that no file is looked for; this copies
+        for name, value in zip(arrays, values, strict=True):
+            options.add_initializer(name, value)  # and this puts the mapped bytes in the copy's place
+        return OnnxStage(self._session(stage, options), keep=(arrays, values))
+
+    def watch(self, stage: bytes) -> WatchedStage:
+        """See :class:`~partway.engines.engine.TimesOperators`; by ONNX Runtime's own profiler."""
+        from partway.engines.onnx_profile import WatchedOnnxStage
+
+        return WatchedOnnxStage(stage, self._options())
+
+    def _options(self) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log is raised as well
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        return options
+
+    def _session(self, stage: bytes, options: Any) -> Any:
         try:
-            return OnnxStage(ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"]))
+            return ort.InferenceSession(stage, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # as above
-            raise InputError(f"ONNX Runtime cannot load this stage: {_brief(error)}") from error
+            raise InputError(f"ONNX Runtime cannot load this stage: {brief(error)}") from error
 
 
 def _spec(node: Any) -> TensorSpec:
@@ -82,6 +119,7 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """What ONNX Runtime says, without where in its own source it said it."""
     text = " ".join(str(error).split()) or type(error).__name__
     return _SOURCE.sub("", text)[:300]

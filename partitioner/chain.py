@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Engine, LoadedStage, Outputs
-from partway.partitioner.plan import Plan, Stage
+from partway.engines.engine import Engine, LoadedStage, Outputs, TakesData
+from partway.partitioner.plan import Plan, Stage, read_stage
+from partway.partitioner.stage_data import open_data
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer
 from partway.proto.tensors import Values
 
 
 class Chain:
-    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there."""
+    """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there.
+
+    A device without room for all of them holds the first ones; ``whole`` says whether it can answer by itself.
+    """
 
     def __init__(self, plan: Plan, stages: Sequence[LoadedStage]) -> None:
         self.plan = plan
         self.stages = tuple(stages)
+        self.whole = len(self.stages) == len(plan.stages)
 
     def run(self, values: Values, first: int, last: int) -> Outputs:
         """Run stages ``first`` to ``last`` (exclusive) on the values of cut ``first``.
@@ -32,7 +40,7 @@ class Chain:
         return live
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
-        """Run the whole chain; returns the live values and the seconds each stage took."""
+        """Run all stages that are here; returns the live values and the seconds each stage took."""
         live: dict[str, np.ndarray[Any, Any]] = dict(values)
         seconds = []
         for stage in self.stages:
@@ -46,15 +54,44 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
-def load_chain(plan: Plan, engine: Engine, read: Callable[[Stage], bytes]) -> Chain:
-    """Load every stage of a plan. Raises InputError when a stage's tensors are not those the plan announces."""
-    return Chain(plan, [_load(stage, engine, read) for stage in plan.stages])
+def load_chain(
+    plan: Plan,
+    engine: Engine,
+    read: Callable[[Stage], bytes],
+    data: Callable[[Stage], Buffer] | None = None,
+    most: int | None = None,
+) -> Chain:
+    """Load every stage of a plan, or the first ``most``.
+
+    ``data`` gives the checked bytes of a stage's second file, where it has one. Raises InputError when the tensors of a
+    stage are not those the plan announces.
+    """
+    return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages[:most]])
 
 
-def _load(stage: Stage, engine: Engine, read: Callable[[Stage], bytes]) -> LoadedStage:
-    loaded = engine.load(read(stage))
+def load_folder(folder: Path, plan: Plan, engine: Engine, most: int | None = None) -> Chain:
+    """Load every stage of a plan, or the first ``most``, from the files in a folder, each checked against its digest.
+
+    Raises InputError.
+    """
+    return load_chain(plan, engine, partial(read_stage, folder), partial(open_data, folder), most)
+
+
+def _load(
+    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], Buffer] | None
+) -> LoadedStage:
+    loaded = engine.load(read(stage)) if stage.data is None else _load_both(stage, engine, read, data)
     for what, planned, found in (("input", stage.inputs, loaded.inputs), ("output", stage.outputs, loaded.outputs)):
         missing = {spec.name for spec in planned} ^ {spec.name for spec in found}
         if missing:
             raise InputError(f"{stage.file} and its plan disagree on {what} {', '.join(sorted(missing))}; slice again")
     return loaded
+
+
+def _load_both(
+    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], Buffer] | None
+) -> LoadedStage:
+    assert stage.data is not None
+    if data is None or not isinstance(engine, TakesData):
+        raise InputError(f"{stage.file} keeps weights in {stage.data.file}, which the engine {engine.name} cannot read")
+    return engine.load_with_data(read(stage), stage.data.file, data(stage))

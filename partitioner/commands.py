@@ -13,18 +13,24 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
-from partway.partitioner import explain_command, model_commands
-from partway.partitioner.chain import load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.profile import measure, profile_to_json, random_tensor, sample_values
+from partway.partitioner import (
+    calibrate_command,
+    convert_command,
+    explain_command,
+    model_commands,
+    profile_command,
+    tiers_command,
+)
+from partway.partitioner.chain import load_folder
+from partway.partitioner.plan import Plan, load_plan
+from partway.partitioner.profile import random_tensor
 from partway.partitioner.verify import Parity, verify
+from partway.partitioner.whole import load_whole
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError
-from partway.proto.units import show_bytes, show_s
+from partway.proto.units import show_bytes
 
 Array = np.ndarray[Any, Any]
-BUSY_SPREAD = 0.5
-"""Interquartile range over median above which the machine was busy and a profile would mislead."""
 Verb = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
 
@@ -45,13 +51,11 @@ def run_verify(args: argparse.Namespace) -> int:
     folder = model_folder(args.model)
     plan = load_plan(folder)
     engine = engine_for(plan.engine)
-    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
+    chain = load_folder(folder, plan, engine)
     inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
     wholes = None
     if args.against is not None:
-        if not args.against.is_file():
-            raise InputError(f"model file {args.against} does not exist")
-        whole = engine.load(args.against.read_bytes())
+        whole = load_whole(args.against, engine)
         wholes = [whole.run(values) for values in inputs]
     rows = verify(chain, inputs, wholes)
     _show_parity(rows, plan, args.json)
@@ -102,44 +106,6 @@ def _given(path: Path, plan: Plan) -> list[dict[str, Array]]:
     return [{s.name: arrays[s.name][i : i + 1].astype(s.dtype, copy=False) for s in specs} for i in range(count)]
 
 
-def _profile_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="a shipped model's name, or the folder of a plan")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
-    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
-
-
-def run_profile(args: argparse.Namespace) -> int:
-    """Seconds per stage on this machine, as a shareable JSON file. Refuses when the machine was busy."""
-    if args.threads < 0 or not args.seconds > 0:
-        raise InputError("--threads must be 0 or more and --seconds more than 0")
-    folder = model_folder(args.model)
-    plan = load_plan(folder)
-    engine = engine_for(plan.engine, args.threads)
-    chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
-    times = measure(chain, sample_values(chain), args.seconds, least=20, most=5000)
-    if times.spread > BUSY_SPREAD:
-        raise InputError(
-            f"the machine was busy (spread {times.spread:.0%} of the median); stop other work and try again"
-        )
-    profile = profile_to_json(times, engine, plan.digest)
-    for stage, seconds in zip(plan.stages, times.stage_s, strict=True):
-        print(f"{stage.file:<16} {show_s(seconds)}")
-    print(
-        f"whole model {show_s(sum(times.stage_s))}, spread {times.spread:.0%}, {times.runs} runs, {profile['machine']}"
-    )
-    if args.out is not None:
-        _write(args.out, profile)
-    return 0
-
-
-def _write(path: Path, profile: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give another --out") from error
-
-
 VERBS: dict[str, Verb] = {
     "cuts": ("list the legal and the useful cuts of a model", model_commands.cuts_arguments, model_commands.run_cuts),
     "slice": ("cut a model into one file per stage", model_commands.slice_arguments, model_commands.run_slice),
@@ -153,6 +119,13 @@ VERBS: dict[str, Verb] = {
         explain_command.arguments,
         explain_command.run,
     ),
-    "profile": ("measure a sliced model on this machine", _profile_arguments, run_profile),
+    "tiers": ("the best places for a chain over device, edge and cloud", tiers_command.arguments, tiers_command.run),
+    "convert": ("measurements of others as plans and profiles", convert_command.arguments, convert_command.run),
+    "calibrate": (
+        "learn from profiles what a machine needs for operators",
+        calibrate_command.arguments,
+        calibrate_command.run,
+    ),
+    "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

@@ -7,11 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import Plan
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes
+
+if TYPE_CHECKING:
+    from partway.partitioner.plan import Plan
 
 INPUT = "input"
 """What ``keep_on_device`` calls the model's inputs, whatever their names."""
@@ -47,11 +50,14 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
         f"{constraint} excludes {_named([c for c in candidates if why[c] == constraint], candidates, plan)}"
         for constraint in dict.fromkeys(why.values())
     ]
-    raise InputError(f"no candidate is left: {'; '.join(parts)}; relax one of them")
+    relax = "relax one of them" if len(parts) > 1 else "relax it"
+    raise InputError(f"no candidate is left: {'; '.join(parts)}; {relax}")
 
 
 def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> dict[Candidate, str]:
     """Which candidates are out, and the first constraint that each breaks, as the command line writes it."""
+    if constraints.max_device_bytes is not None and not all(stage.file for stage in plan.stages):
+        raise InputError(f"how large the stages of {plan.model} are is not known; leave out --max-device-memory")
     kept = _kept_values(constraints, plan)
     found = ((candidate, _broken(candidate, constraints, kept, plan)) for candidate in candidates)
     return {candidate: broken for candidate, broken in found if broken is not None}
@@ -64,7 +70,7 @@ def device_bytes(plan: Plan, k: int) -> int:
     takes for itself, and for values inside a stage, the plan cannot know. Stages kept for answering without a cloud are
     not counted.
     """
-    files = sum(stage.size_bytes for stage in plan.stages[:k])
+    files = sum(stage.total_bytes for stage in plan.stages[:k])
     borders = [_alive(plan, at, at + 1) for at in range(k)] or [_alive(plan, 0)]
     return files + max(borders)
 

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
 
 from partway.proto.units import show_bps, show_s
 
@@ -55,7 +57,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Predicted seconds of one candidate, part by part; ``measured_s`` is filled in by trial frames."""
+    """Predicted seconds of one candidate, part by part.
+
+    Trial frames fill in ``measured_s``, their total, and ``measured``: the parts, and a candidate with the bytes, as
+    those frames had them.
+    """
 
     candidate: Candidate
     prefix_s: float = 0.0
@@ -65,6 +71,12 @@ class Estimate:
     decode_s: float = 0.0
     suffix_s: float = 0.0
     measured_s: float | None = None
+    measured: Estimate | None = None
+
+    @property
+    def known(self) -> Estimate:
+        """The parts as they were measured where they were, else as they are estimated."""
+        return self.measured or self
 
     @property
     def cloud_s(self) -> float:
@@ -114,14 +126,20 @@ def choose(estimates: Sequence[Estimate]) -> Estimate:
     return min(estimates, key=lambda e: (e.best_known_s, e.candidate.size_bytes))
 
 
-def trials(estimates: Sequence[Estimate], stages: int, most: int = 2) -> list[Estimate]:
+def trials(
+    estimates: Sequence[Estimate],
+    stages: int,
+    most: int = 2,
+    order: Callable[[Estimate], Any] = attrgetter("total_s"),
+) -> list[Estimate]:
     """Whom to send trial frames through: the best ``most``, and the best real split even where it is not among them."""
-    ranked = sorted(estimates, key=lambda e: e.total_s)
+    ranked = sorted(estimates, key=order)
     chosen = ranked[:most]
     split = next((e for e in ranked if 0 < e.candidate.k < stages and e.candidate.codec is not None), None)
     return chosen if split is None or split in chosen else [*chosen, split]
 
 
-def with_measured(estimates: Sequence[Estimate], measured_s: dict[Candidate, float]) -> list[Estimate]:
+def with_measured(estimates: Sequence[Estimate], measured: Mapping[Candidate, Estimate]) -> list[Estimate]:
     """The same estimates with what trial frames measured."""
-    return [replace(e, measured_s=measured_s.get(e.candidate)) for e in estimates]
+    found = ((e, measured.get(e.candidate)) for e in estimates)
+    return [e if m is None else replace(e, measured_s=m.measured_s, measured=m) for e, m in found]

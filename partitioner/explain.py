@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +13,15 @@ from partway.partitioner.candidates import candidate_name, plan_candidates
 from partway.partitioner.chooser import Chooser, Win, crossovers
 from partway.partitioner.constraints import Constraints, admitted, excluded
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.objectives import Objective, order
+from partway.partitioner.objectives import UNIT, Objective, order
 from partway.partitioner.plan import Plan
-from partway.partitioner.profile import stage_seconds
-from partway.proto.errors import InputError
+from partway.partitioner.profile_format import Predicted, profile_from_json
 from partway.proto.units import show_bps, show_s
 
 GRID = (401, 261)
 """Points of the crossover map: bandwidths, round trips."""
 COARSE = 8
 WIDEST_BPS = (1e3, 1e11)
-UNIT = {"latency": "a frame", "throughput": "", "bytes": "a frame", "energy": "a frame"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,20 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A profile as it is explained: name of the machine, seconds per stage and, where known, per operator."""
+    """A profile as it is explained: name of the machine, seconds per stage and, where known, per operator.
+
+    ``predicted`` where none of that was measured.
+    """
 
     name: str
     stage_s: tuple[float, ...]
     operators: tuple[OperatorTime, ...] = ()
+    predicted: Predicted | None = None
+
+    @property
+    def mark(self) -> str:
+        """What stands before its numbers: ``~`` where they are predicted."""
+        return "~" if self.predicted else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +100,30 @@ class Explanation:
         """A candidate in words."""
         return candidate_name(candidate, self.plan)
 
+    def marks(self, candidate: Candidate) -> tuple[str, str, str]:
+        """What stands before its prefix, its time in the cloud, and its total: ``~`` where a prediction is in it."""
+        prefix = self.device.mark if candidate.k > 0 else ""
+        cloud = self.cloud.mark if candidate.codec is not None else ""
+        return prefix, cloud, prefix or cloud
 
-def machine_of(profile: Mapping[str, Any], plan: Plan) -> Machine:
+    def score(self, row: Row) -> str:
+        """A row's score for people."""
+        mark = "" if self.objective.name == "bytes" else self.marks(row.candidate)[2]
+        return f"{mark}{self.objective.show(row.score)}"
+
+
+def machine_of(profile: object, plan: Plan) -> Machine:
     """A profile's JSON as a Machine. Raises InputError when it is none, or of another plan.
 
-    Operators are read from ``operators``: a list of objects with ``name``, ``kind``, ``stage`` and ``time_s``.
+    What belongs to no operator of the model goes by its kind and stage.
     """
-    if not isinstance(profile, Mapping):
-        raise InputError("not a profile (no JSON object); make one with `partway profile`")
-    if profile.get("plan", plan.digest) != plan.digest:
-        raise InputError(f"the profile was made for another plan than {plan.model}'s; profile this plan again")
-    seconds = stage_seconds(profile, len(plan.stages))
-    try:
-        operators = tuple(
-            OperatorTime(str(one["name"]), str(one["kind"]), int(one["stage"]), float(one["time_s"]))
-            for one in profile.get("operators") or ()
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the profile's operators are damaged ({error!r}); profile this plan again") from error
-    return Machine(str(profile.get("machine", "a machine without a name")), seconds, operators)
+    read = profile_from_json(profile, plan)
+    times: dict[tuple[str, str, int], float] = {}
+    for one in read.operators:
+        name = one.name or f"{one.kind.strip('()')} (stage {one.stage})"
+        times[name, one.kind, one.stage] = times.get((name, one.kind, one.stage), 0.0) + one.time_s
+    operators = tuple(OperatorTime(*key, time_s) for key, time_s in times.items())
+    return Machine(read.machine, read.stage_s, operators, read.predicted)
 
 
 def explain(
@@ -137,10 +149,13 @@ def explain(
     rows = tuple(
         Row(candidate_name(e.candidate, plan), e, wanted.score(e, link.rtt_s), out.get(e.candidate)) for e in estimates
     )
+    said = [
+        f"the {side}'s times are {m.predicted}" for side, m in (("device", device), ("cloud", cloud)) if m.predicted
+    ]
     left = [row.estimate for row in rows if row.excluded is None]
     wins = crossovers(left, wanted, link.rtt_s)
     drawn = crossover_map(Chooser(left, wanted), link, wins)
-    return Explanation(plan, device, cloud, link, wanted, rows, tuple(wins), drawn, tuple(notes))
+    return Explanation(plan, device, cloud, link, wanted, rows, tuple(wins), drawn, (*notes, *said))
 
 
 def crossover_map(chooser: Chooser, link: Link, wins: Sequence[Win]) -> CrossoverMap:
@@ -170,7 +185,7 @@ def reason(explanation: Explanation) -> str:
         *[row for row in admitted_rows if row.candidate.codec is None and row.candidate.k == stages],
     ]
     others = list(dict.fromkeys(_rival(explanation, row) for row in rivals if row is not best))
-    mine = f"{best.name}: {explanation.objective.show(best.score)} {UNIT[explanation.objective.name]}".rstrip()
+    mine = f"{best.name}: {explanation.score(best)} {UNIT[explanation.objective.name]}".rstrip()
     against = f" against {_listed(others)}" if others else "; nothing else is admitted"
     return f"{mine}{against}, on {explanation.link}"
 
@@ -181,13 +196,15 @@ def changes(explanation: Explanation) -> list[str]:
     if len(explanation.wins) == 1:
         return [f"{at} the answer is the same at every bandwidth: {explanation.name(explanation.wins[0].candidate)}."]
     lines = []
+    mark = "" if explanation.objective.name == "bytes" else explanation.device.mark or explanation.cloud.mark
     for win in explanation.wins:
+        low, high = (f"{mark}{show_bps(end)}" for end in (win.from_bps, win.to_bps))
         if win.from_bps == 0:
-            where = f"{at}, below {show_bps(win.to_bps)}"
+            where = f"{at}, below {high}"
         elif math.isinf(win.to_bps):
-            where = f"Above {show_bps(win.from_bps)}"
+            where = f"Above {low}"
         else:
-            where = f"From {show_bps(win.from_bps)} to {show_bps(win.to_bps)}"
+            where = f"From {low} to {high}"
         here = " (you are here)" if win.from_bps <= explanation.link.bandwidth_bps < win.to_bps else ""
         lines.append(f"{where}: {explanation.name(win.candidate)}{here}.")
     return lines
@@ -207,7 +224,7 @@ def rivals(explanation: Explanation) -> list[tuple[str, int]]:
 
 def _rival(explanation: Explanation, row: Row) -> str:
     word = "for " if row.name.startswith("split") else ""
-    return f"{explanation.objective.show(row.score)} {word}{row.name}"
+    return f"{explanation.score(row)} {word}{row.name}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -14,19 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
-from partway.partitioner.constraints import Constraints, parse_bytes
+from partway.partitioner.chain import load_folder
 from partway.partitioner.estimate import Link
 from partway.partitioner.explain import Explanation, Machine, Row, changes, explain, machine_of, reason
-from partway.partitioner.objectives import OBJECTIVES, Objective, objective
-from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.power import POWERS, parse_power, power_of
-from partway.partitioner.profile import machine_name, measure, sample_values
+from partway.partitioner.plan import Plan, load_plan
+from partway.partitioner.profile import BUSY_SPREAD, machine_name, measure, sample_values
+from partway.partitioner.wanted import constraints_of, decision_arguments, objective_of
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bytes, show_s
 
-BUSY_SPREAD = 0.5
 SECONDS = 0.5
 
 
@@ -42,30 +39,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--png", type=Path, metavar="FILE", help="write the charts as one picture")
     add("--json", action="store_true", help="print one JSON object")
     decision_arguments(parser)
-
-
-def decision_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is wanted and what is allowed: ``--objective``, ``--power`` and the constraints."""
-    add = parser.add_argument
-    add("--objective", default="latency", metavar="NAME", help=f"{', '.join(OBJECTIVES)} (default: latency)")
-    add("--power", metavar="WATTS", help=f"of the device: {', '.join(POWERS)} or compute=6.4W,send=4.1W,wait=2.7W")
-    add("--max-device-memory", metavar="SIZE", help="of the device's stages and activations, for example 64MB")
-    add("--keep-on-device", action="append", default=[], metavar="VALUE", help="may not be sent; input: the raw input")
-    add("--max-drop", type=float, default=1.0, metavar="PP", help="agreement a codec may cost, points (default: 1)")
-
-
-def constraints_of(args: argparse.Namespace) -> Constraints:
-    """The constraints of those arguments. Raises InputError on a size without unit or a drop out of range."""
-    if not 0 <= args.max_drop <= 100:
-        raise InputError(f"--max-drop is percentage points, 0 to 100, not {args.max_drop:g}")
-    most = None if args.max_device_memory is None else parse_bytes(args.max_device_memory)
-    return Constraints(most, tuple(args.keep_on_device), args.max_drop)
-
-
-def objective_of(args: argparse.Namespace, machine: str) -> tuple[Objective, tuple[str, ...]]:
-    """The objective of those arguments for a device of this name, and what to say about it."""
-    power = parse_power(args.power) if args.power else power_of(machine) or POWERS["pi4"]
-    return objective(args.objective, power), ((f"power: {power}",) if args.objective == "energy" else ())
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,7 +78,7 @@ def _read(path: Path, plan: Plan) -> Machine:
 
 
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
-    chain = load_chain(plan, engine_for(plan.engine), lambda stage: read_stage(folder, stage))
+    chain = load_folder(folder, plan, engine_for(plan.engine))
     times = measure(chain, sample_values(chain), SECONDS)
     busy = f"this machine was busy while it was measured (spread {times.spread:.0%} of the median); try again"
     return Machine(machine_name(), times.stage_s), [busy] if times.spread > BUSY_SPREAD else []
@@ -148,14 +121,18 @@ def _extra(made: Explanation) -> list[str]:
 def _cells(made: Explanation, row: Row) -> list[str]:
     candidate, parts = row.candidate, row.estimate
     where = {0: " (cloud)", len(made.plan.stages): " (device)"}.get(candidate.k, "")
-    seconds = (parts.prefix_s, parts.encode_s, parts.link_s, parts.cloud_s, parts.total_s)
+    prefix, cloud, total = made.marks(candidate)
     return [
         f"{candidate.k}{where}" + (" out" if row.excluded else ""),
         str(made.plan.cuts[candidate.k]) if candidate.codec else "-",
         candidate.codec or "-",
         show_bytes(candidate.size_bytes),
-        *map(show_s, seconds),
-        *(made.objective.show(row.score) for _ in _extra(made)),
+        prefix + show_s(parts.prefix_s),
+        show_s(parts.encode_s),
+        show_s(parts.link_s),
+        cloud + show_s(parts.cloud_s),
+        total + show_s(parts.total_s),
+        *(made.score(row) for _ in _extra(made)),
     ]
 
 
@@ -170,9 +147,9 @@ def to_json(made: Explanation) -> dict[str, Any]:
         "plan": made.plan.digest,
         "objective": made.objective.name,
         "link": {"bandwidth_bps": made.link.bandwidth_bps, "rtt_s": made.link.rtt_s},
-        "device": {"machine": made.device.name, "stage_s": list(made.device.stage_s)},
-        "cloud": {"machine": made.cloud.name, "stage_s": list(made.cloud.stage_s)},
-        "candidates": [_row_json(row) for row in made.rows],
+        "device": _machine_json(made.device),
+        "cloud": _machine_json(made.cloud),
+        "candidates": [{**_row_json(row), "predicted": bool(made.marks(row.candidate)[2])} for row in made.rows],
         "reason": reason(made),
         "changes": changes(made),
         "crossovers": [
@@ -186,6 +163,11 @@ def to_json(made: Explanation) -> dict[str, Any]:
         ],
         "notes": list(made.notes),
     }
+
+
+def _machine_json(machine: Machine) -> dict[str, Any]:
+    predicted = {"predicted": machine.predicted.to_json()} if machine.predicted else {}
+    return {"machine": machine.name, "stage_s": list(machine.stage_s), **predicted}
 
 
 def _row_json(row: Row) -> dict[str, Any]:

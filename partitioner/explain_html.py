@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
-from partway.partitioner.explain import Explanation, Row, changes, reason, rivals
+from partway.partitioner.explain import Explanation, Machine, Row, changes, reason, rivals
 from partway.partitioner.explain_plot import charts, svg_uri
 from partway.proto.units import show_bytes, show_s
 
@@ -46,8 +46,8 @@ def page(explanation: Explanation) -> str:
 def _facts(explanation: Explanation) -> str:
     sizes = ", ".join(f"{name} {show_bytes(size)}" for name, size in rivals(explanation))
     facts = [
-        ("device", _machine(explanation.device.name, explanation.device.stage_s)),
-        ("cloud", _machine(explanation.cloud.name, explanation.cloud.stage_s)),
+        ("device", _machine(explanation.device)),
+        ("cloud", _machine(explanation.cloud)),
         ("link", str(explanation.link)),
         ("objective", explanation.objective.name),
         *([("cuts must beat", sizes)] if sizes else []),
@@ -57,8 +57,9 @@ def _facts(explanation: Explanation) -> str:
     return f'<table class="facts">{rows}</table>'
 
 
-def _machine(name: str, stage_s: Sequence[float]) -> str:
-    return f"{name}: whole model {show_s(sum(stage_s))}"
+def _machine(machine: Machine) -> str:
+    said = f", predicted, ±{machine.predicted.error:.0%}" if machine.predicted else ""
+    return f"{machine.name}: whole model {machine.mark}{show_s(sum(machine.stage_s))}{said}"
 
 
 def _charts(explanation: Explanation) -> Iterable[str]:
@@ -78,10 +79,15 @@ def _table(explanation: Explanation) -> str:
 def _row(explanation: Explanation, row: Row) -> str:
     parts = row.estimate
     agreement = "-" if row.candidate.agreement is None else f"{row.candidate.agreement:.2%}"
+    prefix, cloud, total = explanation.marks(row.candidate)
     numbers = [
         show_bytes(row.candidate.size_bytes),
-        *map(show_s, (parts.prefix_s, parts.encode_s, parts.link_s, parts.cloud_s, parts.total_s)),
-        explanation.objective.show(row.score),
+        prefix + show_s(parts.prefix_s),
+        show_s(parts.encode_s),
+        show_s(parts.link_s),
+        cloud + show_s(parts.cloud_s),
+        total + show_s(parts.total_s),
+        explanation.score(row),
         agreement,
     ]
     kind = "out" if row.excluded else "chosen" if row is explanation.chosen else ""

@@ -106,7 +106,8 @@ def draw_parts(axes: Axes, explanation: Explanation) -> None:
         left = left + seconds
     for at, row in enumerate(rows):
         mark = "  excluded" if row.excluded else ""
-        axes.text(left[at], at, f" {show_s(float(left[at]))}{mark}", va="center", fontsize=8.5)
+        guessed = explanation.marks(row.candidate)[2]
+        axes.text(left[at], at, f" {guessed}{show_s(float(left[at]))}{mark}", va="center", fontsize=8.5)
     _rows(axes, [short_name(row.candidate) for row in rows], float(left.max()))
     more = len(explanation.rows) - len(rows)
     title = f"where a frame's time goes on {explanation.link}" + (f" ({more} more not shown)" if more else "")
@@ -169,15 +170,18 @@ def _pairs(
     device: Sequence[float] | None,
     cloud: Sequence[float] | None,
 ) -> None:
-    sides = [(f"device: {explanation.device.name}", device, BLUE), (f"cloud: {explanation.cloud.name}", cloud, ORANGE)]
-    known = [(label, seconds, colour) for label, seconds, colour in sides if seconds is not None]
+    sides = [("device", explanation.device, device, BLUE), ("cloud", explanation.cloud, cloud, ORANGE)]
+    known = [(side, machine, seconds, colour) for side, machine, seconds, colour in sides if seconds is not None]
     height = 0.8 / len(known)
-    for index, (label, seconds, colour) in enumerate(known):
+    for index, (side, machine, seconds, colour) in enumerate(known):
+        label = f"{side}: {machine.name}" + (
+            f" (predicted, ±{machine.predicted.error:.0%})" if machine.predicted else ""
+        )
         at = np.arange(len(names)) + (index - (len(known) - 1) / 2) * height
         axes.barh(at, seconds, height=height * 0.92, color=colour, label=label)
         for y, value in zip(at, seconds, strict=True):
-            axes.text(value, float(y), f" {show_s(value)}", va="center", fontsize=8)
-    _rows(axes, names, max(max(seconds) for _, seconds, _ in known))
+            axes.text(value, float(y), f" {machine.mark}{show_s(value)}", va="center", fontsize=8)
+    _rows(axes, names, max(max(seconds) for *_, seconds, _ in known))
     legend(axes, None, 1)
     axes.set_xlabel("time")
     units(axes, "x", show_s)

@@ -16,11 +16,12 @@ from rich.table import Table
 
 from partway.engines.engine import Engine, engine_for
 from partway.partitioner.agreement import Frame, codecs_of, measure_codecs
-from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.describe import Wishes, described, read_labels
-from partway.partitioner.plan import Plan, read_stage, save_plan
+from partway.partitioner.plan import Plan, save_plan
 from partway.partitioner.preprocess import FITS, Preprocess
-from partway.partitioner.profile import measure, profile_to_json, random_tensor
+from partway.partitioner.profile import measure, random_tensor
+from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
 
@@ -112,7 +113,7 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
     plan = make_plan(args.model, args.out, args.cuts, name=args.name, sizes=shapes(args.shape))
     engine = engine_for(plan.engine)
-    chain = load_chain(plan, engine, lambda stage: read_stage(args.out, stage))
+    chain = load_folder(args.out, plan, engine)
     plan = described(plan, chain, wishes)
     return plan, Chain(plan, chain.stages), engine
 
@@ -140,7 +141,7 @@ def run_plan(args: argparse.Namespace) -> int:
     ]
     if not pictures:  # random input tells sizes and times, not agreement
         entries = [{**entry, "agreement": None} for entry in entries]
-    profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest)
+    profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest, plan.model)
     plan = replace(plan, candidates=tuple(entries), profiles=(profile,))
     save_plan(plan, args.out)
     console = Console(highlight=False)
@@ -192,7 +193,7 @@ def _slice_table(plan: Plan) -> Table:
         table.add_column("time here")
     for k, stage in enumerate(plan.stages):
         crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
-        row = [str(k), stage.file, show_bytes(stage.size_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing]
+        row = [str(k), stage.file, show_bytes(stage.total_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing]
         table.add_row(*row, *([show_s(seconds[k])] if seconds else []))
     return table
 

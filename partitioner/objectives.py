@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from partway.partitioner.constraints import Constraints, admitted
 from partway.partitioner.estimate import Estimate
-from partway.partitioner.plan import Plan
 from partway.partitioner.power import POWERS, Power, energy_j
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
 
+if TYPE_CHECKING:
+    from partway.partitioner.plan import Plan
+
 OBJECTIVES = ("latency", "throughput", "bytes", "energy")
+UNIT = {"latency": "a frame", "throughput": "", "bytes": "a frame", "energy": "a frame"}
+"""What is said after a score that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class Terms:
 class Objective:
     """What is to be as small as possible. ``score`` takes an estimate and the link's round trip in seconds.
 
-    ``terms`` gives the same of an estimate's parts for any link (what the estimate says of its own link is ignored).
+    It is the score of what trial frames measured, where they were sent. ``terms`` gives that of the estimated parts for
+    any link (what the estimate says of its own link is ignored, and what was measured on it).
     """
 
     name: str
@@ -69,10 +75,12 @@ def objective(name: str = "latency", power: Power = POWERS["pi4"]) -> Objective:
     """The objective of that name; ``power`` is only used by ``energy``. Raises InputError on an unknown name."""
     made: Mapping[str, Objective] = {
         "latency": Objective("latency", latency_s, _latency_terms, show_s),
-        "throughput": Objective("throughput", period_s, _period_terms, _show_rate),
-        "bytes": Objective("bytes", crossing_bytes, lambda e: Terms(0.0, crossing_bytes(e), 0.0, 0.0), show_bytes),
+        "throughput": Objective("throughput", lambda e, rtt_s: period_s(e.known, rtt_s), _period_terms, _show_rate),
+        "bytes": Objective(
+            "bytes", lambda e, _: crossing_bytes(e.known), lambda e: Terms(0.0, crossing_bytes(e), 0.0, 0.0), show_bytes
+        ),
         "energy": Objective(
-            "energy", lambda e, rtt_s: energy_j(e, power, rtt_s), lambda e: _energy_terms(e, power), show_j
+            "energy", lambda e, rtt_s: energy_j(e.known, power, rtt_s), lambda e: _energy_terms(e, power), show_j
         ),
     }
     if name not in made:
@@ -112,7 +120,10 @@ def show_j(joules: float) -> str:
 
 
 def _show_rate(seconds: float) -> str:
-    return f"{1 / seconds:.3g} frames/s" if seconds else "endless frames/s"
+    if not seconds:
+        return "endless frames/s"
+    rate = 1 / seconds
+    return f"{rate:.0f} frames/s" if rate >= 100 else f"{rate:.3g} frames/s"
 
 
 def _bits(estimate: Estimate) -> float:

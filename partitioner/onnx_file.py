@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.partitioner.protobuf import Buffer, NotProtobufError, fields
 from partway.proto.errors import InputError
+from partway.proto.protobuf import Buffer, NotProtobufError, fields
 from partway.proto.wire import varint
 
 try:
@@ -24,7 +24,7 @@ try:
 except ImportError as missing:
     raise InputError("reading ONNX models needs the onnx package: pip install 'partway[partition]'") from missing
 
-__all__ = ["ModelFile", "Weight", "file_digest", "onnx", "open_file", "tensors_in"]
+__all__ = ["FOUR_BIT", "ModelFile", "Weight", "file_digest", "onnx", "open_file", "tensors_in"]
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 TENSOR_DATA = frozenset({4, 5, 6, 7, RAW_DATA, 10, 11})

@@ -83,9 +83,19 @@ def _write_stage(
     graph = model.graph
     read = tuple(graph.values[name] for name in inputs)
     made = tuple(graph.values[name] for name in outputs)
-    nodes = [model.nodes[graph.operators[index].name] for index in members(operators)]
-    digest, size_bytes = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
-    return Stage(path.name, digest, size_bytes, read, made, operators=operators.bit_count())
+    nodes = [_named(model.nodes[name], name) for name in (graph.operators[index].name for index in members(operators))]
+    digest, size_bytes, data = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
+    return Stage(path.name, digest, size_bytes, read, made, operators.bit_count(), data)
+
+
+def _named(node: Any, name: str) -> Any:
+    """The node by its operator's name, where it has another or none: profiles name operators by what a stage says."""
+    if node.name == name:
+        return node
+    copy = type(node)()
+    copy.CopyFrom(node)
+    copy.name = name
+    return copy
 
 
 def _stage_proto(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from partway.partitioner.onnx_file import GRAPH, INITIALIZER, Weight, onnx
+from partway.partitioner.onnx_file import FOUR_BIT, GRAPH, INITIALIZER, SMALL_BYTES, Weight, onnx
+from partway.partitioner.plan import DataFile
 from partway.proto.wire import varint
 
 LARGEST_FILE_BYTES = (1 << 31) - (1 << 24)
@@ -37,19 +38,20 @@ class _Hashed:
         return self._digest.hexdigest()
 
 
-def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[str, int]:
-    """Write a model whose large initialisers are in ``weights``; returns its SHA-256 and the bytes of all its files.
+def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[str, int, DataFile | None]:
+    """Write a model whose large initialisers are in ``weights``; returns SHA-256 and size of the file, and its data
+    file where one was written.
 
-    ``proto`` is changed in the doing. External weights go into the file itself while it stays under 2 GiB, else into
-    ``path`` + ``.data``, whose SHA-256 is then in each tensor's ``checksum`` entry, so that one digest covers both.
+    ``proto`` is changed in the doing. Weights go into the file itself while it stays under 2 GiB, else all but the
+    small ones into ``path`` + ``.data``, whose SHA-256 is then in each tensor's ``checksum`` entry as well.
     """
     mine = [weights[tensor.name] for tensor in proto.graph.initializer if tensor.name in weights]
     rest = [tensor for tensor in proto.graph.initializer if tensor.name not in weights]
-    beside = 0
+    beside = None
     total = sum(len(weight.header) + weight.length for weight in mine) + proto.ByteSize()
     if total > LARGEST_FILE_BYTES:
-        outside = [weight for weight in mine if weight.external]
-        mine = [weight for weight in mine if not weight.external]
+        outside = [weight for weight in mine if _may_move(weight)]
+        mine = [weight for weight in mine if not _may_move(weight)]
         tensors, beside = _write_data(outside, path.with_name(path.name + ".data"))
         rest = [*rest, *tensors]
     kept = type(proto.graph)()
@@ -60,7 +62,12 @@ def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[
     with path.open("wb") as file:
         out = _Hashed(file)
         _write_proto(proto, mine, out)
-    return out.hexdigest(), out.size_bytes + beside
+    return out.hexdigest(), out.size_bytes, beside
+
+
+def _may_move(weight: Weight) -> bool:
+    """Small ones stay, engines want to see shapes and the like; four-bit ones have no array type to be mapped as."""
+    return weight.external and weight.length > SMALL_BYTES and weight.tensor.data_type not in FOUR_BIT
 
 
 def _write_proto(proto: Any, weights: list[Weight], out: _Hashed) -> None:
@@ -81,18 +88,21 @@ def _tag(number: int) -> bytes:
     return bytes((number << 3 | BYTES,))
 
 
-def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], int]:
+def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], DataFile]:
+    """Under another name first: a process that has an older file of this name mapped keeps that one."""
     tensors = []
-    with path.open("wb") as file:
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
         out = _Hashed(file)
         for weight in weights:
             out.write(bytes(-out.size_bytes % ALIGNMENT_BYTES))
             tensors.append(_reference(weight, path.name, out.size_bytes))
             for chunk in weight.chunks():
                 out.write(chunk)
+    part.replace(path)
     for tensor in tensors:
         tensor.external_data.add(key="checksum", value=out.hexdigest())
-    return tensors, out.size_bytes
+    return tensors, DataFile(path.name, out.hexdigest(), out.size_bytes)
 
 
 def _reference(weight: Weight, location: str, offset: int) -> Any:

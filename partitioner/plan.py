@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,16 @@ from partway.proto.tensors import TensorSpec
 
 PLAN_FILE = "plan.json"
 FORMAT = 1
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """The second file of a stage: weights that do not fit into the first."""
+
+    file: str
+    digest: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,9 @@ class Stage:
     """One piece of the model between two neighbouring cuts, as a file of its own.
 
     ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
-    after (and model outputs); values that merely pass through appear in neither.
+    after (and model outputs); values that merely pass through appear in neither. ``size_bytes`` is ``file`` alone,
+    ``data`` the file beside it that a stage of more than 2 GB keeps its weights in. Without a ``file`` (and a digest)
+    the stage was measured elsewhere and cannot be run here.
     """
 
     file: str
@@ -31,6 +44,12 @@ class Stage:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     operators: int
+    data: DataFile | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        """Of both files."""
+        return self.size_bytes + (self.data.size_bytes if self.data else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,8 @@ def load_plan(path: Path) -> Plan:
 
 def read_stage(folder: Path, stage: Stage) -> bytes:
     """A stage file's bytes, checked against its digest. Raises InputError when it is missing or has changed."""
+    if not stage.file:
+        raise InputError("this plan holds measured times only, its stages have no files; slice the model itself")
     path = folder / stage.file
     try:
         data = path.read_bytes()
@@ -150,7 +171,7 @@ def read_stage(folder: Path, stage: Stage) -> bytes:
 
 
 def _stage_to_json(stage: Stage) -> dict[str, Any]:
-    return {
+    made: dict[str, Any] = {
         "file": stage.file,
         "digest": stage.digest,
         "size_bytes": stage.size_bytes,
@@ -158,14 +179,31 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
         "outputs": [spec.to_json() for spec in stage.outputs],
         "operators": stage.operators,
     }
+    if stage.data is not None:
+        made["data"] = {"file": stage.data.file, "digest": stage.data.digest, "size_bytes": stage.data.size_bytes}
+    return made
 
 
 def _stage_from_json(data: Mapping[str, Any]) -> Stage:
-    file = str(data["file"])
-    if Path(file).name != file or file in ("", ".", ".."):
-        raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
+    measured_only = not data["file"] and not data.get("digest")
+    file, digest, size_bytes = ("", "", int(data["size_bytes"])) if measured_only else _file_from_json(data)
     inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
-    return Stage(file, str(data["digest"]), int(data["size_bytes"]), inputs, outputs, int(data["operators"]))
+    beside = None if data.get("data") is None else DataFile(*_file_from_json(data["data"]))
+    if beside is not None and beside.file == file:
+        raise ValueError(f"{file} is named as its own data file")
+    return Stage(file, digest, size_bytes, inputs, outputs, int(data["operators"]), beside)
+
+
+def _file_from_json(data: Mapping[str, Any]) -> tuple[str, str, int]:
+    file = str(data["file"])
+    if Path(file).name != file or file in ("", ".", "..") or "\0" in file:
+        raise ValueError(f"stage file name {file!r:.80} is not a plain file name")
+    digest, size_bytes = str(data["digest"]), int(data["size_bytes"])
+    if not DIGEST.fullmatch(digest):
+        raise ValueError(f"the digest {digest!r:.80} of {file} is no SHA-256")
+    if size_bytes < 0:
+        raise ValueError(f"{file} has {size_bytes} bytes")
+    return file, digest, size_bytes
 
 
 def _plan_from_json(data: Mapping[str, Any]) -> Plan:

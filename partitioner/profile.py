@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import math
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain
 from partway.proto.errors import InputError
 from partway.proto.tensors import Values
 
-FORMAT = 1
+BUSY_SPREAD = 0.5
+"""Interquartile range over median above which the machine was busy and a profile would mislead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,11 @@ def measure(chain: Chain, values: Values, budget_s: float = 0.2, least: int = 5,
     begun = perf_counter()
     while len(rounds) < least or (perf_counter() - begun < budget_s and len(rounds) < most):
         rounds.append(chain.timed(values)[1])
+    return stage_times(rounds)
+
+
+def stage_times(rounds: Sequence[Sequence[float]]) -> StageTimes:
+    """Medians per stage of some rounds, each the seconds of every stage."""
     return StageTimes(
         tuple(statistics.median(times) for times in zip(*rounds, strict=True)),
         spread([sum(times) for times in rounds]),
@@ -50,6 +53,15 @@ def spread(seconds: Sequence[float]) -> float:
     """Interquartile range over median: 0 for a quiet machine."""
     low, middle, high = np.percentile(seconds, (25, 50, 75))
     return float((high - low) / middle) if middle else 0.0
+
+
+def check_quiet(found: float) -> None:
+    """Raise InputError when a spread says that the machine was busy."""
+    if found > BUSY_SPREAD:
+        raise InputError(
+            f"the machine was busy while it was measured (spread {found:.0%} of the median, at most {BUSY_SPREAD:.0%}"
+            " is sound); stop other work and try again"
+        )
 
 
 def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
@@ -68,35 +80,6 @@ def random_tensor(rng: np.random.Generator, dtype: str, shape: Sequence[int | No
         return rng.integers(0, 2, size).astype(kind)
     high = min(np.iinfo(kind).max, 127 if kind.kind == "i" else 255) if kind.itemsize == 1 else 2
     return rng.integers(max(np.iinfo(kind).min, -high), high, size).astype(kind)
-
-
-def profile_to_json(times: StageTimes, engine: Engine, digest: str) -> dict[str, Any]:
-    """A shareable profile: what was measured, on what, when."""
-    return {
-        "format": FORMAT,
-        "plan": digest,
-        "machine": machine_name(),
-        "engine": engine.name,
-        "engine_version": engine.version,
-        "threads": engine.threads,
-        "date": datetime.date.today().isoformat(),
-        "stage_s": list(times.stage_s),
-        "spread": times.spread,
-        "runs": times.runs,
-    }
-
-
-def stage_seconds(profile: Mapping[str, Any], stages: int) -> tuple[float, ...]:
-    """The seconds per stage of a profile's JSON; InputError when it is not one of a plan with this many stages."""
-    try:
-        seconds = tuple(float(value) for value in profile["stage_s"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"not a profile ({error}); make one with `partway profile`") from error
-    if len(seconds) != stages:
-        raise InputError(f"the profile has {len(seconds)} stages, the plan {stages}; profile this plan again")
-    if not all(0 <= value < math.inf for value in seconds):
-        raise InputError("the profile has negative or endless times; profile this plan again")
-    return seconds
 
 
 def machine_name() -> str:

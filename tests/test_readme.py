@@ -18,6 +18,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+LINK, FREE = "127.0.0.1:9001", "127.0.0.1:0"
 ELSEWHERE = ("make ", "python3 -m venv", ".venv/bin/", "pip install")
 """What test_package.py runs in a fresh clone; a test does not install into the environment of the tests."""
 
@@ -71,20 +72,31 @@ class Background:
 
     def __init__(self) -> None:
         self.started: list[subprocess.Popen[str]] = []
-        self.address = ""
+        self.address = self.link = ""
 
     def serve(self, command: str, cwd: Path) -> None:
         self.end()
-        line = [*command.split(), "--grpc-port", "0"]
+        self.address = self.started_on(f"{command} --grpc-port 0", r":(\d+) [(]gRPC[)]", cwd)
+
+    def emulate(self, command: str, cwd: Path) -> None:
+        self.link = self.started_on(self.placed(command).replace(LINK, FREE), r":(\d+) ->", cwd)
+
+    def started_on(self, command: str, said: str, cwd: Path) -> str:
+        line = command.split()
         process = subprocess.Popen([BIN / line[0], *line[1:]], cwd=cwd, stdout=subprocess.PIPE, text=True)
         self.started.append(process)
         assert process.stdout is not None
-        ready = re.search(r":(\d+) \(gRPC\)", process.stdout.readline())
+        ready = re.search(said, process.stdout.readline())
         assert ready, f"{command} did not get ready"
-        self.address = f"127.0.0.1:{ready[1]}"
+        return f"127.0.0.1:{ready[1]}"
+
+    def placed(self, command: str) -> str:
+        """The command with the addresses of what was started."""
+        return command.replace("192.0.2.7:8001", self.address or "192.0.2.7:8001").replace(LINK, self.link or LINK)
 
     def end(self) -> None:
-        for process in self.started:
+        self.link = ""
+        for process in reversed(self.started):
             process.terminate()
             process.wait(15)
             if process.stdout is not None:
@@ -110,7 +122,10 @@ def test_every_command_works_as_written(document: Path, folder: Path, background
         if command.startswith("cloud-serve"):
             background.serve(command, folder)
             continue
-        command = command.replace("192.0.2.7:8001", background.address or "192.0.2.7:8001")
+        if command.startswith("partway link emulate"):
+            background.emulate(command, folder)
+            continue
+        command = background.placed(command)
         env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
         done = subprocess.run(
             command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False

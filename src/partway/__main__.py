@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import partway
+from partway.edge import link_command, profile_command
 from partway.partitioner import commands
 from partway.partitioner.train import mnist as train_mnist
 from partway.proto.errors import PartwayError
@@ -20,10 +21,14 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("partway", description="Cut, slice and verify models; train the demo model.")
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for name, (help_text, arguments, run) in commands.VERBS.items():
+    for name, (help_text, arguments, run) in {**commands.VERBS, "profile": profile_command.VERB}.items():
         verb = verbs.add_parser(name, help=help_text, description=help_text)
         arguments(verb)
         verb.set_defaults(run=run)
+    link = verbs.add_parser("link", help="links between device and cloud").add_subparsers(required=True, metavar="WHAT")
+    emulate = link.add_parser("emulate", help=link_command.__doc__, description=link_command.__doc__)
+    link_command.add_arguments(emulate)
+    emulate.set_defaults(run=link_command.run)
     train = verbs.add_parser("train", help="train a model of Partway's own").add_subparsers(
         required=True, metavar="MODEL"
     )

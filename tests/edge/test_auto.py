@@ -1,39 +1,26 @@
-"""Where to split: the link, the candidates, the choice and its reason."""
+"""What to decide by: the link, the candidates, the trial frames."""
 
-import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from partway.edge import auto
-from partway.edge.auto import (
-    Decision,
-    decide,
-    describe,
-    measure_candidates,
-    probe_link,
-    reason,
-    restrict,
-    settle,
-    split_number,
-    trial_of,
-)
+from partway.edge.auto import decide, measure_candidates, probe_link, trial_of
 from partway.edge.fake import FakeCloud
+from partway.edge.limits import left
 from partway.edge.packing import Packer
 from partway.edge.sources import Sample
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_chain
+from partway.partitioner.constraints import Constraints
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, choose
 from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError, PartwayError
+from partway.proto.errors import PartwayError
 from partway.proto.frame import Durations, Reply, encode_reply
 
 from .affine import STAGES, affine_chain, runner_on, samples
@@ -101,140 +88,24 @@ def test_noise_never_makes_a_bandwidth_of_nothing() -> None:
     assert 0 < link.bandwidth_bps < float("inf")
 
 
-@pytest.mark.parametrize(
-    ("split", "k"),
-    [("device", 3), ("cloud", 0), ("0", 0), ("2", 2), ("+1", 1), ("03", 3), ("x", 0), ("a", 1), ("b", 2), ("y", 3)],
-)
-def test_a_split_is_a_number_an_end_or_a_value(split: str, k: int) -> None:
-    """Every way to name a split leads to its number."""
-    assert split_number(split, PLAN) == k
-
-
-@pytest.mark.parametrize("split", ["4", "-1", "999999999"])
-def test_a_split_out_of_range_says_the_range(split: str) -> None:
-    """The sentence names the first and the last split."""
-    with pytest.raises(InputError, match=r"out of range; affine has splits 0 .* to 3"):
-        split_number(split, PLAN)
-
-
-@pytest.mark.parametrize(
-    ("split", "meant"), [("devise", "device"), ("clowd", "cloud"), ("bb", "b"), ("Device", "device")]
-)
-def test_an_unknown_split_suggests_the_nearest(split: str, meant: str) -> None:
-    """A slip of the finger is answered with what was meant, and with all there is."""
-    with pytest.raises(InputError, match=f"did you mean {meant}.*Known: auto, device, cloud, x, a, b, y, or 0 to 3"):
-        split_number(split, PLAN)
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_split_or_a_sentence(split: str) -> None:
-    """Superscripts, double signs and other digits end in no traceback."""
-    with suppress(InputError):
-        assert split_number(split, PLAN) in PLAN.splits
-
-
-def test_a_cut_of_several_values_is_named_by_all_of_them() -> None:
-    """Where two values cross, the cut's name is both, and neither alone means it."""
-    data = plan_to_json(PLAN)
-    data["cuts"][1] = ["a", "x"]
-    plan = plan_from_json(data)
-    assert split_number("a + x", plan) == 1
-    with pytest.raises(InputError, match=re.escape("did you mean a + x")):
-        split_number("a", plan)
-
-
-def _estimates(*rows: tuple[int, str | None, float]) -> list[Estimate]:
-    return [Estimate(Candidate(k, codec, 10 * (codec is not None)), prefix_s=s) for k, codec, s in rows]
-
-
-ALL = _estimates((0, "raw", 0.03), (1, "raw", 0.02), (1, "fp16", 0.015), (2, "raw", 0.04), (3, None, 0.01))
-
-
-@pytest.mark.parametrize(
-    ("split", "expected"), [("auto", ALL), ("1", ALL[1:3]), ("b", ALL[3:4]), ("device", ALL[4:]), ("cloud", ALL[:1])]
-)
-def test_a_split_asked_for_leaves_its_candidates(split: str, expected: Sequence[Estimate]) -> None:
-    """Auto leaves all; anything else the codecs of its split."""
-    assert restrict(ALL, split, PLAN) == list(expected)
-
-
-def test_a_split_without_a_codec_is_refused() -> None:
-    """Where no codec is left for the split asked for, the sentence names the options that matter."""
-    with pytest.raises(InputError, match=r"split 2 has no codec left; .*--codec .*--max-drop"):
-        restrict(ALL[:2], "2", PLAN)
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (
-            [(0, "raw", 0.03), (1, "raw", 0.0011), (3, None, 0.0004)],
-            "do not split: all on the device: 400 µs against 1.10 ms for the best split (k = 1) on this link",
-        ),
-        (
-            [(0, "jpeg75", 0.003), (1, "raw", 0.02), (2, "raw", 0.01), (3, None, 0.04)],
-            "do not split: all in the cloud (jpeg75): 3.00 ms against 10.0 ms for the best split (k = 2) on this link",
-        ),
-        (
-            [(0, "raw", 0.03), (1, "fp16", 0.02), (3, None, 0.04)],
-            "split 1 at a (fp16): 20.0 ms against 30.0 ms all in the cloud",
-        ),
-        (
-            [(0, "raw", 0.05), (2, "raw", 0.02), (3, None, 0.04)],
-            "split 2 at b (raw): 20.0 ms against 40.0 ms all on the device",
-        ),
-        ([(1, "raw", 0.02), (2, "raw", 0.03)], "split 1 at a (raw): 20.0 ms against 30.0 ms for the next best"),
-        (
-            [(0, "raw", 0.05), (3, None, 0.04)],
-            "all on the device: 40.0 ms against 50.0 ms for all in the cloud (raw)",
-        ),
-        ([(3, None, 0.04)], "all on the device: 40.0 ms; nothing else was allowed"),
-        (
-            [(3, "raw", 0.01), (0, "raw", 0.02)],
-            "split 3 at y (raw): 10.0 ms against 20.0 ms for all in the cloud (raw)",
-        ),
-    ],
-)
-def test_the_reason_is_one_honest_sentence(rows: list[tuple[int, str | None, float]], expected: str) -> None:
-    """What was chosen, what it takes, and against what; where splitting loses, it says not to split."""
-    estimates = _estimates(*rows)
-    chosen = min(estimates, key=lambda e: e.total_s)
-    assert reason(chosen, estimates, PLAN) == expected
-
-
-def test_what_was_asked_for_is_not_praised() -> None:
-    """A split that was asked for is called that, however many codecs it was chosen from."""
-    decision = settle(ALL, restrict(ALL, "1", PLAN), PLAN, None, False)
-    assert decision.chosen is ALL[2]
-    assert decision.reason == "split 1 at a (fp16), as asked"
-
-
-def test_auto_gives_its_reason() -> None:
-    """Left to choose, the decision says why."""
-    decision = settle(ALL, ALL, PLAN, Link(1e6, 0.1), True)
-    assert decision == Decision(tuple(ALL), ALL[4], reason(ALL[4], ALL, PLAN), Link(1e6, 0.1), True)
-
-
-@pytest.mark.parametrize("estimate", ALL)
-def test_each_candidate_has_its_own_words(estimate: Estimate) -> None:
-    """No two candidates are described alike."""
-    words = [describe(other.candidate, PLAN) for other in ALL]
-    assert words.count(describe(estimate.candidate, PLAN)) == 1
-
-
 def test_all_on_the_device_is_all_there_is_without_a_link() -> None:
     """Without a cloud only the candidate that sends nothing is left."""
-    candidates = [Candidate(0, "raw", 10), Candidate(3, None)]
-    (only,) = decide(candidates, Speeds((1.0, 1.0, 1.0), ()), None, 1.0, None)
+    candidates = left([Candidate(0, "raw", 10), Candidate(3, None)], PLAN, Constraints(), None)
+    (only,) = decide(candidates, Speeds((1.0, 1.0, 1.0), ()), None, None)
     assert only.candidate.codec is None
 
 
 def test_codecs_beyond_the_budget_are_not_even_estimated() -> None:
     """A codec that was not measured to agree stays out until any drop is allowed."""
     candidates = [Candidate(1, "raw", 10), Candidate(1, "fp16", 5, lossless=False)]
-    speeds, link = Speeds((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), Link(1e6, 0.01)
-    assert [e.candidate.codec for e in decide(candidates, speeds, link, 1.0, None)] == ["raw"]
-    assert [e.candidate.codec for e in decide(candidates, speeds, link, 100.0, None)] == ["raw", "fp16"]
+    link = Link(1e6, 0.01)
+    assert [c.codec for c in left(candidates, PLAN, Constraints(max_drop=1.0), link)] == ["raw"]
+    assert [c.codec for c in left(candidates, PLAN, Constraints(max_drop=100.0), link)] == ["raw", "fp16"]
+
+
+def _took(candidate: Candidate, total_s: float) -> Estimate:
+    """A trial that took this long, all of it on the link."""
+    return Estimate(candidate, link_s=total_s, measured_s=total_s)
 
 
 def test_trial_frames_go_through_the_best_candidates() -> None:
@@ -243,11 +114,11 @@ def test_trial_frames_go_through_the_best_candidates() -> None:
     speeds, link = Speeds((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), Link(1e6, 0.0)
     tried = {}
 
-    def trial(candidate: Candidate) -> float:
+    def trial(candidate: Candidate) -> Estimate:
         tried[candidate.k] = 0.35 - candidate.k / 100
-        return tried[candidate.k]
+        return _took(candidate, tried[candidate.k])
 
-    estimates = decide(candidates, speeds, link, 1.0, trial)
+    estimates = decide(candidates, speeds, link, trial)
     assert {e.candidate.k: e.measured_s for e in estimates if e.measured_s is not None} == tried
     assert set(tried) == {0, 1, 3}
 
@@ -256,10 +127,10 @@ def test_an_estimate_never_beats_a_measurement_untried() -> None:
     """When those that were tried took longer than estimated, the next best is tried too, up to a bound."""
     candidates = [Candidate(k, "raw", 1) for k in (0, 1, 2)] + [Candidate(3, None)]
     speeds, link = Speeds((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), Link(1e6, 0.0)
-    estimates = decide(candidates, speeds, link, 1.0, lambda candidate: 9.0 - candidate.k)
+    estimates = decide(candidates, speeds, link, lambda candidate: _took(candidate, 9.0 - candidate.k))
     assert choose(estimates).measured_s == 6.0
     many = [Candidate(1, "raw", size) for size in range(20)]
-    tried = [e for e in decide(many, speeds, link, 1.0, lambda candidate: 9.0) if e.measured_s is not None]
+    tried = [e for e in decide(many, speeds, link, lambda c: _took(c, 9.0)) if e.measured_s is not None]
     assert len(tried) == 6
 
 
@@ -273,7 +144,7 @@ def test_a_trial_leaves_the_runner_as_it_was() -> None:
 
     cloud = FakeCloud(affine_chain(), watch)
     runner = runner_on(cloud, window=5, batch=3)
-    assert trial_of(runner, samples(1)[0])(Candidate(1, "raw")) > 0
+    assert (trial_of(runner, samples(1)[0])(Candidate(1, "raw")).measured_s or 0) > 0
     assert {waiting for waiting, _ in most} == {1}
     assert all(frame_id < 0 for _, frame_id in most)
     assert (runner.window, runner.batch) == (5, 3)
@@ -289,7 +160,7 @@ def test_a_trial_takes_the_median() -> None:
         cloud.deliver(encode_reply(Reply(frame, Durations(seconds))))
 
     runner = runner_on(FakeCloud(affine_chain(), slow_at_first))
-    assert trial_of(runner, samples(1)[0])(Candidate(1, "raw")) == pytest.approx(6.5, abs=0.2)
+    assert trial_of(runner, samples(1)[0])(Candidate(1, "raw")).measured_s == pytest.approx(6.5, abs=0.2)
 
 
 def test_a_link_lost_in_the_trial_is_told() -> None:

@@ -11,12 +11,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from partway.edge import auto, run
+from partway.edge import auto, opening
 from partway.edge.cli import main
 from partway.edge.discovery import FoundCloud, Search
 from partway.edge.embedded import EmbeddedCloud
 from partway.edge.fake import FakeCloud
-from partway.edge.run import Options, Run
+from partway.edge.options import Options
+from partway.edge.outcome import Outcome
+from partway.edge.run import Run
 from partway.edge.runner import Runner
 from partway.partitioner.plan import load_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
@@ -102,7 +104,7 @@ def test_the_schema_is_strict() -> None:
         return "description" in field or "description" in SCHEMA["$defs"].get(field["$ref"].rpartition("/")[2], {})
 
     found = list(objects(SCHEMA))
-    assert len(found) == 8
+    assert len(found) == 9
     for node in found:
         assert node["additionalProperties"] is False
         assert set(node["required"]) <= set(node["properties"])
@@ -439,7 +441,7 @@ def test_a_cloud_found_by_zeroconf_is_used_instead_of_an_embedded_one(
 
     found = FoundCloud(cloud.address, {"mnist": load_plan(model_folder("mnist")).digest[:32]})
     monkeypatch.setattr("partway.edge.cli.Search", lambda: Heard(found))
-    monkeypatch.setattr(run, "EmbeddedCloud", embedded)
+    monkeypatch.setattr(opening, "EmbeddedCloud", embedded)
     assert main(["--model", "mnist", "--input", str(digits)]) == 0
     assert f"{cloud.address} (found by zeroconf)" in capsys.readouterr().out
     (started,) = pids
@@ -457,8 +459,8 @@ def test_when_no_cloud_is_found_an_embedded_one_is_used(
 
     from partway.edge.report import Report
 
-    monkeypatch.setattr(run, "Search", lambda: Heard(None))
-    outcomes: list[run.Outcome] = []
+    monkeypatch.setattr(opening, "Search", lambda: Heard(None))
+    outcomes: list[Outcome] = []
     with Run(Options("mnist", inputs=(str(digits),)), Report(quiet=True)) as made:
         made.go(outcomes)
     assert len(outcomes[0].results) == 12

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.edge.auto import Decision
+from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
 from partway.edge.report import Report, frame_line, summarize
 from partway.partitioner.cuts import Cut

@@ -88,7 +88,7 @@ def test_the_fastest_is_chosen() -> None:
 def test_what_was_measured_counts_more_than_what_was_estimated() -> None:
     """A candidate that turned out slower than it was estimated loses."""
     slow, other = _timed(0.1, 0.2)
-    (slow,) = with_measured([slow], {slow.candidate: 0.3})
+    (slow,) = with_measured([slow], {slow.candidate: Estimate(slow.candidate, 0.3, measured_s=0.3)})
     assert slow.best_known_s == 0.3
     assert choose([slow, other]) is other
 
@@ -119,8 +119,10 @@ def test_trials_go_to_the_best_two_and_the_best_real_split(
 def test_only_what_was_tried_is_marked_measured() -> None:
     """Measured times go to their candidates and to no other."""
     estimates = _timed(0.1, 0.2)
-    marked = with_measured(estimates, {estimates[1].candidate: 0.5})
+    took = Estimate(estimates[1].candidate, link_s=0.5, measured_s=0.5)
+    marked = with_measured(estimates, {took.candidate: took})
     assert [e.measured_s for e in marked] == [None, 0.5]
+    assert [e.known for e in marked] == [marked[0], took]
 
 
 @given(

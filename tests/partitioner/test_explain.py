@@ -241,7 +241,7 @@ def test_labels_stand_where_the_region_is_thickest() -> None:
 
 def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     """Name, stages and, where there are, operators."""
-    data = {"plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
+    data = {"format": 1, "plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
     assert machine_of(data, plan) == Machine("m", (1.0, 2.0, 3.0))
     operators = [{"name": "/conv", "kind": "Conv", "stage": 1, "time_s": 0.5}]
     assert machine_of({**data, "operators": operators}, plan).operators == (OperatorTime("/conv", "Conv", 1, 0.5),)
@@ -252,6 +252,7 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     [
         ([], "no JSON object"),
         ({"plan": "0" * 64, "stage_s": [1, 2, 3]}, "another plan"),
+        ({"stage_s": [1, 2, 3], "format": 2}, "update partway"),
         ({"stage_s": [1, 2]}, "2 stages, the plan 3"),
         ({"stage_s": [1, 2, 3], "operators": [{"name": "x"}]}, "operators are damaged"),
         ({"stage_s": [1, 2, 3], "operators": 3}, "operators are damaged"),
@@ -260,7 +261,7 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
 def test_a_profile_of_something_else_is_refused(plan: Plan, data: Any, says: str) -> None:
     """Of another plan, with other stages, or no profile at all."""
     with pytest.raises(InputError, match=says):
-        machine_of(data, plan)
+        machine_of({"format": 1, "plan": plan.digest, **data} if isinstance(data, dict) else data, plan)
 
 
 # --- the command
@@ -272,7 +273,7 @@ Run = Callable[..., int]
 def run(folder: Path, tmp_path: Path, plan: Plan) -> Run:
     """``partway explain`` with both profiles given, and more arguments."""
     for name, stage_s in (("device.json", DEVICE.stage_s), ("cloud.json", CLOUD.stage_s)):
-        data = {"plan": plan.digest, "machine": name, "stage_s": stage_s}
+        data = {"format": 1, "plan": plan.digest, "machine": name, "stage_s": stage_s}
         (tmp_path / name).write_text(json.dumps(data), encoding="utf-8")
     profiles = ["--profile", str(tmp_path / "device.json"), "--cloud-profile", str(tmp_path / "cloud.json")]
 

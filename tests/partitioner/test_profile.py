@@ -10,13 +10,13 @@ from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.plan import load_plan, read_stage
 from partway.partitioner.profile import (
+    BUSY_SPREAD,
+    check_quiet,
     machine_name,
     measure,
-    profile_to_json,
     random_tensor,
     sample_values,
     spread,
-    stage_seconds,
 )
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
@@ -93,33 +93,6 @@ def test_spread_is_the_interquartile_range_over_the_median(seconds: list[float],
     assert spread([value * 1000 for value in seconds]) == pytest.approx(expected)
 
 
-def test_a_profile_says_what_was_measured_on_what(fake_chain: Chain) -> None:
-    """A profile names machine, engine, plan and date, and gives the seconds back as they went in."""
-    times = measure(fake_chain, sample_values(fake_chain), budget_s=0.01)
-    made = profile_to_json(times, engine_for("fake"), "0" * 64)
-    assert stage_seconds(made, 3) == times.stage_s
-    assert made["machine"] == machine_name() != ""
-    assert (made["engine"], made["plan"], made["runs"]) == ("fake", "0" * 64, times.runs)
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        ({}, "not a profile"),
-        ({"stage_s": None}, "not a profile"),
-        ({"stage_s": ["fast", 1, 2]}, "not a profile"),
-        ({"stage_s": [1.0, 2.0]}, "has 2 stages, the plan 3"),
-        ({"stage_s": [1.0, 2.0, -1.0]}, "negative"),
-        ({"stage_s": [1.0, 2.0, float("nan")]}, "negative"),
-        ({"stage_s": [1.0, 2.0, float("inf")]}, "negative"),
-    ],
-)
-def test_a_profile_that_does_not_fit_is_refused(data: dict[str, Any], says: str) -> None:
-    """Missing, foreign, negative or endless times are no profile of this plan."""
-    with pytest.raises(InputError, match=says):
-        stage_seconds(data, 3)
-
-
 @pytest.mark.parametrize(
     "dtype", ["float16", "float32", "float64", "bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "uint64"]
 )
@@ -149,3 +122,14 @@ def test_a_machine_without_a_name_has_an_architecture(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Path, "read_text", unreadable)
     assert machine_name() == "riscv64"
+
+
+def test_a_busy_machine_is_refused_and_a_quiet_one_is_not(fake_chain: Chain, clock: Clock) -> None:
+    """Half the rounds three times as slow are too much, one round in ten is not; the sentence says what to do."""
+    uneven: list[Any] = [Stage(clock, *[0.001, 0.003] * 50)]
+    times = measure(Chain(fake_chain.plan, uneven), {}, budget_s=0.1)
+    assert times.spread > BUSY_SPREAD
+    with pytest.raises(InputError, match=r"machine was busy.*stop other work and try again"):
+        check_quiet(times.spread)
+    steady: list[Any] = [Stage(clock, *[*[0.001] * 9, 0.003] * 10)]
+    check_quiet(measure(Chain(fake_chain.plan, steady), {}, budget_s=0.1).spread)

@@ -1,0 +1,182 @@
+"""Everything before the first measurement: the model, the frames, a cloud that serves this very plan, the stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from partway.edge.cache import StageCache, open_cache
+from partway.edge.decision import split_number
+from partway.edge.discovery import Search
+from partway.edge.embedded import EmbeddedCloud
+from partway.edge.limits import check_limits, no_way_back, stages_that_fit
+from partway.edge.model_file import is_model_file, sliced_folder
+from partway.edge.options import Options
+from partway.edge.report import Report
+from partway.edge.sources import Sample
+from partway.edge.transport import CloudClient, Description
+from partway.edge.work import Work, read_ahead, work_of
+from partway.engines.engine import Engine
+from partway.partitioner.chain import Chain, load_chain, load_folder
+from partway.partitioner.plan import Plan, load_plan
+from partway.partitioner.zoo import model_folder, unknown_model
+from partway.proto.errors import InputError, Refused
+
+log = logging.getLogger("partway.edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A cloud, what it says of the model, and where it is in words."""
+
+    client: CloudClient
+    described: Description
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud."""
+
+    chain: Chain
+    sample: Sample
+    work: Work
+    reached: Reached | None
+
+
+class Opening:
+    """Opens what a run needs on ``stack``, which closes it again."""
+
+    def __init__(
+        self,
+        options: Options,
+        report: Report,
+        stack: ExitStack,
+        engine: Callable[[str], Engine],
+        search: Search | None = None,
+    ) -> None:
+        self.options, self.report = options, report
+        self._stack, self._engine, self._search = stack, engine, search
+        self._embedded: EmbeddedCloud | None = None
+
+    def open(self) -> Opened:
+        """Everything, in order. Raises InputError for what cannot be run, before anything is printed or sent."""
+        cache = open_cache(self.options.cache) if self.options.cache is not None else None
+        folder = self._find_model()
+        reached = self._reach(None) if folder is None else None
+        plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
+        k = self._split(plan)
+        work = work_of(self.options, plan, folder, self.report)
+        sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
+        chain = self._load(plan, folder, reached, cache)
+        if folder is not None and self._needs_cloud(k, plan):
+            reached = self._reach(plan)
+        if (sentence := no_way_back(plan, self.options.constraints)) is not None:
+            log.warning("%s", sentence)
+        return Opened(chain, sample, work, reached)
+
+    def _split(self, plan: Plan) -> int | None:
+        """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
+        options = self.options
+        if options.batch > 1 and not plan.batches:
+            raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
+        k = None if options.split == "auto" else split_number(options.split, plan)
+        check_limits(plan, options.constraints, k, options.cloud != "none")
+        return k
+
+    def _find_model(self) -> Path | None:
+        """The model's folder, None when only a cloud can know it; what may be needed of clouds is begun."""
+        options = self.options
+        try:
+            if is_model_file(options.model):
+                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+            else:
+                folder = model_folder(options.model)
+        except InputError:
+            if ":" not in options.cloud:
+                raise
+            return None
+        local = options.split == "device" or options.cloud == "none"
+        if options.cloud in ("auto", "embedded") and not local:
+            self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
+        if options.cloud == "auto" and not local and self._search is None:
+            self._search = self._stack.enter_context(Search())
+        return folder
+
+    def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
+        if self.options.cloud == "none":
+            if k is not None and k != len(plan.stages):
+                raise InputError(
+                    f"split {self.options.split} needs a cloud; leave out --cloud none or use --split device"
+                )
+            return False
+        return k is None or k != len(plan.stages)
+
+    def _reach(self, plan: Plan | None) -> Reached:
+        """A cloud that serves this very plan."""
+        found = self._search.result(plan.model, plan.digest) if self._search and plan else None
+        if found is not None:
+            try:
+                reached = self._reached(found.address, plan, "found by zeroconf")
+            except InputError as error:  # it left without a goodbye, or a firewall is between
+                if self._embedded is None:
+                    raise
+                log.warning("%s; using one on this machine", error)
+            else:
+                if self._embedded is not None:
+                    self._embedded.close()
+                return reached
+        if self._embedded is not None:
+            how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
+            return self._reached(self._embedded.address(), plan, how)
+        return self._reached(self.options.cloud, plan)
+
+    def _reached(self, address: str, plan: Plan | None, how: str = "") -> Reached:
+        client = self._connect(address)
+        return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
+
+    def _connect(self, address: str) -> CloudClient:
+        return self._stack.enter_context(CloudClient(address, self.options.timeout_s))
+
+    def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
+        name = self.options.model if plan is None else plan.model
+        try:
+            described = client.describe(name)
+        except Refused as error:
+            raise InputError(str(error)) from error
+        if plan is not None and described.digest != plan.digest:
+            raise InputError(
+                f"the cloud at {client.address} has another version of {name} (plan {described.digest[:12]}, here"
+                f" {plan.digest[:12]}); install the same model on both, or give another --cloud"
+            )
+        return described
+
+    def _load(self, plan: Plan, folder: Path | None, reached: Reached | None, cache: StageCache | None) -> Chain:
+        """The stages that the device has room for; of no other is anything fetched or read."""
+        engine, most = self._engine(plan.engine), stages_that_fit(plan, self.options.constraints)
+        if folder is not None:
+            return load_folder(folder, plan, engine, most)
+        assert reached is not None
+        kept, client = cache or open_cache(None), reached.client
+        return load_chain(
+            plan,
+            engine,
+            lambda stage: kept.read(stage, client.fetch),
+            lambda stage: kept.data(stage, client.fetch_into),
+            most,
+        )
+
+
+def _plan_of(reached: Reached | None, model: str) -> Plan:
+    assert reached is not None
+    described, address = reached.described, reached.client.address
+    if described.plan is None:
+        raise unknown_model(model, list(described.models))
+    if described.plan.digest != described.digest:
+        raise InputError(
+            f"the plan of {model} from {address} does not match its digest; use the same partway version on both"
+        )
+    return described.plan

@@ -1,0 +1,86 @@
+"""What edge-run was asked for, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from partway.edge.transport import parse_address
+from partway.partitioner.constraints import Constraints
+from partway.partitioner.objectives import Objective, objective
+from partway.partitioner.profile import machine_name
+from partway.partitioner.wanted import MAX_DROP, constraints_of, objective_of
+from partway.proto.codecs import codec_names
+from partway.proto.errors import InputError
+from partway.proto.images import is_image_codec
+from partway.proto.units import parse_bps, parse_s
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What edge-run was asked for. ``cloud``: auto, embedded, none or HOST:PORT. ``notes``: what was assumed."""
+
+    model: str
+    split: str = "auto"
+    cloud: str = "auto"
+    inputs: tuple[str, ...] = ()
+    frames: int | None = None
+    codec: str = "auto"
+    objective: Objective = objective()  # noqa: RUF009 - frozen
+    constraints: Constraints = Constraints(max_drop=MAX_DROP)  # noqa: RUF009 - frozen
+    notes: tuple[str, ...] = ()
+    bandwidth_bps: float | None = None
+    rtt_s: float | None = None
+    deadline_s: float | None = None
+    window: int = 4
+    batch: int = 1
+    threads: int = 0
+    cache: Path | None = None
+    timeout_s: float = 5.0
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Checked options. Raises InputError."""
+    if args.frames is not None and args.frames < 1:
+        raise InputError(f"--frames must be 1 or more, not {args.frames}")
+    if not 1 <= args.window <= 64:
+        raise InputError(f"--window must be 1 to 64, not {args.window}")
+    if not 1 <= args.batch <= 64:
+        raise InputError(f"--batch must be 1 to 64, not {args.batch}")
+    if args.threads < 0:
+        raise InputError(f"--threads must be 0 (all cores) or more, not {args.threads}")
+    constraints = constraints_of(args)
+    wanted, notes = objective_of(args, machine_name())
+    _check_cloud(args.cloud)
+    _check_codec(args.codec)
+    return Options(
+        model=args.model,
+        split=args.split,
+        cloud=args.cloud,
+        inputs=tuple(args.input),
+        frames=args.frames,
+        codec=args.codec,
+        objective=wanted,
+        constraints=constraints,
+        notes=notes,
+        bandwidth_bps=parse_bps(args.bandwidth) if args.bandwidth else None,
+        rtt_s=parse_s(args.rtt) if args.rtt else None,
+        deadline_s=parse_s(args.deadline) if args.deadline else None,
+        window=args.window,
+        batch=args.batch,
+        threads=args.threads,
+        cache=args.cache,
+        timeout_s=parse_s(args.timeout),
+    )
+
+
+def _check_cloud(cloud: str) -> None:
+    if cloud not in ("auto", "embedded", "none"):
+        parse_address(cloud)
+
+
+def _check_codec(codec: str) -> None:
+    if codec not in ("auto", *codec_names()) and not is_image_codec(codec):
+        known = f"auto, {', '.join(codec_names())}, and at split 0 u8, png, jpeg75, webp75 (any quality), webp-lossless"
+        raise InputError(f"unknown codec {codec!r}; known: {known}")

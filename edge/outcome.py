@@ -1,0 +1,102 @@
+"""What came of a run of edge-run: the object that ``--json`` writes, and the closing lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from partway.edge.decision import Decision
+from partway.edge.frames import FrameResult
+from partway.edge.objective import PARTS, Ranking
+from partway.edge.options import Options
+from partway.edge.report import Report, summarize
+from partway.partitioner.estimate import Estimate
+from partway.partitioner.plan import Plan
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run. ``notes``: what the decision assumes."""
+
+    plan: Plan
+    decision: Decision | None = None
+    results: list[FrameResult] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that ``--json`` writes."""
+        link = self.decision.link if self.decision else None
+        measured = self.decision.link_measured if self.decision else False
+        shown = (
+            None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
+        )
+        return {
+            "model": self.plan.model,
+            "plan": _plan_json(self.plan, self.decision) | ({"notes": list(self.notes)} if self.decision else {}),
+            "link": shown,
+            "frames": [result.to_json() for result in self.results],
+            "summary": {**summarize(self.results, self.wall_s), "unreadable": self.unreadable},
+        }
+
+
+def _plan_json(plan: Plan, decision: Decision | None) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "digest": plan.digest,
+        "engine": plan.engine,
+        "stages": len(plan.stages),
+        "cuts": [list(cut.values) for cut in plan.cuts],
+    }
+    if decision is not None:
+        ranking, rival = decision.ranking, decision.runner_up
+        made["objective"] = ranking.objective.name
+        made["candidates"] = [_estimate_json(e, ranking) for e in decision.estimates]
+        made["chosen"] = _estimate_json(decision.chosen, ranking)
+        made["runner_up"] = None if rival is None else _estimate_json(rival, ranking)
+        made["reason"] = decision.reason
+    return made
+
+
+def _estimate_json(estimate: Estimate, ranking: Ranking) -> dict[str, Any]:
+    candidate, measured = estimate.candidate, estimate.measured
+    return {
+        "cut": candidate.k,
+        "codec": candidate.codec,
+        "bytes": candidate.size_bytes,
+        "reply_bytes": candidate.reply_bytes,
+        **_parts_json(estimate),
+        "total_s": estimate.total_s,
+        "measured_s": estimate.measured_s,
+        "measured": None if measured is None else _measured_json(measured),
+        "score": ranking.score(estimate),
+    }
+
+
+def _measured_json(measured: Estimate) -> dict[str, Any]:
+    candidate = measured.candidate
+    return {"bytes": candidate.size_bytes, "reply_bytes": candidate.reply_bytes} | _parts_json(measured)
+
+
+def _parts_json(estimate: Estimate) -> dict[str, float]:
+    return {part: getattr(estimate, part) for part in PARTS}
+
+
+def tell(outcome: Outcome, report: Report, options: Options) -> None:
+    """The closing lines: summary and, where every split is allowed, what to try next."""
+    report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
+    if outcome.interrupted:
+        report.say("interrupted; the frames above are the ones that were answered")
+        return
+    limits = options.constraints
+    if not limits.keep_on_device and limits.max_device_bytes is None:
+        report.say(_next_steps(options))
+
+
+def _next_steps(options: Options) -> str:
+    base = f"edge-run --model {options.model}"
+    return (
+        f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
+        f"           on a second machine: cloud-serve --host 0.0.0.0   then here: {base} --cloud HOST:8001"
+    )

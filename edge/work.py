@@ -1,0 +1,66 @@
+"""The frames that a run answers: those of the input, of the model's samples, or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+
+from partway.edge.options import Options
+from partway.edge.report import Report
+from partway.edge.sources import Item, Sample, open_source, random_source
+from partway.partitioner.plan import Plan, load_plan
+from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
+from partway.proto.errors import InputError
+
+RANDOM_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The frames to answer: the first one, the rest, and how many they are."""
+
+    first: Item
+    rest: Iterator[Item]
+    total: int
+
+
+def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -> Work:
+    """The frames asked for: the input given, else the samples that come with the model, else random ones.
+
+    Raises InputError when there is none.
+    """
+    samples = (sample_folder(folder) if folder else None) or _bundled_samples(plan)
+    inputs = options.inputs or ([str(samples)] if samples else [])
+    if not inputs:
+        report.say("no --input given: random input")
+        total = options.frames or RANDOM_FRAMES
+        return _work(random_source(plan, total), total)
+    items = open_source(inputs, plan)
+    total = options.frames or len(items)
+    return _work(islice(cycle(items), total), total)
+
+
+def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
+    """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
+    try:
+        sample = work.first.read()
+    except InputError:
+        return next(random_source(plan, 1)).read(), work
+    return sample, replace(work, first=Item(work.first.name, lambda: sample))
+
+
+def _work(items: Iterator[Item], total: int) -> Work:
+    first = next(items, None)
+    if first is None:
+        raise InputError("there is nothing in the input to infer on; give another with --input")
+    return Work(first, items, total)
+
+
+def _bundled_samples(plan: Plan) -> Path | None:
+    """The samples of the shipped model that this plan is of."""
+    if plan.model not in bundled_models():
+        return None
+    folder = model_folder(plan.model)
+    return sample_folder(folder) if load_plan(folder).digest == plan.digest else None
