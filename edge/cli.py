@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="NAME|FILE|PLAN",
-        help="a shipped model (mnist), an .onnx file, a plan's folder, or a name the cloud knows",
+        help="a shipped model (mnist), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
     )
     add(
         "--split",

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.engines.engine import engine_for
+from partway.engines.trial import try_stages
 from partway.partitioner import (
     calibrate_command,
     convert_command,
@@ -23,7 +24,7 @@ from partway.partitioner import (
 )
 from partway.partitioner.chain import load_folder
 from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.profile import random_tensor
+from partway.partitioner.profile import random_tensor, sample_values
 from partway.partitioner.verify import Parity, verify
 from partway.partitioner.whole import load_whole
 from partway.partitioner.zoo import model_folder
@@ -55,6 +56,9 @@ def run_verify(args: argparse.Namespace) -> int:
     inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
     wholes = None
     if args.against is not None:
+        if not args.against.is_file():
+            raise InputError(f"model file {args.against} does not exist")
+        try_stages(plan.engine, [args.against], str(args.against))
         whole = load_whole(args.against, engine)
         wholes = [whole.run(values) for values in inputs]
     rows = verify(chain, inputs, wholes)

@@ -30,7 +30,7 @@ RANDOM_FRAMES = 8
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="an .onnx file")
+    parser.add_argument("model", type=Path, help="an .onnx or .tflite file")
     parser.add_argument(
         "--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes"
     )

@@ -17,13 +17,13 @@ Array = np.ndarray[Any, Any]
 MOST_CHANNELS = 512
 POSITIONS_PER_CHANNEL = 4
 """Fewer samples than this per channel do not tell a basis from chance."""
-PROBES = 24
+PROBES = 40
 """Samples on which noise is tried."""
 NOISE = 0.2
 """Deviation of that noise, if it were spread over everything, in deviations of the tensor."""
-STRENGTH = 0.6
+STRENGTH = 0.8
 """How far steps follow sensitivity: 1 would equalise what each group costs, 0 ignore it."""
-SPREAD = 2.5
+SPREAD = 3.0
 """Steps differ from each other by at most this factor, either way."""
 
 Cost = Callable[[Array, Sequence[int]], float]
@@ -50,7 +50,7 @@ class Fit:
     def variance(self) -> Array:
         """Mean squares, float64 [components, bands], shared among the frequencies of a band."""
         flat = np.square(self.coefficients, dtype=np.float64).mean(0)
-        return by_band(flat, bands(*self.basis.size[:2])).T
+        return np.asarray(by_band(flat, bands(*self.basis.size[:2])).T)
 
     def transform(self, name: str, relative_step: float) -> Transform:
         """The codec whose steps are ``relative_step`` deviations of the tensor, on average over components and bands."""

@@ -2,7 +2,7 @@
 
 The tables are known to both sides beforehand, so a frame carries no statistics. Decoding looks up, for *every* bit
 position at once, how long a code word beginning there would be; following the chain of lengths from the first bit is
-then a short walk, four words at a stride. Canonical codes (Huffman 1952; lengths limited by package-merge, Larmore and
+then a short walk, eight words at a stride. Canonical codes (Huffman 1952; lengths limited by package-merge, Larmore and
 Hirschberg 1990).
 """
 
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 MAX_BITS = 12
 """Longest code word; a table for decoding has 2**MAX_BITS entries."""
 _ENTRIES = 1 << MAX_BITS
-_STRIDE = 2
+_STRIDE = 3
 """Doublings of the chain of word lengths: the walk takes 2**_STRIDE words a step."""
 
 
@@ -31,7 +31,7 @@ def code_lengths(counts: Array) -> Array:
     A symbol that never occurred gets a word all the same. Needs 2 to 2**MAX_BITS symbols.
     """
     weights = np.maximum(np.asarray(counts, np.float64), 0.02)
-    leaves = [(float(weights[symbol]), (int(symbol),)) for symbol in np.argsort(weights, kind="stable")]
+    leaves: list[tuple[float, tuple[int, ...]]] = [(float(weights[n]), (int(n),)) for n in np.argsort(weights, kind="stable")]
     level = list(leaves)
     for _ in range(MAX_BITS - 1):
         paired = [(a[0] + b[0], a[1] + b[1]) for a, b in zip(level[0::2], level[1::2], strict=False)]
@@ -68,9 +68,9 @@ class PrefixCode:
 
     @cached_property
     def _first_symbol(self) -> Array:
-        """Where each segment's symbols begin in the tables for encoding, int32 [symbols of a stream]."""
+        """Where each segment's symbols begin in the tables for encoding, int64 [symbols of a stream]."""
         starts = np.cumsum([0, *(lengths.size for lengths in self.lengths)])[:-1]
-        return np.repeat(starts.astype(np.int32), self.counts)
+        return np.repeat(starts, self.counts)
 
     @cached_property
     def _words(self) -> tuple[Array, Array]:
@@ -95,14 +95,12 @@ class PrefixCode:
         word, bits = words.take(at), lengths.take(at)
         ends = bits.cumsum()
         begins = ends - bits
-        shifted = word << (24 - (begins & 7) - bits)  # a word of at most 12 bits lies within three bytes
-        byte = begins >> 3
-        total = (int(ends[-1]) + 7 >> 3) if ends.size else 0
-        sums = sum(
-            np.bincount(byte + i, weights=(shifted >> (16 - 8 * i)) & 255, minlength=total + 3)[: total + 2]
-            for i in range(3)
-        )
-        stream = np.asarray(sums, np.uint8)[:total].tobytes()
+        shifted = word << (62 - (begins & 31) - bits)  # bit 61 is the first of a 32-bit unit, bit 29 of the next
+        unit = begins >> 5
+        total = int(ends[-1]) if ends.size else 0
+        here = np.bincount(unit, shifted >> 30, (total >> 5) + 2)  # sums of different bits are exact in a double
+        here[1:] += np.bincount(unit, (shifted & 0x3FFFFFFF) << 2, (total >> 5) + 1)
+        stream = here.astype(">u4").tobytes()[: (total + 7) >> 3]
         marks = np.concatenate([[0], ends]).take(np.cumsum(self.counts))
         return np.diff(marks, prepend=0), stream
 
@@ -117,7 +115,7 @@ class PrefixCode:
         lengths, table = self._tables
         windows = _windows(stream, total)
         windows += np.repeat(np.arange(len(bits), dtype=np.int32) * _ENTRIES, bits)
-        begins = _chain(lengths.take(windows), self.symbols)
+        begins = _chain(lengths.take(windows, mode="clip"), self.symbols)
         ends = np.cumsum(self.counts)
         after = np.append(begins, total).take(ends) if begins.size == self.symbols else ends
         if begins.size != self.symbols or not np.array_equal(after, np.cumsum(bits)):
@@ -150,12 +148,12 @@ def _chain(lengths: Array, count: int) -> Array:
     np.minimum(following, total, out=following)
     jump = following
     for _ in range(_STRIDE):
-        jump = jump.take(jump)
-    hops, at = jump.tolist() if count < 256 else memoryview(jump), 0
+        jump = jump.take(jump, mode="clip")  # the mode that skips checks; all are in range
+    hops, at = jump.data, 0
     strides = -(-count >> _STRIDE)
     walked = [0, *[at := hops[at] for _ in range(strides - 1)]]
     steps = [np.array(walked, np.int32)]
     for _ in range((1 << _STRIDE) - 1):
-        steps.append(following.take(steps[-1]))
+        steps.append(following.take(steps[-1], mode="clip"))
     begins = np.stack(steps, 1).reshape(-1)[:count]
     return begins if begins[-1] < total else begins[begins < total]

@@ -70,8 +70,8 @@ class Basis:
         height, width, channels = self.size
         planes = sample.transpose(1, 2, 0) if self._channels_first else sample
         centred = planes.reshape(height * width, channels) - self.mean
-        mixed = centred if self.vectors is None else centred @ self.vectors
         rows, columns = self._cosines
+        mixed: Array = centred if self.vectors is None else centred @ self.vectors
         if height > 1:
             mixed = rows @ mixed.reshape(height, -1)
         mixed = mixed.reshape(height, width, -1)
@@ -81,7 +81,7 @@ class Basis:
         """Inverse of forward: float32 of ``shape``."""
         height, width, channels = self.size
         rows, columns = self._cosines
-        mixed = coefficients.reshape(height, width, -1)
+        mixed: Array = coefficients.reshape(height, width, -1)
         if width > 1:
             mixed = columns.T @ mixed
         if height > 1:
@@ -151,7 +151,7 @@ class Transform:
     def levels(self, sample: Array) -> Array:
         """Quantised coefficients, float32 in the grouping's order, of one sample."""
         flat = np.append(self.basis.forward(sample.astype(np.float32)), np.float32(0))
-        return np.rint(flat.take(self.grouping.order) * self._scales[1])
+        return np.asarray(np.rint(flat.take(self.grouping.order) * self._scales[1]))
 
     def _encode_sample(self, sample: Array) -> bytes:
         symbols, escaped = self.grouping.symbols(self.levels(sample))
