@@ -53,7 +53,7 @@ class Fit:
         return np.asarray(by_band(flat, bands(*self.basis.size[:2])).T)
 
     def transform(self, name: str, relative_step: float) -> Transform:
-        """The codec whose steps are ``relative_step`` deviations of the tensor, on average over components and bands."""
+        """The codec whose steps are, on average, ``relative_step`` deviations of the tensor."""
         steps = (self.weights * self.deviation * relative_step).astype(np.float32)
         segments = segment_of(np.sqrt(self.variance) / steps)
         blank = tuple(np.array([1, 1], np.uint8) for _ in SEGMENTS)
@@ -67,8 +67,8 @@ class Fit:
         for sample in self.coefficients:
             levels = np.rint((np.append(sample, 0) * scale).take(grouping.order)).astype(np.float32)
             symbols, _ = grouping.symbols(levels)
-            for total, part in zip(counts, np.split(symbols, np.cumsum(grouping.counts)[:-1]), strict=True):
-                total += np.bincount(part, minlength=total.size)
+            for number, part in enumerate(np.split(symbols, np.cumsum(grouping.counts)[:-1])):
+                counts[number] += np.bincount(part, minlength=counts[number].size)
         return tuple(code_lengths(smoothed(total, s.size)) for total, s in zip(counts, SEGMENTS, strict=True))
 
 
@@ -125,7 +125,7 @@ def learned_basis(samples: Array, layout: str) -> Basis:
 
 def packed_vectors(vectors: Array) -> Array:
     """Vectors as the plan holds them: 16-bit fractions."""
-    return (np.rint(vectors * 32767).astype(np.int16) / np.float32(32767)).astype(np.float32)
+    return np.asarray(np.rint(vectors * 32767).astype(np.int16) / np.float32(32767), np.float32)
 
 
 def sensitivity_weights(made: Fit, cost: Cost) -> Array:

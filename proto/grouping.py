@@ -60,7 +60,7 @@ def segment_of(deviation: Array) -> Array:
 
 @dataclass(frozen=True)
 class Grouping:
-    """``segments`` uint8 [coefficients]: the segment of each. Symbols come segment by segment, coefficients in order."""
+    """``segments`` uint8 [coefficients]: the segment of each. Symbols come segment by segment."""
 
     segments: Array
 

@@ -31,7 +31,9 @@ def code_lengths(counts: Array) -> Array:
     A symbol that never occurred gets a word all the same. Needs 2 to 2**MAX_BITS symbols.
     """
     weights = np.maximum(np.asarray(counts, np.float64), 0.02)
-    leaves: list[tuple[float, tuple[int, ...]]] = [(float(weights[n]), (int(n),)) for n in np.argsort(weights, kind="stable")]
+    leaves: list[tuple[float, tuple[int, ...]]] = [
+        (float(weights[n]), (int(n),)) for n in np.argsort(weights, kind="stable")
+    ]
     level = list(leaves)
     for _ in range(MAX_BITS - 1):
         paired = [(a[0] + b[0], a[1] + b[1]) for a, b in zip(level[0::2], level[1::2], strict=False)]
@@ -55,7 +57,7 @@ class PrefixCode:
 
     def __post_init__(self) -> None:
         for lengths in self.lengths:
-            ok = lengths.ndim == 1 and 2 <= lengths.size and lengths.min() >= 1 and lengths.max() <= MAX_BITS
+            ok = lengths.ndim == 1 and lengths.size >= 2 and lengths.min() >= 1 and lengths.max() <= MAX_BITS
             if not ok or int((_ENTRIES >> lengths.astype(np.int64)).sum()) != _ENTRIES:
                 raise CodecError("a table of word lengths is no complete prefix code")
         if len(self.counts) != len(self.lengths) or min(self.counts, default=0) < 0:
@@ -105,7 +107,7 @@ class PrefixCode:
         return np.diff(marks, prepend=0), stream
 
     def decode(self, bits: Sequence[int], stream: memoryview) -> Array:
-        """The symbols, int [symbols], of a stream with so many bits per segment. Raises CodecError when they disagree."""
+        """The symbols, int [symbols], of a stream with so many bits per segment. Raises CodecError when not."""
         total = sum(bits)
         fits = total <= self.symbols * MAX_BITS and (total + 7) >> 3 == len(stream)
         if len(bits) != len(self.counts) or min(bits, default=0) < 0 or not fits:
@@ -141,7 +143,7 @@ def _windows(stream: memoryview, total: int) -> Array:
 
 
 def _chain(lengths: Array, count: int) -> Array:
-    """Bit positions at which ``count`` words begin, following their lengths from 0; fewer where the stream ends first."""
+    """Bit positions at which ``count`` words begin, following their lengths; fewer where the stream ends first."""
     total = lengths.size
     following = np.arange(total + MAX_BITS + 1, dtype=np.int32)
     following[:total] += lengths

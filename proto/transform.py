@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from partway.proto.errors import CodecError
-from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
+from partway.proto.grouping import SEGMENTS, Grouping
 from partway.proto.prefix_code import PrefixCode
+from partway.proto.tensors import TensorSpec
+from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]
 LAYOUTS = ("NCHW", "NHWC")
 MAX_SIDE = 512
 _EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64, 81, 102, 128, 161, 203, 256)
-_VARINT_BYTES = 4
 
 
 def bands(height: int, width: int) -> Array:
@@ -139,8 +140,12 @@ class Transform:
         where[places] = np.arange(places.size, dtype=np.int32)
         return steps, 1 / steps, where[:-1]
 
-    def packs(self, array: Array) -> bool:
-        """Whether it takes this array: its dtype and shape, all of it finite."""
+    def packs(self, spec: TensorSpec) -> bool:
+        """The tensor it was fitted to."""
+        return spec.dtype == self.dtype and spec.shape[1:] == self.basis.shape
+
+    def fits(self, array: Array) -> bool:
+        """Its dtype and shape, all of it finite."""
         fits = array.dtype.name == self.dtype and array.shape[1:] == self.basis.shape and array.size > 0
         return fits and (array.dtype.kind != "f" or bool(np.isfinite(array).all()))
 
@@ -161,7 +166,9 @@ class Transform:
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
         if dtype != self.dtype or shape[1:] != self.basis.shape:
-            raise CodecError(f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}")
+            raise CodecError(
+                f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}"
+            )
         made = np.empty(shape, self.dtype)
         at = 0
         for number in range(shape[0]):
@@ -182,38 +189,3 @@ class Transform:
         values = self.basis.inverse(np.append(levels * steps, np.float32(0)).take(where))
         np.clip(values, self.low, self.high, out=values)
         return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end
-
-
-def varints(numbers: tuple[int, ...]) -> bytes:
-    """Unsigned integers below 2**28, seven bits a byte, low ones first."""
-    made = bytearray()
-    for number in numbers:
-        while number > 127:
-            made.append(number & 127 | 128)
-            number >>= 7  # noqa: PLW2901 - what is left of it
-        made.append(number)
-    return bytes(made)
-
-
-def read_varints(body: memoryview, at: int, count: int) -> tuple[list[int], int]:
-    """``count`` integers from ``at`` on, and where they end. Raises CodecError when the bytes end or one is too long."""
-    numbers = []
-    for _ in range(count):
-        number = 0
-        for place in range(_VARINT_BYTES):
-            if at >= len(body):
-                raise CodecError("a coded tensor ends within its counts")
-            byte = body[at]
-            at += 1
-            number |= (byte & 127) << (7 * place)
-            if byte < 128:
-                break
-        else:
-            raise CodecError("a count in a coded tensor is too large")
-        numbers.append(number)
-    return numbers, at
-
-
-def sent(segments: Array) -> Array:
-    """Which coefficients are sent at all."""
-    return np.asarray(segments != DROPPED)
