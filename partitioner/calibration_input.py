@@ -53,7 +53,7 @@ def random_frames(plan: Plan) -> list[Frame]:
     return [Frame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
 
-def _spread(items: Sequence[Any], most: int) -> list[Any]:
+def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
     """Evenly spaced ones: data is often sorted by class."""
     count = min(most, len(items))
     return [items[number * len(items) // count] for number in range(count)]

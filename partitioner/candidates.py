@@ -98,7 +98,7 @@ def kept_share(entry: Mapping[str, Any]) -> float | None:
     accuracy, unsplit = entry.get("accuracy"), entry.get("accuracy_unsplit")
     if accuracy is None or unsplit is None:
         return agreement
-    drop = float(unsplit) - float(accuracy)
+    drop = max(0.0, float(unsplit) - float(accuracy))  # what noise happened to set right is no merit
     error = math.sqrt(max(0.0, 1 - agreement - drop**2) / max(1, int(entry["frames"])))
     return min(1.0, max(agreement, 1 - drop - error))
 
@@ -111,7 +111,7 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 
 def worthwhile(plan: Plan, k: int) -> list[str]:
     """Calibrated codecs at split k, smallest first, less those that send more than another and keep no more answers."""
-    known = [(float(e["bytes_mean"]), kept_share(e), str(e["codec"])) for e in plan.candidates if e.get("k") == k]
+    known = [(float(e.get("bytes_mean", 0)), kept_share(e), str(e["codec"])) for e in plan.candidates if e.get("k") == k]
     names, most = [], -1.0
     for _, kept, codec in sorted(known, key=lambda row: (row[0], -(row[1] or 0.0))):
         share = 1.0 if lossless(k, codec) else kept

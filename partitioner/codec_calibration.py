@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from partway.partitioner.agreement import Frame, Reference, codecs_of, measure_codec, reference
-from partway.partitioner.candidates import kept_share
 from partway.partitioner.chain import Chain
 from partway.partitioner.codec_fit import fit_split
 from partway.partitioner.plan import Plan
@@ -77,7 +76,7 @@ class CodecCalibration:
     ) -> None:
         self.chain, self.preprocess, self.notes, self.fitted = chain, preprocess, notes, fitted
         self.known: Reference = reference(chain, frames)
-        self.codecs: list[Mapping[str, Any]] = []
+        self.codecs: list[Entry] = []
         self.entries: list[Entry] = []
 
     def steps(self) -> Iterator[tuple[str, int, int]]:
@@ -143,7 +142,7 @@ def _frontier(entries: Sequence[Entry]) -> list[str]:
     names: list[str] = []
     best = -np.inf
     for entry in sorted(entries, key=lambda e: float(e["bytes_mean"])):
-        kept = kept_share(entry)
+        kept = entry["agreement"]
         worth = -float(entry["relative_error"]) if kept is None else kept
         if worth > best and (kept is None or kept >= LEAST_KEPT):
             names.append(str(entry["codec"]))

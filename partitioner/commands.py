@@ -24,7 +24,7 @@ from partway.partitioner import (
 )
 from partway.partitioner.chain import load_folder
 from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.profile import random_tensor, sample_values
+from partway.partitioner.profile import random_tensor
 from partway.partitioner.verify import Parity, verify
 from partway.partitioner.whole import load_whole
 from partway.partitioner.zoo import model_folder

@@ -161,9 +161,7 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec, book: Codebook = NO
         raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names(book))}")
     _check(head.name, header["dtype"], header["shape"], spec)
     if math.prod(header["shape"]) > spec.elements(MAX_BATCH):
-        raise CodecError(
-            f"{head.name!r:.80}: a coded tensor holds at most {spec.elements(MAX_BATCH)} values; send it raw"
-        )
+        raise CodecError(f"{head.name!r:.80}: a frame holds at most {MAX_BATCH} samples; send several")
     return codec.decode(body[at:], spec.dtype, header["shape"])
 
 

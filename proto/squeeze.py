@@ -112,11 +112,11 @@ class Levels:
         return spec.dtype in ("float16", "float32", "float64") and spec.size_bytes() > 0
 
     def fits(self, array: Array) -> bool:
-        """Nothing but finite numbers, whose range is one, too."""
+        """Nothing but finite numbers, none next to the largest there is."""
         if array.dtype.kind != "f" or not array.size:
             return False
-        with np.errstate(all="ignore"):
-            return math.isfinite(float(array.max()) - float(array.min()))
+        largest = max(-float(array.min()), float(array.max()))
+        return largest <= 0.49 * float(np.finfo(array.dtype).max) and math.isfinite(float(array.sum(dtype=np.float64)))
 
     def encode(self, array: Array) -> bytes:
         """See Codec."""
