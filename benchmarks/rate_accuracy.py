@@ -39,7 +39,7 @@ SEED = 7
 QUALITIES = (98, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)
 PICTURES = ("u8", "png", "webp-lossless", *(f"{f}{q}" for f in ("jpeg", "webp") for q in QUALITIES))
 SHARES = (0.99, 0.98)
-MOBILENET_CUTS = ("2/project", "4/project", "7/project", "10/add", "13/add", "14/project", "16/add")
+MOBILENET_CUTS = ("2/project", "4/project", "7/project", "14/project", "16/add")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def mobilenet(data: Path, folder: Path) -> Case:
     wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in MOBILENET_CUTS]
     wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
     chain = sliced(file, folder, wanted, Wishes(fit="crop"))
+    chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
     preprocess = Preprocess.from_json(chain.plan.input)
     assert preprocess is not None
     classes = json.loads((data / "imagenet/labels.json").read_text())
@@ -95,7 +96,7 @@ def resnet(data: Path, folder: Path) -> Case:
         Frame({preprocess.value: preprocess.tensor(image)}, image, int(label))
         for image, label in zip(images, labels, strict=True)
     ]
-    return Case("ResNet-8 float32, CIFAR-10", chain, preprocess, *halves(frames, 800))
+    return Case("ResNet-8 float32, CIFAR-10", chain, preprocess, *halves(frames, 600))
 
 
 def mnist(data: Path, _: Path) -> Case:
@@ -110,7 +111,7 @@ def mnist(data: Path, _: Path) -> Case:
         Frame({preprocess.value: preprocess.tensor(image[:, :, None])}, image[:, :, None], int(label))
         for image, label in zip(images[:2000], labels[:2000], strict=True)
     ]
-    return Case("shipped CNN float32, MNIST", chain, preprocess, *halves(frames, 800))
+    return Case("shipped CNN float32, MNIST", chain, preprocess, *halves(frames, 600))
 
 
 CASES = {"mobilenet": mobilenet, "resnet": resnet, "mnist": mnist}
@@ -151,14 +152,8 @@ def shares(case: Case) -> list[float]:
 
 
 def best(rows: Sequence[Row], least: float) -> Row | None:
-    """The smallest that keeps so many answers, on either half, and loses at most half a point of accuracy."""
-    good = [
-        row
-        for row in rows
-        if row["agreement"] >= least
-        and (row["fitted_agreement"] is None or row["fitted_agreement"] >= least)
-        and row["accuracy_unsplit"] - row["accuracy"] <= 0.005 + 1e-9
-    ]
+    """The smallest that keeps so many answers and loses at most half a point of accuracy."""
+    good = [r for r in rows if r["agreement"] >= least and r["accuracy_unsplit"] - r["accuracy"] <= 0.005 + 1e-9]
     return min(good, key=lambda row: float(row["bytes_mean"]), default=None)
 
 
@@ -168,7 +163,7 @@ def table(case: Case, rows: Sequence[Row]) -> str:
     lines = [
         f"**{case.name}**: {raw['frames']} frames, unsplit top-1 {raw['accuracy_unsplit']:.1%}.",
         "",
-        "| least agreement | what crosses | time before it | codec | bytes a frame, mean / 95 % | agreement | top-1 | coding |",
+        "| at least | what crosses | time before it | codec | bytes, mean / 95 % | equal (other) | top-1 | coding |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     splits = [("picture", 0), *((_shape(case.chain.plan, k), k) for k in range(1, len(case.chain.plan.stages)))]
@@ -176,10 +171,12 @@ def table(case: Case, rows: Sequence[Row]) -> str:
         for words, k in splits:
             mine = [row for row in rows if row["k"] == k and (k or row["codec"] in PICTURES)]
             if (row := best(mine, least)) is not None:
+                other = "-" if row["fitted_agreement"] is None else f"{row['fitted_agreement']:.1%}"
                 coding = (row["encode_s"] + row["decode_s"]) * 1e3
                 lines.append(
                     f"| {least:.0%} | {words} | {row['share']:.0%} | {row['codec']} | {row['bytes_mean']:,.0f} /"
-                    f" {row['bytes_p95']:,.0f} | {row['agreement']:.1%} | {row['accuracy']:.1%} | {coding:.2f} ms |"
+                    f" {row['bytes_p95']:,.0f} | {row['agreement']:.1%} ({other}) | {row['accuracy']:.1%} |"
+                    f" {coding:.2f} ms |"
                 )
     return "\n".join(lines)
 

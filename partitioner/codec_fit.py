@@ -16,7 +16,7 @@ from partway.proto.transform import MAX_SIDE, Transform
 
 Array = np.ndarray[Any, Any]
 Live = Mapping[str, Array]
-QUALITIES = (15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 70, 80, 100)
+QUALITIES = (15, 20, 25, 30, 33, 36, 40, 44, 48, 53, 60, 70, 85, 100)
 """Mean quantiser steps that are tried, per cent of the tensor's standard deviation."""
 LEAST_FRAMES = 8
 LEAST_VALUES = 256
