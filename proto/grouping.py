@@ -66,11 +66,11 @@ class Grouping:
 
     @cached_property
     def order(self) -> Array:
-        """Which coefficient stands at each place of the groups, int32; one past the last where a group is padded."""
+        """Which coefficient stands at each place of the groups, int64; one past the last where a group is padded."""
         parts = []
         for number, segment in enumerate(SEGMENTS):
-            at = np.flatnonzero(self.segments == number).astype(np.int32)
-            parts.append(np.concatenate([at, np.full(-at.size % segment.size, self.segments.size, np.int32)]))
+            at = np.flatnonzero(self.segments == number)
+            parts.append(np.concatenate([at, np.full(-at.size % segment.size, self.segments.size)]))
         return np.concatenate(parts)
 
     @cached_property
@@ -118,7 +118,7 @@ class Grouping:
         digit = np.arange(place.size) - np.repeat(np.cumsum(width) - width, width)
         table = np.concatenate(tables).astype(np.int16)
         row = np.concatenate(rows).take(place) + digit if place.size else place
-        return table, row.astype(np.int32), width.astype(np.int32), place.astype(np.int32)
+        return table, row, width, place
 
     def symbols(self, levels: Array) -> tuple[Array, bytes]:
         """Symbols (int32) and the escaped values of integral float32 levels in ``order``."""
@@ -142,7 +142,11 @@ class Grouping:
         wanted = 2 * int(width[escapes].sum()) if many else 0
         if len(escaped) != wanted:
             raise CodecError(f"a coded tensor brings {len(escaped)} bytes of escaped values, {wanted} are announced")
-        levels = np.asarray(table.take(row + (symbols * width).take(place))) if place.size else np.zeros(0, np.int16)
+        levels = (
+            np.asarray(table.take(row + (symbols * width).take(place, mode="clip"), mode="clip"))
+            if place.size
+            else np.zeros(0, np.int16)
+        )
         if many:
             levels[escapes.take(place)] = np.frombuffer(escaped, "<i2")
         return levels

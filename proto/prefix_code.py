@@ -75,11 +75,10 @@ class PrefixCode:
         return np.repeat(starts, self.counts)
 
     @cached_property
-    def _words(self) -> tuple[Array, Array]:
-        """Code words (int64) and their lengths (int64) of all segments, one after the other."""
-        return np.concatenate([_canonical(lengths) for lengths in self.lengths]), np.concatenate(self.lengths).astype(
-            np.int64
-        )
+    def _words(self) -> Array:
+        """Code words of all segments, one after the other, and in the low four bits their lengths; int64."""
+        words = np.concatenate([_canonical(lengths) for lengths in self.lengths])
+        return np.asarray(words << 4 | np.concatenate(self.lengths))
 
     @cached_property
     def _tables(self) -> tuple[Array, Array]:
@@ -92,12 +91,13 @@ class PrefixCode:
 
     def encode(self, symbols: Array) -> tuple[Array, bytes]:
         """Bits per segment (int64 [segments]) and the stream, for int [symbols] in segment order."""
-        words, lengths = self._words
-        at = self._first_symbol + symbols
-        word, bits = words.take(at), lengths.take(at)
+        words = self._words.take(self._first_symbol + symbols)
+        bits = words & 15
         ends = bits.cumsum()
         begins = ends - bits
-        shifted = word << (62 - (begins & 31) - bits)  # bit 61 is the first of a 32-bit unit, bit 29 of the next
+        shifted = (words >> 4) << (
+            62 - (begins & 31) - bits
+        )  # bit 61 is the first of a 32-bit unit, bit 29 of the next
         unit = begins >> 5
         total = int(ends[-1]) if ends.size else 0
         here = np.bincount(unit, shifted >> 30, (total >> 5) + 2)  # sums of different bits are exact in a double
@@ -142,12 +142,25 @@ def _windows(stream: memoryview, total: int) -> Array:
     return ((three[:, None] >> shifts) & (_ENTRIES - 1)).reshape(-1)[:total]
 
 
+_known_positions = np.arange(1 << 14, dtype=np.int32)
+
+
+def _positions(total: int) -> Array:
+    """0 to total, kept from one frame to the next while they are not many."""
+    global _known_positions  # noqa: PLW0603 - replaced as a whole: threads see the old or the new
+    if total > _known_positions.size:
+        made = np.arange(total, dtype=np.int32)
+        if total > 1 << 20:
+            return made
+        _known_positions = made
+    return _known_positions[:total]
+
+
 def _chain(lengths: Array, count: int) -> Array:
     """Bit positions at which ``count`` words begin, following their lengths; fewer where the stream ends first."""
     total = lengths.size
-    following = np.arange(total + MAX_BITS + 1, dtype=np.int32)
-    following[:total] += lengths
-    np.minimum(following, total, out=following)
+    following = np.full(total + MAX_BITS, total, np.int32)  # whatever runs over the end stays there
+    np.add(_positions(total), lengths, out=following[:total])
     jump = following
     for _ in range(_STRIDE):
         jump = jump.take(jump, mode="clip")  # the mode that skips checks; all are in range

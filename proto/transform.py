@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from partway.proto.errors import CodecError
-from partway.proto.grouping import SEGMENTS, Grouping
+from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
 from partway.proto.prefix_code import PrefixCode
 from partway.proto.tensors import TensorSpec
 from partway.proto.varints import read_varints, varints
@@ -133,12 +133,23 @@ class Transform:
 
     @cached_property
     def _scales(self) -> tuple[Array, Array, Array]:
-        """Steps and their inverses, float32, in the grouping's order; and where each coefficient stands in it."""
-        flat = np.append(np.ascontiguousarray(self.steps.T[self._bands]).reshape(-1), 1).astype(np.float32)
-        steps, places = flat.take(self.grouping.order), self.grouping.order
-        where = np.full(flat.size, places.size, np.int32)
-        where[places] = np.arange(places.size, dtype=np.int32)
+        """Steps (infinite where padded, so that 0 is sent there) and their inverses, float32, in the grouping's order;
+        and where each coefficient stands in it, one past the end where it is not sent."""
+        flat = np.append(np.ascontiguousarray(self.steps.T[self._bands]).reshape(-1), np.inf).astype(np.float32)
+        places = self.grouping.order
+        steps = flat.take(places)
+        where = np.full(flat.size, places.size)
+        where[places] = np.arange(places.size)
         return steps, 1 / steps, where[:-1]
+
+    @cached_property
+    def _scales_back(self) -> Array:
+        """Steps for decoding: whatever stands where a group is padded is not a number to multiply by infinity."""
+        return np.where(np.isfinite(self._scales[0]), self._scales[0], np.float32(0))
+
+    @cached_property
+    def _all_sent(self) -> bool:
+        return bool((self.segments != DROPPED).all())
 
     def packs(self, spec: TensorSpec) -> bool:
         """The tensor it was fitted to."""
@@ -155,8 +166,10 @@ class Transform:
 
     def levels(self, sample: Array) -> Array:
         """Quantised coefficients, float32 in the grouping's order, of one sample."""
-        flat = np.append(self.basis.forward(sample.astype(np.float32)), np.float32(0))
-        return np.asarray(np.rint(flat.take(self.grouping.order) * self._scales[1]))
+        flat = self.basis.forward(sample.astype(np.float32)).reshape(-1)
+        scaled = flat.take(self.grouping.order, mode="clip")  # where padded: the last one, of scale 0
+        scaled *= self._scales[1]
+        return np.rint(scaled, out=scaled)
 
     def _encode_sample(self, sample: Array) -> bytes:
         symbols, escaped = self.grouping.symbols(self.levels(sample))
@@ -185,7 +198,9 @@ class Transform:
             raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
         symbols = self.code.decode(bits, body[at:middle])
         levels = self.grouping.levels(symbols, body[middle:end])
-        steps, _, where = self._scales
-        values = self.basis.inverse(np.append(levels * steps, np.float32(0)).take(where))
+        _, _, where = self._scales
+        scaled = levels * self._scales_back
+        scaled = scaled if self._all_sent else np.append(scaled, np.float32(0))
+        values = self.basis.inverse(scaled.take(where, mode="clip"))
         np.clip(values, self.low, self.high, out=values)
         return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end

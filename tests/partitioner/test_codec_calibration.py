@@ -1,4 +1,4 @@
-"""Calibration fits and measures codecs on real digits, goes on where it stopped, and both halves then understand them."""
+"""Calibration fits and measures codecs on real digits, goes on where it stopped, and both halves understand them."""
 
 import json
 from collections.abc import Sequence
