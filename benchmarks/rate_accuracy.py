@@ -25,11 +25,12 @@ from partway.partitioner.agreement import Frame, measure_codec, reference
 from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.codec_calibration import CodecCalibration, Notes
 from partway.partitioner.describe import Wishes, described
+from partway.partitioner.frontiers import legal_cuts
 from partway.partitioner.idx import read_idx
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure
-from partway.partitioner.slicing import make_plan
+from partway.partitioner.slicing import make_plan, read_graph
 from partway.partitioner.zoo import model_folder
 from partway.proto.fitted import codebook
 
@@ -64,9 +65,6 @@ def mobilenet(data: Path, folder: Path) -> Case:
     """MobileNetV2 (int8) on ImageNet photographs."""
     from PIL import Image
 
-    from partway.partitioner.frontiers import legal_cuts
-    from partway.partitioner.slicing import read_graph
-
     file = data / "tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite"
     names = [cut.cut.values[0] for cut in legal_cuts(read_graph(file, {})) if len(cut.cut.values) == 1]
     wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in MOBILENET_CUTS]
@@ -86,7 +84,11 @@ def mobilenet(data: Path, folder: Path) -> Case:
 
 def resnet(data: Path, folder: Path) -> Case:
     """ResNet-8 (float32) on CIFAR-10."""
-    chain = sliced(data / "tflite/pretrainedResnet.tflite", folder, None, Wishes(scale=1.0))
+    file = data / "tflite/pretrainedResnet.tflite"
+    frontiers = [f for f in legal_cuts(read_graph(file, {})) if len(f.cut.values) == 1]
+    last = {frontier.size_bytes: frontier.cut.values[0] for frontier in frontiers}  # the last of each size
+    cuts = [value for size, value in last.items() if 100 < size < 40_000]
+    chain = sliced(file, folder, cuts, Wishes(scale=1.0))
     preprocess = Preprocess.from_json(chain.plan.input)
     assert preprocess is not None
     file = next((data / "cifar10").glob("*.npz"))
@@ -127,7 +129,7 @@ def sliced(file: Path, folder: Path, cuts: Sequence[str] | None, wishes: Wishes)
 
 def rows_of(case: Case) -> list[Row]:
     """One row per (split, codec), measured on the half that nothing was fitted to, with the calibration's agreement."""
-    work = CodecCalibration(case.chain, case.preprocess, case.fitted_on, Notes(None, ""), fitted=True)
+    work = CodecCalibration(case.chain, case.preprocess, case.fitted_on, Notes(None, ""), fitted=True, pruned=False)
     for what, _, _ in work.steps():
         print(f"  {case.name}: {what}        ", end="\r", flush=True)
     fitted = {(e["k"], e["codec"]): e["agreement"] for e in work.entries}

@@ -69,12 +69,23 @@ def calibration_key(plan: Plan, frames: Sequence[Frame]) -> str:
 
 
 class CodecCalibration:
-    """The pieces of work, split by split. ``fitted`` says whether codecs are to be fitted to the frames."""
+    """The pieces of work, split by split.
+
+    ``fitted`` says whether codecs are to be fitted to the frames, ``pruned`` whether only those are kept that no other
+    beats.
+    """
 
     def __init__(
-        self, chain: Chain, preprocess: Preprocess | None, frames: Sequence[Frame], notes: Notes, fitted: bool
+        self,
+        chain: Chain,
+        preprocess: Preprocess | None,
+        frames: Sequence[Frame],
+        notes: Notes,
+        fitted: bool,
+        pruned: bool = True,
     ) -> None:
         self.chain, self.preprocess, self.notes, self.fitted = chain, preprocess, notes, fitted
+        self.pruned = pruned
         self.known: Reference = reference(chain, frames)
         self.codecs: list[Entry] = []
         self.entries: list[Entry] = []
@@ -95,7 +106,8 @@ class CodecCalibration:
                 yield f"split {k}: {codec}", k, last
                 self.entries.append(self._measured(k, codec, lives, book))
             self.codecs += fitted
-        self._prune()
+        if self.pruned:
+            self._prune()
 
     def _fitted(self, k: int, lives: Sequence[Mapping[str, Array]]) -> list[Entry]:
         found: list[Entry] | None = self.notes.get(f"fit {k}")
