@@ -111,7 +111,8 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 
 def worthwhile(plan: Plan, k: int) -> list[str]:
     """Calibrated codecs at split k, smallest first, less those that send more than another and keep no more answers."""
-    known = [(float(e.get("bytes_mean", 0)), kept_share(e), str(e["codec"])) for e in plan.candidates if e.get("k") == k]
+    mine = [entry for entry in plan.candidates if entry.get("k") == k]
+    known = [(float(e.get("bytes_mean", 0)), kept_share(e), str(e["codec"])) for e in mine]
     names, most = [], -1.0
     for _, kept, codec in sorted(known, key=lambda row: (row[0], -(row[1] or 0.0))):
         share = 1.0 if lossless(k, codec) else kept
