@@ -11,7 +11,7 @@ from partway.partitioner.constraints import Constraints
 from partway.partitioner.objectives import Objective, objective
 from partway.partitioner.profile import machine_name
 from partway.partitioner.wanted import MAX_DROP, constraints_of, objective_of
-from partway.proto.codecs import codec_names
+from partway.proto.codecs import codec_names, is_fitted
 from partway.proto.errors import InputError
 from partway.proto.images import is_image_codec
 from partway.proto.units import parse_bps, parse_s
@@ -83,6 +83,7 @@ def _check_cloud(cloud: str) -> None:
 
 
 def _check_codec(codec: str) -> None:
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec):
-        known = f"auto, {', '.join(codec_names())}, and at split 0 u8, png, jpeg75, webp75 (any quality), webp-lossless"
+    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
+        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
+        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
         raise InputError(f"unknown codec {codec!r}; known: {known}")

@@ -13,6 +13,7 @@ from partway.partitioner.plan import Plan
 from partway.partitioner.preprocess import Preprocess
 from partway.proto.codecs import RAW, blob, pack
 from partway.proto.errors import InputError
+from partway.proto.fitted import codebook
 from partway.proto.frame import Frame, Header, TensorHead, encode_request
 from partway.proto.images import encode_image, is_image_codec
 
@@ -25,6 +26,7 @@ class Packer:
     def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:
         self.plan = plan
         self.preprocess = Preprocess.from_json(plan.input)
+        self.book = codebook(plan.codecs)
         self._model, self._digest, self._deadline_ms = plan.model, plan.digest, deadline_ms
 
     def sends_pixels(self, k: int, codec: str) -> bool:
@@ -43,7 +45,7 @@ class Packer:
         if self.sends_pixels(k, codec):
             packed = [self._pictures(codec, samples)]
         else:
-            packed = [pack(codec, name, live[name]) for name in self.plan.cuts[k].values]
+            packed = [pack(codec, name, live[name], self.book) for name in self.plan.cuts[k].values]
         header = _header(self._model, self._digest, k, codec, self._deadline_ms, tuple(head for head, _ in packed))
         return encode_request(Frame(header, frame_id, tuple(data for _, data in packed)))
 

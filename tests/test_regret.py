@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
-
 from benchmarks.regret import judged, summary, table
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 
