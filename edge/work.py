@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from partway.edge.feed import open_feed
+from partway.edge.intake import open_intake
 from partway.edge.options import Options
 from partway.edge.report import Report
 from partway.edge.sources import Item, Sample, random_source
@@ -37,8 +37,8 @@ def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -
         report.say("no --input given: random input")
         total = options.frames or RANDOM_FRAMES
         return _work(random_source(plan, total), total)
-    feed = open_feed(inputs, plan, options.stdin_shape)
-    return _work(feed.take(options.frames), feed.total(options.frames))
+    intake = open_intake(inputs, plan, options.stdin_shape)
+    return _work(intake.take(options.frames), intake.total(options.frames))
 
 
 def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:

@@ -16,7 +16,7 @@ from partway.proto.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Intake:
     """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another."""
 
     items: Callable[[], Iterator[Item]]
@@ -41,7 +41,7 @@ class Feed:
                 return
 
 
-def open_feed(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Feed:
+def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
     """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
     endless = [given for given in inputs if is_camera(given)]
     if endless and inputs[-1] != endless[0]:
@@ -50,17 +50,21 @@ def open_feed(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | 
         raise InputError("standard input can be read once; give --input - once")
     if stdin_shape is not None and STDIN not in inputs:
         raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
-    feeds = [_feed(given, plan, stdin_shape) for given in inputs]
-    counts = [feed.count for feed in feeds]
+    intakes = [_intake(given, plan, stdin_shape) for given in inputs]
+    counts = [intake.count for intake in intakes]
     total = None if None in counts else sum(count for count in counts if count is not None)
-    return Feed(lambda: chain.from_iterable(feed.items() for feed in feeds), total, all(feed.again for feed in feeds))
+    return Intake(
+        lambda: chain.from_iterable(intake.items() for intake in intakes),
+        total,
+        all(intake.again for intake in intakes),
+    )
 
 
-def _feed(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Feed:
+def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
     if given == STDIN:
-        return Feed(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False)
+        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False)
     if is_camera(given) or is_video(given):
         check_video(given, plan)
-        return Feed(partial(video_items, given, plan), None, not is_camera(given))
+        return Intake(partial(video_items, given, plan), None, not is_camera(given))
     items = open_source([given], plan)
-    return Feed(lambda: iter(items), len(items), True)
+    return Intake(lambda: iter(items), len(items), True)

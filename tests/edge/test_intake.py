@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.edge import feed as feed_module
-from partway.edge.feed import open_feed
+from partway.edge import intake as intake_module
+from partway.edge.intake import open_intake
 from partway.edge.options import options_of
 from partway.edge.standard_input import parse_shape, stdin_items
 from partway.edge.video import video_items
@@ -69,9 +69,9 @@ def test_a_videos_frames_come_in_order_and_in_their_colours(video: Path) -> None
 
 def test_a_video_starts_over_when_more_frames_are_wanted(video: Path) -> None:
     """--frames goes round a video as it goes round a folder; without it every frame comes once."""
-    feed = open_feed([str(video)], PICTURES)
-    assert (feed.count, feed.total(7), len(list(feed.take(None)))) == (None, 7, 5)
-    assert [item.name[-3:] for item in feed.take(7)] == ["[0]", "[1]", "[2]", "[3]", "[4]", "[0]", "[1]"]
+    intake = open_intake([str(video)], PICTURES)
+    assert (intake.count, intake.total(7), len(list(intake.take(None)))) == (None, 7, 5)
+    assert [item.name[-3:] for item in intake.take(7)] == ["[0]", "[1]", "[2]", "[3]", "[4]", "[0]", "[1]"]
 
 
 def test_a_camera_is_read_until_it_stops_and_then_says_so(video: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_cannot_be_opened_is_said_at_once(
     Path("damaged.mp4").write_bytes(bytes(range(256)) * 40)
     Path("empty.avi").write_bytes(b"")
     with pytest.raises(InputError, match=says):
-        open_feed([given], PICTURES)
+        open_intake([given], PICTURES)
     assert capfd.readouterr().err.count("\n") == 0
 
 
@@ -112,13 +112,13 @@ def test_without_opencv_the_extra_is_named(given: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(InputError, match=r"pip install 'partway\[video\]'"):
-        open_feed([given], PICTURES)
+        open_intake([given], PICTURES)
 
 
 def test_a_model_of_tensors_takes_no_video() -> None:
     """The model's plan decides before OpenCV is looked for."""
     with pytest.raises(InputError, match="does not take pictures"):
-        open_feed(["camera:0"], TENSORS)
+        open_intake(["camera:0"], TENSORS)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (40, 30, 3), (9, 9, 4)])
@@ -219,7 +219,7 @@ def test_shapes_that_cannot_be_are_refused(text: str) -> None:
 def test_inputs_that_cannot_follow_one_another_are_refused(inputs: list[str], shape: Any, says: str) -> None:
     """Nothing comes after a camera, and standard input comes once."""
     with pytest.raises(InputError, match=says):
-        open_feed(inputs, PICTURES, shape)
+        open_intake(inputs, PICTURES, shape)
 
 
 def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,10 +230,10 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
     class Stdin:
         buffer = io.BytesIO(bytes(784 * 2))
 
-    monkeypatch.setattr(feed_module.sys, "stdin", Stdin)
-    feed = open_feed([str(tmp_path), "-"], PICTURES, (28, 28))
-    assert (feed.count, feed.again) == (None, False)
-    assert [item.name for item in feed.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
+    monkeypatch.setattr(intake_module.sys, "stdin", Stdin)
+    intake = open_intake([str(tmp_path), "-"], PICTURES, (28, 28))
+    assert (intake.count, intake.again) == (None, False)
+    assert [item.name for item in intake.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 
 
 def test_the_command_line_takes_a_shape() -> None:
@@ -248,7 +248,7 @@ def test_edge_run_reads_digits_from_a_pipe() -> None:
     """Raw pictures on standard input are answered like the files they came from; half a frame is told, with exit 2."""
     files = sorted((model_folder("mnist") / "samples").glob("*-nib-chalk.png"))
     preprocess_plan = load_plan(model_folder("mnist"))
-    pixels = [item.read().pixels for item in feed_module.open_source([str(file) for file in files], preprocess_plan)]
+    pixels = [item.read().pixels for item in intake_module.open_source([str(file) for file in files], preprocess_plan)]
     raw = b"".join(p.tobytes() for p in pixels if p is not None)
     command = [sys.executable, "-m", "partway.edge", "--model", "mnist", "--cloud", "none", "--json", "-"]
     command += ["--input", "-", "--stdin-shape", "28x28"]
