@@ -17,9 +17,10 @@ from partway.edge.report import Report
 from partway.edge.run import Run
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
-from partway.engines.engine import Engine, engine_for
+from partway.engines.engine import Engine
 from partway.partitioner.constraints import Constraints
 from partway.partitioner.estimate import Candidate
+from partway.partitioner.plan import Plan
 
 MOST_FRAMES = 11
 LEAST_FRAMES = 3
@@ -32,9 +33,9 @@ class Cell(Run):
     slow = 1
     measured: dict[Candidate, list[float]]
 
-    def engine(self, name: str) -> Engine:
+    def engine(self, plan: Plan) -> Engine:
         """The device's engine, slowed down."""
-        return SlowEngine(engine_for(name, self.options.threads), self.slow)
+        return SlowEngine(super().engine(plan), self.slow)
 
     def _frames(self, outcome: Outcome, runner: Runner, work: Any) -> None:
         assert outcome.decision is not None

@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
         "--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)"
     )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
+    made.add_argument(
+        "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
+    )
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
@@ -67,7 +70,7 @@ async def _serve(args: argparse.Namespace) -> int:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    models = load_repository(args.models or bundled_folder(), args.threads)
+    models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
     server = CloudServer(models)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)

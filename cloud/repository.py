@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.engines.engine import Engine, engine_for
-from partway.partitioner.chain import Chain, load_folder
+from partway.engines.engine import Engine
+from partway.partitioner.chain import Chain, choose_engine, load_folder
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, sample_values
 from partway.partitioner.profile_format import profile_to_json
-from partway.proto.errors import InputError, mapped
+from partway.proto.errors import InputError, MissingPackage, mapped
 
 log = logging.getLogger("partway.cloud")
 
@@ -35,15 +35,15 @@ class ServedModel:
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage, or its data file, by digest."""
-        files = (file for s in self.plan.stages for file in (s, s.data) if file is not None)
+        files = (file for stage in self.plan.stages for file in stage.files)
         return next((self.folder / file.file for file in files if file.digest == digest), None)
 
 
-def load_model(folder: Path, threads: int = 0) -> ServedModel:
-    """Load and measure one model. Raises InputError, naming the file at fault."""
+def load_model(folder: Path, threads: int = 0, engine_name: str = "auto") -> ServedModel:
+    """Load and measure one model on an engine it has stages for. Raises InputError, naming the file at fault."""
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
-    engine = engine_for(plan.engine, threads)
+    engine = choose_engine(plan, engine_name, threads)
     chain = load_folder(folder, plan, engine)
     return _measured(plan, folder, chain, engine)
 
@@ -60,7 +60,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched)
 
 
-def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
+def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
     """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
@@ -70,7 +70,11 @@ def load_repository(root: Path, threads: int = 0) -> dict[str, ServedModel]:
     faults: list[str] = []
     for folder in folders:
         try:
-            model = load_model(folder, threads)
+            model = load_model(folder, threads, engine_name)
+        except MissingPackage as error:
+            faults.append(str(error))
+            log.info("not serving %s: %s", folder.name, error)
+            continue
         except InputError as error:
             if faults or len(folders) > 1:  # else it is raised and need not be said twice
                 log.error("not serving %s: %s", folder.name, error)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from partway.partitioner.plan import DataFile, Stage
+from partway.partitioner.plan import Stage, StageFile
 from partway.partitioner.stage_data import map_file, map_open_file
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes
@@ -72,7 +72,7 @@ class StageCache:
                 " room or give another folder with --cache"
             ) from error
 
-    def _data(self, wanted: DataFile, fetch_into: FetchInto) -> mmap.mmap:
+    def _data(self, wanted: StageFile, fetch_into: FetchInto) -> mmap.mmap:
         if self.folder is None:
             with tempfile.TemporaryFile() as part:
                 return _fetched(part, wanted, fetch_into)
@@ -113,7 +113,7 @@ class StageCache:
             )
 
 
-def _mapped(path: Path, wanted: DataFile) -> mmap.mmap | None:
+def _mapped(path: Path, wanted: StageFile) -> mmap.mmap | None:
     try:
         mapped = map_file(path, wanted)
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _mapped(path: Path, wanted: DataFile) -> mmap.mmap | None:
     return mapped
 
 
-def _fetched(part: BinaryIO, wanted: DataFile, fetch_into: FetchInto) -> mmap.mmap:
+def _fetched(part: BinaryIO, wanted: StageFile, fetch_into: FetchInto) -> mmap.mmap:
     """The rest of a partial download; all of it anew if what was there before turns out to be damaged."""
     begun = part.seek(0, os.SEEK_END)
     if begun > wanted.size_bytes:

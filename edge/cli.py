@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="NAME|FILE|PLAN",
-        help="a shipped model (mnist), an .onnx file, a plan's folder, or a name the cloud knows",
+        help="a shipped model (mnist), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
     )
     add(
         "--split",
@@ -77,6 +77,12 @@ def parser() -> argparse.ArgumentParser:
     add("--window", type=int, default=4, metavar="N", help="frames in flight at once (default: %(default)s)")
     add("--batch", type=int, default=1, metavar="N", help="frames per request, for throughput (default: %(default)s)")
     add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
+    add(
+        "--engine",
+        default="auto",
+        metavar="auto|onnx|litert",
+        help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
+    )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
     add(

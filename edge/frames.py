@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from partway.proto.tensors import TensorSpec
+
 Array = np.ndarray[Any, Any]
 TOP = 3
 NOBODY = "nobody"
@@ -62,10 +64,17 @@ class FrameResult:
 
 
 class Reader:
-    """Reads a classifier's answer as the plan's ``output`` entry says; other models have no ``top``."""
+    """Reads a classifier's answer as the plan's ``output`` entry says; other models have no ``top``.
 
-    def __init__(self, output: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    ``tensors`` describes the outputs: what the integers of a quantised one stand for.
+    """
+
+    def __init__(
+        self, output: Mapping[str, Any], names: tuple[str, ...], tensors: Mapping[str, TensorSpec] | None = None
+    ) -> None:
         self._value = str(output.get("value", names[0]))
+        spec = (tensors or {}).get(self._value)
+        self._quantization = spec.quantization if spec is not None else None
         self._classifies = output.get("kind") == "classify"
         self._softmax = bool(output.get("softmax", False))
         self._labels = [str(label) for label in output.get("labels", ())]
@@ -75,6 +84,8 @@ class Reader:
         if not self._classifies or self._value not in outputs:
             return ()
         scores = np.asarray(outputs[self._value], np.float64).reshape(-1)
+        if self._quantization is not None and len(self._quantization.scales) == 1:
+            scores = self._quantization.scales[0] * (scores - self._quantization.zero_points[0])
         if self._softmax:
             scores = np.exp(scores - scores.max())
             scores = scores / scores.sum()

@@ -19,7 +19,7 @@ from partway.proto.errors import InputError
 
 log = logging.getLogger("partway.edge")
 
-SUFFIXES = (".onnx",)
+SUFFIXES = (".onnx", ".tflite")
 
 
 def is_model_file(model: str) -> bool:

@@ -41,6 +41,7 @@ class Reached:
 class Opened:
     """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud."""
 
+    engine: Engine
     chain: Chain
     sample: Sample
     work: Work
@@ -55,7 +56,7 @@ class Opening:
         options: Options,
         report: Report,
         stack: ExitStack,
-        engine: Callable[[str], Engine],
+        engine: Callable[[Plan], Engine],
         search: Search | None = None,
     ) -> None:
         self.options, self.report = options, report
@@ -71,12 +72,13 @@ class Opening:
         k = self._split(plan)
         work = work_of(self.options, plan, folder, self.report)
         sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
-        chain = self._load(plan, folder, reached, cache)
+        engine = self._engine(plan)
+        chain = self._load(plan, engine, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
             reached = self._reach(plan)
         if (sentence := no_way_back(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
-        return Opened(chain, sample, work, reached)
+        return Opened(engine, chain, sample, work, reached)
 
     def _split(self, plan: Plan) -> int | None:
         """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
@@ -154,9 +156,11 @@ class Opening:
             )
         return described
 
-    def _load(self, plan: Plan, folder: Path | None, reached: Reached | None, cache: StageCache | None) -> Chain:
+    def _load(
+        self, plan: Plan, engine: Engine, folder: Path | None, reached: Reached | None, cache: StageCache | None
+    ) -> Chain:
         """The stages that the device has room for; of no other is anything fetched or read."""
-        engine, most = self._engine(plan.engine), stages_that_fit(plan, self.options.constraints)
+        most = stages_that_fit(plan, self.options.constraints)
         if folder is not None:
             return load_folder(folder, plan, engine, most)
         assert reached is not None

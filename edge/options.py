@@ -38,6 +38,7 @@ class Options:
     window: int = 4
     batch: int = 1
     threads: int = 0
+    engine: str = "auto"
     cache: Path | None = None
     timeout_s: float = 5.0
 
@@ -73,6 +74,7 @@ def options_of(args: argparse.Namespace) -> Options:
         window=args.window,
         batch=args.batch,
         threads=args.threads,
+        engine=args.engine,
         cache=args.cache,
         timeout_s=parse_s(args.timeout),
     )

@@ -19,6 +19,7 @@ class Outcome:
     """What came of a run. ``notes``: what the decision assumes."""
 
     plan: Plan
+    engine: str
     decision: Decision | None = None
     results: list[FrameResult] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -35,17 +36,17 @@ class Outcome:
         )
         return {
             "model": self.plan.model,
-            "plan": _plan_json(self.plan, self.decision) | ({"notes": list(self.notes)} if self.decision else {}),
+            "plan": _plan_json(self.plan, self.engine, self.decision, self.notes),
             "link": shown,
             "frames": [result.to_json() for result in self.results],
             "summary": {**summarize(self.results, self.wall_s), "unreadable": self.unreadable},
         }
 
 
-def _plan_json(plan: Plan, decision: Decision | None) -> dict[str, Any]:
+def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[str, ...]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "digest": plan.digest,
-        "engine": plan.engine,
+        "engine": engine,
         "stages": len(plan.stages),
         "cuts": [list(cut.values) for cut in plan.cuts],
     }
@@ -56,6 +57,7 @@ def _plan_json(plan: Plan, decision: Decision | None) -> dict[str, Any]:
         made["chosen"] = _estimate_json(decision.chosen, ranking)
         made["runner_up"] = None if rival is None else _estimate_json(rival, ranking)
         made["reason"] = decision.reason
+        made["notes"] = list(notes)
     return made
 
 

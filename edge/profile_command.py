@@ -21,6 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the cloud when one is given, else measure here. Returns the exit code."""
+    if args.cloud is not None and args.predict is not None:
+        raise InputError("--cloud asks for what was measured and --predict for what was not; give one of them")
     return _ask(args) if args.cloud is not None else profile_command.run(args)
 
 

@@ -22,8 +22,10 @@ from partway.edge.report import Report
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
-from partway.engines.engine import Engine, engine_for
+from partway.engines.engine import Engine
+from partway.partitioner.chain import choose_engine
 from partway.partitioner.estimate import Link, Speeds
+from partway.partitioner.plan import Plan
 from partway.partitioner.profile import StageTimes, measure
 from partway.partitioner.profile_format import stage_seconds
 from partway.proto.errors import InputError
@@ -48,7 +50,7 @@ class Run:
         options = self.options
         opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
         plan, reached = opened.chain.plan, opened.reached
-        outcome = Outcome(plan, notes=options.notes)
+        outcome = Outcome(plan, opened.engine.name, notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
         stream = reached.client.open_stream if reached else None
@@ -57,9 +59,9 @@ class Run:
         outcome.decision = self._decide(opened, packer, runner)
         self._frames(outcome, runner, opened.work)
 
-    def engine(self, name: str) -> Engine:
-        """The device's engine of this name."""
-        return engine_for(name, self.options.threads)
+    def engine(self, plan: Plan) -> Engine:
+        """The device's engine for this plan."""
+        return choose_engine(plan, self.options.engine, self.options.threads)
 
     def _decide(self, opened: Opened, packer: Packer, runner: Runner) -> Decision:
         options, chain, sample, reached = self.options, opened.chain, opened.sample, opened.reached
@@ -104,7 +106,7 @@ class Run:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
         held = "" if opened.chain.whole else f", which holds the first {here}"
-        engine = self.engine(plan.engine)
+        engine = opened.engine
         link = "none" if measured is None else f"{measured} (measured)"
         if asked is not None:
             link = f"{asked} (asked for; measured: {measured})"

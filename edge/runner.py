@@ -75,7 +75,7 @@ class Runner:
         self.chain, self.packer = chain, packer
         self.window, self.batch, self.stall_s = window, batch, stall_s
         self._stages = len(chain.plan.stages)
-        self._reader = Reader(chain.plan.output, chain.plan.outputs)
+        self._reader = Reader(chain.plan.output, chain.plan.outputs, chain.plan.tensors)
         self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
         self._layouts: dict[Header, RawLayout] = {}
         self._events: deque[tuple[bytes, float] | LinkLost] = deque()

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, MissingPackage
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
@@ -101,11 +101,11 @@ class TimesOperators(Protocol):
 
 
 def engine_for(name: str, threads: int = 0) -> Engine:
-    """The engine a plan names (``onnx``), with ``threads`` threads (0: as many as the machine has cores).
+    """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
 
-    Raises InputError when the engine is unknown or its package is missing, naming the package.
+    Raises InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
-    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "fake": _fake}
+    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "litert": _litert, "fake": _fake}
     if name == NO_ENGINE:
         raise InputError(
             "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
@@ -117,9 +117,17 @@ def engine_for(name: str, threads: int = 0) -> Engine:
 
 
 def _onnx(threads: int) -> Engine:
-    from partway.engines.onnx import OnnxEngine
-
+    try:
+        from partway.engines.onnx import OnnxEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
     return OnnxEngine(threads)
+
+
+def _litert(threads: int) -> Engine:
+    from partway.engines.litert import LitertEngine
+
+    return LitertEngine(threads)
 
 
 def _fake(threads: int) -> Engine:

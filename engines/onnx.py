@@ -19,6 +19,12 @@ from partway.proto.tensors import TensorSpec, Values
 
 ort.disable_telemetry_events()
 ort.set_default_logger_severity(3)
+ort.create_and_register_allocator(
+    ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT), None
+)
+"""One arena for all sessions: stages that take turns use the same memory, which stays in the processor's cache. With an
+arena each, a chain over MobileNetV2's five useful cuts took 1.17 times the whole model, with one 1.08.
+"""
 
 _SOURCE = re.compile(r"\S+\.(?:h|cc|cpp):[0-9]+ (?:.*? was false\. ?)?")
 """Where in ONNX Runtime's own source an error was raised."""
@@ -36,6 +42,7 @@ class OnnxStage:
 
     def __init__(self, session: Any, keep: object = None) -> None:
         self._session = session
+        self._run = getattr(session, "_sess", session).run  # its wrapper in Python costs some 20 µs a run, cold
         self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())
@@ -46,7 +53,7 @@ class OnnxStage:
         """Every output by name; raises InputError when ONNX Runtime refuses the tensors."""
         feeds = {name: values[name] for name in self._in}
         try:
-            results: list[np.ndarray[Any, Any]] = self._session.run(self._out, feeds)
+            results: list[np.ndarray[Any, Any]] = self._run(self._out, feeds, None)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
             raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
@@ -102,6 +109,7 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log is raised as well
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         return options
 

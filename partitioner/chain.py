@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Engine, LoadedStage, Outputs, TakesData
+from partway.engines.engine import Engine, LoadedStage, Outputs, TakesData, engine_for
 from partway.partitioner.plan import Plan, Stage, read_stage
 from partway.partitioner.stage_data import open_data
-from partway.proto.errors import InputError
+from partway.proto.errors import InputError, MissingPackage
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import Values
 
@@ -54,6 +54,24 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
+def choose_engine(plan: Plan, wanted: str = "auto", threads: int = 0) -> Engine:
+    """The engine asked for; with ``auto`` the plan's own, or a twin's where the plan's own is not installed.
+
+    Raises InputError when the plan has no stages for it, MissingPackage when no engine of the plan is installed.
+    """
+    if wanted != "auto":
+        plan.stages_on(wanted)
+        return engine_for(wanted, threads)
+    missing: MissingPackage | None = None
+    for name in plan.engines:
+        try:
+            return engine_for(name, threads)
+        except MissingPackage as error:
+            missing = missing or error
+    assert missing is not None
+    raise missing
+
+
 def load_chain(
     plan: Plan,
     engine: Engine,
@@ -61,12 +79,12 @@ def load_chain(
     data: Callable[[Stage], Buffer] | None = None,
     most: int | None = None,
 ) -> Chain:
-    """Load every stage of a plan, or the first ``most``.
+    """Load every stage of a plan as this engine has it, or the first ``most``; ``read`` gives the bytes of its file.
 
-    ``data`` gives the checked bytes of a stage's second file, where it has one. Raises InputError when the tensors of a
-    stage are not those the plan announces.
+    ``data`` gives the checked bytes of a stage's second file, where it has one. Raises InputError when the plan has no
+    stages for the engine, or the tensors of a stage are not those the plan announces.
     """
-    return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages[:most]])
+    return Chain(plan, [_load(stage, engine, read, data) for stage in plan.stages_on(engine.name)[:most]])
 
 
 def load_folder(folder: Path, plan: Plan, engine: Engine, most: int | None = None) -> Chain:

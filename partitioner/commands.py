@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from partway.engines.engine import engine_for
+from partway.engines.trial import try_stages
 from partway.partitioner import (
     calibrate_command,
     convert_command,
@@ -22,7 +22,7 @@ from partway.partitioner import (
     profile_command,
     tiers_command,
 )
-from partway.partitioner.chain import load_folder
+from partway.partitioner.chain import choose_engine, load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.profile import random_tensor
 from partway.partitioner.verify import Parity, verify
@@ -43,6 +43,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", type=int, default=8, metavar="N", help="random inputs when none are given (default: 8)"
     )
+    parser.add_argument("--engine", default="auto", metavar="NAME", help="onnx, litert (default: the plan's own)")
     parser.add_argument("--against", type=Path, metavar="MODEL", help="the original model file to compare with")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -51,11 +52,13 @@ def run_verify(args: argparse.Namespace) -> int:
     """Print the parity of every k; 1 when any fails, naming the first."""
     folder = model_folder(args.model)
     plan = load_plan(folder)
-    engine = engine_for(plan.engine)
+    engine = choose_engine(plan, args.engine)
     chain = load_folder(folder, plan, engine)
     inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
     wholes = None
     if args.against is not None:
+        if engine.name == "litert" and args.against.is_file():  # an interpreter that trusts the file, see trial.py
+            try_stages(engine.name, [args.against], str(args.against))
         whole = load_whole(args.against, engine)
         with mapped({KeyError: InputError}, f"{args.against} is not the model of this plan, which does not have"):
             wholes = [whole.run(values) for values in inputs]

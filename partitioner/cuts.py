@@ -51,9 +51,20 @@ def prefix_of(graph: Graph, cut: Cut) -> OperatorSet:
     prefix = smallest_prefix(graph, cut.values)
     missing = [name for name in graph.crossing(_made_before(graph, cut.values)) if name not in cut.values]
     if missing and set(cut.values) - set(graph.crossing(prefix)):
-        also = " and ".join(f"`{name}`" for name in missing)
-        raise InputError(f"the cut {cut} does not separate the model: {also} must cross too")
+        raise InputError(_must_cross(graph, cut, missing))
     return prefix
+
+
+def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
+    kept = [name for name in missing if name in graph.local]
+    if kept:
+        return f"the cut {cut} does not separate the model: {_quoted(kept[0])} would have to cross and cannot be sent"
+    return f"the cut {cut} does not separate the model: {' and '.join(map(_quoted, missing))} must cross too"
+
+
+def _quoted(name: str) -> str:
+    """States have names with quotes of their own."""
+    return name if "`" in name else f"`{name}`"
 
 
 def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
@@ -102,7 +113,7 @@ def cut_from_names(graph: Graph, names: Sequence[str]) -> Cut:
 
 def _check_name(graph: Graph, name: str) -> None:
     if name in graph.local:
-        raise InputError(f"`{name}` cannot be sent: it is no tensor, or its shape depends on the data")
+        raise InputError(f"{_quoted(name)} cannot be sent: it is state, no tensor, or its shape depends on the data")
     if name in graph.activations:
         return
     if name in graph.constants:

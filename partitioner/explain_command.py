@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
+from partway.partitioner.chain import choose_engine, load_folder
 from partway.partitioner.estimate import Link
 from partway.partitioner.explain import Explanation, Machine, Row, changes, explain, machine_of, reason
 from partway.partitioner.plan import Plan, load_plan
@@ -85,7 +84,7 @@ def _read(path: Path, plan: Plan) -> Machine:
 
 
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
-    chain = load_folder(folder, plan, engine_for(plan.engine))
+    chain = load_folder(folder, plan, choose_engine(plan))
     times = measure(chain, sample_values(chain), SECONDS)
     note = busy(times)
     return Machine(machine_name(), times.stage_s), [note] if note else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from partway.engines.engine import Engine, engine_for
 from partway.partitioner.agreement import Frame, codecs_of, measure_codecs
 from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.describe import Wishes, described, read_labels
+from partway.partitioner.graph import Graph
 from partway.partitioner.plan import Plan, save_plan
 from partway.partitioner.preprocess import FITS, Preprocess
 from partway.partitioner.profile import measure, random_tensor
@@ -25,12 +27,14 @@ from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
 
+log = logging.getLogger("partway.partitioner")
+
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 RANDOM_FRAMES = 8
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="an .onnx file")
+    parser.add_argument("model", type=Path, help="an .onnx or .tflite file")
     parser.add_argument(
         "--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes"
     )
@@ -102,7 +106,7 @@ def run_slice(args: argparse.Namespace) -> int:
 
 def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
     """Slice a model as the arguments say; the plan with its input and output described, loaded."""
-    from partway.partitioner.slicing import make_plan
+    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
 
     wishes = Wishes(
         numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
@@ -111,11 +115,22 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
-    plan = make_plan(args.model, args.out, args.cuts, name=args.name, sizes=shapes(args.shape))
+    source = open_model(args.model, shapes(args.shape))
+    plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or args.model.stem)
     engine = engine_for(plan.engine)
     chain = load_folder(args.out, plan, engine)
+    if args.cuts != "auto":
+        _warn(source.graph, args.model, chain, engine)
     plan = described(plan, chain, wishes)
     return plan, Chain(plan, chain.stages), engine
+
+
+def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
+    """Cuts by name are taken as they are given; where that costs accuracy it is said."""
+    from partway.partitioner.quantised import warning
+
+    if (sentence := warning(graph, model, chain, engine)) is not None:
+        log.warning("%s", sentence)
 
 
 def plan_arguments(parser: argparse.ArgumentParser) -> None:

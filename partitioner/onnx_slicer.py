@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.cuts import Cut, prefix_of
-from partway.partitioner.graph import Graph, OperatorSet, members
+from partway.partitioner.cuts import Cut
+from partway.partitioner.graph import OperatorSet, members
+from partway.partitioner.nesting import nested_prefixes, stage_values
 from partway.partitioner.onnx_file import onnx
 from partway.partitioner.onnx_inputs import set_shape
 from partway.partitioner.onnx_nodes import bodies, node_inputs
@@ -18,7 +19,6 @@ from partway.partitioner.onnx_reader import OnnxModel, open_onnx
 from partway.partitioner.onnx_shapes import BATCHES
 from partway.partitioner.onnx_write import write_model
 from partway.partitioner.plan import Stage
-from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 
@@ -45,36 +45,6 @@ def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage
             outputs = (*outputs, *(name for name in graph.outputs if name not in graph.activations))
         stages.append(_write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx"))
     return tuple(stages)
-
-
-def nested_prefixes(graph: Graph, cuts: Sequence[Cut]) -> list[OperatorSet]:
-    """The operators before each cut. Raises :class:`InputError` when a cut leaves a stage empty or goes backwards."""
-    prefixes = [prefix_of(graph, cut) for cut in cuts]
-    for cut, prefix in zip(cuts, prefixes, strict=True):
-        if prefix in (0, graph.everything):
-            raise InputError(f"nothing of the model lies on one side of the cut {cut}; leave it out")
-    for cut, (before, after) in zip(cuts, pairwise(prefixes), strict=False):
-        if before & ~after or before == after:
-            raise InputError(f"the cut {cut} does not come before the next one; name cuts from input to output")
-    return prefixes
-
-
-def stage_values(
-    graph: Graph, operators: OperatorSet, before: Iterable[str], after: Iterable[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a stage reads from the cut before it, and what it makes for the cut after it and as model outputs.
-
-    Raises :class:`InputError` naming a value that the stage would need and the cut before does not bring.
-    """
-    made = {name for index in members(operators) for name in graph.operators[index].outputs}
-    read = dict.fromkeys(name for index in members(operators) for name in graph.operators[index].inputs)
-    declared = set(before)
-    for name in read:
-        if name not in made and name not in declared:
-            raise InputError(f"the stage reads `{name}`, which the cut before it does not hold; add it to the cut")
-    wanted = dict.fromkeys((*after, *graph.outputs))
-    inputs = tuple(name for name in before if name in read)
-    return inputs, tuple(name for name in wanted if name in made)
 
 
 def _write_stage(

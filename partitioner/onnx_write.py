@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from partway.partitioner.onnx_file import FOUR_BIT, GRAPH, INITIALIZER, SMALL_BYTES, Weight, onnx
-from partway.partitioner.plan import DataFile
+from partway.partitioner.plan import StageFile
 from partway.proto.wire import varint
 
 LARGEST_FILE_BYTES = (1 << 31) - (1 << 24)
@@ -38,7 +38,7 @@ class _Hashed:
         return self._digest.hexdigest()
 
 
-def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[str, int, DataFile | None]:
+def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[str, int, StageFile | None]:
     """Write a model whose large initialisers are in ``weights``; returns SHA-256 and size of the file, and its data
     file where one was written.
 
@@ -88,7 +88,7 @@ def _tag(number: int) -> bytes:
     return bytes((number << 3 | BYTES,))
 
 
-def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], DataFile]:
+def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], StageFile]:
     """Under another name first: a process that has an older file of this name mapped keeps that one."""
     tensors = []
     part = path.with_name(path.name + ".part")
@@ -102,7 +102,7 @@ def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], DataFile]
     part.replace(path)
     for tensor in tensors:
         tensor.external_data.add(key="checksum", value=out.hexdigest())
-    return tensors, DataFile(path.name, out.hexdigest(), out.size_bytes)
+    return tensors, StageFile(path.name, out.hexdigest(), out.size_bytes)
 
 
 def _reference(weight: Weight, location: str, offset: int) -> Any:

@@ -88,7 +88,7 @@ def measured(
     """Join a profile's operators with the graphs of the stages that they belong to.
 
     An operator without a name (or of an unknown one) was inserted by the engine and is part of what its stage takes
-    besides. Raises InputError when most of the time belongs to operators that no stage has.
+    besides. Raises InputError when most of the operators' time belongs to ones that no stage has.
     """
     found: list[tuple[Group, float]] = []
     rest_s = [float(seconds) for seconds in stage_s]
@@ -110,13 +110,14 @@ def measured(
             leaders.append((_signature(graphs[stage].operators[at] for at in members), leader.kind))
     for graph, groups in zip(graphs, taken, strict=True):
         _count_pairs(graph, groups, together, apart)
-    known_s, total_s = sum(seconds for _, seconds in found), sum(stage_s)
-    if not found or known_s < total_s / 2:
+    named_s, known_s = sum(one.time_s for one in operators if one.name), sum(seconds for _, seconds in found)
+    if not found or known_s < named_s / 2:
         raise InputError(
-            f"of {model}'s time the profile gives {known_s / total_s if total_s else 0:.0%} to operators of the model;"
-            " profile it again with operators, or give the --models folder that it was made from"
+            f"the profile of {model} names operators that its stages do not have; profile it again with --operators"
         )
-    return Measured(model, tuple(found), tuple(max(0.0, s) for s in rest_s), total_s, together, apart, tuple(leaders))
+    return Measured(
+        model, tuple(found), tuple(max(0.0, s) for s in rest_s), sum(stage_s), together, apart, tuple(leaders)
+    )
 
 
 def predicted_groups(graph: Graph, stage: int, habits: Habits) -> list[Group]:

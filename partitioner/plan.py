@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
-    """The second file of a stage: weights that do not fit into the first."""
+class StageFile:
+    """One file of a stage, by its SHA-256."""
 
     file: str
     digest: str
@@ -36,7 +36,8 @@ class Stage:
     ``inputs`` are the values of the cut before that this stage really reads, ``outputs`` the ones it makes for the cut
     after (and model outputs); values that merely pass through appear in neither. ``size_bytes`` is ``file`` alone,
     ``data`` the file beside it that a stage of more than 2 GB keeps its weights in. Without a ``file`` (and a digest)
-    the stage was measured elsewhere and cannot be run here.
+    the stage was measured elsewhere and cannot be run here. ``twins`` holds the same stage for other engines, by the
+    engine's name: same tensors, same function up to rounding.
     """
 
     file: str
@@ -45,12 +46,24 @@ class Stage:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     operators: int
-    data: DataFile | None = None
+    data: StageFile | None = None
+    twins: Mapping[str, StageFile] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:
         """Of both files."""
         return self.size_bytes + (self.data.size_bytes if self.data else 0)
+
+    @property
+    def files(self) -> tuple[StageFile, ...]:
+        """Its file, the file beside it, and those of its twins."""
+        beside = () if self.data is None else (self.data,)
+        return (StageFile(self.file, self.digest, self.size_bytes), *beside, *self.twins.values())
+
+    def on(self, twin: str) -> Stage:
+        """The stage as its twin has it. KeyError when there is none of this name."""
+        chosen = self.twins[twin]
+        return replace(self, file=chosen.file, digest=chosen.digest, size_bytes=chosen.size_bytes, data=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,21 @@ class Plan:
     def crossing(self, k: int) -> tuple[TensorSpec, ...]:
         """The tensors that cross at split k, in wire order."""
         return tuple(self.tensors[name] for name in self.cuts[k].values)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that can run every stage, the plan's own first."""
+        twins = [name for name in self.stages[0].twins if all(name in stage.twins for stage in self.stages)]
+        return (self.engine, *(name for name in twins if name != self.engine))
+
+    def stages_on(self, engine: str) -> tuple[Stage, ...]:
+        """The stages with the files of this engine. Raises InputError when the plan has none for it."""
+        if engine == self.engine:
+            return self.stages
+        if engine not in self.engines:
+            has = ", ".join(self.engines)
+            raise InputError(f"model {self.model} has no stages for engine {engine!r}; it has them for: {has}")
+        return tuple(stage.on(engine) for stage in self.stages)
 
     @property
     def batches(self) -> bool:
@@ -181,7 +209,9 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
         "operators": stage.operators,
     }
     if stage.data is not None:
-        made["data"] = {"file": stage.data.file, "digest": stage.data.digest, "size_bytes": stage.data.size_bytes}
+        made["data"] = asdict(stage.data)
+    if stage.twins:  # left out where there are none: plans without twins keep their digests
+        made["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
     return made
 
 
@@ -189,10 +219,11 @@ def _stage_from_json(data: Mapping[str, Any]) -> Stage:
     measured_only = not data["file"] and not data.get("digest")
     file, digest, size_bytes = ("", "", int(data["size_bytes"])) if measured_only else _file_from_json(data)
     inputs, outputs = (tuple(TensorSpec.from_json(spec) for spec in data[key]) for key in ("inputs", "outputs"))
-    beside = None if data.get("data") is None else DataFile(*_file_from_json(data["data"]))
+    beside = None if data.get("data") is None else StageFile(*_file_from_json(data["data"]))
     if beside is not None and beside.file == file:
         raise ValueError(f"{file} is named as its own data file")
-    return Stage(file, digest, size_bytes, inputs, outputs, int(data["operators"]), beside)
+    twins = {str(engine): StageFile(*_file_from_json(twin)) for engine, twin in data.get("twins", {}).items()}
+    return Stage(file, digest, size_bytes, inputs, outputs, int(data["operators"]), beside, twins)
 
 
 def _file_from_json(data: Mapping[str, Any]) -> tuple[str, str, int]:

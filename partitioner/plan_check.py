@@ -20,7 +20,7 @@ def check_plan(plan: Plan, source: str) -> None:
 def _counts(plan: Plan) -> str:
     if not plan.stages or len(plan.cuts) != len(plan.stages) + 1:
         return f"has {len(plan.stages)} stages and {len(plan.cuts)} cuts, there must be one cut more"
-    files = [file.file for stage in plan.stages for file in (stage, stage.data) if file is not None]
+    files = [file.file for stage in plan.stages for file in stage.files if file.file]  # none: measured elsewhere
     twice = sorted({file for file in files if files.count(file) > 1})
     return f"names the file {twice[0]} for two stages" if twice else ""
 

@@ -13,8 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
+from partway.partitioner.chain import choose_engine, load_folder
 from partway.partitioner.operator_profile import measure_operators
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import StageTimes, check_quiet, measure, sample_values
@@ -23,7 +22,7 @@ from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError
 from partway.proto.units import show_s
 
-MODEL_FILES = (".onnx",)
+MODEL_FILES = (".onnx", ".tflite")
 SHOWN = 15
 LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 
@@ -31,11 +30,12 @@ LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``partway profile``."""
     add = parser.add_argument
-    add("model", nargs="?", help="a shipped model's name, the folder of a plan, or an .onnx file")
+    add("model", nargs="?", help="a shipped model's name, the folder of a plan, or an .onnx or .tflite file")
     add("--model", dest="named", metavar="MODEL", help="the same")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
     add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
     add("--operators", action="store_true", help="time every operator too")
+    add("--engine", default="auto", metavar="NAME", help="onnx, litert (default: the plan's own)")
     add("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
     add("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
     add("--runs", type=int, metavar="N", help="how often to run the model instead")
@@ -70,6 +70,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--threads must be 0 or more and --seconds more than 0")
     if args.runs is not None and not 5 <= args.runs <= 100_000:
         raise InputError(f"--runs must be 5 to 100000, not {args.runs}")
+    if args.out is not None and not args.out.parent.is_dir():
+        raise InputError(f"{args.out} cannot be written (no such folder); give another --out")
 
 
 def _folder(model: str, stack: ExitStack) -> Path:
@@ -82,14 +84,14 @@ def _folder(model: str, stack: ExitStack) -> Path:
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partway-")))
     plan = make_plan(path, folder)
-    chain = load_folder(folder, plan, engine_for(plan.engine))
+    chain = load_folder(folder, plan, choose_engine(plan))
     save_plan(described(plan, chain, Wishes()), folder)
     return folder
 
 
 def measured(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The profile's JSON, measured now. Raises InputError when the machine was busy."""
-    engine = engine_for(plan.engine, args.threads)
+    engine = choose_engine(plan, args.engine, args.threads)
     chain = load_folder(folder, plan, engine)
     values = sample_values(chain)
     if args.operators:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from partway.engines.trial import try_stages
 from partway.partitioner.cuts import BytesOf, Cut, cut_from_names, input_cut, output_cut
 from partway.partitioner.frontiers import legal_cuts, useful_cuts
 from partway.partitioner.graph import Graph
@@ -22,16 +23,20 @@ class NoCutError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class SliceableModel:
-    """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages."""
+    """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
+
+    ``trusting``: the engine trusts the parts of a file to fit each other, so that stages want a trial first.
+    """
 
     graph: Graph
     digest: str
     engine: str
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
+    trusting: bool = False
 
 
 def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
-    """Read a model by its suffix (``.onnx``). ``sizes`` gives shapes to inputs with dynamic dimensions.
+    """Read a model by its suffix (``.onnx``, ``.tflite``). ``sizes`` gives shapes to inputs with dynamic dimensions.
 
     Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
     """
@@ -49,7 +54,17 @@ def _open_onnx(path: Path, sizes: Sizes) -> SliceableModel:
     return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
-FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx}
+def _open_tflite(path: Path, sizes: Sizes) -> SliceableModel:
+    from partway.partitioner.tflite_reader import open_tflite
+    from partway.partitioner.tflite_slicer import slice_model
+
+    model = open_tflite(path, sizes)
+    return SliceableModel(
+        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
+    )
+
+
+FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx, ".tflite": _open_tflite}
 
 
 def read_graph(path: Path, sizes: Sizes | None = None) -> Graph:
@@ -78,13 +93,21 @@ def make_plan(
     or a cut is no good.
     """
     source = open_model(model, sizes)
+    chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
+    plan = plan_model(source, chosen, out, name or model.stem)
+    return replace(plan, input=dict(input or {}), output=dict(output or {}))
+
+
+def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:
+    """The same for a model already read, at inner cuts already chosen; nothing is said of input and output."""
     graph = source.graph
-    chosen = choose_cuts(graph, cuts, bytes_of, limit)
     stages = source.write_stages(chosen, out)
+    if source.trusting:
+        try_stages(source.engine, [out / stage.file for stage in stages], name)
     all_cuts = (input_cut(graph), *chosen, output_cut(graph))
     named = dict.fromkeys(value for cut in all_cuts for value in cut.values)
     return Plan(
-        model=name or model.stem,
+        model=name,
         model_digest=source.digest,
         engine=source.engine,
         stages=stages,
@@ -92,8 +115,6 @@ def make_plan(
         tensors={value: graph.values[value] for value in named},
         inputs=graph.inputs,
         outputs=graph.outputs,
-        input=dict(input or {}),
-        output=dict(output or {}),
     )
 
 
@@ -116,10 +137,19 @@ def choose_cuts(
 
 
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:
-    """The values of a cut as people write it: one name, or several joined by ``+``."""
+    """The values of a cut as people write it: one name, or several joined by ``+``.
+
+    Of a name made of several (``relu;bias;conv``, as converters call fused operators) one that is unique will do.
+    """
     known = set(graph.activations)
     if not all(part.strip() for part in written.split("+")) and written.strip() not in known:
         raise InputError("--cuts has an empty name; give names of values, a comma between cuts, + within one")
     if written.strip() in known:
         return (written.strip(),)
-    return tuple(part.strip() for part in written.split("+"))
+    return tuple(_whole_name(graph, part.strip()) for part in written.split("+"))
+
+
+def _whole_name(graph: Graph, written: str) -> str:
+    """TFLite joins the names of fused operators with ``;``: one that only one value has will do."""
+    found = [name for name in graph.activations if written in name.split(";")]
+    return found[0] if len(found) == 1 else written

@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from partway.partitioner.plan import DataFile, Stage
+from partway.partitioner.plan import Stage, StageFile
 from partway.proto.errors import InputError
 
 HASH_BYTES = 1 << 22
@@ -33,7 +33,7 @@ def open_data(folder: Path, stage: Stage) -> mmap.mmap:
     return data
 
 
-def map_file(path: Path, data: DataFile) -> mmap.mmap | None:
+def map_file(path: Path, data: StageFile) -> mmap.mmap | None:
     """The bytes of a file, read-only, or None when they are not those that ``data`` announces. Raises OSError.
 
     A symbolic link is not followed. What was checked is what is used: the file is opened once.
@@ -45,7 +45,7 @@ def map_file(path: Path, data: DataFile) -> mmap.mmap | None:
         os.close(handle)
 
 
-def map_open_file(handle: int, data: DataFile) -> mmap.mmap | None:
+def map_open_file(handle: int, data: StageFile) -> mmap.mmap | None:
     """The same for a file that is open already."""
     about = os.fstat(handle)
     if not stat.S_ISREG(about.st_mode):

@@ -14,7 +14,6 @@ from partway.partitioner.plan import load_plan
 from partway.partitioner.tiers import Assignment, Range, Wanted, best_assignments
 from partway.partitioner.tiers_file import TIERS_FILE, read_tiers
 from partway.proto.errors import InputError
-from partway.proto.units import show_bytes, show_s
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     for one in found:
         by_tier = {part.tier: _shown(part) for part in one.ranges}
         cells = [by_tier.get(tier.name, "-") for tier in tiers.tiers]
-        table.add_row(show_s(one.latency_s), show_bytes(one.moved_bytes), *cells)
+        table.add_row(f"{one.latency_s:.4f} s", f"{one.moved_bytes / 1e6:.4f} MB", *cells)
     Console(highlight=False).print(table)
     return 0
 

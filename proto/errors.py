@@ -22,6 +22,10 @@ class InputError(PartwayError):
     exit_code = 2
 
 
+class MissingPackage(InputError):  # noqa: N818 - says what is wrong
+    """An optional package is not installed, or not one that works here; the message says what to install."""
+
+
 class WireError(PartwayError):
     """Bytes from the other side do not follow the protocol. The other side is at fault; the frame is refused."""
 

@@ -20,12 +20,42 @@ Values = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True, slots=True)
+class Quantization:
+    """What the integers of a tensor stand for: ``real = scale * (integer - zero_point)``.
+
+    One scale and zero point for the whole tensor, or one each along ``axis``. Source: TensorFlow Lite's
+    8-bit quantization specification.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON form."""
+        return {"scales": list(self.scales), "zero_points": list(self.zero_points), "axis": self.axis}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Quantization:
+        """Inverse of :meth:`to_json`; raises KeyError, TypeError or ValueError on anything else."""
+        scales = tuple(float(scale) for scale in data["scales"])
+        zeros = tuple(int(zero) for zero in data["zero_points"])
+        if not scales or len(zeros) != len(scales) or not all(map(math.isfinite, scales)):
+            raise ValueError(f"quantization {data!r:.80}")
+        return cls(scales, zeros, int(data["axis"]))
+
+
+@dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor's value name, numpy dtype name and shape; ``None`` marks a dynamic dimension (usually the batch)."""
+    """A tensor's value name, numpy dtype name and shape; ``None`` marks a dynamic dimension (usually the batch).
+
+    ``quantization`` says what integers mean, for a tensor of a quantised model.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    quantization: Quantization | None = None
 
     @property
     def itemsize(self) -> int:
@@ -50,7 +80,8 @@ class TensorSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form."""
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+        plain = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+        return plain if self.quantization is None else {**plain, "quantization": self.quantization.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
@@ -60,6 +91,8 @@ class TensorSpec:
             dtype = np.dtype(str(data["dtype"])).name
             if dtype not in OIP_NAME or any(size is not None and size < 0 for size in shape):
                 raise ValueError(f"dtype {dtype}, shape {data['shape']}")
-            return cls(str(data["name"]), dtype, shape)
-        except (KeyError, TypeError, ValueError, OverflowError, SyntaxError) as error:
+            meaning = data.get("quantization")
+            quantization = None if meaning is None else Quantization.from_json(meaning)
+            return cls(str(data["name"]), dtype, shape, quantization)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SyntaxError) as error:
             raise InputError(f"not a tensor description: {error}; write the plan again with `partway plan`") from error

@@ -63,9 +63,10 @@ def test_the_wheel_holds_every_room_and_the_model(wheel: Path) -> None:
         assert tracked <= set(names), tracked - set(names)
     assert "partway/proto/descriptors.binpb" in names
     assert "partway/py.typed" in names
-    assert {f"partway/partitioner/zoo/mnist/{file}" for file in ("plan.json", "stage0.onnx", "training.json")} <= set(
-        names
-    )
+    assert {
+        f"partway/partitioner/zoo/mnist/{file}"
+        for file in ("plan.json", "stage0.onnx", "stage0.tflite", "training.json")
+    } <= set(names)
     assert len([name for name in names if "/samples/" in name]) >= 20
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "proto/"))]
 

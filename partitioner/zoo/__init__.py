@@ -53,6 +53,7 @@ def unknown_model(model: str, known: list[str]) -> InputError:
 
 
 def sample_folder(folder: Path) -> Path | None:
-    """The sample inputs that come with a model, if any."""
-    samples = folder / "samples"
-    return samples if samples.is_dir() else None
+    """The sample inputs that come with a model, if any; a shipped variant (mnist-int8) has those of its model."""
+    own = folder / "samples"
+    shared = _HERE / folder.name.partition("-")[0] / "samples"
+    return own if own.is_dir() else shared if folder.parent == _HERE and shared.is_dir() else None

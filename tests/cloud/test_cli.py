@@ -62,7 +62,9 @@ def test_cloud_serve_says_when_it_is_ready(begin: Callable[..., "subprocess.Pope
     """One line on standard output, with models and address; then it serves."""
     process = begin("--grpc-port", "0", "--no-advertise", "--threads", "1")
     assert process.stdout is not None
-    said = re.fullmatch(r"serving mnist on 127\.0\.0\.1:(\d+) \(gRPC\); Ctrl-C ends it\n", process.stdout.readline())
+    said = re.fullmatch(
+        r"serving mnist, mnist-int8 on 127\.0\.0\.1:(\d+) \(gRPC\); Ctrl-C ends it\n", process.stdout.readline()
+    )
     assert said
     with Client(int(said[1])) as client:
         assert outputs(client.infer(request("mnist", {"image": IMAGE})))["logits"].shape == (1, 10)
@@ -77,7 +79,7 @@ def test_programs_are_told_in_json(begin: Callable[..., "subprocess.Popen[str]"]
     process = begin("--grpc-port", "0", "--no-advertise", "--json")
     assert process.stdout is not None
     said = json.loads(process.stdout.readline())
-    assert said == {"grpc_port": said["grpc_port"], "models": ["mnist"], "pid": process.pid}
+    assert said == {"grpc_port": said["grpc_port"], "models": ["mnist", "mnist-int8"], "pid": process.pid}
     process.terminate()
     assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0

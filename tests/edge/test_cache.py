@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from partway.edge.cache import StageCache, default_cache, open_cache
-from partway.partitioner.plan import DataFile, Stage
+from partway.partitioner.plan import Stage, StageFile
 from partway.proto.errors import InputError
 
 BODY = b"a stage"
@@ -120,7 +120,7 @@ def test_a_disk_that_fills_up_costs_only_the_keeping(tmp_path: Path, caplog: pyt
 
 
 LARGE = bytes(range(256)) * 40
-WANTED = DataFile("stage0.onnx.data", hashlib.sha256(LARGE).hexdigest(), len(LARGE))
+WANTED = StageFile("stage0.onnx.data", hashlib.sha256(LARGE).hexdigest(), len(LARGE))
 BOTH = replace(STAGE, data=WANTED)
 
 

@@ -1,7 +1,9 @@
 """What every engine promises, tried on each."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +31,22 @@ def onnx_stage() -> bytes:
     return bytes(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
 
 
-STAGES: dict[str, Callable[[], bytes]] = {"onnx": onnx_stage, "fake": lambda: fake_stage(IN, OUT)}
+def litert_stage() -> bytes:
+    """The same. Where there is no package to write one, it lies in a file that somebody else wrote."""
+    written = os.environ.get("PARTWAY_TEST_TFLITE")
+    if written is not None:
+        return Path(written).read_bytes()
+    pytest.importorskip("ai_edge_litert")
+    from .tflite_models import identity
+
+    return identity(list(zip(IN, OUT, strict=True)))
+
+
+STAGES: dict[str, Callable[[], bytes]] = {
+    "onnx": onnx_stage,
+    "litert": litert_stage,
+    "fake": lambda: fake_stage(IN, OUT),
+}
 engines = pytest.mark.parametrize("name", STAGES)
 
 
@@ -101,5 +118,34 @@ def test_what_is_no_stage_is_refused(name: str, damage: str) -> None:
 
 def test_an_unknown_engine_is_named() -> None:
     """The sentence lists those there are."""
-    with pytest.raises(InputError, match="unknown engine 'tensorrt'; this version has: onnx, fake"):
+    with pytest.raises(InputError, match="unknown engine 'tensorrt'; this version has: onnx, litert, fake"):
         engine_for("tensorrt")
+
+
+@engines
+def test_answers_are_the_callers_to_keep(name: str) -> None:
+    """What a run returned does not change with the next one, and may be written to without spoiling it."""
+    stage = engine_for(name, 1).load(STAGES[name]())
+    first = stage.run(values(2))["y"]
+    kept = first.copy()
+    second = stage.run({**values(2), "x": values(2)["x"] + 1})["y"]
+    assert np.array_equal(first, kept)
+    assert np.array_equal(second, kept + 1)
+
+
+@engines
+@pytest.mark.parametrize("order", [(1, 5, 2, 1), (64, 1, 64)])
+def test_batches_of_any_size_follow_each_other(name: str, order: tuple[int, ...]) -> None:
+    """A stage is not fixed to the size it ran first."""
+    stage = engine_for(name, 1).load(STAGES[name]())
+    for batch in order:
+        assert np.array_equal(stage.run(values(batch))["y"], values(batch)["x"])
+
+
+@engines
+def test_arrays_in_any_memory_order_are_read_by_value(name: str) -> None:
+    """A transposed or strided array gives what its copy would."""
+    stage = engine_for(name, 1).load(STAGES[name]())
+    given = values(6)
+    for x in (np.asfortranarray(given["x"]), np.repeat(given["x"], 2, axis=0)[::2]):
+        assert np.array_equal(stage.run({**given, "x": x})["y"], given["x"])

@@ -276,3 +276,15 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert "not a calibration" in capsys.readouterr().err
     assert main(["profile", "mnist", "--predict", str(calibration), "--operators"]) == 2
     assert "leave out --operators" in capsys.readouterr().err
+    assert main(["profile", "mnist", "--predict", str(calibration), "--cloud", "127.0.0.1:1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_profile_of_other_operators_is_refused(folders: dict[str, Path]) -> None:
+    """Names that the stages do not have are no measurement of them; what the engine inserted is not counted."""
+    graphs = graphs_of(folders["wide"])
+    inserted = OperatorSeconds(None, "ReorderInput", 0, 1.0)
+    known = OperatorSeconds(graphs[0].operators[0].name, "Conv", 0, 0.1)
+    assert measured("wide", graphs, [2.0] * len(graphs), [known, inserted]).rest_s[0] == pytest.approx(1.9)
+    with pytest.raises(InputError, match="names operators that its stages do not have"):
+        measured("wide", graphs, [1.0] * len(graphs), [known, OperatorSeconds("foreign", "Conv", 0, 0.9)])

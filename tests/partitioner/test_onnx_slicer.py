@@ -14,7 +14,7 @@ from partway.partitioner.frontiers import legal_cuts
 from partway.partitioner.graph import Graph, Operator
 from partway.partitioner.onnx_reader import open_onnx
 from partway.partitioner.onnx_slicer import slice_model, slice_onnx, stage_values
-from partway.partitioner.plan import DataFile, Plan
+from partway.partitioner.plan import Plan, StageFile
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
 from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
@@ -186,7 +186,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
     tensor = onnx.load(out / "stage1.onnx", load_external_data=False).graph.initializer[0]
     entries = {entry.key: entry.value for entry in tensor.external_data}
     assert entries["checksum"] == hashlib.sha256(data).hexdigest()
-    assert stages[1].data == DataFile("stage1.onnx.data", hashlib.sha256(data).hexdigest(), len(data))
+    assert stages[1].data == StageFile("stage1.onnx.data", hashlib.sha256(data).hexdigest(), len(data))
     assert stages[1].size_bytes == (out / "stage1.onnx").stat().st_size
     assert stages[1].total_bytes == stages[1].size_bytes + len(data)
     assert stages[0].data is None

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from partway.partitioner.plan import DataFile, Stage
+from partway.partitioner.plan import Stage, StageFile
 from partway.partitioner.stage_data import map_file, open_data
 from partway.proto.errors import InputError
 
 BODY = bytes(range(256)) * 100
-DATA = DataFile("stage0.onnx.data", hashlib.sha256(BODY).hexdigest(), len(BODY))
+DATA = StageFile("stage0.onnx.data", hashlib.sha256(BODY).hexdigest(), len(BODY))
 STAGE = Stage("stage0.onnx", "0" * 64, 1, (), (), 1, DATA)
 
 
