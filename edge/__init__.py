@@ -1,1 +1,21 @@
-"""The device half: command line, sources, runner, transport, link estimator, discovery."""
+"""The device half: command line, sources, runner, transport, link estimator, discovery; and all that as a library."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partway.edge.frames import FrameResult
+    from partway.edge.session import OpenSession, Session
+    from partway.edge.session_async import AsyncSession
+
+__all__ = ["AsyncSession", "FrameResult", "OpenSession", "Session"]
+
+_WHERE = {"FrameResult": "frames", "OpenSession": "session", "Session": "session", "AsyncSession": "session_async"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when asked for: a command begins to look for clouds before it imports what takes time."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -55,8 +55,13 @@ def parser() -> argparse.ArgumentParser:
         "--input",
         action="append",
         default=[],
-        metavar="FILE|DIR",
-        help="pictures, folders, IDX or .npz files (repeatable)",
+        metavar="FILE|DIR|camera:N|-",
+        help="pictures, folders, IDX, .npz and video files, a camera, standard input (repeatable)",
+    )
+    add(
+        "--stdin-shape",
+        metavar="HxWxC",
+        help="--input - is raw uint8 pictures of this shape (default: .npy after .npy)",
     )
     add("--frames", type=int, metavar="N", help="number of frames, cycling through the input (default: each once)")
     add(

@@ -19,7 +19,7 @@ from partway.edge.transport import parse_address
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bps, show_s
 
-COMMANDS = "rate RATE, stall TIME, cut, restore"
+COMMANDS = "rate RATE, stall TIME, cut, restore, rewind"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +110,7 @@ def obey(relay: Relay, words: list[str]) -> None:
         "stall": (1, lambda text: relay.stall(parse_s(text))),
         "cut": (0, relay.cut),
         "restore": (0, relay.restore),
+        "rewind": (0, relay.rewind),
     }
     wanted, action = actions.get(words[0], (-1, None))
     if action is None or wanted != len(words) - 1:

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from partway.edge.standard_input import parse_shape
 from partway.edge.transport import parse_address
 from partway.partitioner.constraints import Constraints
 from partway.partitioner.objectives import Objective, objective
@@ -25,6 +26,7 @@ class Options:
     split: str = "auto"
     cloud: str = "auto"
     inputs: tuple[str, ...] = ()
+    stdin_shape: tuple[int, ...] | None = None
     frames: int | None = None
     codec: str = "auto"
     objective: Objective = objective()  # noqa: RUF009 - frozen
@@ -60,6 +62,7 @@ def options_of(args: argparse.Namespace) -> Options:
         split=args.split,
         cloud=args.cloud,
         inputs=tuple(args.input),
+        stdin_shape=None if args.stdin_shape is None else parse_shape(args.stdin_shape),
         frames=args.frames,
         codec=args.codec,
         objective=wanted,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from time import perf_counter, sleep
 
-from partway.edge.shaper import RatePace, Shape
+from partway.edge.shaper import RatePace, Shape, TracePace
 
 log = logging.getLogger("partway.edge")
 
@@ -46,6 +46,13 @@ class Relay:
         with self._lock:
             self._up = replace(self._up, pace=RatePace(rate_bps))
             self._down = replace(self._down, pace=RatePace(rate_bps))
+
+    def rewind(self) -> None:
+        """Traces start over with the next data."""
+        with self._lock:
+            for pace in (self._up.pace, self._down.pace):
+                if isinstance(pace, TracePace):
+                    pace.rewind()
 
     def stall(self, seconds: float) -> None:
         """Nothing moves for this long; connections stay open."""

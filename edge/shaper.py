@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,10 @@ class TracePace:
         self._next += packets
         return max(now_s, self._begun_s + self._at(self._next - 1)) if packets else now_s
 
+    def rewind(self) -> None:
+        """From the beginning again, when the next data comes."""
+        self._begun_s, self._next, self._left_bytes = None, 0, 0
+
     def _skip(self, elapsed_s: float) -> None:
         """Opportunities that passed while there was nothing to send are gone, and so is what was left of the last."""
         rounds = math.floor(elapsed_s / self._length_s)
@@ -76,6 +81,10 @@ class TracePace:
         first = rounds * len(self._times_s) + within
         if first > self._next:
             self._next, self._left_bytes = first, 0
+
+    def opportunities(self, until_s: float) -> Iterator[float]:
+        """Seconds from the beginning of every opportunity before ``until_s``."""
+        return takewhile(lambda at_s: at_s < until_s, map(self._at, count()))
 
     def _at(self, index: int) -> float:
         rounds, within = divmod(index, len(self._times_s))
@@ -92,6 +101,14 @@ def read_trace(path: Path) -> TracePace:
     if not times_ms or times_ms[0] < 0 or times_ms[-1] <= 0 or sorted(times_ms) != times_ms:
         raise InputError(why)
     return TracePace([ms / 1e3 for ms in times_ms])
+
+
+def capacity(trace: TracePace, until_s: float, bin_s: float) -> tuple[list[float], list[float]]:
+    """What a trace offers: the beginning of each bin in seconds, and bits per second in it."""
+    bins = [0] * max(1, math.ceil(until_s / bin_s))
+    for at_s in trace.opportunities(len(bins) * bin_s):
+        bins[min(len(bins) - 1, int(at_s / bin_s))] += 1
+    return [index * bin_s for index in range(len(bins))], [n * PACKET_BYTES * 8 / bin_s for n in bins]
 
 
 @dataclass(slots=True)

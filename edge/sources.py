@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -125,10 +126,11 @@ def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
             f"{path} holds {images.ndim}-dimensional {images.dtype}; an IDX input is uint8 pictures, three dimensions"
         )
     for index, image in enumerate(images):
-        yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
+        yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
 
 
-def _read_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
+def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
+    """A picture of uint8 [height, width] or [height, width, channels], of any size."""
     pixels = image[:, :, None] if image.ndim == 2 else image
     if pixels.shape == preprocess.shape:
         return Sample(name, np.ascontiguousarray(pixels))
@@ -146,7 +148,7 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
     pictures = arrays.get("images", arrays.get(specs[0].name))
     if preprocess is not None and pictures is not None and _are_pictures(pictures):
         for index, image in enumerate(pictures):
-            yield Item(f"{path.name}[{index}]", partial(_read_pixels, f"{path.name}[{index}]", image, preprocess))
+            yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
         return
     missing = [spec.name for spec in specs if spec.name not in arrays]
     if missing:
@@ -189,6 +191,8 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         zlib.error,
         struct.error,
         NotImplementedError,
+        TokenError,
+        SyntaxError,
     ) as error:
         raise InputError(
             f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
 from pathlib import Path
 
+from partway.edge.intake import open_intake
 from partway.edge.options import Options
 from partway.edge.report import Report
-from partway.edge.sources import Item, Sample, open_source, random_source
+from partway.edge.sources import Item, Sample, random_source
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
 from partway.proto.errors import InputError
@@ -19,11 +19,11 @@ RANDOM_FRAMES = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The frames to answer: the first one, the rest, and how many they are."""
+    """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells)."""
 
     first: Item
     rest: Iterator[Item]
-    total: int
+    total: int | None
 
 
 def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -> Work:
@@ -37,9 +37,8 @@ def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -
         report.say("no --input given: random input")
         total = options.frames or RANDOM_FRAMES
         return _work(random_source(plan, total), total)
-    items = open_source(inputs, plan)
-    total = options.frames or len(items)
-    return _work(islice(cycle(items), total), total)
+    intake = open_intake(inputs, plan, options.stdin_shape)
+    return _work(intake.take(options.frames), intake.total(options.frames))
 
 
 def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
@@ -51,7 +50,7 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     return sample, replace(work, first=Item(work.first.name, lambda: sample))
 
 
-def _work(items: Iterator[Item], total: int) -> Work:
+def _work(items: Iterator[Item], total: int | None) -> Work:
     first = next(items, None)
     if first is None:
         raise InputError("there is nothing in the input to infer on; give another with --input")

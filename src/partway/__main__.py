@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 import partway
-from partway.edge import link_command, profile_command
+from partway.edge import bench_command, link_command, profile_command
 from partway.partitioner import commands
 from partway.partitioner.train import mnist as train_mnist
 from partway.proto.errors import PartwayError
 
 Run = Callable[[argparse.Namespace], int]
+VERBS = {**commands.VERBS, "profile": profile_command.VERB, "bench": bench_command.VERB}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("partway", description="Cut, slice and verify models; train the demo model.")
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     verbs = made.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for name, (help_text, arguments, run) in {**commands.VERBS, "profile": profile_command.VERB}.items():
+    for name, (help_text, arguments, run) in VERBS.items():
         verb = verbs.add_parser(name, help=help_text, description=help_text)
         arguments(verb)
         verb.set_defaults(run=run)

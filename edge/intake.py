@@ -1,0 +1,70 @@
+"""All inputs of a run one after another: files that are counted beforehand, videos, a camera, standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+
+from partway.edge.sources import Item, open_source
+from partway.edge.standard_input import STDIN, stdin_items
+from partway.edge.video import check_video, is_camera, is_video, video_items
+from partway.partitioner.plan import Plan
+from partway.proto.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another."""
+
+    items: Callable[[], Iterator[Item]]
+    count: int | None
+    again: bool
+
+    def take(self, frames: int | None) -> Iterator[Item]:
+        """One round, or so many frames, going round as often as it takes and is possible."""
+        return self.items() if frames is None else islice(self._rounds(), frames)
+
+    def total(self, frames: int | None) -> int | None:
+        """How many frames ``take`` gives, as far as can be said."""
+        return self.count if frames is None else frames
+
+    def _rounds(self) -> Iterator[Item]:
+        while True:
+            empty = True
+            for item in self.items():
+                empty = False
+                yield item
+            if empty or not self.again:
+                return
+
+
+def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
+    """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
+    endless = [given for given in inputs if is_camera(given)]
+    if endless and inputs[-1] != endless[0]:
+        raise InputError(f"{endless[0]} never ends: give it last, and one camera only")
+    if inputs.count(STDIN) > 1:
+        raise InputError("standard input can be read once; give --input - once")
+    if stdin_shape is not None and STDIN not in inputs:
+        raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
+    intakes = [_intake(given, plan, stdin_shape) for given in inputs]
+    counts = [intake.count for intake in intakes]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    return Intake(
+        lambda: chain.from_iterable(intake.items() for intake in intakes),
+        total,
+        all(intake.again for intake in intakes),
+    )
+
+
+def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
+    if given == STDIN:
+        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False)
+    if is_camera(given) or is_video(given):
+        check_video(given, plan)
+        return Intake(partial(video_items, given, plan), None, not is_camera(given))
+    items = open_source([given], plan)
+    return Intake(lambda: iter(items), len(items), True)

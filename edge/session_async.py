@@ -1,0 +1,156 @@
+"""The awaiting form of a session: everything that touches the cloud happens in one worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from partway.edge.decision import Decision
+from partway.edge.frames import FrameResult
+from partway.edge.inputs import sample_of
+from partway.edge.options import Options
+from partway.edge.session import OpenSession
+from partway.edge.sources import Sample
+from partway.partitioner.plan import Plan
+
+if TYPE_CHECKING:
+    from partway.edge.inputs import Input
+
+AHEAD = 2
+"""Frames that ``run`` holds begun, in windows: enough that the worker never waits for the event loop."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    given: Input
+    answer: asyncio.Future[FrameResult]
+
+
+async def open_async(options: Options) -> AsyncSession:
+    """Open a session in a thread of its own. Raises InputError as opening does."""
+    worker = ThreadPoolExecutor(1, thread_name_prefix="partway")
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(worker, OpenSession, options)
+    try:
+        session = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda done: None if done.exception() else worker.submit(done.result().close))
+        raise
+    finally:
+        if not opening.done() or opening.exception() is not None:
+            threading.Thread(target=worker.shutdown, daemon=True).start()
+    return AsyncSession(session, worker, options.window)
+
+
+class AsyncSession:
+    """A model ready to infer, for the tasks of one event loop."""
+
+    def __init__(self, session: OpenSession, worker: ThreadPoolExecutor, window: int) -> None:
+        self._session, self._worker, self._window = session, worker, window
+        self._loop = asyncio.get_running_loop()
+        self._asked: deque[_Asked] = deque()
+        self._lock = threading.Lock()
+        self._pumping = self._closed = False
+
+    @property
+    def plan(self) -> Plan:
+        """See OpenSession."""
+        return self._session.plan
+
+    @property
+    def decision(self) -> Decision:
+        """See OpenSession."""
+        return self._session.decision
+
+    async def infer(self, given: Input) -> FrameResult:
+        """See OpenSession.infer. Several tasks may ask at once: their frames are in flight together."""
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        asked = _Asked(given, self._loop.create_future())
+        with self._lock:
+            self._asked.append(asked)
+            begin, self._pumping = not self._pumping, True
+        if begin:
+            self._worker.submit(self._pump)
+        return await asked.answer
+
+    async def run(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[FrameResult]:
+        """See OpenSession.run; inputs may come asynchronously, too."""
+        begun: deque[asyncio.Task[FrameResult]] = deque()
+        try:
+            async for given in _each(inputs):
+                begun.append(asyncio.ensure_future(self.infer(given)))
+                await asyncio.sleep(0)
+                while begun and (len(begun) >= AHEAD * self._window or begun[0].done()):
+                    yield await begun.popleft()
+            while begun:
+                yield await begun.popleft()
+        finally:
+            for task in begun:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Answer what was asked, then end everything."""
+        if not self._closed:
+            self._closed = True
+            await self._loop.run_in_executor(self._worker, self._session.close)
+            self._worker.shutdown()
+
+    def _pump(self) -> None:
+        """In the worker: answer until nothing is asked any more."""
+        begun: deque[_Asked] = deque()
+        try:
+            while self._more():
+                for result in self._session.run(self._samples(begun)):
+                    self._tell(begun.popleft(), result)
+        except BaseException as error:
+            with self._lock:
+                failed, self._pumping = [*begun, *self._asked], False
+                self._asked.clear()
+            for asked in failed:
+                self._tell(asked, error)
+
+    def _more(self) -> bool:
+        with self._lock:
+            self._pumping = bool(self._asked)
+            return self._pumping
+
+    def _samples(self, begun: deque[_Asked]) -> Iterator[Sample]:
+        """What is asked for now. An input that cannot be read costs the others nothing."""
+        while self._asked:
+            asked = self._asked.popleft()
+            if asked.answer.cancelled():
+                continue
+            try:
+                sample = sample_of(asked.given, self.plan, "frame")
+            except Exception as error:  # told to whoever asked
+                self._tell(asked, error)
+                continue
+            begun.append(asked)
+            yield sample
+
+    def _tell(self, asked: _Asked, said: FrameResult | BaseException) -> None:
+        self._loop.call_soon_threadsafe(_set, asked.answer, said)
+
+
+def _set(answer: asyncio.Future[FrameResult], said: FrameResult | BaseException) -> None:
+    if answer.done():  # whoever asked has given up
+        return
+    if isinstance(said, BaseException):
+        answer.set_exception(said)
+    else:
+        answer.set_result(said)
+
+
+async def _each(inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Input]:
+    if isinstance(inputs, AsyncIterable):
+        async for given in inputs:
+            yield given
+    else:
+        for given in inputs:
+            yield given
