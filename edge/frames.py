@@ -22,7 +22,7 @@ FEW = 64
 class FrameResult:
     """A frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own.
 
-    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY.
+    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY; ``missed`` says that the deadline was.
     """
 
     id: int
@@ -41,6 +41,7 @@ class FrameResult:
     answered_by: str
     outputs: Mapping[str, Array] = field(repr=False)
     top: tuple[tuple[str, int, float], ...] = ()
+    missed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The frame as ``edge-run --json`` writes it."""
@@ -54,6 +55,7 @@ class FrameResult:
             "bytes_received": self.bytes_received,
             **{part: getattr(self, part) for part in parts},
             "answered_by": self.answered_by,
+            "missed": self.missed,
             "top": [
                 {"label": label, "index": index, "probability": p if isfinite(p) else None}
                 for label, index, p in self.top

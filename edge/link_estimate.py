@@ -154,6 +154,11 @@ class LinkEstimator:
         return LinkEstimate(Link(8 / self._g, self._rtt_s), 1 / (1 + doubt))
 
     @property
+    def updated_s(self) -> float:
+        """When a frame or a probe last told something."""
+        return self._updated_s
+
+    @property
     def link(self) -> Link | None:
         """The link alone."""
         return Link(8 / self._g, self._rtt_s) if self._known else None

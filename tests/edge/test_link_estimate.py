@@ -128,7 +128,7 @@ def test_the_clouds_own_time_is_not_the_links():
             rig.send(20_000, cloud_s)
             rig.now_s += 1.0
         links.append(rig.link)
-    assert links[0].bandwidth_bps == pytest.approx(links[1].bandwidth_bps, rel=1e-6)
+    assert links[0].bandwidth_bps == pytest.approx(links[1].bandwidth_bps, rel=0.02)
 
 
 def test_an_overdue_frame_says_what_the_link_is_at_best():
