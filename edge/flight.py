@@ -70,6 +70,12 @@ class InFlight:
             self.bytes -= group.bytes_sent
         return group
 
+    def delay(self, seconds: float) -> None:
+        """Wait so much longer for those that have no deadline."""
+        for group in self._groups.values():
+            if group.deadline_s == inf:
+                group.give_up_s += seconds
+
     def due_s(self) -> float:
         """When the first of them is given up; inf without any."""
         return min((group.give_up_s for group in self._groups.values()), default=inf)

@@ -125,7 +125,7 @@ class Runner:
 
     def _full(self, candidate: Candidate) -> bool:
         in_flight = self._uplink.in_flight
-        if not in_flight:
+        if not in_flight or candidate.codec is None:
             return False
         if len(in_flight) >= min(self.window, self.watch.window(candidate)):
             return True
@@ -172,11 +172,12 @@ class Runner:
         if not group.resent:
             group.sent_s = perf_counter()
             group.encode_s = group.sent_s - begun_s
-        expected_s = self.watch.expected_s(candidate, self._uplink.in_flight.bytes)
+        count, ahead_bytes = len(group.samples), self._uplink.in_flight.bytes
+        expected_s = self.watch.expected_s(candidate, ahead_bytes)
         group.give_up_s = group.deadline_s
         if expected_s is not None:
-            finish_s = self.watch.finish_s(candidate.k) * len(group.samples) if self.chain.whole else None
-            group.give_up_s = give_up_s(group.sent_s, group.deadline_s, expected_s, finish_s)
+            finish_s = self.watch.finish_s(candidate.k) * count if self.chain.whole else None
+            group.give_up_s = give_up_s(group.sent_s, group.deadline_s, expected_s * count, finish_s)
         self._uplink.send(group, message)
 
     def _answer_here(self, group: Group) -> None:

@@ -24,6 +24,8 @@ LOST_S = 1.0
 """A cloud that is silent this long after a frame was given up is lost, if it is not expected to be that slow."""
 LOOK_S = 2e-3
 """To look for replies that are there already: a device that was busy or asleep does not blame the cloud."""
+ASLEEP_S = 0.05
+"""A wait that took so much longer than it should says that this machine was asleep or overloaded."""
 GLANCE_S = 0.25
 """How often a stream that nothing is sent on is looked at, for its end."""
 
@@ -143,6 +145,10 @@ class Uplink:
             yield from self._event(self._events.popleft())
             return
         now_s = perf_counter()
+        slept_s = now_s - max(due_s, begun_s + LOOK_S)
+        if due_s < inf and slept_s > ASLEEP_S:  # not the cloud, this very process was stopped
+            self.in_flight.delay(slept_s)
+            return
         if due_s == inf and now_s - begun_s >= self._stall_s:
             yield self._lose(LinkLost(f"no reply for {self._stall_s:g} s"))
         elif due_s <= now_s:
