@@ -58,6 +58,9 @@ class FakeCloud:
     def poll(self, wait_s: float) -> None:
         """See FrameStream."""
 
+    def wake(self) -> None:
+        """See FrameStream."""
+
     def meanwhile(self, work: Callable[[], T]) -> T:
         """See FrameStream."""
         return work()

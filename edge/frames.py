@@ -24,7 +24,7 @@ FEW = 64
 class FrameResult:
     """A frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own.
 
-    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY.
+    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY; ``missed`` says that the deadline was.
     """
 
     id: int
@@ -43,6 +43,7 @@ class FrameResult:
     answered_by: str
     outputs: Mapping[str, Array] = field(repr=False)
     top: tuple[tuple[str, int, float], ...] = ()
+    missed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The frame as ``edge-run --json`` writes it."""
@@ -56,6 +57,7 @@ class FrameResult:
             "bytes_received": self.bytes_received,
             **{part: getattr(self, part) for part in parts},
             "answered_by": self.answered_by,
+            "missed": self.missed,
             "top": [
                 {"label": label, "index": index, "probability": p if isfinite(p) else None}
                 for label, index, p in self.top
@@ -77,7 +79,6 @@ class Reader:
         self._quantization = spec.quantization if spec is not None else None
         self._classifies = output.get("kind") == "classify"
         self._softmax = bool(output.get("softmax", False))
-        self._scale, self._zero_point = float(output.get("scale", 1.0)), int(output.get("zero_point", 0))
         self._labels = [str(label) for label in output.get("labels", ())]
 
     def top(self, outputs: Mapping[str, Array]) -> tuple[tuple[str, int, float], ...]:
@@ -85,8 +86,6 @@ class Reader:
         if not self._classifies or self._value not in outputs:
             return ()
         scores = np.asarray(outputs[self._value], np.float64).reshape(-1)
-        if self._scale != 1.0 or self._zero_point:
-            scores = (scores - self._zero_point) * self._scale
         if self._quantization is not None and len(self._quantization.scales) == 1:
             scores = self._quantization.scales[0] * (scores - self._quantization.zero_points[0])
         if self._softmax:

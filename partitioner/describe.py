@@ -90,9 +90,7 @@ def _output(plan: Plan, chain: Chain, wishes: Wishes) -> dict[str, Any]:
     scores = (values.astype(np.float64) - zero) * step
     probabilities = bool(scores.min() >= 0 and abs(scores.sum() - 1) < (1e-3 if meaning is None else 0.1))
     softmax = not probabilities and (values.dtype.kind == "f" or meaning is not None)
-    entry: dict[str, Any] = {"kind": "classify", "value": name, "softmax": softmax}
-    if meaning is not None:
-        entry |= {"scale": step, "zero_point": zero}
+    entry = {"kind": "classify", "value": name, "softmax": softmax}
     return {**entry, "labels": list(wishes.labels)} if wishes.labels else entry
 
 
