@@ -9,6 +9,7 @@ gap is what the first answer after a change comes later than answers of the slow
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import statistics
@@ -64,6 +65,8 @@ def measure(model: str, frames: int, every: int, change: bool) -> dict[str, Any]
             if codec == "raw" or any(packs(codec, spec) for spec in plan.crossing(k))
         ]
         order = (candidate for candidate in cycle(kinds) for _ in range(every))
+        gc.collect()
+        gc.freeze()  # as edge-run does
         stamps, ids, used = [], [], []
         for result in runner.run(samples, lambda: next(order)):
             stamps.append(perf_counter())

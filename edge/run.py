@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
@@ -137,6 +138,8 @@ class Run:
         self.report.header(rows)
 
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
+        gc.collect()
+        gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         begun_s = perf_counter()
         samples = self._samples(joined([work.first], work.rest), outcome)
         live = self.options.when_behind != "block"

@@ -157,4 +157,6 @@ class GrpcStream:
 def brief(error: aio.AioRpcError) -> str:
     """The part of a gRPC error that tells people something."""
     details: str = (error.details() or error.code().name).splitlines()[0]
+    if details == "Internal error from Core":  # what gRPC says when a write meets a closed connection
+        return "the connection broke"
     return details.rsplit("Failed to connect to remote host: ", 1)[-1].strip("; ")[:160]

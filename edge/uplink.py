@@ -145,9 +145,9 @@ class Uplink:
             yield from self._event(self._events.popleft())
             return
         now_s = perf_counter()
-        slept_s = now_s - max(due_s, begun_s + LOOK_S)
-        if due_s < inf and slept_s > ASLEEP_S:  # not the cloud, this very process was stopped
-            self.in_flight.delay(slept_s)
+        until_s = max(due_s, begun_s + LOOK_S) if due_s < inf else begun_s + self._stall_s
+        if now_s - until_s > ASLEEP_S:  # not the cloud, this very process was stopped
+            self.in_flight.delay(now_s - until_s)
             return
         if due_s == inf and now_s - begun_s >= self._stall_s:
             yield self._lose(LinkLost(f"no reply for {self._stall_s:g} s"))
