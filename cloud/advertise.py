@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import Mapping
 
 import ifaddr
-from zeroconf import Error, ServiceInfo
+from zeroconf import Error, IPVersion, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 import partway
@@ -16,6 +17,9 @@ import partway
 log = logging.getLogger("partway.cloud")
 
 SERVICE_TYPE = "_partway._tcp.local."
+LOAD_S = 20.0
+"""How often the load is told, where it has changed."""
+_ALL = IPVersion.All
 _ANY = ("0.0.0.0", "::", "[::]")  # noqa: S104 - names them, does not bind
 
 
@@ -26,23 +30,36 @@ class Advert:
         self._zeroconf = zeroconf
         self._info = info
 
+    async def tell_load(self, load: float) -> None:
+        """Announce how busy this machine is: runnable processes per core."""
+        told = {key: value for key, value in self._info.properties.items() if key != b"load"}
+        properties = {**told, b"load": f"{load:.1f}".encode()}
+        if properties != self._info.properties:
+            info = self._info
+            self._info = ServiceInfo(
+                SERVICE_TYPE, info.name, info.port, properties=properties, addresses=info.addresses_by_version(_ALL),
+                server=info.server,
+            )  # fmt: skip
+            await self._zeroconf.async_update_service(self._info)
+
     async def stop(self) -> None:
         """Say goodbye to whoever listens."""
-        await self._zeroconf.async_unregister_service(self._info)
+        await (await self._zeroconf.async_unregister_service(self._info))  # the second: that it has been said
         await self._zeroconf.async_close()
 
 
-async def advertise(host: str, port: int, models: Mapping[str, str]) -> Advert | None:
+async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool = False) -> Advert | None:
     """Announce ``models`` (name -> plan digest) at ``port``; None when listening on loopback or the network says no."""
     addresses = reachable_addresses(host)
     if not addresses:
         return None
-    properties = {f"model.{name}": digest[:32] for name, digest in models.items()} | {"version": partway.__version__}
+    properties = {f"model.{name}": digest[:32] for name, digest in models.items()}
+    properties |= {"version": partway.__version__, "tls": "1" if tls else "0", "load": f"{load_now():.1f}"}
     name = f"{socket.gethostname()[:40]}-{port}.{SERVICE_TYPE}"
     zeroconf = None
     try:
         info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
-        zeroconf = AsyncZeroconf()
+        zeroconf = _opened(addresses)
         await zeroconf.async_register_service(info, allow_name_change=True)
     except (OSError, Error, ValueError) as error:
         log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error or type(error).__name__, port)
@@ -52,10 +69,31 @@ async def advertise(host: str, port: int, models: Mapping[str, str]) -> Advert |
     return Advert(zeroconf, info)
 
 
+def _opened(addresses: list[str]) -> AsyncZeroconf:
+    """On the interfaces of these addresses, with the versions of IP they have."""
+    logging.getLogger("zeroconf").setLevel(logging.CRITICAL)  # of every cable that is unplugged it prints a traceback
+    if not any(":" in address for address in addresses):
+        return AsyncZeroconf()
+    try:
+        return AsyncZeroconf(interfaces=addresses, ip_version=_ALL)
+    except OSError:
+        return AsyncZeroconf()
+
+
+def load_now() -> float:
+    """Processes that ran or waited to run over the last minute, per core."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
 def reachable_addresses(host: str) -> list[str]:
-    """The addresses others can use when listening on ``host``; none for loopback."""
+    """The addresses others can use when listening on ``host``, IPv4 first; none for loopback.
+
+    Whoever listens on ``::`` listens on IPv4 as well.
+    """
     if host in _ANY:
-        found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+        ips = [ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+        found = [str(ip.ip) for ip in ips if ip.is_IPv4]
+        found += [str(ip.ip[0]) for ip in ips if ip.is_IPv6 and host != "0.0.0.0"]  # noqa: S104 - names it
     else:
         found = _resolved(host.strip("[]"))
     return [address for address in found if not ipaddress.ip_address(address.split("%")[0]).is_loopback]

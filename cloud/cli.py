@@ -77,11 +77,25 @@ async def _serve(args: argparse.Namespace) -> int:
     await server.start(args.host, args.grpc_port)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
     _say_ready(args, server.port, models)
-    await stop.wait()
+    await _until(stop, advert)
     if advert is not None:
         await advert.stop()
     await server.stop()
     return 0
+
+
+async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
+    """Wait for the end, and tell meanwhile how busy this machine is."""
+    if advert is None:
+        await stop.wait()
+        return
+    from partway.cloud.advertise import LOAD_S, load_now
+
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), LOAD_S)
+        except TimeoutError:
+            await advert.tell_load(load_now())
 
 
 async def _advertise(host: str, port: int, models: dict[str, ServedModel]) -> Advert | None:

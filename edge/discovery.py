@@ -1,12 +1,21 @@
-"""Clouds on the local network that announce themselves by zeroconf (``_partway._tcp.local.``)."""
+"""Clouds on the local network that announce themselves by zeroconf (``_partway._tcp.local.``).
+
+Every interface and both versions of IP are listened on. A cloud announces all its addresses, and some lead nowhere from
+here: the first that takes a connection counts. One that says goodbye, or whose announcement runs out, is forgotten.
+"""
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import logging
+import os
+import selectors
 import socket
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -15,14 +24,24 @@ log = logging.getLogger("partway.edge")
 
 SERVICE_TYPE = "_partway._tcp.local."
 CONNECT_S = 0.3
+GRACE_S = 0.15
+"""How long others may take to be heard of after the first cloud that fits, before the nearest is taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundCloud:
-    """A cloud that announced itself: where, and which plans (name -> first half of the plan's digest) it serves."""
+    """A cloud that announced itself: where, and which plans (name -> first half of the plan's digest) it serves.
+
+    ``version`` of its Partway; ``load``: runnable processes per core when it last told, None where it does not tell;
+    ``hosts``: every address it announced.
+    """
 
     address: str
     models: dict[str, str]
+    version: str = ""
+    tls: bool = False
+    load: float | None = None
+    hosts: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Search:
@@ -30,7 +49,7 @@ class Search:
 
     def __init__(self, wait_s: float = 1.0) -> None:
         self._until_s = monotonic() + wait_s
-        self._found: list[FoundCloud] = []
+        self._found: dict[str, FoundCloud] = {}
         self._news = threading.Condition()
         self._closing = threading.Event()
         self._zeroconf: Any = None
@@ -39,9 +58,9 @@ class Search:
 
     def _start(self) -> None:
         try:
-            from zeroconf import ServiceBrowser, Zeroconf
+            from zeroconf import ServiceBrowser
 
-            zeroconf = Zeroconf()
+            zeroconf = open_zeroconf()
             self._zeroconf = zeroconf
             ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
         except (OSError, RuntimeError) as error:  # RuntimeError: no network interface at all
@@ -50,33 +69,61 @@ class Search:
     def _changed(self, zeroconf: Any, service_type: str, name: str, state_change: object) -> None:
         from zeroconf import Error, ServiceStateChange
 
-        if state_change is not ServiceStateChange.Added:
+        if state_change is ServiceStateChange.Removed:
+            self.left(name)
             return
         try:
             info = zeroconf.get_service_info(service_type, name, timeout=500)
         except (Error, RuntimeError, TimeoutError):
             return  # the search has ended meanwhile
-        address = reachable(info.parsed_scoped_addresses(), info.port) if info is not None and info.port else None
-        if info is None or address is None:
-            return
-        self.heard(FoundCloud(address, _models(info.properties)))
+        hosts = info.parsed_scoped_addresses() if info is not None and info.port else []
+        address = reachable(hosts, info.port) if hosts else None
+        if address is not None:
+            self.heard(_found(address, tuple(hosts), info.properties), name)
 
-    def heard(self, found: FoundCloud) -> None:
-        """Another cloud."""
+    def heard(self, found: FoundCloud, name: str | None = None) -> None:
+        """Another cloud, or news of one; ``name`` is what it announces itself as."""
         with self._news:
-            self._found.append(found)
-            self._news.notify()
+            self._found[name or found.address] = found
+            self._news.notify_all()
 
-    def result(self, model: str, digest: str) -> FoundCloud | None:
-        """The first cloud that serves the model with the same plan, None when the time is over."""
+    def left(self, name: str) -> None:
+        """A cloud has said goodbye, or has not been heard of for too long."""
+        with self._news:
+            if self._found.pop(name, None) is not None:
+                log.info("the cloud %s has left", name.removesuffix(f".{SERVICE_TYPE}"))
+            self._news.notify_all()
 
-        def matching() -> FoundCloud | None:
-            return next((found for found in self._found if _serves(found, model, digest)), None)
+    def clouds(self) -> tuple[FoundCloud, ...]:
+        """Those that are there now, in the order they were heard of."""
+        with self._news:
+            return tuple(self._found.values())
+
+    def wait(self) -> tuple[FoundCloud, ...]:
+        """Those that are there when the time is over."""
+        self._closing.wait(max(0.0, self._until_s - monotonic()))
+        return self.clouds()
+
+    def result(
+        self, model: str, digest: str, seconds_of: Callable[[FoundCloud], float] | None = None
+    ) -> FoundCloud | None:
+        """The cloud that serves the model with the same plan, None when the time is over without one.
+
+        Of several, the one for which ``seconds_of`` (probe.round_trip_s) is least; without it the first that was heard.
+        """
+
+        def matching() -> list[FoundCloud]:
+            return [found for found in self._found.values() if _serves(found, model, digest)]
 
         with self._news:
-            found = self._news.wait_for(matching, max(0.0, self._until_s - monotonic()))
+            fitting = self._news.wait_for(matching, max(0.0, self._until_s - monotonic()))
+            if fitting and seconds_of is not None:
+                self._news.wait_for(lambda: False, GRACE_S)
+                fitting = matching()
         self.close()
-        return found
+        if len(fitting) > 1 and seconds_of is not None:
+            return min(fitting, key=seconds_of)
+        return fitting[0] if fitting else None
 
     def close(self) -> None:
         """Stop looking; does not wait until that is done."""
@@ -98,30 +145,73 @@ class Search:
             self._zeroconf.close()
 
 
+def open_zeroconf() -> Any:
+    """On every interface but loopback, with the versions of IP it has. Raises OSError or RuntimeError without any."""
+    import ifaddr
+    from zeroconf import InterfaceChoice, IPVersion, Zeroconf
+
+    logging.getLogger("zeroconf").setLevel(logging.CRITICAL)  # of every cable that is unplugged it prints a traceback
+    addresses = [address for adapter in ifaddr.get_adapters() for address in adapter.ips]
+    mine = [str(ip.ip) if ip.is_IPv4 else str(ip.ip[0]) for ip in addresses]
+    outside = [host for host in mine if not ipaddress.ip_address(host).is_loopback]
+    if not any(":" in host for host in outside):
+        return Zeroconf(interfaces=outside or InterfaceChoice.All)
+    try:
+        return Zeroconf(interfaces=outside, ip_version=IPVersion.All)
+    except OSError:
+        return Zeroconf()
+
+
 def _serves(found: FoundCloud, model: str, digest: str) -> bool:
     theirs = found.models.get(model)
     return bool(theirs) and digest.startswith(str(theirs))
 
 
-def reachable(hosts: Sequence[str], port: int) -> str | None:
-    """The first HOST:PORT that takes a connection: a cloud announces all its addresses, and some outlive it."""
-    for host in hosts:
+def reachable(hosts: Sequence[str], port: int, wait_s: float = CONNECT_S) -> str | None:
+    """The HOST:PORT that takes a connection first, all tried at once: a cloud announces all, and some outlive it."""
+    begun: list[socket.socket] = []
+    with selectors.DefaultSelector() as selector:
         try:
-            socket.create_connection((host, port), CONNECT_S).close()
-        except OSError as error:
-            log.info("the cloud announced at %s:%d does not respond: %s", host, port, error)
-        else:
-            return f"{_bracketed(host)}:{port}"
+            for host in hosts:
+                with suppress(OSError):
+                    begun.append(_connecting(host, port))
+                    selector.register(begun[-1], selectors.EVENT_WRITE, host)
+            until_s = monotonic() + wait_s
+            while selector.get_map() and (left_s := until_s - monotonic()) > 0:
+                for key, _ in sorted(selector.select(left_s), key=lambda ready: hosts.index(ready[0].data)):
+                    end: Any = key.fileobj
+                    if not end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                        return f"{_bracketed(key.data)}:{port}"
+                    selector.unregister(end)
+        finally:
+            for end in begun:
+                end.close()
+    log.info("the cloud announced at port %d of %s does not respond", port, ", ".join(hosts))
     return None
 
 
-def _models(properties: dict[bytes, bytes | None]) -> dict[str, str]:
-    prefix = b"model."
-    return {
-        key[len(prefix) :].decode(errors="replace"): (value or b"").decode(errors="replace")
-        for key, value in properties.items()
-        if key.startswith(prefix)
-    }
+def _connecting(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setblocking(False)
+        if (code := made.connect_ex(where)) not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _found(address: str, hosts: tuple[str, ...], properties: dict[bytes, bytes | None]) -> FoundCloud:
+    said = {key.decode(errors="replace"): (value or b"").decode(errors="replace") for key, value in properties.items()}
+    prefix = "model."
+    models = {key[len(prefix) :]: value for key, value in said.items() if key.startswith(prefix)}
+    try:
+        load: float | None = float(said.get("load", ""))
+    except ValueError:
+        load = None
+    return FoundCloud(address, models, said.get("version", ""), said.get("tls") == "1", load, hosts)
 
 
 def _bracketed(address: str) -> str:

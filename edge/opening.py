@@ -15,6 +15,7 @@ from partway.edge.embedded import EmbeddedCloud
 from partway.edge.limits import check_limits, no_way_back, stages_that_fit
 from partway.edge.model_file import is_model_file, sliced_folder
 from partway.edge.options import Options
+from partway.edge.probe import round_trip_s
 from partway.edge.report import Report
 from partway.edge.sources import Sample
 from partway.edge.transport import CloudClient, Description
@@ -119,7 +120,7 @@ class Opening:
 
     def _reach(self, plan: Plan | None) -> Reached:
         """A cloud that serves this very plan."""
-        found = self._search.result(plan.model, plan.digest) if self._search and plan else None
+        found = self._search.result(plan.model, plan.digest, round_trip_s) if self._search and plan else None
         if found is not None:
             try:
                 reached = self._reached(found.address, plan, "found by zeroconf")

@@ -49,9 +49,11 @@ def test_a_name_nobody_knows_is_not_announced(host: str) -> None:
 
 
 def test_every_interface_is_announced_but_loopback() -> None:
-    """Listening everywhere, all addresses of the newer and older wildcard are the same."""
+    """Listening everywhere, every address is there; whoever listens on IPv6 listens on IPv4 as well."""
     found = reachable_addresses("0.0.0.0")
-    assert found == reachable_addresses("::") == reachable_addresses("[::]")
+    assert found == [address for address in reachable_addresses("::") if ":" not in address]
+    assert reachable_addresses("::") == reachable_addresses("[::]")
+    assert "::1" not in reachable_addresses("::")
     assert not [address for address in found if address.startswith("127.")]
 
 
@@ -73,7 +75,8 @@ def test_an_announcement_can_be_found_and_taken_back() -> None:
         assert found.port == 4711
         assert found.parsed_addresses() == reachable_addresses("0.0.0.0")
         properties = {k.decode(): (v or b"").decode() for k, v in found.properties.items()}
-        assert properties == {"model.mnist": "ab" * 16, "version": partway.__version__}
+        assert float(properties.pop("load")) >= 0
+        assert properties == {"model.mnist": "ab" * 16, "version": partway.__version__, "tls": "0"}
 
     asyncio.run(scenario())
 
@@ -83,7 +86,7 @@ class Refusing:
 
     closed = 0
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         pass
 
     async def async_register_service(self, info: Any, **options: Any) -> None:
@@ -114,7 +117,7 @@ def test_a_machine_without_sockets_is_reported(
 ) -> None:
     """Where not even a socket can be had, the cloud goes on as well."""
 
-    def none() -> None:
+    def none(**options: Any) -> None:
         raise OSError("no sockets")
 
     monkeypatch.setattr(module, "AsyncZeroconf", none)
@@ -148,3 +151,32 @@ def test_a_long_host_name_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         return advert is not None
 
     assert asyncio.run(scenario())
+
+
+def test_the_load_is_told_when_it_changes() -> None:
+    """Devices hear of another load; of the same one nothing is sent again."""
+    needs_a_network()
+
+    async def scenario() -> None:
+        advert = await advertise("0.0.0.0", 4712, {"mnist": "ab" * 32}, tls=True)
+        if advert is None:
+            pytest.skip("the network takes no multicast")
+        try:
+            sent: list[Any] = []
+            real = advert._zeroconf.async_update_service
+
+            async def counted(info: Any) -> Any:
+                sent.append(info)
+                return await real(info)
+
+            advert._zeroconf.async_update_service = counted  # type: ignore[method-assign]
+            for load in (7.25, 7.21, 8.0):
+                await advert.tell_load(load)
+            assert [info.properties[b"load"] for info in sent] == [b"7.2", b"8.0"]
+            assert sent[-1].properties[b"tls"] == b"1"
+            assert sent[-1].properties[b"model.mnist"] == b"ab" * 16
+            assert sent[-1].parsed_addresses() == reachable_addresses("0.0.0.0")
+        finally:
+            await advert.stop()
+
+    asyncio.run(scenario())

@@ -135,5 +135,61 @@ def test_announcements_become_clouds(change: Any, service: str, found: bool, lis
         "closed": Announced(listener, ["127.0.0.1"]),
     }
     search._changed(Network(told[service], service == "closed"), "_partway._tcp.local.", "cloud", change)
-    expected = FoundCloud(f"127.0.0.1:{listener}", {"mnist": DIGEST[:32], "odd\ufffd": ""})
+    expected = FoundCloud(f"127.0.0.1:{listener}", {"mnist": DIGEST[:32], "odd\ufffd": ""}, "1")
     assert search.result("mnist", DIGEST) == (expected if found else None)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_of_several_clouds_the_nearest_is_taken() -> None:
+    """Those heard of within the grace are asked how far they are; one that does not answer comes last."""
+    far, near, mute = (FoundCloud(f"192.0.2.{n}:1", {"mnist": DIGEST[:32]}) for n in (1, 2, 3))
+    seconds = {far.address: 0.2, near.address: 0.01, mute.address: float("inf")}
+    search = Search(wait_s=600)
+    for found in (mute, far):
+        search.heard(found)
+    threading.Timer(0.02, search.heard, [near]).start()
+    assert search.result("mnist", DIGEST, lambda found: seconds[found.address]) == near
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_single_cloud_is_not_asked_how_far_it_is() -> None:
+    """There is nothing to compare it with."""
+    search = Search(wait_s=600)
+    search.heard(FoundCloud("192.0.2.1:1", {"mnist": DIGEST[:32]}))
+    assert search.result("mnist", DIGEST, lambda _: pytest.fail("it was asked")) is not None
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_cloud_that_leaves_is_forgotten() -> None:
+    """After its goodbye it is no candidate; news of a cloud replace what was known of it."""
+    search = Search(wait_s=0.01)
+    gone, stays = (FoundCloud(f"192.0.2.{n}:1", {"mnist": DIGEST[:32]}, load=0.1) for n in (1, 2))
+    search.heard(gone, "gone._partway._tcp.local.")
+    search.heard(stays, "stays._partway._tcp.local.")
+    search._changed(None, "", "gone._partway._tcp.local.", zeroconf.ServiceStateChange.Removed)
+    search.left("never heard of")
+    busier = FoundCloud(stays.address, stays.models, load=3.0)
+    search.heard(busier, "stays._partway._tcp.local.")
+    assert search.wait() == search.clouds() == (busier,)
+    assert search.result("mnist", DIGEST) == busier
+
+
+def test_a_clouds_distance_is_measured(start_cloud: Any) -> None:
+    """A real cloud takes a real time; nobody takes for ever."""
+    from partway.edge.probe import round_trip_s
+
+    assert 0 < round_trip_s(FoundCloud(start_cloud().address, {})) < 60
+    assert round_trip_s(FoundCloud("127.0.0.1:1", {}), 0.2) == float("inf")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_a_cloud_says_of_itself_is_read(listener: int) -> None:
+    """Version, TLS and load; a load that is no number is none."""
+    search = Search(wait_s=0.01)
+    for load, expected in ((b"0.5", 0.5), (b"much", None)):
+        service = Announced(listener, ["192.0.2.9", "127.0.0.1"])
+        service.properties |= {b"tls": b"1", b"load": load}
+        search._changed(Network(service), "", "cloud", zeroconf.ServiceStateChange.Updated)
+        (found,) = search.clouds()
+        assert (found.tls, found.load, found.version) == (True, expected, "1")
+        assert found.hosts == ("192.0.2.9", "127.0.0.1")
