@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from partway.partitioner.estimate import Candidate
@@ -12,6 +13,8 @@ from partway.proto.codecs import CODECS, RAW, is_lossless, packs
 from partway.proto.errors import InputError
 from partway.proto.images import is_image_codec, is_lossless_image
 
+HARDLY = 1.25
+"""A codec that takes this many times as long as another is still hardly slower: what measuring may be off."""
 FRAME_OVERHEAD_BYTES = 160
 """What a message holds besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
 FP16_HEADER_BYTES = 41
@@ -110,13 +113,31 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 
 
 def worthwhile(plan: Plan, k: int) -> list[str]:
-    """Calibrated codecs at split k, smallest first, less those that send more than another and keep no more answers."""
-    mine = [entry for entry in plan.candidates if entry.get("k") == k]
-    known = [(float(e.get("bytes_mean", 0)), kept_share(e), str(e["codec"])) for e in mine]
-    names, most = [], -1.0
-    for _, kept, codec in sorted(known, key=lambda row: (row[0], -(row[1] or 0.0))):
-        share = 1.0 if lossless(k, codec) else kept
-        if share is None or share > most:
-            names.append(codec)
-            most = most if share is None else share
-    return names
+    """Calibrated codecs at split k, smallest first, less those beaten by another in bytes, answers kept and time at once."""
+    mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
+    left = [one for one in mine if not any(other.beats(one) for other in mine)]
+    return [one.codec for one in sorted(left, key=lambda one: one.size_bytes)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A codec in calibration; ``kept`` is None where answers were not compared."""
+
+    codec: str
+    size_bytes: float
+    kept: float | None
+    coding_s: float
+
+    @classmethod
+    def of(cls, k: int, entry: Mapping[str, Any]) -> _Measured:
+        codec, share = str(entry["codec"]), kept_share(entry)
+        kept = 1.0 if lossless(k, codec) else share
+        coding_s = float(entry.get("encode_s", 0.0)) + float(entry.get("decode_s", 0.0))
+        return cls(codec, float(entry.get("bytes_mean", 0)), kept, coding_s)
+
+    def beats(self, other: _Measured) -> bool:
+        """Sends less, keeps as many answers, and is hardly slower."""
+        if self.kept is None or other.kept is None or self.kept < other.kept:
+            return False
+        smaller = (self.size_bytes, -self.kept) < (other.size_bytes, -other.kept)
+        return smaller and self.coding_s <= other.coding_s * HARDLY
