@@ -113,7 +113,7 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 
 
 def worthwhile(plan: Plan, k: int) -> list[str]:
-    """Calibrated codecs at split k, smallest first, less those beaten by another in bytes, answers kept and time at once."""
+    """Calibrated codecs at split k, smallest first, less those that another beats in bytes, answers and time."""
     mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
     left = [one for one in mine if not any(other.beats(one) for other in mine)]
     return [one.codec for one in sorted(left, key=lambda one: one.size_bytes)]
