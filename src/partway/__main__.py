@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 import partway
-from partway.edge import bench_command, link_command, profile_command
+from partway.edge import bench_command, doctor_command, link_command, profile_command
 from partway.partitioner import commands
 from partway.partitioner.train import mnist as train_mnist
 from partway.proto.errors import PartwayError
 
 Run = Callable[[argparse.Namespace], int]
-VERBS = {**commands.VERBS, "profile": profile_command.VERB, "bench": bench_command.VERB}
+VERBS = {**commands.VERBS, "profile": profile_command.VERB, "bench": bench_command.VERB, "doctor": doctor_command.VERB}
 
 
 def parser() -> argparse.ArgumentParser:
