@@ -48,6 +48,6 @@ def test_a_real_cell_measures_every_candidate(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (cell,) = json.loads((tmp_path / "out.json").read_text())["cells"]
     ways = {(candidate["k"], candidate["codec"]) for candidate in cell["candidates"]}
-    assert {(0, "raw"), (1, "raw"), (1, "fp16"), (2, "raw"), (3, None), (0, "png"), (0, "webp75")} <= ways
+    assert {(0, "raw"), (1, "raw"), (1, "fp16"), (2, "raw"), (3, None), (0, "png"), (0, "webp-lossless")} <= ways
     assert all(candidate["p50_s"] > 0 for candidate in cell["candidates"])
     assert "1 cells: regret" in done.stdout
