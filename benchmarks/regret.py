@@ -80,6 +80,21 @@ def cell(plan: Path, port: int, rate: str, rtt: str, picture: Path) -> Rows:
         return rows
 
 
+def brief(rows: Rows) -> Rows:
+    """What is kept of a cell: of each candidate the estimate, what trial frames took, and what was measured after."""
+    return [
+        {
+            "k": row["k"],
+            "codec": row["codec"],
+            "bytes": row["bytes"],
+            "estimated_s": round(row["estimate"]["total_s"], 6),
+            "trial_s": row["estimate"]["measured_s"] and round(row["estimate"]["measured_s"], 6),
+            "p50_s": round(row["p50_s"], 6),
+        }
+        for row in rows
+    ]
+
+
 def judged(rows: Rows) -> dict[str, Any]:
     """A cell in a few numbers."""
     chosen, best = next(row for row in rows if row["chosen"]), min(rows, key=lambda row: float(row["p50_s"]))
@@ -90,7 +105,7 @@ def judged(rows: Rows) -> dict[str, Any]:
         "best": f"{best['k']} {best['codec'] or 'device'}",
         "best_s": best["p50_s"],
         "regret": chosen["p50_s"] / best["p50_s"] - 1,
-        "candidates": len(rows),
+        "estimates": len(rows),
         "within": sum(abs(error) <= 0.1 for error in errors),
         "worst": max(errors, key=abs),
     }
@@ -103,7 +118,7 @@ def table(cells: list[dict[str, Any]]) -> str:
     for c in cells:
         seconds = (f"{c[key] * 1e3:.1f} ms" for key in ("chosen_s", "best_s"))
         chosen_s, best_s = seconds
-        share = f"{c['within']} of {c['candidates']}"
+        share = f"{c['within']} of {c['estimates']}"
         link = f"{c['rate']}, {c['rtt']}"
         row = (c["model"], link, c["chosen"], chosen_s, c["best"], best_s, f"{c['regret'] * 100:.1f} %", share)
         lines.append(f"| {' | '.join(row)} |")
@@ -114,7 +129,7 @@ def summary(cells: list[dict[str, Any]]) -> str:
     """The figures that count."""
     regrets = sorted(c["regret"] for c in cells)
     p95 = regrets[min(len(regrets) - 1, round(0.95 * (len(regrets) - 1)))]
-    within, total = (sum(c[key] for c in cells) for key in ("within", "candidates"))
+    within, total = (sum(c[key] for c in cells) for key in ("within", "estimates"))
     mean = statistics.mean(regrets)
     return (
         f"{len(cells)} cells: regret {mean * 100:.2f} % on average, {p95 * 100:.2f} % at the 95th percentile,"
@@ -138,10 +153,10 @@ def measure(wanted: list[tuple[str, str, str]], pictures: Path, cells: list[dict
             samples = sample_folder(plans[name]) if name == "mnist" else None
             picture = sorted(samples.iterdir())[0] if samples else files[len(cells) % len(files)]
             rows = cell(plans[name], port, rate, rtt, picture)
-            cells.append({"model": name, "rate": rate, "rtt": rtt, **judged(rows), "rows": rows})
+            cells.append({"model": name, "rate": rate, "rtt": rtt, **judged(rows), "candidates": brief(rows)})
             print(table(cells[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             if out is not None:
-                out.write_text(json.dumps({"machine": MACHINE, "slow": SLOW, "cells": cells}) + "\n")
+                out.write_text(json.dumps({"machine": MACHINE, "slow": SLOW, "cells": cells}, indent=1) + "\n")
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def check(models: Mapping[str, ServedModel], header: Header) -> Route:
         raise Refusal("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
     if not isinstance(k, int) or isinstance(k, bool) or k not in model.plan.splits:
         raise Refusal("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
-    codec, deadline_s = _codec(k, given.get("partway.codec")), _deadline_s(given.get("partway.deadline_ms"))
+    codec, deadline_s = _codec(model, k, given.get("partway.codec")), _deadline_s(given.get("partway.deadline_ms"))
     try:
         return Route(model, k, codec, deadline_s, _layout(model, k, codec, header), _outputs(model, k, header))
     except WireError as error:
@@ -109,11 +109,13 @@ def _check_batch(model: ServedModel, k: int, shapes: Iterable[tuple[int, ...]]) 
         raise CodecError(f"a frame holds at most {MAX_BATCH} samples, {largest} came")
 
 
-def _codec(k: int, given: Parameter | None) -> str:
+def _codec(model: ServedModel, k: int, given: Parameter | None) -> str:
     codec = given or RAW
-    if isinstance(codec, str) and (codec in codec_names() or _is_picture(k, codec)):
+    if isinstance(codec, str) and (codec in codec_names(model.book) or _is_picture(k, codec)):
         return codec
-    known = ", ".join(codec_names()) + (", u8, png, jpeg75, webp75 (any quality), webp-lossless" if k == 0 else "")
+    known = ", ".join(codec_names(model.book)) + (
+        ", u8, png, jpeg75, webp75 (any quality), webp-lossless" if k == 0 else ""
+    )
     raise Refusal("INVALID_ARGUMENT", f"unknown codec {codec!r:.40}; known at split {k}: {known}")
 
 
@@ -154,8 +156,8 @@ def decode(route: Route, frame: Frame) -> dict[str, Array]:
         return route.layout.read(frame.raw)
     if _is_picture(route.k, route.codec):
         return _decode_pictures(route, frame)
-    heads, tensors = frame.header.tensors, route.model.plan.tensors
-    values = {h.name: unpack(h, data, tensors[h.name]) for h, data in zip(heads, _buffers(frame), strict=True)}
+    heads, tensors, book = frame.header.tensors, route.model.plan.tensors, route.model.book
+    values = {h.name: unpack(h, data, tensors[h.name], book) for h, data in zip(heads, _buffers(frame), strict=True)}
     _check_batch(route.model, route.k, (array.shape for array in values.values()))
     return values
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -28,6 +28,7 @@ from partway.proto.frame import Frame, Reply, decode_request, encode_reply, enco
 from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.cloud")
+T = TypeVar("T")
 
 INLINE_S = 0.5e-3
 """A suffix quicker than this runs on the event loop."""
@@ -42,7 +43,26 @@ class InferenceService:
         self._models = models
         self._router = Router(models)
         self._pool = pool
+        self._ahead_s = 0.0
         self.ready = True
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds that a frame which came now would wait for those before it, by what their suffixes should take."""
+        return max(self._ahead_s, 0.0)
+
+    def _in_pool(
+        self, work: Callable[[Route, Frame, float], T], route: Route, frame: Frame, received_s: float
+    ) -> asyncio.Future[T]:
+        """Do it in the thread, and count what it takes as ahead of others until it is done."""
+        suffix_s = route.model.suffix_s[route.k]
+        self._ahead_s += suffix_s
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work, route, frame, received_s)
+        future.add_done_callback(lambda _: self._done(suffix_s))
+        return future
+
+    def _done(self, suffix_s: float) -> None:
+        self._ahead_s -= suffix_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Everything to register with a server."""
@@ -89,8 +109,7 @@ class InferenceService:
             if route.model.suffix_s[route.k] < INLINE_S:
                 reply = _answer(route, frame, received_s)
             else:
-                loop = asyncio.get_running_loop()
-                reply = await loop.run_in_executor(self._pool, _answer, route, frame, received_s)
+                reply = await self._in_pool(_answer, route, frame, received_s)
         except Refusal as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
@@ -114,7 +133,7 @@ class InferenceService:
             return encode_reply(refused(frame.id, frame.header.model, error))
         if route.model.suffix_s[route.k] < INLINE_S:
             return _answer_bytes(route, frame, received_s)
-        return asyncio.get_running_loop().run_in_executor(self._pool, _answer_bytes, route, frame, received_s)
+        return self._in_pool(_answer_bytes, route, frame, received_s)
 
 
 def _answer(route: Route, frame: Frame, received_s: float) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, sample_values
 from partway.partitioner.profile_format import profile_to_json
+from partway.proto.codecs import Codebook
 from partway.proto.errors import InputError, MissingPackage, mapped
+from partway.proto.fitted import codebook
 
 log = logging.getLogger("partway.cloud")
 
@@ -32,6 +34,8 @@ class ServedModel:
     suffix_s: tuple[float, ...]
     batched: range = range(0)
     """The splits whose tensors have a batch as their first dimension."""
+    book: Codebook = field(default_factory=dict)
+    """The codecs fitted to this model."""
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage, or its data file, by digest."""
@@ -57,7 +61,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
     preprocess = Preprocess.from_json(plan.input)
-    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched)
+    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, codebook(plan.codecs))
 
 
 def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:

@@ -28,7 +28,7 @@ class CloudServer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
         self.inference = InferenceService(models, self._pool)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
-        split = SplitService(models)
+        split = SplitService(models, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
         self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
         self.port = 0

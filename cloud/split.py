@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,10 +24,11 @@ MAX_REPLY_BYTES = 1 << 22
 
 
 class SplitService:
-    """``partway.v1.Split`` over the models given."""
+    """``partway.v1.Split`` over the models given; ``queue_s`` says how long a frame that came now would wait."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: Mapping[str, ServedModel], queue_s: Callable[[], float] = lambda: 0.0) -> None:
         self._models = models
+        self._queue_s = queue_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Everything to register with a server."""
@@ -55,7 +56,7 @@ class SplitService:
     async def _probe(self, request: Any, context: Any) -> Any:
         begun = perf_counter()
         payload = bytes(min(request.reply_bytes, MAX_REPLY_BYTES))
-        return m.ProbeResponse(payload=payload, server_s=perf_counter() - begun)
+        return m.ProbeResponse(payload=payload, server_s=perf_counter() - begun, queue_s=self._queue_s())
 
     async def _fetch(self, message: bytes, context: Any) -> AsyncIterator[bytes]:
         request = await parsed(m.FetchRequest, message, context)

@@ -15,10 +15,11 @@ from partway.edge.objective import BY_LATENCY, Ranking, measured
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
+from partway.partitioner.candidates import kept_share, mean_bytes, worthwhile
 from partway.partitioner.chain import Chain
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
 from partway.partitioner.plan import Plan
-from partway.proto.codecs import CODECS, RAW, packs, unpack
+from partway.proto.codecs import RAW, codec_names, is_lossless, packs, unpack
 from partway.proto.errors import PartwayError
 from partway.proto.frame import decode_request
 from partway.proto.images import PIXELS, decode_image, is_image_codec, is_lossless_image
@@ -56,12 +57,13 @@ def measure_candidates(
 
 def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[str] | None) -> list[str]:
     """Which codecs make sense at split k; of those asked for, where some were."""
-    activation = [RAW, *(name for name in CODECS if any(packs(name, spec) for spec in plan.crossing(k)))]
+    fit = [name for name in codec_names(packer.book) if any(packs(name, s, packer.book) for s in plan.crossing(k))]
     pictures = k == 0 and packer.preprocess is not None and sample.pixels is not None
     if asked is not None:
-        return [name for name in asked if name in activation or (pictures and is_image_codec(name))]
-    known = [str(entry.get("codec")) for entry in plan.candidates if entry.get("k") == k]
-    coded = [name for name in known if is_image_codec(name) and name != PIXELS]
+        return [name for name in asked if name in fit or (pictures and is_image_codec(name))]
+    calibrated = worthwhile(plan, k)
+    activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
+    coded = [name for name in calibrated if is_image_codec(name) and name != PIXELS]
     return [PIXELS, *activation, *coded] if pictures else activation
 
 
@@ -71,12 +73,12 @@ def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Arr
     return Candidate(
         k,
         codec,
-        len(message),
+        mean_bytes(entry, len(message)),
         sum(plan.tensors[name].size_bytes() for name in plan.outputs) + REPLY_OVERHEAD_BYTES,
         _median_s(lambda: packer.frame("0", k, codec, [sample], live)),
         _median_s(_decoder(plan, packer, k, codec, message)),
-        codec == RAW or (k == 0 and is_lossless_image(codec)),
-        entry.get("agreement"),
+        is_lossless(codec) or (k == 0 and is_lossless_image(codec)),
+        kept_share(entry),
     )
 
 
@@ -87,7 +89,7 @@ def _decoder(plan: Plan, packer: Packer, k: int, codec: str, message: bytes) -> 
         body, preprocess = memoryview(frame.raw[0])[4:], packer.preprocess
         return lambda: preprocess.tensor(decode_image(codec, body, preprocess.shape))
     pairs = list(zip(frame.header.tensors, frame.raw, strict=True))
-    return lambda: [unpack(head, data, plan.tensors[head.name]) for head, data in pairs]
+    return lambda: [unpack(head, data, plan.tensors[head.name], packer.book) for head, data in pairs]
 
 
 def _median_s(call: Callable[[], object]) -> float:

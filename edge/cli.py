@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--cloud",
         default="auto",
-        metavar="auto|embedded|none|HOST:PORT",
-        help="default: look for one by zeroconf, else embedded",
+        metavar="auto|embedded|none|HOST:PORT[,HOST:PORT…]",
+        help="default: look for one by zeroconf, else embedded; of several, the next takes over when one is lost",
     )
     add(
         "--input",
@@ -73,8 +73,20 @@ def parser() -> argparse.ArgumentParser:
     decision_arguments(made)
     add("--bandwidth", metavar="RATE", help="decide for this bandwidth instead of the measured one, for example 2Mbps")
     add("--rtt", metavar="TIME", help="decide for this round trip instead of the measured one, for example 40ms")
-    add("--deadline", metavar="TIME", help="travels with each frame; the cloud drops frames that waited longer")
-    add("--window", type=int, default=4, metavar="N", help="frames in flight at once (default: %(default)s)")
+    add("--deadline", metavar="TIME", help="a frame is answered by whichever half can make it, else missed")
+    add(
+        "--when-behind",
+        default="block",
+        choices=("block", "drop-oldest", "drop-newest"),
+        help="when frames come faster than they are answered (default: %(default)s: the source waits)",
+    )
+    add(
+        "--order",
+        default="source",
+        choices=("source", "as-answered"),
+        help="in which order results are handed out (default: %(default)s)",
+    )
+    add("--window", default="auto", metavar="auto|N", help="requests in flight at once (default: by the link)")
     add("--batch", type=int, default=1, metavar="N", help="frames per request, for throughput (default: %(default)s)")
     add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     add(

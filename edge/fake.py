@@ -13,6 +13,7 @@ from partway.partitioner.chain import Chain
 from partway.partitioner.preprocess import Preprocess
 from partway.proto.codecs import RAW, blob_elements, pack, unpack
 from partway.proto.errors import LinkLost
+from partway.proto.fitted import codebook
 from partway.proto.frame import Durations, Frame, Header, Reply, decode_request, encode_reply
 from partway.proto.images import decode_image, is_image_codec
 
@@ -39,6 +40,7 @@ class FakeCloud:
         self.received = 0
         self.closed = False
         self._preprocess = Preprocess.from_json(chain.plan.input)
+        self._book = codebook(chain.plan.codecs)
         self._on_reply: OnReply
         self._on_lost: OnLost
 
@@ -54,6 +56,9 @@ class FakeCloud:
         self.behaviour(self)
 
     def poll(self, wait_s: float) -> None:
+        """See FrameStream."""
+
+    def wake(self) -> None:
         """See FrameStream."""
 
     def meanwhile(self, work: Callable[[], T]) -> T:
@@ -103,4 +108,4 @@ class FakeCloud:
             return {preprocess.value: np.concatenate(tensors)}
         specs = self.chain.plan.tensors
         heads = zip(frame.header.tensors, frame.raw, strict=True)
-        return {head.name: unpack(head, data, specs[head.name]) for head, data in heads}
+        return {head.name: unpack(head, data, specs[head.name], self._book) for head, data in heads}

@@ -24,7 +24,7 @@ FEW = 64
 class FrameResult:
     """A frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own.
 
-    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY.
+    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY; ``missed`` says that the deadline was.
     """
 
     id: int
@@ -43,6 +43,7 @@ class FrameResult:
     answered_by: str
     outputs: Mapping[str, Array] = field(repr=False)
     top: tuple[tuple[str, int, float], ...] = ()
+    missed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The frame as ``edge-run --json`` writes it."""
@@ -56,6 +57,7 @@ class FrameResult:
             "bytes_received": self.bytes_received,
             **{part: getattr(self, part) for part in parts},
             "answered_by": self.answered_by,
+            "missed": self.missed,
             "top": [
                 {"label": label, "index": index, "probability": p if isfinite(p) else None}
                 for label, index, p in self.top
@@ -90,8 +92,9 @@ class Reader:
             scores = np.exp(scores - scores.max())
             scores = scores / scores.sum()
         values: list[float] = scores.tolist()
-        likeliest = (
-            nlargest(TOP, range(len(values)), values.__getitem__) if len(values) < FEW else np.argsort(-scores)[:TOP]
+        few = len(values) < FEW
+        likeliest = (  # of equals the first, as numpy's argmax has it: quantised models have many
+            nlargest(TOP, range(len(values)), values.__getitem__) if few else np.argsort(-scores, kind="stable")[:TOP]
         )
         return tuple((self._label(int(i)), int(i), values[i]) for i in likeliest)
 

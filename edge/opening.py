@@ -135,7 +135,16 @@ class Opening:
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
             return self._reached(self._embedded.address(), plan, how)
-        return self._reached(self.options.cloud, plan)
+        return self._first_of(self.options.cloud.split(","), plan)
+
+    def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
+        """The first that answers and serves the plan; what is wrong with those before it is said."""
+        for address in addresses[:-1]:
+            try:
+                return self._reached(address, plan)
+            except InputError as error:
+                log.warning("%s; trying the next cloud", error)
+        return self._reached(addresses[-1], plan)
 
     def _reached(self, address: str, plan: Plan | None, how: str = "") -> Reached:
         client = self._connect(address)

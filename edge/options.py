@@ -12,15 +12,20 @@ from partway.partitioner.constraints import Constraints
 from partway.partitioner.objectives import Objective, objective
 from partway.partitioner.profile import machine_name
 from partway.partitioner.wanted import MAX_DROP, constraints_of, objective_of
-from partway.proto.codecs import codec_names
+from partway.proto.codecs import codec_names, is_fitted
 from partway.proto.errors import InputError
 from partway.proto.images import is_image_codec
 from partway.proto.units import parse_bps, parse_s
 
+MOST_WINDOW = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What edge-run was asked for. ``cloud``: auto, embedded, none or HOST:PORT. ``notes``: what was assumed."""
+    """What edge-run was asked for. ``cloud``: auto, embedded, none or addresses. ``notes``: what was assumed.
+
+    ``window`` None adapts it. ``when_behind`` is a policy of Feed; ``in_order`` False hands out results as they come.
+    """
 
     model: str
     split: str = "auto"
@@ -35,7 +40,9 @@ class Options:
     bandwidth_bps: float | None = None
     rtt_s: float | None = None
     deadline_s: float | None = None
-    window: int = 4
+    window: int | None = None
+    when_behind: str = "block"
+    in_order: bool = True
     batch: int = 1
     threads: int = 0
     engine: str = "auto"
@@ -47,8 +54,6 @@ def options_of(args: argparse.Namespace) -> Options:
     """Checked options. Raises InputError."""
     if args.frames is not None and args.frames < 1:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
-    if not 1 <= args.window <= 64:
-        raise InputError(f"--window must be 1 to 64, not {args.window}")
     if not 1 <= args.batch <= 64:
         raise InputError(f"--batch must be 1 to 64, not {args.batch}")
     if args.threads < 0:
@@ -71,7 +76,9 @@ def options_of(args: argparse.Namespace) -> Options:
         bandwidth_bps=parse_bps(args.bandwidth) if args.bandwidth else None,
         rtt_s=parse_s(args.rtt) if args.rtt else None,
         deadline_s=parse_s(args.deadline) if args.deadline else None,
-        window=args.window,
+        window=_window(args.window),
+        when_behind=args.when_behind,
+        in_order=args.order == "source",
         batch=args.batch,
         threads=args.threads,
         engine=args.engine,
@@ -80,12 +87,23 @@ def options_of(args: argparse.Namespace) -> Options:
     )
 
 
+def _window(text: str) -> int | None:
+    if text == "auto":
+        return None
+    window = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+    if not 1 <= window <= MOST_WINDOW:
+        raise InputError(f"--window must be 1 to {MOST_WINDOW}, or auto, not {text}")
+    return window
+
+
 def _check_cloud(cloud: str) -> None:
     if cloud not in ("auto", "embedded", "none"):
-        parse_address(cloud)
+        for address in cloud.split(","):
+            parse_address(address)
 
 
 def _check_codec(codec: str) -> None:
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec):
-        known = f"auto, {', '.join(codec_names())}, and at split 0 u8, png, jpeg75, webp75 (any quality), webp-lossless"
+    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
+        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
+        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
         raise InputError(f"unknown codec {codec!r}; known: {known}")

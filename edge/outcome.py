@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
 from partway.edge.objective import PARTS, Ranking
 from partway.edge.options import Options
+from partway.edge.recut import Change
 from partway.edge.report import Report, summarize
 from partway.partitioner.estimate import Estimate
 from partway.partitioner.plan import Plan
@@ -26,6 +28,8 @@ class Outcome:
     wall_s: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    changes: Sequence[Change] = ()
+    dropped: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The one object that ``--json`` writes."""
@@ -39,8 +43,20 @@ class Outcome:
             "plan": _plan_json(self.plan, self.engine, self.decision, self.notes),
             "link": shown,
             "frames": [result.to_json() for result in self.results],
-            "summary": {**summarize(self.results, self.wall_s), "unreadable": self.unreadable},
+            "changes": [_change_json(change) for change in self.changes],
+            "summary": {
+                **summarize(self.results, self.wall_s),
+                "dropped": self.dropped,
+                "changes": len(self.changes),
+                "unreadable": self.unreadable,
+            },
         }
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    ends = {"from": change.before, "to": change.after}
+    named = {name: {"cut": candidate.k, "codec": candidate.codec} for name, candidate in ends.items()}
+    return {"frame": change.frame, **named, "reason": change.reason}
 
 
 def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[str, ...]) -> dict[str, Any]:
@@ -88,6 +104,11 @@ def _parts_json(estimate: Estimate) -> dict[str, float]:
 def tell(outcome: Outcome, report: Report, options: Options) -> None:
     """The closing lines: summary and, where every split is allowed, what to try next."""
     report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
+    if outcome.dropped:
+        report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {options.when_behind})")
+    if outcome.changes:
+        times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
+        report.say(f"the split changed {times} while frames flowed")
     if outcome.interrupted:
         report.say("interrupted; the frames above are the ones that were answered")
         return

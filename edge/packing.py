@@ -13,18 +13,21 @@ from partway.partitioner.plan import Plan
 from partway.partitioner.preprocess import Preprocess
 from partway.proto.codecs import RAW, blob, pack
 from partway.proto.errors import InputError
+from partway.proto.fitted import codebook
 from partway.proto.frame import Frame, Header, TensorHead, encode_request
 from partway.proto.images import encode_image, is_image_codec
 
 Array = np.ndarray[Any, Any]
+STEPS = 16
 
 
 class Packer:
-    """Makes the frames of one plan. ``deadline_ms`` travels with every frame."""
+    """Makes the frames of one plan. ``deadline_ms`` is what a frame has that says nothing of the time it has left."""
 
     def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:
         self.plan = plan
         self.preprocess = Preprocess.from_json(plan.input)
+        self.book = codebook(plan.codecs)
         self._model, self._digest, self._deadline_ms = plan.model, plan.digest, deadline_ms
 
     def sends_pixels(self, k: int, codec: str) -> bool:
@@ -38,13 +41,29 @@ class Packer:
             return each[0]
         return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
 
-    def frame(self, frame_id: str, k: int, codec: str, samples: Sequence[Sample], live: Mapping[str, Array]) -> bytes:
-        """The whole message: values of cut k out of ``live``, or the samples' pixels."""
+    def frame(
+        self,
+        frame_id: str,
+        k: int,
+        codec: str,
+        samples: Sequence[Sample],
+        live: Mapping[str, Array],
+        left_s: float | None = None,
+    ) -> bytes:
+        """The whole message: values of cut k out of ``live``, or the samples' pixels.
+
+        ``left_s``: seconds left until the frame's deadline. A sixteenth of the deadline is told apart, rounded down, so
+        that headers repeat and both sides parse them only once.
+        """
         if self.sends_pixels(k, codec):
             packed = [self._pictures(codec, samples)]
         else:
-            packed = [pack(codec, name, live[name]) for name in self.plan.cuts[k].values]
-        header = _header(self._model, self._digest, k, codec, self._deadline_ms, tuple(head for head, _ in packed))
+            packed = [pack(codec, name, live[name], self.book) for name in self.plan.cuts[k].values]
+        deadline_ms = self._deadline_ms
+        if left_s is not None and deadline_ms:
+            step_ms = deadline_ms / STEPS
+            deadline_ms = max(min(left_s * 1e3, deadline_ms) // step_ms, 1) * step_ms
+        header = _header(self._model, self._digest, k, codec, deadline_ms, tuple(head for head, _ in packed))
         return encode_request(Frame(header, frame_id, tuple(data for _, data in packed)))
 
     def _pictures(self, codec: str, samples: Sequence[Sample]) -> tuple[TensorHead, Any]:

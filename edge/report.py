@@ -67,6 +67,8 @@ class Report:
 
     def summary(self, results: Sequence[FrameResult], summary: dict[str, Any]) -> None:
         """Counts, percentiles and where the time went."""
+        if summary["missed"]:
+            self.say(f"{summary['missed']} frames missed their deadline")
         if summary["unanswered"]:
             self.say(f"{summary['unanswered']} frames were not answered")
         if not summary["answered"]:
@@ -132,7 +134,7 @@ class FrameLines:
 def frame_line(result: FrameResult) -> str:
     """File, label, probability, where answered, time."""
     if result.answered_by == NOBODY:
-        return f"{result.name:<28} not answered"
+        return f"{result.name:<28} {'missed its deadline' if result.missed else 'not answered'}"
     if result.top:
         label, _, probability = result.top[0]
         said = f"{label:<12} {probability * 100:5.1f} %"
@@ -150,6 +152,7 @@ def summarize(results: Sequence[FrameResult], wall_s: float) -> dict[str, Any]:
     made: dict[str, Any] = {
         "answered": len(answered),
         "unanswered": len(results) - len(answered),
+        "missed": sum(r.missed for r in results),
         "by_cloud": sum(r.answered_by == "cloud" for r in results),
         "by_device": sum(r.answered_by == "device" for r in results),
         "bytes_sent": sum(r.bytes_sent for r in results),

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
+from partway.edge.adapt import addresses, recut_of
+from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
+from partway.edge.feed import Feed
 from partway.edge.limits import left, may_send
 from partway.edge.objective import Ranking
 from partway.edge.opening import Opened, Opening
-from partway.edge.options import Options
+from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
+from partway.edge.recut import Recut
 from partway.edge.report import Report
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
@@ -37,6 +42,7 @@ class Run:
     def __init__(self, options: Options, report: Report, search: Search | None = None) -> None:
         self.options, self.report = options, report
         self._search = search
+        self._recut: Recut
         self._stack = ExitStack()
 
     def __enter__(self) -> Run:
@@ -53,10 +59,22 @@ class Run:
         outcome = Outcome(plan, opened.engine.name, notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        stream = reached.client.open_stream if reached else None
-        runner = Runner(opened.chain, packer, stream, options.window, options.batch)
+        clouds = KnownClouds(reached.client, addresses(options.cloud), plan) if reached else None
+        if clouds is not None:
+            self._stack.callback(clouds.close)
+        runner = Runner(
+            opened.chain,
+            packer,
+            window=options.window or MOST_WINDOW,
+            batch=options.batch,
+            clouds=clouds,
+            in_order=options.in_order,
+        )
         self._stack.callback(runner.close)
         outcome.decision = self._decide(opened, packer, runner)
+        self._recut = recut_of(outcome.decision, plan, options, clouds)
+        outcome.changes = self._recut.changes
+        runner.watch, runner.deadline_s = self._recut, options.deadline_s
         self._frames(outcome, runner, opened.work)
 
     def engine(self, plan: Plan) -> Engine:
@@ -120,16 +138,20 @@ class Run:
         self.report.header(rows)
 
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
-        assert outcome.decision is not None
-        candidate = outcome.decision.chosen.candidate
+        gc.collect()
+        gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         begun_s = perf_counter()
-        try:
-            with self.report.frames(work.total) as lines:
-                for result in runner.run(self._samples(joined([work.first], work.rest), outcome), lambda: candidate):
-                    outcome.results.append(result)
-                    lines.add(result)
-        except KeyboardInterrupt:
-            outcome.interrupted = True
+        samples = self._samples(joined([work.first], work.rest), outcome)
+        live = self.options.when_behind != "block"
+        with Feed(samples, self.options.when_behind) if live else nullcontext(samples) as source:
+            try:
+                with self.report.frames(work.total) as lines:
+                    for result in runner.run(source, self._recut):
+                        outcome.results.append(result)
+                        lines.add(result)
+            except KeyboardInterrupt:
+                outcome.interrupted = True
+            outcome.dropped = source.dropped if isinstance(source, Feed) else 0
         outcome.wall_s = perf_counter() - begun_s
 
     def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:

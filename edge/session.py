@@ -68,7 +68,7 @@ class Session:
             "max_device_memory": max_device_memory,
             "keep_on_device": list(keep_on_device),
             "max_drop": args.max_drop if max_drop is None else max_drop,
-            "window": window,
+            "window": str(window),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
         }.items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
-from partway.edge.options import Options
+from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.session import OpenSession
 from partway.edge.sources import Sample
 from partway.partitioner.plan import Plan
@@ -44,7 +44,7 @@ async def open_async(options: Options) -> AsyncSession:
     finally:
         if not opening.done() or opening.exception() is not None:
             threading.Thread(target=worker.shutdown, daemon=True).start()
-    return AsyncSession(session, worker, options.window)
+    return AsyncSession(session, worker, options.window or MOST_WINDOW)
 
 
 class AsyncSession:

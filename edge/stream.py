@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -38,6 +39,9 @@ class FrameStream(Protocol):
     def meanwhile(self, work: Callable[[], T]) -> T:
         """Do ``work`` in another thread while frames come and go."""
 
+    def wake(self) -> None:
+        """From any thread: end the poll that is under way, or else the next one."""
+
     def close(self) -> None:
         """No more frames; no callback fires afterwards."""
 
@@ -52,7 +56,7 @@ class GrpcStream:
         self._on_reply, self._on_lost = on_reply, on_lost
         self._outbox: deque[bytes] = deque()
         self._wake, self._driving = asyncio.Event(), asyncio.Event()
-        self._closed = self._driven = self._news = False
+        self._closed = self._driven = self._news = self._woken = False
         self._worker: ThreadPoolExecutor | None = None
         self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
 
@@ -70,10 +74,19 @@ class GrpcStream:
             return
         until_s = self._loop.time() + wait_s
         self._news = False
-        while not self._news and self._loop.time() < until_s:  # a stop left over from ``meanwhile`` ends the loop early
+        # A stop left over from ``meanwhile`` ends the loop early.
+        while not self._news and not self._woken and self._loop.time() < until_s:
             timer = self._loop.call_at(until_s, self._loop.stop)
             self._drive()
             timer.cancel()
+        self._woken = False
+
+    def wake(self) -> None:
+        """See FrameStream."""
+        self._woken = True
+        if not self._closed:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._loop.stop)
 
     def meanwhile(self, work: Callable[[], T]) -> T:
         """See FrameStream."""
@@ -144,4 +157,6 @@ class GrpcStream:
 def brief(error: aio.AioRpcError) -> str:
     """The part of a gRPC error that tells people something."""
     details: str = (error.details() or error.code().name).splitlines()[0]
+    if details == "Internal error from Core":  # what gRPC says when a write meets a closed connection
+        return "the connection broke"
     return details.rsplit("Failed to connect to remote host: ", 1)[-1].strip("; ")[:160]

@@ -51,12 +51,16 @@ class Description:
 
 
 class CloudClient:
-    """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only."""
+    """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only.
 
-    def __init__(self, address: str, timeout_s: float = 5.0) -> None:
+    ``loop`` is another client's, whose streams are closed, or a new one. Only who made it closes it.
+    """
+
+    def __init__(self, address: str, timeout_s: float = 5.0, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.address = parse_address(address)
         self.timeout_s = timeout_s
-        self.loop = asyncio.new_event_loop()
+        self._closed = False
+        self.loop = asyncio.new_event_loop() if loop is None else loop
         self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
     async def _open(self) -> aio.Channel:
@@ -169,11 +173,17 @@ class CloudClient:
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, timeout_s))
 
+    def close_channel(self) -> None:
+        """Close the channel; the loop stays open for others."""
+        if not self._closed:
+            self._closed = True
+            self._call(self._channel.close(None), _LOOP_S)
+
     def close(self) -> None:
-        """Close the channel."""
+        """Close the channel and the loop."""
         if self.loop.is_closed():
             return
-        self._call(self._channel.close(None), _LOOP_S)
+        self.close_channel()
         self.loop.close()
 
     def __enter__(self) -> CloudClient:

@@ -1,13 +1,13 @@
-"""Measure codecs on real frames: bytes, seconds, and what a lossy one costs.
+"""Measure codecs on real frames: bytes, seconds, and what a lossy one costs the answer.
 
-The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class), for models that
-classify.
+The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class) and, with labels,
+of right answers; for models that do not classify, the relative error and the cosine of their outputs.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -15,21 +15,47 @@ from typing import Any
 import numpy as np
 
 from partway.partitioner.chain import Chain
+from partway.partitioner.codec_fit import cosine, relative_error
 from partway.partitioner.plan import Plan
 from partway.partitioner.preprocess import Preprocess
-from partway.proto.codecs import RAW, codec_names, pack, packs, unpack
+from partway.proto.codecs import NO_BOOK, RAW, Codebook, codec_names, pack, packs, unpack
 from partway.proto.images import PIXELS, decode_image, encode_image, is_image_codec
 
 Array = np.ndarray[Any, Any]
-IMAGE_CODECS = (PIXELS, "png", "webp-lossless", "jpeg90", "jpeg75", "webp75")
+IMAGE_CODECS = (
+    *(PIXELS, "png", "webp-lossless"),
+    *(f"{family}{quality}" for family in ("jpeg", "webp") for quality in (95, 90, 85, 80, 75, 65, 50)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One calibration input: the model's tensors and, where it was a picture, its pixels."""
+    """One calibration input: the model's tensors, where it was a picture its pixels, and its right class if known."""
 
     values: Mapping[str, Array]
     pixels: Array | None = None
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the unsplit model answers to every frame. ``classes`` is None for models that do not classify."""
+
+    frames: Sequence[Frame]
+    answers: Sequence[Mapping[str, Array]]
+    value: str | None
+
+    @property
+    def classes(self) -> list[int] | None:
+        """The likeliest class of every frame."""
+        value = self.value
+        return None if value is None else [int(np.argmax(answer[value])) for answer in self.answers]
+
+    @property
+    def labels(self) -> list[int] | None:
+        """The right class of every frame, None unless all are known."""
+        known = [frame.label for frame in self.frames if frame.label is not None]
+        return known if self.value is not None and len(known) == len(self.frames) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,70 +68,92 @@ class _Trip:
     decode_s: float
 
 
-def codecs_of(plan: Plan, pictures: bool) -> list[tuple[int, str]]:
-    """Every (k, codec) that makes sense: activation codecs at each split, image codecs at split 0."""
-    activations = [
-        (k, codec)
-        for k in range(len(plan.stages))
-        for codec in codec_names()
-        if any(packs(codec, spec) for spec in plan.crossing(k))
-    ]
-    return [*activations, *((0, codec) for codec in IMAGE_CODECS if pictures)]
-
-
-def measure_codecs(
-    chain: Chain, preprocess: Preprocess | None, frames: Sequence[Frame], codecs: Iterable[tuple[int, str]]
-) -> list[dict[str, Any]]:
-    """One plan candidate per (k, codec): bytes_mean, encode_s, decode_s (medians), agreement, and the number of frames.
-
-    ``agreement`` is None for models that do not classify.
-    """
+def reference(chain: Chain, frames: Sequence[Frame]) -> Reference:
+    """Run every frame through the whole chain."""
     value = chain.plan.output.get("value") if chain.plan.output.get("kind") == "classify" else None
-    whole = [_likeliest(chain, frame.values, 0, value) for frame in frames]
-    return [_entry(chain, preprocess, frames, whole, k, codec, value) for k, codec in codecs]
+    answers = [chain.answer(chain.run(frame.values, 0, len(chain.plan.stages))) for frame in frames]
+    return Reference(frames, answers, value)
 
 
-def _entry(
+def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
+    """Every codec that makes sense at split k: activation codecs, and image codecs at split 0."""
+    activation = [name for name in codec_names(book) if any(packs(name, s, book) for s in plan.crossing(k))]
+    return [*activation, *(IMAGE_CODECS if pictures and k == 0 else ())]
+
+
+def measure_codec(
     chain: Chain,
     preprocess: Preprocess | None,
-    frames: Sequence[Frame],
-    whole: Sequence[int | None],
+    known: Reference,
+    lives: Sequence[Mapping[str, Array]],
     k: int,
     codec: str,
-    value: str | None,
+    book: Codebook = NO_BOOK,
 ) -> dict[str, Any]:
-    trips = [_trip(chain, preprocess, frame, k, codec) for frame in frames]
-    same = [_likeliest(chain, trip.values, k, value) == label for trip, label in zip(trips, whole, strict=True)]
+    """One plan candidate, from the values alive at split k in every frame.
+
+    ``bytes_mean``, ``bytes_p95``, ``encode_s``, ``decode_s`` (medians), ``frames``, ``relative_error`` and ``cosine``
+    of the outputs (means), ``agreement`` (None for models that do not classify); with labels ``accuracy`` and
+    ``accuracy_unsplit``.
+    """
+    trips = [_trip(chain.plan, preprocess, f, v, k, codec, book) for f, v in zip(known.frames, lives, strict=True)]
+    answers = [
+        chain.answer({**live, **chain.run({**live, **trip.values}, k, len(chain.plan.stages))})
+        for live, trip in zip(lives, trips, strict=True)
+    ]
+    outputs = chain.plan.outputs
+    pairs = list(zip(answers, known.answers, strict=True))
+    sizes = [trip.size_bytes for trip in trips]
     return {
         "k": k,
         "codec": codec,
-        "bytes_mean": statistics.fmean(trip.size_bytes for trip in trips),
+        "bytes_mean": statistics.fmean(sizes),
+        "bytes_p95": float(np.percentile(sizes, 95)),
         "encode_s": statistics.median(trip.encode_s for trip in trips),
         "decode_s": statistics.median(trip.decode_s for trip in trips),
-        "agreement": statistics.fmean(same) if value is not None else None,
-        "frames": len(frames),
+        "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
+        "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
+        **_classes(answers, known),
+        "frames": len(known.frames),
     }
 
 
-def _trip(chain: Chain, preprocess: Preprocess | None, frame: Frame, k: int, codec: str) -> _Trip:
+def _classes(answers: Sequence[Mapping[str, Array]], known: Reference) -> dict[str, Any]:
+    right, labels = known.classes, known.labels
+    if known.value is None or right is None:
+        return {"agreement": None}
+    found = [int(np.argmax(answer[known.value])) for answer in answers]
+    same = {"agreement": _share(found, right)}
+    return (
+        same
+        if labels is None
+        else same | {"accuracy": _share(found, labels), "accuracy_unsplit": _share(right, labels)}
+    )
+
+
+def _share(found: Sequence[int], right: Sequence[int]) -> float:
+    return statistics.fmean(a == b for a, b in zip(found, right, strict=True))
+
+
+def _trip(
+    plan: Plan,
+    preprocess: Preprocess | None,
+    frame: Frame,
+    live: Mapping[str, Array],
+    k: int,
+    codec: str,
+    book: Codebook,
+) -> _Trip:
     if k == 0 and codec != RAW and is_image_codec(codec) and preprocess is not None and frame.pixels is not None:
         begun_s = perf_counter()
         body = encode_image(codec, frame.pixels)
         encoded_s = perf_counter()
         values = {preprocess.value: preprocess.tensor(decode_image(codec, memoryview(body), preprocess.shape))}
         return _Trip(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
-    live = chain.run(frame.values, 0, k)
     begun_s = perf_counter()
-    packed = [(spec, *pack(codec, spec.name, live[spec.name])) for spec in chain.plan.crossing(k)]
+    packed = [(spec, *pack(codec, spec.name, live[spec.name], book)) for spec in plan.crossing(k)]
     encoded_s = perf_counter()
-    values = {spec.name: unpack(head, data, spec) for spec, head, data in packed}
+    values = {spec.name: unpack(head, data, spec, book) for spec, head, data in packed}
     decoded_s = perf_counter()
     size = sum(len(data) for _, _, data in packed)
     return _Trip(values, size, encoded_s - begun_s, decoded_s - encoded_s)
-
-
-def _likeliest(chain: Chain, values: Mapping[str, Array], k: int, value: str | None) -> int | None:
-    if value is None:
-        return None
-    live = chain.run(values, k, len(chain.plan.stages))
-    return int(np.argmax(live[value])) if value in live else None

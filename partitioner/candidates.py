@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from partway.partitioner.estimate import Candidate
 from partway.partitioner.plan import Plan
-from partway.proto.codecs import CODECS, RAW, packs
+from partway.proto.codecs import CODECS, RAW, is_lossless, packs
 from partway.proto.errors import InputError
 from partway.proto.images import is_image_codec, is_lossless_image
 
+HARDLY = 1.25
+"""A codec that takes this many times as long as another is still hardly slower: what measuring may be off."""
 FRAME_OVERHEAD_BYTES = 160
 """What a message holds besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
 FP16_HEADER_BYTES = 41
@@ -51,7 +54,7 @@ def _recorded(plan: Plan, entry: Mapping[str, Any]) -> Candidate:
     try:
         k, codec = int(entry["k"]), str(entry["codec"])
         size, encode_s, decode_s = (float(entry[key]) for key in ("bytes_mean", "encode_s", "decode_s"))
-        agreement = None if entry.get("agreement") is None else float(entry["agreement"])
+        agreement = kept_share(entry)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"a candidate of the plan is damaged ({error!r}); write it again with `partway plan`"
@@ -83,6 +86,58 @@ def reply_bytes(plan: Plan) -> int:
 
 def lossless(k: int, codec: str) -> bool:
     """Whether the very same values come out again."""
-    if k == 0 and is_image_codec(codec):
-        return is_lossless_image(codec)
-    return codec == RAW or (codec in CODECS and CODECS[codec].lossless)
+    return is_lossless_image(codec) if k == 0 and is_image_codec(codec) else is_lossless(codec)
+
+
+def kept_share(entry: Mapping[str, Any]) -> float | None:
+    """What a codec's budget is held against: the share of answers it keeps, 0 to 1, None where that is not known.
+
+    That is the agreement with the unsplit model; where the right answers were given, no less than one minus what
+    accuracy fell by and its standard error (of a paired comparison: only frames answered otherwise count).
+    """
+    if entry.get("agreement") is None:
+        return None
+    agreement = float(entry["agreement"])
+    accuracy, unsplit = entry.get("accuracy"), entry.get("accuracy_unsplit")
+    if accuracy is None or unsplit is None:
+        return agreement
+    drop = max(0.0, float(unsplit) - float(accuracy))  # what noise happened to set right is no merit
+    error = math.sqrt(max(0.0, 1 - agreement - drop**2) / max(1, int(entry["frames"])))
+    return min(1.0, max(agreement, 1 - drop - error))
+
+
+def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
+    """Bytes of a mean frame as calibration saw it, those of one message where it did not."""
+    mean = entry.get("bytes_mean")
+    return otherwise if mean is None else round(float(mean)) + FRAME_OVERHEAD_BYTES
+
+
+def worthwhile(plan: Plan, k: int) -> list[str]:
+    """Calibrated codecs at split k, smallest first, less those that another beats in bytes, answers and time."""
+    mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
+    left = [one for one in mine if not any(other.beats(one) for other in mine)]
+    return [one.codec for one in sorted(left, key=lambda one: one.size_bytes)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A codec in calibration; ``kept`` is None where answers were not compared."""
+
+    codec: str
+    size_bytes: float
+    kept: float | None
+    coding_s: float
+
+    @classmethod
+    def of(cls, k: int, entry: Mapping[str, Any]) -> _Measured:
+        codec, share = str(entry["codec"]), kept_share(entry)
+        kept = 1.0 if lossless(k, codec) else share
+        coding_s = float(entry.get("encode_s", 0.0)) + float(entry.get("decode_s", 0.0))
+        return cls(codec, float(entry.get("bytes_mean", 0)), kept, coding_s)
+
+    def beats(self, other: _Measured) -> bool:
+        """Sends less, keeps as many answers, and is hardly slower."""
+        if self.kept is None or other.kept is None or self.kept < other.kept:
+            return False
+        smaller = (self.size_bytes, -self.kept) < (other.size_bytes, -other.kept)
+        return smaller and self.coding_s <= other.coding_s * HARDLY

@@ -88,7 +88,7 @@ def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
 
 
 def useful_cuts(
-    graph: Graph, bytes_of: BytesOf | None = None, limit: int = 5, also: Sequence[Cut] = ()
+    graph: Graph, bytes_of: BytesOf | None = None, limit: int = 4, also: Sequence[Cut] = ()
 ) -> tuple[Cut, ...]:
     """The inner cuts worth having in a chain, nested, at most ``limit`` of them beside those in ``also``.
 

@@ -10,27 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from partway.engines.engine import Engine, engine_for
-from partway.partitioner.agreement import Frame, codecs_of, measure_codecs
 from partway.partitioner.chain import Chain, load_folder
+from partway.partitioner.codec_command import calibrated, calibration_arguments, calibration_frames, codec_table, done
 from partway.partitioner.describe import Wishes, described, read_labels
 from partway.partitioner.graph import Graph
 from partway.partitioner.plan import Plan, save_plan
-from partway.partitioner.preprocess import FITS, Preprocess
-from partway.partitioner.profile import measure, random_tensor
+from partway.partitioner.preprocess import FITS
+from partway.partitioner.profile import measure
 from partway.partitioner.profile_format import profile_to_json
 from partway.proto.errors import InputError
 from partway.proto.units import show_bytes, show_s
 
 log = logging.getLogger("partway.partitioner")
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-RANDOM_FRAMES = 8
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,8 +131,7 @@ def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
 def plan_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``partway plan``."""
     slice_arguments(parser)
-    parser.add_argument("--calibrate", type=Path, metavar="DIR", help="pictures (a folder) to measure codecs on")
-    parser.add_argument("--frames", type=int, default=64, metavar="N", help="of them, at most this many (default: 64)")
+    calibration_arguments(parser)
 
 
 def run_plan(args: argparse.Namespace) -> int:
@@ -145,58 +139,18 @@ def run_plan(args: argparse.Namespace) -> int:
     if args.frames < 1:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     plan, chain, engine = sliced(args)
-    preprocess = Preprocess.from_json(plan.input)
-    frames = _pictures(args.calibrate, args.frames, preprocess) if args.calibrate else _random(plan, preprocess)
-    pictures = args.calibrate is not None
-    pairs = codecs_of(plan, pictures)
-    entries = [
-        entry
-        for pair in track(pairs, "codecs", transient=True, disable=not Console().is_terminal)
-        for entry in measure_codecs(chain, preprocess, frames, [pair])
-    ]
-    if not pictures:  # random input tells sizes and times, not agreement
-        entries = [{**entry, "agreement": None} for entry in entries]
+    frames = calibration_frames(args, plan)
+    plan = calibrated(chain, frames, args.out, real=args.calibrate is not None)
     profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest, plan.model)
-    plan = replace(plan, candidates=tuple(entries), profiles=(profile,))
+    plan = replace(plan, profiles=(profile,))
     save_plan(plan, args.out)
+    done(args.out)
     console = Console(highlight=False)
     console.print(_slice_table(plan))
-    console.print(_codec_table(plan))
-    if not pictures:
-        console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real pictures")
+    console.print(codec_table(plan, args.max_drop))
+    if args.calibrate is None:
+        console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
     return 0
-
-
-def _pictures(folder: Path, most: int, preprocess: Preprocess | None) -> list[Frame]:
-    from PIL import Image
-
-    if preprocess is None:
-        raise InputError("this model does not take pictures; leave out --calibrate")
-    if not folder.is_dir():
-        raise InputError(f"--calibrate {folder} is no folder; give one with pictures")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)[:most]
-    if not files:
-        raise InputError(f"folder {folder} holds no pictures; give another with --calibrate")
-    frames = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                pixels = preprocess.pixels(picture)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
-        frames.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels))
-    return frames
-
-
-def _random(plan: Plan, preprocess: Preprocess | None) -> list[Frame]:
-    rng = np.random.default_rng(0)
-    if preprocess is None:
-        return [
-            Frame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)})
-            for _ in range(RANDOM_FRAMES)
-        ]
-    pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
-    return [Frame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
 
 def _slice_table(plan: Plan) -> Table:
@@ -210,17 +164,6 @@ def _slice_table(plan: Plan) -> Table:
         crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
         row = [str(k), stage.file, show_bytes(stage.total_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing]
         table.add_row(*row, *([show_s(seconds[k])] if seconds else []))
-    return table
-
-
-def _codec_table(plan: Plan) -> Table:
-    table = Table(title="what crosses", title_justify="left")
-    for column in ("split", "codec", "mean bytes", "encode", "decode", "answers equal to the unsplit model"):
-        table.add_column(column)
-    for entry in plan.candidates:
-        equal = "-" if entry["agreement"] is None else f"{entry['agreement']:.2%}"
-        times = (show_s(entry["encode_s"]), show_s(entry["decode_s"]))
-        table.add_row(str(entry["k"]), entry["codec"], show_bytes(entry["bytes_mean"]), *times, equal)
     return table
 
 

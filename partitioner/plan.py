@@ -74,6 +74,7 @@ class Plan:
     model's inputs and ``cuts[-1]`` what is left to send when the device has run everything (the model's outputs).
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
+    ``codecs`` holds the parameters of codecs fitted to this model (see proto/fitted.py).
     ``candidates`` and ``profiles`` are measurements and do not take part in the digest.
     """
 
@@ -87,6 +88,7 @@ class Plan:
     outputs: tuple[str, ...]
     input: Mapping[str, Any] = field(default_factory=dict)
     output: Mapping[str, Any] = field(default_factory=dict)
+    codecs: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     profiles: tuple[Mapping[str, Any], ...] = ()
 
@@ -142,6 +144,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "outputs": list(plan.outputs),
         "input": dict(plan.input),
         "output": dict(plan.output),
+        **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],
     }
@@ -251,6 +254,7 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         outputs=tuple(str(name) for name in data["outputs"]),
         input=dict(data.get("input", {})),
         output=dict(data.get("output", {})),
+        codecs=tuple(dict(entry) for entry in data.get("codecs", ())),
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
     )

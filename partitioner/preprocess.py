@@ -141,15 +141,20 @@ class Preprocess:
 
 
 def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """What a model's input most likely wants: floats 0 to 1, uint8 as it is; None where it can be no picture."""
-    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8"):
+    """What a model's input most likely wants; None where it can be no picture.
+
+    Floats 0 to 1, uint8 as it is, and int8 less 128: whatever a quantised model was trained on, its 256 steps are the
+    picture's.
+    """
+    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
         return None
-    scale = 1.0 if spec.dtype == "uint8" else 1 / 255
+    scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
+    mean = (128.0,) if spec.dtype == "int8" else (0.0,)
     _, a, b, c = spec.shape
     if a in (1, 3) and b and c:
-        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale)
+        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
     if c in (1, 3) and a and b:
-        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale)
+        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale, mean=mean)
     return None
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-WORTH = 0.01
-"""A cut must save this much: e-fold of bytes times fraction of the model that it spares the device."""
+WORTH = 0.045
+"""A cut must save this much: e-fold of bytes times fraction of the model that it spares the device.
+
+Every boundary costs a chain 1 to 2 % of the model (benchmarks/chain.py: copies, and layouts that the engine undoes and
+makes again), whether a frame crosses the link there or not.
+"""
 
 
 def few(sizes: Sequence[float], done: Sequence[Sequence[float]], limit: int) -> tuple[int, ...]:

@@ -82,7 +82,7 @@ def make_plan(
     output: Mapping[str, Any] | None = None,
     sizes: Sizes | None = None,
     bytes_of: BytesOf | None = None,
-    limit: int = 5,
+    limit: int = 4,
 ) -> Plan:
     """Slice a model into stage files in ``out`` and describe them.
 
@@ -119,7 +119,7 @@ def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: s
 
 
 def choose_cuts(
-    graph: Graph, cuts: str | Sequence[str] = "auto", bytes_of: BytesOf | None = None, limit: int = 5
+    graph: Graph, cuts: str | Sequence[str] = "auto", bytes_of: BytesOf | None = None, limit: int = 4
 ) -> tuple[Cut, ...]:
     """The inner cuts of a chain: useful ones, or those named, or none.
 

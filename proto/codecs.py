@@ -7,6 +7,7 @@ dtype, shape) followed by little-endian bytes. Decoding never allocates more tha
 from __future__ import annotations
 
 import math
+import re
 import struct
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ import numpy as np
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
 from partway.proto.errors import CodecError, InputError
 from partway.proto.frame import Buffer, TensorHead
+from partway.proto.squeeze import Levels, Step, Zstd
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -32,14 +34,25 @@ _BOOL = numpy_dtype("BOOL")
 class Codec(Protocol):
     """Packs one activation. ``lossless`` codecs give back the very same bits."""
 
-    name: str
-    lossless: bool
+    @property
+    def name(self) -> str:
+        """What it is called on the wire."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the very same bits come out again."""
 
     def encode(self, array: Array) -> bytes:
         """Bytes of a contiguous array, without the header."""
 
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """Inverse of encode; the result has this dtype and shape. Raises CodecError when the bytes do not fit."""
+
+    def packs(self, spec: TensorSpec) -> bool:
+        """Whether it makes sense for tensors of this description."""
+
+    def fits(self, array: Array) -> bool:
+        """Whether it can pack this very array; one that it cannot is sent raw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +77,55 @@ class Fp16:
         """Only floats wider than half precision gain."""
         return spec.dtype in ("float32", "float64")
 
-
-CODECS: dict[str, Fp16] = {"fp16": Fp16()}
-"""Activation codecs by name, ``raw`` apart."""
-
-
-def codec_names() -> list[str]:
-    """Every activation codec, ``raw`` first."""
-    return [RAW, *CODECS]
+    def fits(self, array: Array) -> bool:
+        """See packs."""
+        return array.dtype.name in ("float32", "float64")
 
 
-def packs(codec: str, spec: TensorSpec) -> bool:
+_ALL: tuple[Codec, ...] = (Fp16(), Zstd(), *map(Levels, (8, 6, 5, 4, 3)), *map(Step, (2, 4, 8, 16)))
+CODECS = {codec.name: codec for codec in _ALL}
+"""Activation codecs that any tensor's description is enough for, by name; ``raw`` apart."""
+Codebook = Mapping[str, Mapping[str, Codec]]
+"""Codecs fitted to one model, from its plan: by codec name, then by value name."""
+NO_BOOK: Codebook = {}
+
+
+def codec_names(book: Codebook = NO_BOOK) -> list[str]:
+    """Every activation codec, ``raw`` first, those of a plan last."""
+    return [RAW, *CODECS, *book]
+
+
+def is_fitted(codec: str) -> bool:
+    """Whether this is a name of codecs that plans bring along: ``t40`` for steps of 40 % of a standard deviation."""
+    return re.fullmatch("t[1-9][0-9]{0,2}", codec) is not None
+
+
+def is_lossless(codec: str) -> bool:
+    """Whether the very same tensor comes out again; fitted codecs never promise that."""
+    return codec == RAW or (codec in CODECS and CODECS[codec].lossless)
+
+
+def packs(codec: str, spec: TensorSpec, book: Codebook = NO_BOOK) -> bool:
     """Whether this codec makes sense for a tensor of this description."""
-    return codec == RAW or (codec in CODECS and CODECS[codec].packs(spec))
+    found = _find(codec, spec.name, book)
+    return codec == RAW or (found is not None and found.packs(spec))
 
 
-def pack(codec: str, name: str, array: Array) -> tuple[TensorHead, Buffer]:
-    """One tensor for the wire. A codec that does not fit the dtype (fp16 on integers) leaves it raw."""
+def _find(codec: str, value: str, book: Codebook) -> Codec | None:
+    return CODECS.get(codec) or book.get(codec, {}).get(value)
+
+
+def pack(codec: str, name: str, array: Array, book: Codebook = NO_BOOK) -> tuple[TensorHead, Buffer]:
+    """One tensor for the wire. A codec that does not fit the array (fp16 on integers) leaves it raw."""
     if codec == RAW:
         return _raw(name, array)
-    if codec not in CODECS:
-        raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names())}")
-    if not packs(codec, TensorSpec(name, array.dtype.name, array.shape)):
+    found = _find(codec, name, book)
+    if found is None and codec not in book:
+        raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names(book))}")
+    if found is None or not found.fits(array):
         return _raw(name, array)
     header = msgpack.packb({"codec": codec, "dtype": array.dtype.name, "shape": list(array.shape)})
-    return blob(name, header + CODECS[codec].encode(np.ascontiguousarray(array)))
+    return blob(name, header + found.encode(np.ascontiguousarray(array)))
 
 
 def _raw(name: str, array: Array) -> tuple[TensorHead, Buffer]:
@@ -109,7 +146,7 @@ def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
     return TensorHead(name, BYTES, (len(elements),)), data
 
 
-def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
+def unpack(head: TensorHead, data: Buffer, spec: TensorSpec, book: Codebook = NO_BOOK) -> Array:
     """One tensor off the wire, checked against what the plan announces. Raises CodecError on any mismatch."""
     view = memoryview(data)
     if head.datatype != BYTES:
@@ -119,10 +156,12 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec) -> Array:
         raise CodecError(f"{head.name}: a coded tensor is one BYTES element, {len(elements)} came")
     body = elements[0]
     header, at = _header(body)
-    codec = CODECS.get(header["codec"])
+    codec = _find(header["codec"], spec.name, book)
     if codec is None:
-        raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names())}")
+        raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names(book))}")
     _check(head.name, header["dtype"], header["shape"], spec)
+    if math.prod(header["shape"]) > spec.elements(MAX_BATCH):
+        raise CodecError(f"{head.name!r:.80}: a frame holds at most {MAX_BATCH} samples; send several")
     return codec.decode(body[at:], spec.dtype, header["shape"])
 
 

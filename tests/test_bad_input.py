@@ -196,7 +196,10 @@ CASES: dict[str, tuple[str, str]] = {
     "means": ("partway slice {}/good.onnx --out {out} --mean 1,2", "--mean needs 1 or 3 numbers"),
     "labels": ("partway slice {}/good.onnx --out {out} --labels {}/latin.txt", "labels.* give a text file"),
     "out is a file": ("partway slice {}/good.onnx --out {}/text.onnx", "File exists.*give another --out"),
-    "no folder of pictures": ("partway plan {}/good.onnx --out {out} --calibrate {}/text.onnx", "give one with pic"),
+    "no folder of pictures": (
+        "partway plan {}/good.onnx --out {out} --calibrate {}/text.onnx",
+        "give one with real inputs",
+    ),
     "an empty folder": ("partway plan {}/good.onnx --out {out} --calibrate {}/nothing", "give another with --calib"),
     "no pictures": ("partway plan {}/good.onnx --out {out} --calibrate {}/unreadable", "a.png.*replace or remove it"),
     "no frames": ("partway plan {}/good.onnx --out {out} --frames 0", "--frames must be 1 or more"),

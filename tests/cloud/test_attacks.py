@@ -159,14 +159,14 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a cut that is false": (lambda: mnist(cut=False), BAD, "False came"),
     "a cut that is text": (lambda: mnist(cut="0"), BAD, "'0' came"),
     "a cut that is a fraction": (lambda: mnist(cut=0.0), BAD, "0.0 came"),
-    "an unknown codec": (lambda: mnist(codec="zip"), BAD, "unknown codec 'zip'; known at split 0: raw, fp16, u8, png"),
+    "an unknown codec": (lambda: mnist(codec="zip"), BAD, "unknown codec 'zip'; known at split 0: raw, fp16, zstd, q8"),
     "a codec of a megabyte": (lambda: mnist(codec="z" * 1_000_000), BAD, "unknown codec"),
     "a codec that is a number": (lambda: mnist(codec=5), BAD, "unknown codec 5"),
     "a codec that is true": (lambda: mnist(codec=True), BAD, "unknown codec True"),
     "a picture behind a cut": (
         lambda: mnist(cut=1, codec="png"),
         BAD,
-        "unknown codec 'png'; known at split 1: raw, fp16",
+        "unknown codec 'png'; known at split 1: raw, fp16, zstd, q8",
     ),
     "a deadline of zero": (lambda: mnist(deadline_ms=0), "DEADLINE_EXCEEDED", "deadline of 0 ms"),
     "a deadline below zero": (lambda: mnist(deadline_ms=-1.5), "DEADLINE_EXCEEDED", "deadline of -1.5 ms"),
@@ -233,7 +233,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "another coded shape": (
         lambda: coded(element(msgpack.packb({"codec": "fp16", "dtype": "float32", "shape": [2**62, 1, 28, 28]}))),
         BAD,
-        "takes",
+        "at most 64 samples",
     ),
     "a coded batch too large": (
         lambda: coded(

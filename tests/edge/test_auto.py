@@ -188,12 +188,12 @@ def _kinds(found: Sequence[Candidate]) -> list[tuple[int, str | None]]:
 def test_every_split_competes_with_every_codec_that_fits(mnist: Chain) -> None:
     """Pixels compete at split 0, activations at each, and the device alone stands last."""
     found = measure_candidates(mnist, Packer(mnist.plan), PICTURE)
-    assert set(_kinds(found)) == {(0, "u8"), (3, None)} | {(k, c) for k in range(3) for c in ("raw", "fp16")}
+    assert set(_kinds(found)) == {(0, "u8"), (3, None)} | {(k, c) for k in range(3) for c in ("raw", "fp16", "zstd")}
     assert _kinds(found)[-1] == (3, None)
     by_kind = {(c.k, c.codec): c for c in found}
     assert by_kind[0, "u8"].size_bytes < by_kind[0, "fp16"].size_bytes < by_kind[0, "raw"].size_bytes
     assert all(c.encode_s > 0 and c.decode_s > 0 and c.reply_bytes > 40 for c in found[:-1])
-    assert {c.codec for c in found if c.lossless} == {"u8", "raw", None}
+    assert {c.codec for c in found if c.lossless} == {"u8", "raw", "zstd", None}
 
 
 def test_tensors_are_not_sent_as_pictures(mnist: Chain) -> None:
@@ -234,7 +234,7 @@ def test_a_plan_that_sends_no_pictures_has_no_picture_codecs(fake_plan: Path) ->
     chain = load_chain(plan, engine_for("fake"), lambda stage: read_stage(fake_plan, stage))
     sample = Sample("x", values={"x": np.zeros((1, 64), np.float32)})
     found = measure_candidates(chain, Packer(plan), sample)
-    assert {c.codec for c in found} == {"raw", "fp16", None}
+    assert {c.codec for c in found} == {"raw", "fp16", "zstd", None}
     assert len([c for c in found if c.codec == "raw"]) == STAGES
 
 

@@ -16,6 +16,7 @@ from partway.edge.cli import main
 from partway.edge.discovery import FoundCloud, Search
 from partway.edge.embedded import EmbeddedCloud
 from partway.edge.fake import FakeCloud
+from partway.edge.flight import Group
 from partway.edge.options import Options
 from partway.edge.outcome import Outcome
 from partway.edge.run import Run
@@ -104,7 +105,7 @@ def test_the_schema_is_strict() -> None:
         return "description" in field or "description" in SCHEMA["$defs"].get(field["$ref"].rpartition("/")[2], {})
 
     found = list(objects(SCHEMA))
-    assert len(found) == 9
+    assert len(found) == 11
     for node in found:
         assert node["additionalProperties"] is False
         assert set(node["required"]) <= set(node["properties"])
@@ -486,10 +487,10 @@ def test_ctrl_c_in_the_middle_keeps_what_was_answered(
     """Frames answered before Ctrl-C are in the text and in the JSON, and the exit code is 130."""
     honest = Runner._begin
 
-    def begin(self: Runner, first_id: int, *rest: Any) -> None:
-        if first_id == 5:
+    def begin(self: Runner, group: Group) -> None:
+        if group.first_id == 5:
             raise KeyboardInterrupt
-        honest(self, first_id, *rest)
+        honest(self, group)
 
     monkeypatch.setattr(Runner, "_begin", begin)
     options = ["--model", "mnist", "--cloud", "none", "--input", str(digits)]

@@ -1,0 +1,276 @@
+"""What happens to frames when the cloud is killed, hangs, or the link is cut, at random moments, with real processes.
+
+The device is this process and runs edge-run's own code; the cloud and the link between are processes of their own.
+
+    python -m benchmarks.chaos [--kinds kill,stop,cut,stall,version] [--moments N] [--frames N] [--json FILE|-]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import count, pairwise
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import machine_line
+from partway.edge.cli import parser as edge_parser
+from partway.edge.options import options_of
+from partway.edge.outcome import Outcome
+from partway.edge.report import Report
+from partway.edge.run import Run
+from partway.edge.runner import Runner
+from partway.edge.sources import Sample
+from partway.edge.work import Work
+from partway.partitioner.plan import load_plan, save_plan
+from partway.partitioner.zoo import model_folder
+
+KINDS = ("kill", "stop", "cut", "stall", "version")
+AWAY_S = 0.7
+BACK_S = 20.0
+"""A device that has not come back by then never does."""
+FRAME_S = 0.004
+
+
+class Cloud:
+    """A cloud-serve process that comes back on the same port."""
+
+    def __init__(self, models: Path | None = None) -> None:
+        self.port = 0
+        self.start(models)
+
+    def start(self, models: Path | None = None) -> None:
+        """Again, perhaps with other models."""
+        chosen = [] if models is None else ["--models", str(models)]
+        options = ["--grpc-port", str(self.port), "--threads", "1", "--json", "--no-advertise", "--until-stdin-closes"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "partway.cloud", *options, *chosen],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self.process.stdout is not None
+        self.port = json.loads(self.process.stdout.readline())["grpc_port"]
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Link:
+    """A ``partway link emulate`` process, told what to do over its standard input."""
+
+    def __init__(self, port: int, *options: str) -> None:
+        command = [sys.executable, "-m", "partway", "link", "emulate", "--to", f"127.0.0.1:{port}", "--json", *options]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout is not None
+        self.address = str(json.loads(self.process.stdout.readline())["address"])
+
+    def tell(self, command: str) -> None:
+        """``cut``, ``restore``, ``stall 1s``, ``rate 1Mbps``."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Device(Run):
+    """A run of edge-run over frames without end, every ``frame_s``, that notes when each was answered and by whom."""
+
+    frames, frame_s = 0, FRAME_S
+    enough: threading.Event
+    begin: threading.Event
+
+    def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
+        self.stamps: list[tuple[float, int, str, float, bool]] = []
+        samples = [work.first.read(), *(item.read() for item in work.rest)]
+        chain, preprocess = runner.chain, runner.packer.preprocess
+        whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
+        right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
+        self.begin.set()
+        for result in runner.run(self._paced(samples), self._recut):
+            same = not result.top or result.top[0][1] == right[result.id % len(right)]
+            self.stamps.append((perf_counter(), result.id, result.answered_by, result.total_s, same))
+
+    def _paced(self, samples: list[Sample]) -> Iterator[Sample]:
+        for index in count():
+            if self.enough.is_set() and index >= self.frames:
+                return
+            yield samples[index % len(samples)]
+            sleep(self.frame_s)
+
+
+class Havoc:
+    """Does one kind of harm again and again while frames flow, each time until the device has come back."""
+
+    def __init__(self, kind: str, cloud: Cloud, link: Link, device: Device, other: Path) -> None:
+        self.kind, self.cloud, self.link, self.device, self.other = kind, cloud, link, device, other
+        self.first_s: list[float] = []
+        self.back_s: list[float] = []
+        self.used_while_other = 0
+
+    def run(self, moments: int, seed: int = 0) -> None:
+        """In a thread of its own."""
+        rng = random.Random(seed)
+        self.device.begin.wait()
+        try:
+            for _ in range(moments):
+                self._until("cloud", perf_counter())
+                sleep(rng.uniform(0.2, 0.8))
+                self._once()
+        finally:
+            self.device.enough.set()
+
+    def _once(self) -> None:
+        begun_s = perf_counter()
+        self._harm()
+        self.first_s.append(self._until("device", begun_s) - begun_s)
+        sleep(AWAY_S)
+        back_s = self._repair()
+        self.back_s.append(self._until("cloud", back_s) - back_s)
+
+    def _harm(self) -> None:
+        if self.kind in ("kill", "version"):
+            self.cloud.kill()
+        elif self.kind == "stop":
+            os.kill(self.cloud.process.pid, signal.SIGSTOP)
+        else:
+            self.link.tell("cut" if self.kind == "cut" else "stall 60s")
+
+    def _repair(self) -> float:
+        """When it was done."""
+        if self.kind == "version":
+            self.cloud.start(self.other)
+            began_s = perf_counter()
+            sleep(2.0)
+            self.used_while_other += sum(by == "cloud" for at, _, by, _, _ in self.device.stamps if at > began_s)
+            self.cloud.kill()
+        if self.kind in ("kill", "version"):
+            self.cloud.start()
+        elif self.kind == "stop":
+            os.kill(self.cloud.process.pid, signal.SIGCONT)
+        else:
+            self.link.tell("restore")
+        return perf_counter()
+
+    def _until(self, by: str, after_s: float) -> float:
+        """When the first frame after this was answered by the cloud or the device."""
+        while perf_counter() < after_s + BACK_S:
+            for at, _, who, _, _ in reversed(self.device.stamps[-500:]):
+                if at <= after_s:
+                    break
+                if who == by:
+                    return min(s for s, _, w, _, _ in self.device.stamps[-2000:] if s > after_s and w == by)
+            sleep(0.005)
+        raise RuntimeError(f"no answer by the {by} within {BACK_S:g} s of {self.kind}")
+
+
+def other_version(folder: Path) -> Path:
+    """The shipped model, with another plan."""
+    shipped = model_folder("mnist")
+    plan = load_plan(shipped)
+    (folder / "mnist").mkdir()
+    for stage in plan.stages:
+        (folder / "mnist" / stage.file).write_bytes((shipped / stage.file).read_bytes())
+    save_plan(replace(plan, model_digest="f" * 64), folder / "mnist")
+    return folder
+
+
+def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[str, Any]:
+    """Frames answered, lost, doubled; seconds to the first local answer and back to the cloud."""
+    with ExitStack() as stack:
+        other = other_version(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        cloud = Cloud()
+        stack.callback(cloud.kill)
+        link = Link(cloud.port, "--rate", "20Mbps", "--rtt", "10ms")
+        stack.callback(link.close)
+        more = ["--deadline", deadline] if deadline else []
+        asked = ["--model", "mnist", "--cloud", link.address, "--split", "1", "--threads", "1", *more]
+        device = stack.enter_context(Device(options_of(edge_parser().parse_args(asked)), Report(quiet=True)))
+        device.enough, device.begin, device.frames = threading.Event(), threading.Event(), frames
+        havoc = Havoc(kind, cloud, link, device, other)
+        thread = threading.Thread(target=havoc.run, args=(moments,))
+        thread.start()
+        try:
+            device.go([])
+        finally:
+            device.enough.set()
+            device.begin.set()
+            thread.join()
+        ids = [frame for _, frame, _, _, _ in device.stamps]
+        return {
+            "kind": kind,
+            "frames": len(ids),
+            "lost": len(set(range(max(ids) + 1)) - set(ids)),
+            "twice": len(ids) - len(set(ids)),
+            "out_of_order": sum(a > b for a, b in pairwise(ids)),
+            "wrong": sum(not same for _, _, _, _, same in device.stamps),
+            "unanswered": sum(by == "nobody" for _, _, by, _, _ in device.stamps),
+            "moments": len(havoc.first_s),
+            "first_local_s": havoc.first_s,
+            "back_s": havoc.back_s,
+            "by_the_other_version": havoc.used_while_other,
+        }
+
+
+def row(found: dict[str, Any]) -> str:
+    """A line of the table."""
+    cells = [found[key] for key in ("kind", "moments", "frames", "lost", "twice", "out_of_order", "wrong")]
+    worst = [f"{max(found[key], default=0.0) * 1e3:.0f} ms" for key in ("first_local_s", "back_s")]
+    return f"| {' | '.join(map(str, [*cells, *worst]))} |"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--moments", type=int, default=50)
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--deadline")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    found = []
+    quiet = args.json == "-"
+    if not quiet:
+        print("| harm | moments | frames | lost | twice | out of order | wrong | first local answer | back |")
+        print("|" + " --- |" * 9)
+    for kind in args.kinds.split(","):
+        found.append(measure(kind, args.moments, args.frames, args.deadline))
+        if not quiet:
+            print(row(found[-1]), flush=True)
+    if quiet:
+        print(json.dumps(found))
+    elif args.json:
+        Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
+    if not quiet:
+        print(f"\nworst of all moments; {machine_line('grpcio')}")
+
+
+if __name__ == "__main__":
+    main()

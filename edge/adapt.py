@@ -1,0 +1,34 @@
+"""Puts together what adapts while frames flow: the choice, the clouds it looks after, the window."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from partway.edge.clouds import KnownClouds
+from partway.edge.decision import Decision
+from partway.edge.lookout import IDLE_S
+from partway.edge.options import Options
+from partway.edge.recut import Recut
+from partway.partitioner.plan import Plan
+
+
+def addresses(cloud: str) -> list[str]:
+    """Those that ``--cloud`` names; none for auto, embedded and none."""
+    return cloud.split(",") if ":" in cloud else []
+
+
+def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None) -> Recut:
+    """The choice before each frame: among what is admitted with ``--split auto``, else what was asked for.
+
+    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    """
+    free = options.split == "auto" and decision.link_measured
+    link = decision.link if clouds is not None else None
+    chosen = decision.chosen.candidate
+    recut = Recut(decision.estimates, chosen, decision.ranking.objective, plan, link, free)
+    recut.adapts_window = options.window is None
+    if clouds is not None:
+        recut.probes = clouds.probes
+        if chosen.codec is not None or free:
+            clouds.watch(link, lambda: perf_counter() - recut.link.updated_s > IDLE_S, recut.relinked)
+    return recut

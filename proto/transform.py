@@ -1,0 +1,206 @@
+"""Transform coding of activations: what image codecs do with pixels, with the basis learned from the model's own.
+
+Channels are decorrelated by a basis from calibration (Karhunen-Loeve), each component's map by a two-dimensional
+cosine transform (Ahmed, Natarajan and Rao 1974); one quantiser, whose step widens where errors do not change the
+answer; entropy coding by static tables per expected size. Everything but the coefficients is in the plan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from partway.proto.errors import CodecError
+from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
+from partway.proto.prefix_code import PrefixCode
+from partway.proto.tensors import TensorSpec
+from partway.proto.varints import read_varints, varints
+
+Array = np.ndarray[Any, Any]
+LAYOUTS = ("NCHW", "NHWC")
+MAX_SIDE = 512
+_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64, 81, 102, 128, 161, 203, 256)
+
+
+def bands(height: int, width: int) -> Array:
+    """The band, uint8 [height, width], of each frequency (u, v): by u + v, in widening steps."""
+    sums = np.add.outer(np.arange(height), np.arange(width))
+    number = np.searchsorted(_EDGES, sums, side="right")
+    return np.unique(number, return_inverse=True)[1].reshape(height, width).astype(np.uint8)
+
+
+def cosines(size: int) -> Array:
+    """The orthonormal DCT-II, float32 [size, size], one basis vector a row."""
+    k, i = np.arange(size)[:, None], np.arange(size)[None]
+    rows = np.cos(np.pi * (2 * i + 1) * k / (2 * size)) * math.sqrt(2 / size)
+    rows[0] /= math.sqrt(2)
+    return rows.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """From one sample, [channels, height, width] or [height, width, channels], to its coefficients and back.
+
+    ``mean`` float32 [channels]; ``vectors`` float32 [channels, components], orthonormal columns, or None to keep
+    channels as they are. Ranks below 3 after the batch stand for height and width of one.
+    """
+
+    layout: str
+    shape: tuple[int, ...]
+    mean: Array
+    vectors: Array | None
+
+    @cached_property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        shape = self.shape
+        if len(shape) == 3:
+            return (shape[1], shape[2], shape[0]) if self.layout == "NCHW" else (shape[0], shape[1], shape[2])
+        return (shape[0], 1, shape[1]) if len(shape) == 2 else (1, 1, math.prod(shape))
+
+    @cached_property
+    def _cosines(self) -> tuple[Array, Array]:
+        return cosines(self.size[0]), cosines(self.size[1])
+
+    def forward(self, sample: Array) -> Array:
+        """Coefficients, float32 [height, width, components], of one sample of ``shape``."""
+        height, width, channels = self.size
+        planes = sample.transpose(1, 2, 0) if self._channels_first else sample
+        centred = planes.reshape(height * width, channels) - self.mean
+        rows, columns = self._cosines
+        mixed: Array = centred if self.vectors is None else centred @ self.vectors
+        if height > 1:
+            mixed = rows @ mixed.reshape(height, -1)
+        mixed = mixed.reshape(height, width, -1)
+        return mixed if width == 1 else np.asarray(columns @ mixed)
+
+    def inverse(self, coefficients: Array) -> Array:
+        """Inverse of forward: float32 of ``shape``."""
+        height, width, channels = self.size
+        rows, columns = self._cosines
+        mixed: Array = coefficients.reshape(height, width, -1)
+        if width > 1:
+            mixed = columns.T @ mixed
+        if height > 1:
+            mixed = rows.T @ mixed.reshape(height, -1)
+        mixed = mixed.reshape(height * width, -1)
+        planes = (mixed if self.vectors is None else mixed @ self.vectors.T) + self.mean
+        if self._channels_first:
+            return np.ascontiguousarray(planes.reshape(height, width, channels).transpose(2, 0, 1))
+        return np.asarray(planes.reshape(self.shape))
+
+    @property
+    def _channels_first(self) -> bool:
+        return self.layout == "NCHW" and len(self.shape) == 3
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One quality of transform coding for one tensor.
+
+    ``steps`` float32 [components, bands]: quantiser steps. ``segments`` uint8 [components, bands]: see Grouping.
+    ``lengths``: word lengths, one table per segment. ``low`` and ``high`` bound what comes out. Every coefficient that
+    is sent is off by at most half its step; the rest come out as zero.
+    """
+
+    name: str
+    dtype: str
+    basis: Basis
+    steps: Array
+    segments: Array
+    lengths: tuple[Array, ...]
+    low: float
+    high: float
+    lossless: bool = False
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """Coefficients [height, width, components], flat, in segments."""
+        return Grouping(np.ascontiguousarray(self.segments.T[self._bands]).reshape(-1))
+
+    @cached_property
+    def code(self) -> PrefixCode:
+        """The static tables."""
+        return PrefixCode(self.lengths, self.grouping.counts)
+
+    @cached_property
+    def _bands(self) -> Array:
+        return bands(*self.basis.size[:2])
+
+    @cached_property
+    def _scales(self) -> tuple[Array, Array, Array]:
+        """Steps (infinite where padded, so that 0 is sent there) and their inverses, float32, in the grouping's order;
+        and where each coefficient stands in it, one past the end where it is not sent."""
+        flat = np.append(np.ascontiguousarray(self.steps.T[self._bands]).reshape(-1), np.inf).astype(np.float32)
+        places = self.grouping.order
+        steps = flat.take(places)
+        where = np.full(flat.size, places.size)
+        where[places] = np.arange(places.size)
+        return steps, 1 / steps, where[:-1]
+
+    @cached_property
+    def _scales_back(self) -> Array:
+        """Steps for decoding: whatever stands where a group is padded is not a number to multiply by infinity."""
+        return np.where(np.isfinite(self._scales[0]), self._scales[0], np.float32(0))
+
+    @cached_property
+    def _all_sent(self) -> bool:
+        return bool((self.segments != DROPPED).all())
+
+    def packs(self, spec: TensorSpec) -> bool:
+        """The tensor it was fitted to."""
+        return spec.dtype == self.dtype and spec.shape[1:] == self.basis.shape
+
+    def fits(self, array: Array) -> bool:
+        """Its dtype and shape, all of it finite."""
+        fits = array.dtype.name == self.dtype and array.shape[1:] == self.basis.shape and array.size > 0
+        return fits and (array.dtype.kind != "f" or bool(np.isfinite(array).all()))
+
+    def encode(self, array: Array) -> bytes:
+        """Bytes of [batch, *shape], one sample after the other."""
+        return b"".join(self._encode_sample(sample) for sample in array)
+
+    def levels(self, sample: Array) -> Array:
+        """Quantised coefficients, float32 in the grouping's order, of one sample."""
+        flat = self.basis.forward(sample.astype(np.float32)).reshape(-1)
+        scaled = flat.take(self.grouping.order, mode="clip")  # where padded: the last one, of scale 0
+        scaled *= self._scales[1]
+        return np.rint(scaled, out=scaled)
+
+    def _encode_sample(self, sample: Array) -> bytes:
+        symbols, escaped = self.grouping.symbols(self.levels(sample))
+        bits, stream = self.code.encode(symbols)
+        return varints((*bits.tolist(), len(escaped) // 2)) + stream + escaped
+
+    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+        """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
+        if dtype != self.dtype or shape[1:] != self.basis.shape:
+            raise CodecError(
+                f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}"
+            )
+        made = np.empty(shape, self.dtype)
+        at = 0
+        for number in range(shape[0]):
+            made[number], at = self._decode_sample(body, at)
+        if at != len(body):
+            raise CodecError(f"a tensor coded by {self.name} has {len(body) - at} bytes too many")
+        return made
+
+    def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
+        (*bits, escapes), at = read_varints(body, at, len(SEGMENTS) + 1)
+        middle = at + ((sum(bits) + 7) >> 3)
+        end = middle + 2 * escapes
+        if end > len(body):
+            raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
+        symbols = self.code.decode(bits, body[at:middle])
+        levels = self.grouping.levels(symbols, body[middle:end])
+        _, _, where = self._scales
+        scaled = levels * self._scales_back
+        scaled = scaled if self._all_sent else np.append(scaled, np.float32(0))
+        values = self.basis.inverse(scaled.take(where, mode="clip"))
+        np.clip(values, self.low, self.high, out=values)
+        return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end

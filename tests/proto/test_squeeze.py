@@ -1,0 +1,137 @@
+"""Codecs that need no calibration: lossless ones keep every bit, the others stay within half a step."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from partway.proto.codecs import CODECS, pack, unpack
+from partway.proto.datatypes import NUMPY_NAME
+from partway.proto.errors import CodecError
+from partway.proto.squeeze import Levels, Step, Zstd, decompressed
+from partway.proto.tensors import TensorSpec
+
+Array = np.ndarray[Any, Any]
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=7)
+SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, 1e-310, 5e-324, 1.5, 65504.0)
+
+
+def there_and_back(codec: str, array: Array) -> Array:
+    """Pack and unpack, as both halves do."""
+    head, data = pack(codec, "x", array)
+    return unpack(head, bytes(data), TensorSpec("x", array.dtype.name, array.shape))
+
+
+@given(st.sampled_from(tuple(NUMPY_NAME.values())).flatmap(lambda dtype: hnp.arrays(dtype, SHAPES)))
+@settings(deadline=None)
+def test_lossless_is_lossless_for_every_dtype(array: Array) -> None:
+    """Whatever the bits are, the very same come out."""
+    back = there_and_back("zstd", array)
+    assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 5, 6, 40), (1, 40, 6, 5), (3, 400), (1200,)])
+def test_lossless_keeps_what_floats_have_of_special_values(dtype: str, shape: tuple[int, ...]) -> None:
+    """NaN, infinities, denormals and both zeros, among sparse values as ReLU leaves them."""
+    rng = np.random.default_rng(0)
+    sparse = np.maximum(rng.standard_normal(shape), 0)
+    with np.errstate(over="ignore", under="ignore"):
+        array = np.where(rng.random(shape) < 0.1, rng.choice(SPECIAL, shape), sparse).astype(dtype)
+    head, data = pack("zstd", "x", array)
+    assert there_and_back("zstd", array).tobytes() == array.tobytes()
+    assert head.datatype == "BYTES"
+    assert len(data) < array.nbytes
+
+
+@given(
+    st.sampled_from([codec for codec in CODECS.values() if isinstance(codec, Levels)]),
+    st.sampled_from(("float16", "float32", "float64")).flatmap(
+        lambda dtype: hnp.arrays(dtype, SHAPES, elements={"allow_nan": False, "allow_infinity": False})
+    ),
+)
+@settings(deadline=None)
+def test_levels_are_off_by_half_a_step_at_most(codec: Levels, array: Array) -> None:
+    """Half a step of the frame's own range, and what rounding to the dtype adds."""
+    back = there_and_back(codec.name, array)
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    if not codec.fits(array):  # the range itself is too large a number: sent raw
+        assert back.tobytes() == array.tobytes()
+        return
+    wide = array.astype(np.float64)
+    step = (wide.max() - wide.min()) / (2**codec.bits - 1)
+    most = np.abs(wide).max()
+    slack = 4 * float(np.finfo(array.dtype).eps) * most + 1e-5 * step + float(np.finfo(array.dtype).smallest_subnormal)
+    assert np.abs(back.astype(np.float64) - wide).max() <= step / 2 + slack
+
+
+@given(
+    st.sampled_from([codec for codec in CODECS.values() if isinstance(codec, Step)]),
+    st.sampled_from(("int8", "uint8")).flatmap(lambda dtype: hnp.arrays(dtype, SHAPES)),
+)
+@settings(deadline=None)
+def test_steps_are_off_by_half_a_step_at_most(codec: Step, array: Array) -> None:
+    """Of integers, for every value there is."""
+    back = there_and_back(codec.name, array)
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    assert np.abs(back.astype(int) - array.astype(int)).max() <= codec.step / 2
+
+
+def test_what_a_codec_cannot_pack_is_sent_raw() -> None:
+    """NaN has no place among even steps, floats none among integers."""
+    for codec, array in (
+        ("q4", np.array([1, np.nan], np.float32)),
+        ("s4", np.ones(3, np.float32)),
+        ("zstd", np.zeros(0)),
+    ):
+        assert pack(codec, "x", array)[0].datatype != "BYTES"
+
+
+@pytest.mark.parametrize("codec", [Zstd(), Levels(5)])
+def test_a_bomb_is_refused_before_it_opens(codec: Any) -> None:
+    """A gigabyte of zeros takes kilobytes; announcing it is enough to be refused."""
+    bomb = zstandard.ZstdCompressor(level=1).compress(bytes(1 << 26))
+    head = b"\0" * 16 if isinstance(codec, Levels) else b""
+    with pytest.raises(CodecError, match="must announce 4"):
+        codec.decode(memoryview(head + bomb), "float32", (1,) if isinstance(codec, Zstd) else (4,))
+
+
+def test_a_frame_that_lies_about_its_size_is_refused() -> None:
+    """More, less, none, cut short, and bytes behind it."""
+    good = zstandard.ZstdCompressor(level=1).compress(bytes(range(100)))
+    silent = zstandard.ZstdCompressor(level=1, write_content_size=False).compress(bytes(100))
+    assert decompressed(memoryview(good), 100) == bytes(range(100))
+    for body, size in (
+        (good, 99),
+        (good, 101),
+        (silent, 100),
+        (good[:-3], 100),
+        (b"", 0),
+        (good + b"x", 100),
+        (b"no", 2),
+    ):
+        with pytest.raises(CodecError):
+            decompressed(memoryview(body), size)
+
+
+def test_a_range_that_is_none_is_refused() -> None:
+    """NaN, infinite, backwards or beyond the dtype."""
+    body = Levels(5).encode(np.arange(4, dtype=np.float32))[16:]
+    for low, step in ((np.nan, 1.0), (0.0, np.inf), (0.0, -1.0), (1e300, 1.0), (0.0, 1e300)):
+        with pytest.raises(CodecError, match="no range"):
+            Levels(5).decode(memoryview(np.array([low, step]).tobytes() + body), "float32", (4,))
+
+
+@given(st.binary(max_size=200), st.sampled_from(list(CODECS.values())), st.sampled_from(("float32", "int8", "bool")))
+@settings(deadline=None)
+def test_any_bytes_decode_or_are_refused(body: bytes, codec: Any, dtype: str) -> None:
+    """Nothing but CodecError leaves a decoder."""
+    try:
+        made = codec.decode(memoryview(body), dtype, (2, 3))
+    except CodecError:
+        return
+    assert (made.dtype.name, made.shape) == (dtype, (2, 3))
