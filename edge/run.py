@@ -35,6 +35,9 @@ from partway.partitioner.profile import StageTimes, measure
 from partway.partitioner.profile_format import stage_seconds
 from partway.proto.errors import InputError
 
+SLOW_READ_S = 1e-3
+"""Where reading a frame takes longer, a thread reads ahead: answers are timed when they come, not a read later."""
+
 
 class Run:
     """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
@@ -142,8 +145,8 @@ class Run:
         gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         begun_s = perf_counter()
         samples = self._samples(joined([work.first], work.rest), outcome)
-        live = self.options.when_behind != "block"
-        with Feed(samples, self.options.when_behind) if live else nullcontext(samples) as source:
+        apart = self.options.when_behind != "block" or work.read_s > SLOW_READ_S
+        with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):

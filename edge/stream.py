@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import perf_counter
@@ -145,13 +145,22 @@ class GrpcStream:
         self._closed = True
         if self._worker is not None:
             self._worker.shutdown()
-        self._loop.run_until_complete(self._end())
+        to_the_end(self._loop, self._end())
 
     async def _end(self) -> None:
         self._call.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def to_the_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop that an earlier ``wake`` may still stop: it goes on until the coroutine has ended."""
+    task = loop.create_task(work)
+    task.add_done_callback(lambda _: loop.stop())
+    while not task.done():
+        loop.run_forever()
+    return task.result()
 
 
 def brief(error: aio.AioRpcError) -> str:

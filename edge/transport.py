@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import grpc
 from grpc import aio
 
-from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief
+from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief, to_the_end
 from partway.partitioner.plan import Plan, plan_from_json
 from partway.proto import messages as m
 from partway.proto.errors import InputError, PartwayError, Refused, mapped
@@ -171,7 +171,7 @@ class CloudClient:
         return "something listens there, but it does not answer as a cloud does"
 
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(coroutine, timeout_s))
+        return to_the_end(self.loop, asyncio.wait_for(coroutine, timeout_s))
 
     def close_channel(self) -> None:
         """Close the channel; the loop stays open for others."""

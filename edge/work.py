@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from partway.edge.intake import open_intake
 from partway.edge.options import Options
@@ -19,11 +20,15 @@ RANDOM_FRAMES = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells)."""
+    """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
+
+    ``read_s`` is what reading the first one took.
+    """
 
     first: Item
     rest: Iterator[Item]
     total: int | None
+    read_s: float = 0.0
 
 
 def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -> Work:
@@ -43,11 +48,12 @@ def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -
 
 def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
+    begun_s = perf_counter()
     try:
         sample = work.first.read()
     except InputError:
         return next(random_source(plan, 1)).read(), work
-    return sample, replace(work, first=Item(work.first.name, lambda: sample))
+    return sample, replace(work, first=Item(work.first.name, lambda: sample), read_s=perf_counter() - begun_s)
 
 
 def _work(items: Iterator[Item], total: int | None) -> Work:
