@@ -76,7 +76,7 @@ def options_of(args: argparse.Namespace) -> Options:
         bandwidth_bps=parse_bps(args.bandwidth) if args.bandwidth else None,
         rtt_s=parse_s(args.rtt) if args.rtt else None,
         deadline_s=parse_s(args.deadline) if args.deadline else None,
-        window=_window(args.window),
+        window=_window(str(args.window)),
         when_behind=args.when_behind,
         in_order=args.order == "source",
         batch=args.batch,
