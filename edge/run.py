@@ -142,7 +142,7 @@ class Run:
         gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         begun_s = perf_counter()
         samples = self._samples(joined([work.first], work.rest), outcome)
-        live = self.options.when_behind != "block"
+        live = work.waits or self.options.when_behind != "block"
         with Feed(samples, self.options.when_behind) if live else nullcontext(samples) as source:
             try:
                 with self.report.frames(work.total) as lines:
