@@ -44,7 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", default="auto", metavar="auto|device|cloud|K|VALUE", help="as in edge-run (default: auto)")
     add("--codec", default="auto", metavar="NAME", help="as in edge-run (default: auto)")
     add("--deadline", metavar="TIME", help="later answers count as missed; travels with each frame")
-    add("--window", type=int, default=1, metavar="N", help="frames in flight at once (default: %(default)s)")
+    add("--window", metavar="auto|N", help="frames in flight at once (default: 1; with --fps by the link)")
+    add("--when-behind", metavar="POLICY", help="as in edge-run (default: block; with --fps drop-oldest, as a camera)")
     add("--threads", type=int, default=1, metavar="N", help="per inference, on both sides (default: %(default)s)")
     add("--cache", type=Path, metavar="DIR", help="where the plan of a model file is kept (default: ~/.cache/partway)")
     add("--png", type=Path, metavar="FILE", help="draw link, splits and times over time (needs partway[explain])")
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay, then report. 1 when frames went unanswered."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _check(args)
+    args.window = args.window or ("1" if args.fps is None else "auto")
+    args.when_behind = args.when_behind or ("block" if args.fps is None else "drop-oldest")
     from partway.edge.bench import replay
     from partway.edge.bench_report import series, shares, summary
     from partway.edge.cli import parser as edge_parser
@@ -85,9 +88,11 @@ def run(args: argparse.Namespace) -> int:
             "objective": args.objective,
             "deadline_s": options.deadline_s,
             "window": args.window,
+            "when_behind": args.when_behind,
         },
         "power": str(power),
         "summary": summary(done, power, options.deadline_s),
+        "changes": done.outcome.to_json()["changes"],
         "splits": shares(done.frames),
         "frames": series(done.frames, options.deadline_s),
     }
@@ -104,6 +109,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--seconds must be greater than zero, not {args.seconds:g}")
     if args.fps is not None and not 0 < args.fps < math.inf:
         raise InputError(f"--fps must be greater than zero, not {args.fps:g}")
+    if args.fps is not None and args.when_behind == "block":
+        raise InputError("a source of --fps frames a second does not wait: --when-behind drop-oldest or drop-newest")
     if args.slow < 1:
         raise InputError(f"--slow must be 1 or more, not {args.slow}")
     if args.png is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def frame_energy_j(result: FrameResult, power: Power, rtt_s: float) -> float:
 
 def missed(result: FrameResult, deadline_s: float | None) -> bool:
     """Whether a frame's answer came too late, or not at all."""
-    return result.answered_by == NOBODY or (deadline_s is not None and result.total_s > deadline_s)
+    return result.missed or result.answered_by == NOBODY or (deadline_s is not None and result.total_s > deadline_s)
 
 
 def summary(replay: Replay, power: Power, deadline_s: float | None) -> dict[str, Any]:
@@ -57,8 +56,8 @@ def summary(replay: Replay, power: Power, deadline_s: float | None) -> dict[str,
         "by_device": who["device"],
         "unanswered": who[NOBODY],
         "missed": sum(missed(result, deadline_s) for result in results),
-        "dropped": getattr(replay.outcome, "dropped", 0),
-        "changes": _changes(results),
+        "dropped": replay.outcome.dropped,
+        "changes": len(replay.outcome.changes),
         "ran_s": replay.ran_s,
         "frames_per_s": len(times) / replay.ran_s if replay.ran_s else 0.0,
         "mean_s": float(np.mean(times)) if times else None,
@@ -93,11 +92,6 @@ def series(frames: Sequence[Answered], deadline_s: float | None) -> list[dict[st
         }
         for answered in frames
     ]
-
-
-def _changes(results: Sequence[FrameResult]) -> int:
-    ordered = sorted(results, key=lambda result: result.id)
-    return sum((a.cut, a.codec) != (b.cut, b.codec) for a, b in pairwise(ordered))
 
 
 def tables(figures: Mapping[str, Any], splits: Sequence[Mapping[str, Any]], stages: int) -> tuple[Table, Table]:

@@ -17,11 +17,15 @@ from partway.proto.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another."""
+    """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another.
+
+    ``waits``: the next frame may be long in coming (camera, standard input).
+    """
 
     items: Callable[[], Iterator[Item]]
     count: int | None
     again: bool
+    waits: bool = False
 
     def take(self, frames: int | None) -> Iterator[Item]:
         """One round, or so many frames, going round as often as it takes and is possible."""
@@ -57,14 +61,15 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
         lambda: chain.from_iterable(intake.items() for intake in intakes),
         total,
         all(intake.again for intake in intakes),
+        any(intake.waits for intake in intakes),
     )
 
 
 def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
     if given == STDIN:
-        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False)
+        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False, True)
     if is_camera(given) or is_video(given):
         check_video(given, plan)
-        return Intake(partial(video_items, given, plan), None, not is_camera(given))
+        return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))
     items = open_source([given], plan)
     return Intake(lambda: iter(items), len(items), True)

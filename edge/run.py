@@ -145,7 +145,7 @@ class Run:
         gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         begun_s = perf_counter()
         samples = self._samples(joined([work.first], work.rest), outcome)
-        apart = self.options.when_behind != "block" or work.read_s > SLOW_READ_S
+        apart = work.waits or work.read_s > SLOW_READ_S or self.options.when_behind != "block"
         with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
             try:
                 with self.report.frames(work.total) as lines:

@@ -19,6 +19,7 @@ from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
 from partway.edge.options import Options, options_of
 from partway.edge.outcome import Outcome
+from partway.edge.recut import Change
 from partway.edge.report import Report
 from partway.edge.run import Run
 from partway.edge.runner import Runner
@@ -53,7 +54,7 @@ class Session:
         keep_on_device: Sequence[str] = (),
         max_drop: float | None = None,
         deadline_s: float | None = None,
-        window: int = 4,
+        window: int | None = None,
         threads: int = 0,
         cache: str | Path | None = None,
         timeout_s: float = 5.0,
@@ -68,7 +69,7 @@ class Session:
             "max_device_memory": max_device_memory,
             "keep_on_device": list(keep_on_device),
             "max_drop": args.max_drop if max_drop is None else max_drop,
-            "window": str(window),
+            "window": "auto" if window is None else str(window),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
         }.items():
@@ -105,10 +106,14 @@ class Session:
 class _Held(Run):
     """A run that has decided and waits for frames."""
 
-    runner: Runner
+    _runner: Runner
 
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
-        self.runner = runner
+        self._runner = runner
+
+    def answers(self, samples: Iterator[Sample], first_id: int) -> Iterator[FrameResult]:
+        """As edge-run gives them: the candidate chosen anew before each frame."""
+        return self._runner.run(samples, self._recut, first_id)
 
 
 class OpenSession:
@@ -128,7 +133,9 @@ class OpenSession:
         self.plan: Plan = outcome.plan
         """What is run: stages, cuts, tensors, and how pictures become tensors."""
         self.decision: Decision = outcome.decision
-        """The candidates, the chosen one and why."""
+        """The candidates, the one chosen on opening and why."""
+        self.changes: Sequence[Change] = outcome.changes
+        """What was chosen instead since then, from which frame on and why; grows while frames flow."""
         self._next_id = 0
         self._running: Iterator[FrameResult] | None = None
         self._closed = False
@@ -155,8 +162,7 @@ class OpenSession:
 
     def _answers(self, inputs: Iterable[Input]) -> Iterator[FrameResult]:
         source = _Source(inputs, self.plan, self._next_id)
-        chosen = self.decision.chosen.candidate
-        results = self._run.runner.run(source, lambda: chosen, first_id=self._next_id)
+        results = self._run.answers(source, self._next_id)
         try:
             yield from results
         finally:

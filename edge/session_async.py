@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
 from partway.edge.options import MOST_WINDOW, Options
+from partway.edge.recut import Change
 from partway.edge.session import OpenSession
 from partway.edge.sources import Sample
 from partway.partitioner.plan import Plan
@@ -66,6 +67,11 @@ class AsyncSession:
     def decision(self) -> Decision:
         """See OpenSession."""
         return self._session.decision
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """See OpenSession."""
+        return self._session.changes
 
     async def infer(self, given: Input) -> FrameResult:
         """See OpenSession.infer. Several tasks may ask at once: their frames are in flight together."""

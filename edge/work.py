@@ -22,13 +22,14 @@ RANDOM_FRAMES = 10
 class Work:
     """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
 
-    ``read_s`` is what reading the first one took.
+    ``read_s`` is what reading the first one took. ``waits``: the next one may be long in coming, and answers should not wait for it.
     """
 
     first: Item
     rest: Iterator[Item]
     total: int | None
     read_s: float = 0.0
+    waits: bool = False
 
 
 def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -> Work:
@@ -43,7 +44,7 @@ def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -
         total = options.frames or RANDOM_FRAMES
         return _work(random_source(plan, total), total)
     intake = open_intake(inputs, plan, options.stdin_shape)
-    return _work(intake.take(options.frames), intake.total(options.frames))
+    return replace(_work(intake.take(options.frames), intake.total(options.frames)), waits=intake.waits)
 
 
 def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:

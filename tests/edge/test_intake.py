@@ -232,7 +232,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(intake_module.sys, "stdin", Stdin)
     intake = open_intake([str(tmp_path), "-"], PICTURES, (28, 28))
-    assert (intake.count, intake.again) == (None, False)
+    assert (intake.count, intake.again, intake.waits) == (None, False, True)
     assert [item.name for item in intake.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 
 
