@@ -22,7 +22,8 @@ RANDOM_FRAMES = 10
 class Work:
     """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
 
-    ``read_s`` is what reading the first one took. ``waits``: the next one may be long in coming, and answers should not wait for it.
+    ``read_s`` is what reading the first one took.
+    ``waits``: the next one may be long in coming, and answers should not wait for it.
     """
 
     first: Item
