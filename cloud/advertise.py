@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import ifaddr
 from zeroconf import Error, IPVersion, ServiceInfo
@@ -26,9 +26,10 @@ _ANY = ("0.0.0.0", "::", "[::]")  # noqa: S104 - names them, does not bind
 class Advert:
     """An announcement; ``stop`` takes it back."""
 
-    def __init__(self, zeroconf: AsyncZeroconf, info: ServiceInfo) -> None:
+    def __init__(self, zeroconf: AsyncZeroconf, info: ServiceInfo, said: Awaitable[None]) -> None:
         self._zeroconf = zeroconf
         self._info = info
+        self._said = said
 
     async def tell_load(self, load: float) -> None:
         """Announce how busy this machine is: runnable processes per core."""
@@ -40,10 +41,12 @@ class Advert:
                 SERVICE_TYPE, info.name, info.port, properties=properties, addresses=info.addresses_by_version(_ALL),
                 server=info.server,
             )  # fmt: skip
-            await self._zeroconf.async_update_service(self._info)
+            await self._said
+            self._said = await self._zeroconf.async_update_service(self._info)
 
     async def stop(self) -> None:
-        """Say goodbye to whoever listens."""
+        """Say goodbye to whoever listens; after the announcement, whose repeats would outlive a goodbye."""
+        await self._said
         await (await self._zeroconf.async_unregister_service(self._info))  # the second: that it has been said
         await self._zeroconf.async_close()
 
@@ -60,13 +63,13 @@ async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool =
     try:
         info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
         zeroconf = _opened(addresses)
-        await zeroconf.async_register_service(info, allow_name_change=True)
+        said = await zeroconf.async_register_service(info, allow_name_change=True)
     except (OSError, Error, ValueError) as error:
         log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error or type(error).__name__, port)
         if zeroconf is not None:
             await zeroconf.async_close()
         return None
-    return Advert(zeroconf, info)
+    return Advert(zeroconf, info, said)
 
 
 def _opened(addresses: list[str]) -> AsyncZeroconf:
