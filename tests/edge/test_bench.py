@@ -100,7 +100,8 @@ def test_a_camera_on_a_link_that_is_too_thin_drops_frames(capsys: pytest.Capture
     figures = json.loads(out)["summary"]
     assert code == 0
     assert figures["dropped"] > 10
-    assert figures["frames"] + figures["dropped"] == 100
+    offered = 100  # fewer when the machine is late: the replay ends with its time
+    assert offered * 0.6 <= figures["frames"] + figures["dropped"] <= offered
     assert figures["unanswered"] == 0
 
 

@@ -22,7 +22,6 @@ MODELS = {
     "resnet18": {},
     "mobilenet_v3_small": {},
     "googlenet": {"aux_logits": False, "init_weights": False},
-    "shufflenet_v2_x0_5": {},
     "squeezenet1_1": {},
     "efficientnet_b0": {},
     "densenet121": {},
