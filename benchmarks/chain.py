@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from benchmarks.machine import machine_line
+from benchmarks.models import torchvision_models
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_chain
 from partway.partitioner.plan import read_stage
@@ -55,7 +55,7 @@ def exported(folder: Path) -> Iterator[Path]:
     converts = find_spec("litert_torch") is not None
     for name in ARCHITECTURES:
         torch.manual_seed(0)
-        network = getattr(_torchvision().models, name)(weights=None).eval()
+        network = getattr(torchvision_models(), name)(weights=None).eval()
         path = folder / f"{name}.onnx"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -66,19 +66,6 @@ def exported(folder: Path) -> Iterator[Path]:
 
             litert_torch.convert(network, (torch.zeros(1, 3, SIDE, SIDE),)).export(str(path.with_suffix(".tflite")))
             yield path.with_suffix(".tflite")
-
-
-def _torchvision() -> Any:
-    """The package; a build without its compiled operators lacks two declarations that its import wants."""
-    import torch
-
-    try:
-        import torchvision
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision
 
 
 def compared(model: Path, folder: Path, rounds: int, threads: int) -> Row | None:

@@ -1,6 +1,6 @@
 """How much worse is what auto chose than the best there was? Every candidate is run for real over emulated links.
 
-Device (slowed down, benchmarks/slow.py), cloud and link (``partway link emulate``) are three processes; one frame at a
+Device (slowed down, engines/slow.py), cloud and link (``partway link emulate``) are three processes; one frame at a
 time, one photograph per cell. ``regret`` is the p50 of the chosen candidate over the best p50 measured, less one;
 ``within`` the share of estimates (by the formula, never the trial frames) no more than 10 % from the measured p50.
 

@@ -9,7 +9,6 @@ import statistics
 from time import perf_counter
 from typing import Any
 
-from benchmarks.slow import SlowEngine
 from partway.edge.auto import COLD_FRAMES
 from partway.edge.options import Options
 from partway.edge.outcome import Outcome
@@ -18,6 +17,7 @@ from partway.edge.run import Run
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
 from partway.engines.engine import Engine
+from partway.engines.slow import SlowEngine
 from partway.partitioner.constraints import Constraints
 from partway.partitioner.estimate import Candidate
 from partway.partitioner.plan import Plan

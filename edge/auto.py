@@ -15,7 +15,7 @@ from partway.edge.objective import BY_LATENCY, Ranking, measured
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
-from partway.partitioner.candidates import kept_share, mean_bytes, worthwhile
+from partway.partitioner.candidates import kept_share, mean_bytes, reply_bytes, worthwhile
 from partway.partitioner.chain import Chain
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
 from partway.partitioner.plan import Plan
@@ -32,7 +32,6 @@ MOST_TRIALS = 6
 TRIAL_S = 1.5
 """No candidate is tried for longer than this, two frames apart."""
 CODEC_RUNS = 7
-REPLY_OVERHEAD_BYTES = 160
 MAX_PROBE_BYTES = 1 << 20
 PATIENCE = 8
 """Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
@@ -74,7 +73,7 @@ def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Arr
         k,
         codec,
         mean_bytes(entry, len(message)),
-        sum(plan.tensors[name].size_bytes() for name in plan.outputs) + REPLY_OVERHEAD_BYTES,
+        reply_bytes(plan),
         _median_s(lambda: packer.frame("0", k, codec, [sample], live)),
         _median_s(_decoder(plan, packer, k, codec, message)),
         is_lossless(codec) or (k == 0 and is_lossless_image(codec)),

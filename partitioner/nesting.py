@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from partway.partitioner.cuts import Cut, prefix_of
@@ -20,6 +20,21 @@ def nested_prefixes(graph: Graph, cuts: Sequence[Cut]) -> list[OperatorSet]:
         if before & ~after or before == after:
             raise InputError(f"the cut {cut} does not come before the next one; name cuts from input to output")
     return prefixes
+
+
+def stages_between(graph: Graph, cuts: Sequence[Cut]) -> Iterator[tuple[OperatorSet, tuple[str, ...], tuple[str, ...]]]:
+    """Operators, values read and values made of each stage, one more than there are inner ``cuts``.
+
+    The last stage also hands out model outputs that nothing computes. Raises :class:`InputError` as the two parts do.
+    """
+    prefixes = [0, *nested_prefixes(graph, cuts), graph.everything]
+    crossings = [graph.inputs, *(cut.values for cut in cuts), graph.outputs]
+    for index, (before, after) in enumerate(pairwise(prefixes)):
+        operators = after & ~before
+        inputs, outputs = stage_values(graph, operators, crossings[index], crossings[index + 1])
+        if index == len(cuts):
+            outputs = (*outputs, *(name for name in graph.outputs if name not in graph.activations))
+        yield operators, inputs, outputs
 
 
 def stage_values(

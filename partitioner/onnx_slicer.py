@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from partway.partitioner.cuts import Cut
 from partway.partitioner.graph import OperatorSet, members
-from partway.partitioner.nesting import nested_prefixes, stage_values
+from partway.partitioner.nesting import stages_between
 from partway.partitioner.onnx_file import onnx
 from partway.partitioner.onnx_inputs import set_shape
 from partway.partitioner.onnx_nodes import bodies, node_inputs
@@ -33,18 +32,11 @@ def slice_onnx(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]
 
 def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
     """The same for a model that is already read."""
-    graph = model.graph
-    prefixes = [0, *nested_prefixes(graph, cuts), graph.everything]
-    crossings = [graph.inputs, *(cut.values for cut in cuts), graph.outputs]
     out.mkdir(parents=True, exist_ok=True)
-    stages = []
-    for index, (before, after) in enumerate(pairwise(prefixes)):
-        operators = after & ~before
-        inputs, outputs = stage_values(graph, operators, crossings[index], crossings[index + 1])
-        if index == len(cuts):
-            outputs = (*outputs, *(name for name in graph.outputs if name not in graph.activations))
-        stages.append(_write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx"))
-    return tuple(stages)
+    return tuple(
+        _write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx")
+        for index, (operators, inputs, outputs) in enumerate(stages_between(model.graph, cuts))
+    )
 
 
 def _write_stage(

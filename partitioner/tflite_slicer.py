@@ -8,12 +8,11 @@ signatures: their names are those of the whole model's ends, a stage's ends are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from partway.partitioner.cuts import Cut
 from partway.partitioner.graph import OperatorSet, members
-from partway.partitioner.nesting import nested_prefixes, stage_values
+from partway.partitioner.nesting import stages_between
 from partway.partitioner.plan import Stage
 from partway.partitioner.tflite_reader import TfliteModel, open_tflite
 from partway.partitioner.tflite_stage import stage_model
@@ -31,18 +30,11 @@ def slice_tflite(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ..
 
 def slice_model(model: TfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
     """The same for a model that is already read."""
-    graph = model.graph
-    prefixes = [0, *nested_prefixes(graph, cuts), graph.everything]
-    crossings = [graph.inputs, *(cut.values for cut in cuts), graph.outputs]
     out.mkdir(parents=True, exist_ok=True)
-    stages = []
-    for index, (before, after) in enumerate(pairwise(prefixes)):
-        operators = after & ~before
-        inputs, outputs = stage_values(graph, operators, crossings[index], crossings[index + 1])
-        if index == len(cuts):
-            outputs = (*outputs, *(name for name in graph.outputs if name not in graph.activations))
-        stages.append(_write_stage(model, operators, inputs, outputs, out / f"stage{index}.tflite"))
-    return tuple(stages)
+    return tuple(
+        _write_stage(model, operators, inputs, outputs, out / f"stage{index}.tflite")
+        for index, (operators, inputs, outputs) in enumerate(stages_between(model.graph, cuts))
+    )
 
 
 def _write_stage(

@@ -12,8 +12,9 @@ from partway.partitioner import onnx_write
 from partway.partitioner.cuts import Cut
 from partway.partitioner.frontiers import legal_cuts
 from partway.partitioner.graph import Graph, Operator
+from partway.partitioner.nesting import stage_values
 from partway.partitioner.onnx_reader import open_onnx
-from partway.partitioner.onnx_slicer import slice_model, slice_onnx, stage_values
+from partway.partitioner.onnx_slicer import slice_model, slice_onnx
 from partway.partitioner.plan import Plan, StageFile
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
 from partway.proto.errors import InputError
