@@ -47,6 +47,7 @@ class Options:
     threads: int = 0
     engine: str = "auto"
     cache: Path | None = None
+    random_weights: bool = False
     timeout_s: float = 5.0
 
 
@@ -83,6 +84,7 @@ def options_of(args: argparse.Namespace) -> Options:
         threads=args.threads,
         engine=args.engine,
         cache=args.cache,
+        random_weights=args.random_weights,
         timeout_s=parse_s(args.timeout),
     )
 

@@ -36,9 +36,9 @@ class Session:
     """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     ``model``, ``split``, ``cloud``, ``codec``, ``objective``, ``power``, ``max_device_memory``, ``keep_on_device``,
-    ``max_drop`` (points), ``window``, ``threads`` and ``cache`` are edge-run's options of these names and take what
-    they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a cloud. InputError is
-    raised here for what is wrong in itself, and on opening for what cannot be found or run.
+    ``max_drop`` (points), ``window``, ``threads``, ``cache`` and ``random_weights`` are edge-run's options of these
+    names and take what they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a
+    cloud. InputError is raised here for what is wrong in itself, and on opening for what cannot be found or run.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Session:
         window: int | None = None,
         threads: int = 0,
         cache: str | Path | None = None,
+        random_weights: bool = False,
         timeout_s: float = 5.0,
     ) -> None:
         args = parser().parse_args(["--model", str(model)])
@@ -72,6 +73,7 @@ class Session:
             "window": "auto" if window is None else str(window),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
+            "random_weights": random_weights,
         }.items():
             setattr(args, name, value)
         self.options: Options = replace(options_of(args), deadline_s=deadline_s, timeout_s=timeout_s)

@@ -19,6 +19,7 @@ from partway.partitioner import (
     convert_command,
     explain_command,
     model_commands,
+    models_command,
     profile_command,
     tiers_command,
 )
@@ -135,5 +136,6 @@ VERBS: dict[str, Verb] = {
         calibrate_command.run,
     ),
     "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
+    "models": ("list the models that are known by name", models_command.arguments, models_command.run),
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

@@ -75,6 +75,7 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/fitted.py).
+    ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates`` and ``profiles`` are measurements and do not take part in the digest.
     """
 
@@ -91,6 +92,7 @@ class Plan:
     codecs: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     profiles: tuple[Mapping[str, Any], ...] = ()
+    weights: str = ""
 
     @property
     def splits(self) -> range:
@@ -144,6 +146,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "outputs": list(plan.outputs),
         "input": dict(plan.input),
         "output": dict(plan.output),
+        **({"weights": plan.weights} if plan.weights else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],
@@ -257,4 +260,5 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         codecs=tuple(dict(entry) for entry in data.get("codecs", ())),
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
+        weights=str(data.get("weights", "")),
     )
