@@ -74,8 +74,8 @@ def _made(module: Any, name: str, spec: str) -> Any:
         return found()
     except Exception as error:  # as above
         raise InputError(
-            f"{spec} cannot be called without arguments{_at(error)}: {first_line(error)}; name a function that makes the"
-            " model by itself"
+            f"{spec} cannot be called without arguments{_at(error)}: {first_line(error)}; name a function that"
+            " makes the model by itself"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """The cuts of a model by name: the useful ones, and where those are few some more, so that there is something to try.
 
 A user who cuts a model of their own gets the useful ones only. Of these models it is expected that a split in the
-middle exists: to keep a value on the device, to compare, to fill a pipeline, although on latency alone it may never win.
+middle exists: to keep a value on the device, to compare, to fill a pipeline, even where it never wins on latency.
 """
 
 from __future__ import annotations

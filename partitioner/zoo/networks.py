@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from partway.partitioner.front.package import import_torch, silenced
@@ -40,7 +39,7 @@ def import_torchvision() -> Any:
     return torchvision
 
 
-def network(name: str, random: bool = False, *, width: float | None = None) -> Any:
+def network(name: str, random: bool = False) -> Any:
     """The module of a model by name, in eval mode: trained weights through torchvision's hub, or random ones.
 
     Random ones are the same every time. Raises InputError when the weights cannot be fetched.
@@ -85,11 +84,12 @@ def labels_of(model: ZooModel) -> list[str]:
 def _load(made: Any, model: ZooModel) -> None:
     published = weights_of(model)
     try:
-        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        with silenced():
+            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except Exception as error:  # urllib's, sockets', a full disk, a wrong digest
         raise InputError(
-            f"the weights of {model.name} cannot be fetched ({error}); put {os.path.basename(published.url)} into"  # noqa: PTH119
-            " ~/.cache/torch/hub/checkpoints, or add --random-weights (times and sizes are the same)"
+            f"the weights of {model.name} cannot be fetched ({error}); put {published.url.rpartition('/')[2]} into"
+            f" {import_torch().hub.get_dir()}/checkpoints, or add --random-weights (times and sizes are the same)"
         ) from error
     made.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
     if model.name in OPTIONS:

@@ -45,7 +45,7 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
     """Export, slice into ``out`` and describe; writes plan.json too. Raises InputError."""
     with tempfile.TemporaryDirectory(prefix="partway-") as folder:
         file = Path(folder) / f"{name}.onnx"
-        say(f"{name}: exporting from PyTorch")
+        say(f"{name}: {'exporting' if random else 'fetching the weights and exporting'} from PyTorch")
         export_model(name, file, random)
         say(f"{name}: slicing")
         source = open_model(file)

@@ -15,7 +15,7 @@ from pathlib import Path
 import partway
 from partway.partitioner.cache_folder import default_cache
 from partway.partitioner.plan import PLAN_FILE
-from partway.partitioner.zoo import bundled_folder, bundled_models, unknown_model
+from partway.partitioner.zoo import bundled_folder, bundled_models, known_models, unknown_model
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.proto.errors import InputError
 
@@ -49,7 +49,7 @@ def prepare(name: str, random: bool, cache: Path | None, say: Say) -> Path:
     if name in bundled_models():
         return bundled_folder() / name
     if name not in ZOO:
-        raise unknown_model(name, [*bundled_models(), *ZOO])
+        raise unknown_model(name, known_models())
     found = prepared_folder(name, random, cache)
     if found is not None:
         return found
