@@ -1,6 +1,7 @@
 """Every model by name: its cuts, and whether its stages answer like the module it was made from.
 
-``python -m benchmarks.zoo [--models NAME …] [--pictures N] [--trained]`` writes ``benchmarks/results/zoo.json`` and prints the table.
+``python -m benchmarks.zoo [--models NAME …] [--pictures N] [--trained]`` prints a table and, of all models, writes
+``benchmarks/results/zoo.json``.
 Parity is max|torch - stages| / max|torch| over all splits, prefix and suffix run apart as on two machines, ONNX Runtime
 against torch in fp32, on real photographs; the top class has to be the same at every split. Without ``--trained`` the
 weights are random (seed 0), so that no network is needed; which operators run is the same.
@@ -19,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine
+from benchmarks.machine import machine_line
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_folder
 from partway.partitioner.front.to_onnx import write_onnx
@@ -115,7 +116,17 @@ def main() -> int:
         )
     show(rows)
     if set(args.models) == set(ZOO):
-        RESULTS.write_text(json.dumps({"machine": machine(), "tolerance": TOLERANCE, "models": rows}, indent=1) + "\n")
+        RESULTS.write_text(
+            json.dumps(
+                {
+                    "machine": machine_line("torch", "torchvision", "onnxruntime"),
+                    "tolerance": TOLERANCE,
+                    "models": rows,
+                },
+                indent=1,
+            )
+            + "\n"
+        )
     return int(any(max(row["parity"]) > TOLERANCE or row["same_top"] < row["pictures"] for row in rows))
 
 
