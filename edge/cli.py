@@ -98,6 +98,13 @@ def parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
     add(
+        "--audit",
+        default="0",
+        metavar="SHARE",
+        help="send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ"
+        " more often than --max-drop allows, for example 1%% (default: none)",
+    )
+    add(
         "--json",
         metavar="FILE|-",
         help="write everything as one JSON object; - is standard output, and prints nothing else",

@@ -11,7 +11,7 @@ from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
-from partway.edge.adapt import addresses, recut_of
+from partway.edge.adapt import addresses, auditor_of, recut_of
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
@@ -78,6 +78,10 @@ class Run:
         self._recut = recut_of(outcome.decision, plan, options, clouds)
         outcome.changes = self._recut.changes
         runner.watch, runner.deadline_s = self._recut, options.deadline_s
+        if (auditor := auditor_of(options, packer, clouds)) is not None:
+            self._stack.callback(auditor.close)
+            runner.audit, self._recut.withdrawals = auditor.offer, auditor.withdrawals
+            outcome.audits = auditor.tallies
         self._frames(outcome, runner, opened.work)
 
     def engine(self, plan: Plan) -> Engine:
