@@ -26,6 +26,7 @@ class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self.models = models
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
         self.inference = InferenceService(models, self._pool)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))

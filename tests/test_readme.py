@@ -76,6 +76,7 @@ class Background:
 
     def serve(self, command: str, cwd: Path) -> None:
         self.end()
+        command = command.replace("--http-port 8000", "--http-port 0")
         self.address = self.started_on(f"{command} --grpc-port 0", r":(\d+) [(]gRPC[)]", cwd)
 
     def emulate(self, command: str, cwd: Path) -> None:
