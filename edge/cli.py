@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--engine",
         default="auto",
-        metavar="auto|onnx|litert",
+        metavar="auto|onnx|onnx-int8|litert",
         help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")

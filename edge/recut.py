@@ -65,7 +65,8 @@ class Recut(Watch):
     ) -> None:
         self.plan, self._wanted, self._clock = plan, wanted, clock
         self._asked = None if free else chosen
-        self.home = Candidate(len(plan.stages), None)
+        alone = (e.candidate for e in estimates if e.candidate.codec is None)
+        self.home = next(alone, Candidate(len(plan.stages), None))
         self.changes: list[Change] = []
         self.link = LinkEstimator(link, clock())
         self.pace = Pace(estimates)
