@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
 
 import partway
+from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
     )
+    add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
@@ -68,10 +70,11 @@ async def _serve(args: argparse.Namespace) -> int:
         raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
+    limits = batch_limits(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
     models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
-    server = CloudServer(models)
+    server = CloudServer(models, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from grpc import aio
 
+from partway.cloud.batcher import Batcher
+from partway.cloud.batching import Limits
 from partway.cloud.health import health_handlers
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
@@ -24,9 +25,9 @@ DRAIN_S = 5.0
 class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
-        self.inference = InferenceService(models, self._pool)
+    def __init__(self, models: Mapping[str, ServedModel], limits: Limits | None = None) -> None:
+        self.batcher = Batcher(models, limits)
+        self.inference = InferenceService(models, self.batcher)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
         split = SplitService(models, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
@@ -46,7 +47,7 @@ class CloudServer:
         """Say not ready, let frames in flight finish for up to DRAIN_S, then end the streams and close."""
         self.inference.ready = False
         await self._server.stop(DRAIN_S)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self.batcher.close)
 
 
 def _bracketed(host: str) -> str:
