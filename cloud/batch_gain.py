@@ -50,7 +50,9 @@ class Gains:
 
     def ratio(self, size: int) -> float:
         """Of a row in a batch of ``2**size`` over a row alone, all stages by their share; 1 for what was never seen."""
-        whole_s = self._suffix_s[0] or 1.0
+        whole_s = self._suffix_s[0]
+        if not whole_s:
+            return 1.0
         shares = [(a - b) / whole_s for a, b in zip(self._suffix_s, self._suffix_s[1:], strict=False)]
         return sum(share * self._nearest(stage, size) for stage, share in enumerate(shares))
 

@@ -76,7 +76,7 @@ class Batcher:
             rows,
             sum(len(data) for data in frame.raw),
             model.suffix_s[k] * rows,
-            k in model.batched,
+            model.independent and k in model.batched,
             route=route,
             frame=frame,
             settle=partial(_settle, future, made),
