@@ -17,6 +17,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would
 
 import partway
 from partway.cloud.access import Access
+from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.certificates import Certificates
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
     )
     access_arguments(made)
+    add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
@@ -97,12 +99,12 @@ async def _serve(args: argparse.Namespace) -> int:
             raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
-    access = access_of(args)
+    access, limits = access_of(args), batch_limits(args)
     access.check_bind(args.host, args.insecure)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
     models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
-    server = CloudServer(models, access)
+    server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
