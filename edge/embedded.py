@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from partway.proto.errors import InputError, PartwayError
+from partway.proto.secrets import TOKEN_VARIABLE
 
 START_S = 30.0
 PREPARE_S = 900.0
@@ -34,6 +36,7 @@ class EmbeddedCloud:
             bufsize=0,  # line by line: select sees nothing of what Python has read ahead
             stderr=self._log,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},  # meant for others
         )
 
     @property

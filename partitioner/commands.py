@@ -21,6 +21,7 @@ from partway.partitioner import (
     model_commands,
     models_command,
     profile_command,
+    quantize_command,
     tiers_command,
 )
 from partway.partitioner.chain import choose_engine, load_folder
@@ -137,5 +138,6 @@ VERBS: dict[str, Verb] = {
     ),
     "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
     "models": ("list the models that are known by name", models_command.arguments, models_command.run),
+    "quantize": quantize_command.VERB,
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }
