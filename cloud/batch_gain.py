@@ -17,6 +17,8 @@ FLAT = 1.05
 """A size is preferred to a smaller one when a row of it is this much cheaper."""
 ANEW = 16
 """Runs after which the best size is worked out anew."""
+SELDOM = 4
+"""One in so many frames that ran alone is remembered: they are many and cheap."""
 FORGET = 2000
 """Runs after which all is tried again."""
 
@@ -39,14 +41,20 @@ class Gains:
         if alone_s <= 0:
             return
         self._runs += 1
+        if rows == 1 and self._runs % SELDOM:
+            return
         if self._runs % FORGET == 0:
             self._seen.clear()
         size = rows.bit_length() - 1
         for stage in range(first, last):
-            runs = self._seen.setdefault((stage, size), deque(maxlen=KEPT))
+            runs = self._seen.get((stage, size))
+            if runs is None:
+                runs = self._seen[stage, size] = deque(maxlen=KEPT)
             runs.append(seconds / alone_s)
-            if len(runs) == TRUSTED or self._runs % ANEW == 0:
+            if len(runs) <= TRUSTED:
                 self._best.clear()
+        if self._runs % ANEW == 0:
+            self._best.clear()
 
     def ratio(self, size: int) -> float:
         """Of a row in a batch of ``2**size`` over a row alone, all stages by their share; 1 for what was never seen."""
