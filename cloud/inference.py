@@ -20,6 +20,7 @@ from grpc import aio
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
 from partway.cloud.batcher import Batcher
+from partway.cloud.counters import Counters
 from partway.cloud.replies import OrderedReplies
 from partway.cloud.repository import ServedModel
 from partway.proto import messages as m
@@ -47,6 +48,7 @@ class InferenceService:
         self._models = models
         self._router = Router(models)
         self.batcher = batcher
+        self.counters = Counters()
         self.ready = True
 
     @property
@@ -99,15 +101,19 @@ class InferenceService:
         return reply
 
     async def _infer(self, message: bytes, context: Any) -> bytes:
-        received_s = perf_counter()
+        received_s, route = perf_counter(), None
         try:
             frame = _decoded(message)
             route = self._router.route(frame.header)
             if self._inline(route):
-                reply = _answer(route, frame, received_s)
+                made = self._counted(route, _made(route, frame, received_s))
             else:
-                reply = await self.batcher.submit(route, frame, received_s, context.peer(), _or_raise)
+                counted = partial(self._counted, route)
+                made = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
+            reply = _or_raise(made)
         except Refusal as error:
+            if route is None:
+                self.counters.refused("", error.code)
             pushback = () if error.retry_ms is None else ((PUSHBACK, str(error.retry_ms)),)
             await context.abort(grpc.StatusCode[error.code], str(error), pushback)
             raise AssertionError from error  # abort raises
@@ -125,36 +131,42 @@ class InferenceService:
         try:
             frame = decode_request(message)
         except WireError as error:
+            self.counters.refused("", "INVALID_ARGUMENT")
             return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
         try:
             route = self._router.route(frame.header)
         except Refusal as error:
+            self.counters.refused("", error.code)
             return encode_reply(refused(frame.id, frame.header.model, error))
         if self._inline(route):
-            return _answer_bytes(route, frame, received_s)
-        return self.batcher.submit(route, frame, received_s, stream, partial(_reply_bytes, frame))
+            return self._reply_bytes(route, frame, _made(route, frame, received_s))
+        return self.batcher.submit(route, frame, received_s, stream, partial(self._reply_bytes, route, frame))
+
+    async def reply(self, route: Route, frame: Frame, device: object) -> Reply:
+        """The answer to a frame that waits its turn like any other, uncounted. Raises Refusal."""
+        return await self.batcher.submit(route, frame, perf_counter(), device, _or_raise)
+
+    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | Refusal) -> bytes:
+        self._counted(route, made)
+        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, Refusal) else made)
+
+    def _counted(self, route: Route, made: Reply | Refusal) -> Reply | Refusal:
+        if isinstance(made, Refusal):
+            self.counters.refused(route.model.plan.model, made.code)
+        else:
+            self.counters.answered((route.model.plan.model, route.k, route.codec), made.durations)
+        return made
 
 
-def _answer(route: Route, frame: Frame, received_s: float) -> Reply:
+def _made(route: Route, frame: Frame, received_s: float) -> Reply | Refusal:
     """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
     try:
         return answer(route, frame, received_s)
-    except Refusal:
-        raise
-    except Exception as error:
-        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
-        raise Refusal("INTERNAL", "the cloud failed on this frame; its log says why") from error
-
-
-def _answer_bytes(route: Route, frame: Frame, received_s: float) -> bytes:
-    try:
-        return _reply_bytes(frame, _answer(route, frame, received_s))
     except Refusal as error:
-        return _reply_bytes(frame, error)
-
-
-def _reply_bytes(frame: Frame, made: Reply | Refusal) -> bytes:
-    return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, Refusal) else made)
+        return error
+    except Exception:
+        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+        return Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
 
 
 def _or_raise(made: Reply | Refusal) -> Reply:

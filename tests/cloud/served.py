@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 
 from partway.cloud import server
+from partway.cloud.access import Access
 from partway.cloud.batching import Limits
 from partway.cloud.repository import ServedModel
 from partway.partitioner.chain import Chain
@@ -64,9 +65,14 @@ class Cloud:
     """A CloudServer with a thread and an event loop of its own."""
 
     def __init__(
-        self, models: Mapping[str, ServedModel], host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+        self,
+        models: Mapping[str, ServedModel],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        access: Access | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        self._limits = limits
+        self._access, self._limits = access or Access(), limits
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -80,7 +86,7 @@ class Cloud:
         self.stats = self.server.batcher.stats
 
     async def _started(self, models: Mapping[str, ServedModel], host: str, port: int) -> server.CloudServer:
-        made = server.CloudServer(models, self._limits)
+        made = server.CloudServer(models, self._access, self._limits)
         await made.start(host, port)
         return made
 
