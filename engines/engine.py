@@ -81,7 +81,7 @@ class StaysOnDevice(Protocol):
     def fetch(self, values: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Outputs:
         """All values as arrays of their declared types, those that are arrays as they are."""
 
-    def stack(self, parts: Sequence[Any]) -> Any:
+    def join(self, parts: Sequence[Any]) -> Any:
         """Values of several frames, arrays or not, as one batch."""
 
     def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> LoadedStage:
@@ -134,11 +134,11 @@ def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any)
     """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
 
     ``torch`` runs the stages of ``onnx``. ``device`` is ``cpu`` or ``cuda:i``, which onnx and torch know; ``options``
-    are those of :class:`~partway.engines.torch_engine.TorchEngine`. Raises InputError when the engine is unknown or
-    does not know the device, MissingPackage when its package is missing, naming the package.
+    are those of :class:`~partway.engines.torch_engine.TorchEngine`, or of ONNX Runtime's engine on a GPU. Raises
+    InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
     loaders: dict[str, Callable[[int], Engine]] = {
-        "onnx": lambda threads: _onnx(threads, device),
+        "onnx": _onnx if device == "cpu" else lambda threads: _onnx_on(threads, device, options),
         "litert": _litert,
         "torch": lambda threads: _torch(threads, device, options),
         "fake": _fake,
@@ -153,16 +153,18 @@ def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any)
     return loaders[name](threads)
 
 
-def _onnx(threads: int, device: str) -> Engine:
+def _onnx(threads: int) -> Engine:
     try:
         from partway.engines.onnx import OnnxEngine
     except ImportError as error:
         raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
-    if device == "cpu":
-        return OnnxEngine(threads)
+    return OnnxEngine(threads)
+
+
+def _onnx_on(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
     from partway.engines.onnx_device import OnnxDeviceEngine
 
-    return OnnxDeviceEngine(threads, device)
+    return OnnxDeviceEngine(threads, device, **options)
 
 
 def _torch(threads: int, device: str, options: Mapping[str, Any]) -> Engine:

@@ -68,7 +68,7 @@ class OnnxDeviceStage:
         """Device values as arrays."""
         return {name: value if isinstance(value, np.ndarray) else value.numpy() for name, value in values.items()}
 
-    def stack(self, parts: Sequence[Any]) -> Any:
+    def join(self, parts: Sequence[Any]) -> Any:
         """On the host: ONNX Runtime has nothing that joins device values."""
         return np.concatenate([part if isinstance(part, np.ndarray) else part.numpy() for part in parts])
 

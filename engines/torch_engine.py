@@ -52,7 +52,7 @@ class TorchStage:
             fetch = self._device.download([values[name].to(dtypes[name]).contiguous() for name in names])
         return {**values, **dict(zip(names, fetch(), strict=True))}
 
-    def stack(self, parts: Sequence[Any]) -> Any:
+    def join(self, parts: Sequence[Any]) -> Any:
         """Values of several frames as one batch, wherever they lie; slices of it are the frames again."""
         if all(isinstance(part, np.ndarray) for part in parts):
             return np.concatenate(parts)

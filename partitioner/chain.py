@@ -47,22 +47,28 @@ class Chain:
         return live
 
     def advance(self, values: Mapping[str, Any], first: int, last: int) -> dict[str, Any]:
-        """As ``run``, but what is made stays where the engine computes, for ``advance``, ``stack`` and ``fetch``."""
+        """As ``run``, but what is made stays where the engine computes, for ``advance``, ``join`` and ``fetch``."""
         if not self._stays or first >= min(last, len(self.stages)):
             return dict(self.run(values, first, last))
         stage = self._as_one(first, last)
         assert isinstance(stage, StaysOnDevice)
         return {**values, **stage.advance(values)}
 
-    def stack(self, parts: Sequence[Any]) -> Any:
+    def join(self, parts: Sequence[Any]) -> Any:
         """One value of several frames as a batch, along the first dimension; its slices are the frames again."""
         stage = self.stages[0] if self._stays else None
-        return stage.stack(parts) if isinstance(stage, StaysOnDevice) else np.concatenate(parts)
+        return stage.join(parts) if isinstance(stage, StaysOnDevice) else np.concatenate(parts)
 
     def fetch(self, values: Mapping[str, Any]) -> Outputs:
-        """What ``advance`` gave, or part of it, as arrays of the types that the plan announces."""
+        """The model's outputs among what ``advance`` gave, as arrays of the announced types, and what is one already.
+
+        What else lies on the device stays there and is left out.
+        """
         stage = self.stages[0] if self._stays else None
-        return stage.fetch(values, self._specs) if isinstance(stage, StaysOnDevice) else dict(values)
+        if not isinstance(stage, StaysOnDevice):
+            return dict(values)
+        wanted = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
+        return stage.fetch(wanted, self._specs)
 
     def _as_one(self, first: int, last: int) -> LoadedStage:
         """Stages as one, made when first asked for; its outputs are what later stages or the answer need."""
