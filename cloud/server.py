@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from grpc import aio
 
+from partway.cloud.access import Access
+from partway.cloud.audit import Auditor, Verdict
 from partway.cloud.health import health_handlers
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
@@ -24,19 +26,24 @@ DRAIN_S = 5.0
 class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: Mapping[str, ServedModel], access: Access = Access()) -> None:  # noqa: B008 - frozen
+        self.models, self.access = models, access
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
         self.inference = InferenceService(models, self._pool)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
-        split = SplitService(models, lambda: self.inference.queue_s)
+        self.auditor = Auditor(models)
+        split = SplitService(models, self._audit, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
-        self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
+        self._server.add_generic_rpc_handlers(access.handlers((self.inference.handlers(), split.handlers(), health)))
         self.port = 0
+
+    async def _audit(self, coded: bytes, exact: bytes) -> Verdict:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.auditor.compare, coded, exact)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
         try:
-            self.port = self._server.add_insecure_port(f"{_bracketed(host)}:{port}")
+            self.port = self.access.bind(self._server, f"{_bracketed(host)}:{port}")
         except RuntimeError as error:
             why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
             raise InputError(why) from error

@@ -139,6 +139,7 @@ def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any)
     """
     loaders: dict[str, Callable[[int], Engine]] = {
         "onnx": _onnx if device == "cpu" else lambda threads: _onnx_on(threads, device, options),
+        "onnx-int8": _onnx_int8,
         "litert": _litert,
         "torch": lambda threads: _torch(threads, device, options),
         "fake": _fake,
@@ -173,6 +174,14 @@ def _torch(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
     except ImportError as error:
         raise MissingPackage(f"the engine torch needs torch ({error}); pip install 'partway[torch]'") from error
     return TorchEngine(threads, device, **options)
+
+
+def _onnx_int8(threads: int) -> Engine:
+    try:
+        from partway.engines.onnx import QuantisedOnnxEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine onnx-int8 needs onnxruntime ({error}); pip install onnxruntime") from error
+    return QuantisedOnnxEngine(threads)
 
 
 def _litert(threads: int) -> Engine:
