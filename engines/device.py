@@ -56,7 +56,10 @@ def choose_device(asked: str = "auto", engine: str = "auto") -> Chosen:
     if asked == "auto":
         return Chosen("cpu", "auto", why)
     kind = MissingPackage if "not installed" in why else InputError
-    raise kind(f"--device {asked} cannot be had: {why}; choose --device cpu" + (f" or {EXTRA}" if kind is MissingPackage else ""))
+    raise kind(
+        f"--device {asked} cannot be had: {why}; choose --device cpu"
+        + (f" or {EXTRA}" if kind is MissingPackage else "")
+    )
 
 
 def no_driver() -> str | None:

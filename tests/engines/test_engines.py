@@ -125,7 +125,9 @@ def test_what_is_no_stage_is_refused(name: str, damage: str) -> None:
 
 def test_an_unknown_engine_is_named() -> None:
     """The sentence lists those there are."""
-    with pytest.raises(InputError, match="unknown engine 'tensorrt'; this version has: onnx, onnx-int8, litert, torch, fake"):
+    with pytest.raises(
+        InputError, match="unknown engine 'tensorrt'; this version has: onnx, onnx-int8, litert, torch, fake"
+    ):
         engine_for("tensorrt")
 
 
