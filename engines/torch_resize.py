@@ -16,7 +16,8 @@ from partway.engines.torch_table import Ask, Kept, Run, numbers, op
 Array = np.ndarray[Any, Any]
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
                "tf_half_pixel_for_nn")  # fmt: skip
-ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+OLD = "old"
+"""How ONNX Runtime rounds where opset 10 and Upsample do not say: up where it becomes smaller, else down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Way:
                 at = np.ceil(at - np.float32(0.5))
             case "round_prefer_ceil":
                 at = np.floor(at + np.float32(0.5))
-            case "ceil":
+            case "ceil" | "old" if self.rounding == "ceil" or scale < 1:
                 at = np.ceil(at)
             case _:
                 at = np.floor(at)
@@ -86,16 +87,21 @@ class Way:
         return found.astype(np.float32)
 
     def _smooth(self, at: Array, size: int, scale: float) -> Array:
-        """The kernel as wide as what becomes one number, cut off at the ends."""
+        """The kernel as wide as what becomes one number; past the ends lies the last number, or nothing."""
         support = (1.0 if self.mode == "linear" else 2.0) / scale
-        centre = at + 0.5
-        low = np.maximum(np.floor(centre - support + 0.5), 0)
-        high = np.minimum(np.floor(centre + support + 0.5), size)
-        columns = np.arange(size)
-        found = self._kernel((columns[None] - centre[:, None] + 0.5) * scale)
-        found *= (columns[None] >= low[:, None]) & (columns[None] < high[:, None])
-        made: Array = (found / found.sum(1, keepdims=True)).astype(np.float32)
-        return made
+        centre = (at + 0.5)[:, None]
+        reach = math.ceil(support) + 1
+        columns = np.arange(-reach, size + reach)
+        found = self._kernel((columns[None] - centre + 0.5) * scale)
+        found *= (columns[None] >= np.floor(centre - support + 0.5)) & (
+            columns[None] < np.floor(centre + support + 0.5)
+        )
+        if self.exclude:
+            found *= (columns >= 0) & (columns < size)
+        made = np.zeros((len(at), size))
+        np.add.at(made, (slice(None), np.clip(columns, 0, size - 1)), found)
+        shares: Array = (made / made.sum(1, keepdims=True)).astype(np.float32)
+        return shares
 
     def _kernel(self, distance: Array) -> Array:
         d = np.abs(distance)
@@ -114,7 +120,7 @@ def resize(ask: Ask) -> Run:
     way = Way(
         ask.text("mode", "nearest"),
         ask.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"),
-        ask.text("nearest_mode", "floor" if old else "round_prefer_floor"),
+        ask.text("nearest_mode", OLD if old else "round_prefer_floor"),
         ask.real("cubic_coeff_a", -0.75),
         bool(ask.whole("exclude_outside", 0)),
         bool(ask.whole("antialias", 0)),
@@ -153,7 +159,7 @@ def _ratios(x: Tensor, wanted: dict[int, int], policy: str) -> dict[int, float]:
 @op("Upsample", host=(1,))
 def upsample(ask: Ask) -> Run:
     """The older operator: scales only, an attribute before opset 9."""
-    way, fixed = Way(ask.text("mode", "nearest"), "asymmetric"), ask.many("scales")
+    way, fixed = Way(ask.text("mode", "nearest"), "asymmetric", OLD), ask.many("scales")
     kept = ask.kept
 
     def grown(x: Tensor, scales: Any = None) -> Tensor:
@@ -193,7 +199,7 @@ def _fast(x: Tensor, way: Way, wanted: dict[int, int], ratios: dict[int, float],
     exact = all(made == x.shape[axis] * ratios[axis] for axis, made in wanted.items())
     if way.mode == "nearest":
         whole = all(ratio == int(ratio) for ratio in scale)
-        same = (way.coordinates, way.rounding) == ("asymmetric", "floor") or (
+        same = (way.coordinates == "asymmetric" and way.rounding in ("floor", OLD)) or (
             way.coordinates == "half_pixel" and way.rounding.startswith("round")
         )
         return f.interpolate(x, size, mode="nearest") if whole and same else None

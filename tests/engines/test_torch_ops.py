@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from partway.engines.onnx import OnnxEngine
 
@@ -194,7 +196,7 @@ CASES: dict[str, Any] = {
     "DynamicQuantizeLinear": ("DynamicQuantizeLinear", [X4], {"outputs": 3}),
     "MatMulInteger": (
         "MatMulInteger",
-        [np.arange(12, dtype=np.uint8).reshape(3, 4), np.arange(8, dtype=np.int8).reshape(4, 2), np.uint8(3)]),
+        [np.arange(12, dtype=np.uint8).reshape(3, 4), np.full((4, 2), 5, np.int8), np.full((), 3, np.uint8)]),
     "ConvInteger": (
         "ConvInteger",
         [(X4 * 9 + 90).astype(np.uint8), (floats(2, 6, 3, 3) * 9).astype(np.int8), np.array(90, np.uint8)],
@@ -207,3 +209,127 @@ def test_an_operator_does_what_onnx_runtime_does(name: str) -> None:
     """One case each; those with many settings are tried at random below."""
     kind, inputs, *options = CASES[name]
     agree(node(kind, inputs, **(options[0] if options else {})))
+
+
+few = settings(max_examples=40, deadline=None, derandomize=True)
+AUTO = st.sampled_from(["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])
+small = st.integers(1, 3)
+
+
+@st.composite
+def windows(draw: st.DrawFn, dilated: bool = True) -> dict[str, Any]:
+    """Attributes of a window that moves over two dimensions."""
+    auto = draw(AUTO)
+    found: dict[str, Any] = {"auto_pad": auto, "strides": [draw(small), draw(small)]}
+    if dilated:
+        found["dilations"] = [draw(st.integers(1, 2)), draw(st.integers(1, 2))]
+    if auto == "NOTSET":
+        found["pads"] = [draw(st.integers(0, 2)) for _ in range(4)]
+    return found
+
+
+@few
+@given(windows(), st.sampled_from([1, 2, 6]), small, small, st.booleans())
+def test_convolutions(window: dict[str, Any], groups: int, kh: int, kw: int, bias: bool) -> None:
+    """Any stride, dilation, padding and grouping."""
+    if window["auto_pad"].startswith("SAME"):
+        window["dilations"] = [1, 1]  # ONNX Runtime has another opinion on what SAME means then
+    inputs = [X4, floats(6, 6 // groups, kh, kw, seed=1), floats(6, seed=2) if bias else None]
+    agree(node("Conv", inputs, group=groups, fixed=(1,), **window))
+
+
+@few
+@given(windows(), st.sampled_from([1, 2]), small, st.integers(0, 1), st.booleans(), st.booleans())
+def test_transposed_convolutions(
+    window: dict[str, Any], groups: int, kernel: int, extra: int, bias: bool, shaped: bool
+) -> None:
+    """Padding cuts off, output padding and output shapes fill up."""
+    strides, auto = window["strides"], window["auto_pad"]
+    window["output_padding"] = [min(extra, stride - 1) for stride in strides]
+    if auto != "NOTSET":  # the specification leaves open what these mean together with dilations and output padding
+        window["dilations"], window["output_padding"] = [1, 1], [0, 0]
+        if auto.startswith("SAME") and any(kernel < stride for stride in strides):
+            return
+    else:
+        reach = [(kernel - 1) * d + 1 for d in window["dilations"]]
+        window["pads"] = [min(pad, reach[at % 2] - 1) for at, pad in enumerate(window["pads"])]
+    if shaped and auto == "NOTSET":
+        del window["pads"]
+        reach = [
+            (n - 1) * s + (kernel - 1) * d + 1 for n, s, d in zip((9, 8), strides, window["dilations"], strict=True)
+        ]
+        window["output_shape"] = [max(1, n - 1) for n in reach]
+        window["output_padding"] = [0, 0]
+    inputs = [X4, floats(6, 3, kernel, kernel, seed=1), floats(3 * groups, seed=2) if bias else None]
+    agree(node("ConvTranspose", inputs, group=groups, **window))
+
+
+@few
+@given(windows(dilated=False), st.integers(1, 4), st.integers(1, 4), st.booleans(), st.booleans(), st.booleans())
+def test_poolings(window: dict[str, Any], kh: int, kw: int, ceil: bool, largest: bool, count: bool) -> None:
+    """With padding that counts or not, and windows that reach past the end."""
+    if "pads" in window:
+        window["pads"] = [min(pad, (kh, kw)[at % 2] - 1) for at, pad in enumerate(window["pads"])]
+    elif window["auto_pad"].startswith("SAME"):
+        ceil, window["strides"] = False, [min(kh, window["strides"][0]), min(kw, window["strides"][1])]
+    more = {} if largest else {"count_include_pad": int(count)}
+    kind = "MaxPool" if largest else "AveragePool"
+    agree(node(kind, [X4], kernel_shape=[kh, kw], ceil_mode=int(ceil), opset=19, **window, **more))
+
+
+@few
+@given(
+    st.sampled_from(["nearest", "linear", "cubic"]),
+    st.sampled_from(["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"]),
+    st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.booleans(),
+)
+def test_resizing_to_sizes(mode: str, how: str, rounding: str, height: int, width: int, exclude: bool) -> None:
+    """Every mode with every way to map coordinates, larger and smaller."""
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": how}
+    if mode == "nearest":
+        attributes["nearest_mode"] = rounding
+    if mode == "cubic":
+        attributes |= {"exclude_outside": int(exclude), "cubic_coeff_a": -0.5 if exclude else -0.75}
+    inputs = [X4, None, None, ints(2, 6, height, width)]
+    agree(node("Resize", inputs, fixed=(3,), **attributes), rtol=1e-3, atol=2e-5)
+
+
+@few
+@given(st.sampled_from(["nearest", "linear", "cubic"]), st.sampled_from([0.5, 0.6, 1.0, 1.5, 2.0, 3.0]),
+       st.booleans(), st.booleans())  # fmt: skip
+def test_resizing_by_scales(mode: str, scale: float, smooth: bool, exclude: bool) -> None:
+    """Scales that do not fit the size, smoothing where it becomes smaller."""
+    smooth = smooth and mode != "nearest" and scale <= 1
+    attributes = {"mode": mode, "antialias": int(smooth), "exclude_outside": int(exclude and mode == "cubic")}
+    agree(node("Resize", [X4, None, np.array([1, 1, scale, 2], F)], fixed=(2,), **attributes), rtol=1e-3, atol=2e-5)
+    if mode != "cubic":
+        agree(node("Resize", [X4, np.array([1, 1, scale, 2], F)], opset=10, fixed=(1,), mode=mode))
+        agree(node("Upsample", [X4, np.array([1, 1, max(scale, 1), 2], F)], opset=9, fixed=(1,), mode=mode))
+
+
+@few
+@given(
+    st.sampled_from(["constant", "reflect", "edge", "wrap"]),
+    st.lists(st.integers(-2, 5), min_size=4, max_size=4),
+    st.booleans(),
+)
+def test_padding(mode: str, widths: list[int], fed: bool) -> None:
+    """Every mode, cutting off as well where the specification has it."""
+    if mode != "constant":
+        widths = [abs(width) for width in widths]
+    inputs = [X4, ints(*widths), np.array(0.5, F) if mode == "constant" else None, ints(2, -1)]
+    agree(node("Pad", inputs, opset=19, fixed=(1, 3) if fed else (1, 2, 3) if inputs[2] is not None else (1, 3),
+               mode=mode))  # fmt: skip
+
+
+@few
+@given(st.lists(st.tuples(st.integers(-12, 12), st.integers(-12, 12), st.sampled_from([-3, -1, 1, 2])), min_size=1,
+                max_size=3), st.booleans())  # fmt: skip
+def test_slices(cuts: list[tuple[int, int, int]], fed: bool) -> None:
+    """Any start, end and step, forwards or backwards, also past the ends."""
+    starts, ends, steps = (ints(*column) for column in zip(*cuts, strict=True))
+    inputs = [X4, starts, ends, ints(*range(1, 1 + len(cuts))), steps]
+    agree(node("Slice", inputs, fixed=() if fed else (1, 2, 3, 4)))
