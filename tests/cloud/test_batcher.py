@@ -1,11 +1,13 @@
 """Frames of several devices in one cloud, over real connections: who runs with whom, and that nobody notices."""
 
+import asyncio
 import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 from urllib.request import urlopen
 
@@ -15,6 +17,8 @@ import onnx
 import pytest
 
 from partway.cloud import inference
+from partway.cloud.answer import Refusal, Router
+from partway.cloud.batcher import Batcher
 from partway.cloud.batching import Limits, Mode
 from partway.cloud.independence import independent
 from partway.cloud.repository import ServedModel, load_model
@@ -23,6 +27,7 @@ from partway.partitioner.plan import save_plan
 from partway.partitioner.slicing import make_plan
 from partway.proto import messages as m
 from partway.proto.errors import InputError
+from partway.proto.frame import Reply, decode_request
 
 from ..conftest import RealCloud
 from ..partitioner import architectures
@@ -352,6 +357,22 @@ def test_probes_tell_how_long_the_queue_is(gate: Gate) -> None:
         together.first.read()
         probed = m.ProbeResponse.FromString(together.client.call("Probe", service=m.SPLIT_SERVICE))
         assert probed.queue_s == 0
+
+
+def test_a_batcher_that_has_ended_refuses(mnist: ServedModel) -> None:
+    """A frame that comes too late gets a status, not silence."""
+    model = slow(mnist)
+    frame = decode_request(frames_of(model, 0)[0][-1])
+
+    async def scenario() -> None:
+        batcher, route = Batcher({"mnist": model}), Router({"mnist": model}).route(frame.header)
+        assert isinstance(await batcher.submit(route, frame, perf_counter(), "a", lambda made: made), Reply)
+        await asyncio.to_thread(batcher.close)
+        late = await batcher.submit(route, frame, perf_counter(), "a", lambda made: made)
+        assert isinstance(late, Refusal)
+        assert late.code == "UNAVAILABLE"
+
+    asyncio.run(scenario())
 
 
 def heavy(folder: Path) -> Path:
