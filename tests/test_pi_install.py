@@ -157,7 +157,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, check=False)
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    mounted = subprocess.run(tmpfs, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("no right to mount")
     yield disk
@@ -208,3 +209,14 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_the_page_is_typed_in_order() -> None:
+    """Every shell block of docs/raspberry-pi.md is among what scripts/follow-pi-docs types, none but these."""
+    page = (ROOT / "docs/raspberry-pi.md").read_text()
+    follow = ROOT / "scripts/follow-pi-docs"
+    for part, fence in (("pip", "```sh\n"), ("container", "```sh container\n")):
+        blocks = [block.split("```")[0] for block in page.split(fence)[1:]]
+        listed = subprocess.run([follow, "--list", "--part", part], capture_output=True, text=True, check=True).stdout
+        assert listed.split("\n") == [line for block in blocks for line in block.split("\n") if line] + [""]
+        assert listed.count("\n") >= 2
