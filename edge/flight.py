@@ -50,6 +50,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._groups: dict[int, Group] = {}
+        self._due_s: float | None = inf
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -62,12 +63,16 @@ class InFlight:
         """Another one is sent."""
         self._groups[group.first_id] = group
         self.bytes += group.bytes_sent
+        if self._due_s is not None and group.give_up_s < self._due_s:
+            self._due_s = group.give_up_s
 
     def pop(self, first_id: int) -> Group | None:
         """It is answered, or given up; None when it was before, or never was."""
         group = self._groups.pop(first_id, None)
         if group is not None:
             self.bytes -= group.bytes_sent
+            if group.give_up_s == self._due_s:
+                self._due_s = None
         return group
 
     def delay(self, seconds: float) -> None:
@@ -75,10 +80,13 @@ class InFlight:
         for group in self._groups.values():
             if group.deadline_s == inf:
                 group.give_up_s += seconds
+        self._due_s = None
 
     def due_s(self) -> float:
         """When the first of them is given up; inf without any."""
-        return min((group.give_up_s for group in self._groups.values()), default=inf)
+        if self._due_s is None:
+            self._due_s = min([group.give_up_s for group in self._groups.values()], default=inf)
+        return self._due_s
 
 
 def give_up_s(sent_s: float, deadline_s: float, expected_s: float, finish_s: float | None) -> float:

@@ -121,6 +121,8 @@ class Uplink:
 
     def turn(self) -> Iterator[Happening]:
         """Between two frames: what has come, what is overdue; and see whether there is a cloud again."""
+        if self.in_flight and not self._events and self._stream is not None:
+            self._stream.poll(0.0)
         while self._events:
             yield from self._event(self._events.popleft())
         if self._stream is None:
