@@ -23,6 +23,7 @@ from partway.proto.errors import InputError, PartwayError
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
+    from partway.cloud.http import HttpServer
 
 MAX_THREADS = 1024
 
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)"
+    )
+    made.add_argument(
+        "--http-port", type=int, metavar="PORT", help="also serve health and Prometheus metrics over HTTP (default: no)"
     )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     made.add_argument(
@@ -64,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> int:
-    if not 0 <= args.grpc_port <= 65535:
-        raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
+    for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
+        if not 0 <= port <= 65535:
+            raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
     stop = asyncio.Event()
@@ -75,13 +80,26 @@ async def _serve(args: argparse.Namespace) -> int:
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
+    http = await _http(args, server)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
-    _say_ready(args, server.port, models)
+    _say_ready(args, server.port, http.port if http else None, models)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
     await server.stop()
+    if http is not None:
+        await http.stop()
     return 0
+
+
+async def _http(args: argparse.Namespace, server: CloudServer) -> HttpServer | None:
+    if args.http_port is None:
+        return None
+    from partway.cloud.http import HttpServer
+
+    made = HttpServer(server)
+    await made.start(args.host, args.http_port)
+    return made
 
 
 async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
@@ -104,11 +122,13 @@ async def _advertise(host: str, port: int, models: dict[str, ServedModel]) -> Ad
     return await advertise(host, port, {name: model.digest for name, model in models.items()})
 
 
-def _say_ready(args: argparse.Namespace, port: int, models: dict[str, ServedModel]) -> None:
+def _say_ready(args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel]) -> None:
     if args.json:
-        print(json.dumps({"grpc_port": port, "models": sorted(models), "pid": os.getpid()}), flush=True)
-    else:
-        print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC); Ctrl-C ends it", flush=True)
+        ports = {"grpc_port": port, "http_port": http_port}
+        print(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}), flush=True)
+        return
+    http = "" if http_port is None else f" and {args.host}:{http_port} (HTTP: /metrics, /v2/health/ready)"
+    print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC){http}; Ctrl-C ends it", flush=True)
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

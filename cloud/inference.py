@@ -19,6 +19,7 @@ from grpc import aio
 
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
+from partway.cloud.counters import Counters
 from partway.cloud.replies import OrderedReplies
 from partway.cloud.repository import ServedModel
 from partway.proto import messages as m
@@ -44,6 +45,7 @@ class InferenceService:
         self._router = Router(models)
         self._pool = pool
         self._ahead_s = 0.0
+        self.counters = Counters()
         self.ready = True
 
     @property
@@ -107,10 +109,11 @@ class InferenceService:
             frame = _decoded(message)
             route = self._router.route(frame.header)
             if route.model.suffix_s[route.k] < INLINE_S:
-                reply = _answer(route, frame, received_s)
+                reply = self._answer(route, frame, received_s)
             else:
-                reply = await self._in_pool(_answer, route, frame, received_s)
+                reply = await self._in_pool(self._answer, route, frame, received_s)
         except Refusal as error:
+            self.counters.refused("", error.code)
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
         return encode_response(reply.frame, reply.durations)
@@ -126,32 +129,35 @@ class InferenceService:
         try:
             frame = decode_request(message)
         except WireError as error:
+            self.counters.refused("", "INVALID_ARGUMENT")
             return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
         try:
             route = self._router.route(frame.header)
         except Refusal as error:
+            self.counters.refused("", error.code)
             return encode_reply(refused(frame.id, frame.header.model, error))
         if route.model.suffix_s[route.k] < INLINE_S:
-            return _answer_bytes(route, frame, received_s)
-        return self._in_pool(_answer_bytes, route, frame, received_s)
+            return self._answer_bytes(route, frame, received_s)
+        return self._in_pool(self._answer_bytes, route, frame, received_s)
 
+    def _answer(self, route: Route, frame: Frame, received_s: float) -> Reply:
+        """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
+        try:
+            reply = answer(route, frame, received_s)
+        except Refusal:
+            raise
+        except Exception as error:
+            log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+            raise Refusal("INTERNAL", "the cloud failed on this frame; its log says why") from error
+        self.counters.answered((route.model.plan.model, route.k, route.codec), reply.durations)
+        return reply
 
-def _answer(route: Route, frame: Frame, received_s: float) -> Reply:
-    """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
-    try:
-        return answer(route, frame, received_s)
-    except Refusal:
-        raise
-    except Exception as error:
-        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
-        raise Refusal("INTERNAL", "the cloud failed on this frame; its log says why") from error
-
-
-def _answer_bytes(route: Route, frame: Frame, received_s: float) -> bytes:
-    try:
-        return encode_reply(_answer(route, frame, received_s))
-    except Refusal as error:
-        return encode_reply(refused(frame.id, frame.header.model, error))
+    def _answer_bytes(self, route: Route, frame: Frame, received_s: float) -> bytes:
+        try:
+            return encode_reply(self._answer(route, frame, received_s))
+        except Refusal as error:
+            self.counters.refused(route.model.plan.model, error.code)
+            return encode_reply(refused(frame.id, frame.header.model, error))
 
 
 def _decoded(message: bytes) -> Frame:

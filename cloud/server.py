@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from grpc import aio
 
+from partway.cloud.audit import Auditor, Verdict
 from partway.cloud.health import health_handlers
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
@@ -25,13 +26,18 @@ class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self.models = models
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
         self.inference = InferenceService(models, self._pool)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
-        split = SplitService(models, lambda: self.inference.queue_s)
+        self.auditor = Auditor(models)
+        split = SplitService(models, self._audit, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
         self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
         self.port = 0
+
+    async def _audit(self, coded: bytes, exact: bytes) -> Verdict:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.auditor.compare, coded, exact)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""

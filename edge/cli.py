@@ -92,11 +92,18 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--engine",
         default="auto",
-        metavar="auto|onnx|litert",
+        metavar="auto|onnx|onnx-int8|litert",
         help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
+    add(
+        "--audit",
+        default="0",
+        metavar="SHARE",
+        help="send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ"
+        " more often than --max-drop allows, for example 1%% (default: none)",
+    )
     add(
         "--json",
         metavar="FILE|-",

@@ -58,6 +58,11 @@ class KnownClouds:
                 return self._client.open_stream(on_reply, on_lost)
         return None
 
+    @property
+    def address(self) -> str | None:
+        """Of the cloud in use; None while there is none."""
+        return self._client.address if self._lost_s is None else None
+
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""
         self._lost_s = perf_counter()

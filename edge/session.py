@@ -36,9 +36,9 @@ class Session:
     """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     ``model``, ``split``, ``cloud``, ``codec``, ``objective``, ``power``, ``max_device_memory``, ``keep_on_device``,
-    ``max_drop`` (points), ``window``, ``threads`` and ``cache`` are edge-run's options of these names and take what
-    they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a cloud. InputError is
-    raised here for what is wrong in itself, and on opening for what cannot be found or run.
+    ``max_drop`` (points), ``window``, ``audit``, ``threads`` and ``cache`` are edge-run's options of these names and
+    take what they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a cloud.
+    InputError is raised here for what is wrong in itself, and on opening for what cannot be found or run.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Session:
         max_drop: float | None = None,
         deadline_s: float | None = None,
         window: int | None = None,
+        audit: float | str = 0.0,
         threads: int = 0,
         cache: str | Path | None = None,
         timeout_s: float = 5.0,
@@ -70,6 +71,7 @@ class Session:
             "keep_on_device": list(keep_on_device),
             "max_drop": args.max_drop if max_drop is None else max_drop,
             "window": "auto" if window is None else str(window),
+            "audit": str(audit),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
         }.items():

@@ -105,7 +105,12 @@ def engine_for(name: str, threads: int = 0) -> Engine:
 
     Raises InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
-    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "litert": _litert, "fake": _fake}
+    loaders: dict[str, Callable[[int], Engine]] = {
+        "onnx": _onnx,
+        "onnx-int8": _onnx_int8,
+        "litert": _litert,
+        "fake": _fake,
+    }
     if name == NO_ENGINE:
         raise InputError(
             "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
@@ -122,6 +127,14 @@ def _onnx(threads: int) -> Engine:
     except ImportError as error:
         raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
     return OnnxEngine(threads)
+
+
+def _onnx_int8(threads: int) -> Engine:
+    try:
+        from partway.engines.onnx import QuantisedOnnxEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine onnx-int8 needs onnxruntime ({error}); pip install onnxruntime") from error
+    return QuantisedOnnxEngine(threads)
 
 
 def _litert(threads: int) -> Engine:

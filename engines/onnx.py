@@ -120,6 +120,12 @@ class OnnxEngine:
             raise InputError(f"ONNX Runtime cannot load this stage: {brief(error)}") from error
 
 
+class QuantisedOnnxEngine(OnnxEngine):
+    """The same for a plan's int8 twins, which are files of their own."""
+
+    name = "onnx-int8"
+
+
 def _spec(node: Any) -> TensorSpec:
     dtype = _DTYPES.get(node.type)
     if dtype is None:

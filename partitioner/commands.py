@@ -20,6 +20,7 @@ from partway.partitioner import (
     explain_command,
     model_commands,
     profile_command,
+    quantize_command,
     tiers_command,
 )
 from partway.partitioner.chain import choose_engine, load_folder
@@ -135,5 +136,6 @@ VERBS: dict[str, Verb] = {
         calibrate_command.run,
     ),
     "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
+    "quantize": quantize_command.VERB,
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

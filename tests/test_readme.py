@@ -33,12 +33,12 @@ def documents() -> list[Path]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model.onnx, a picture and a folder of pictures."""
+    """A model.onnx, a picture and a folder of eight pictures."""
     onnx = pytest.importorskip("onnx")
     shutil.copyfile(model_file(onnx, tmp_path), tmp_path / "model.onnx")
     rng = np.random.default_rng(0)
     (tmp_path / "pictures").mkdir()
-    for index in range(3):
+    for index in range(8):
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / "pictures" / f"{index}.png")
     shutil.copyfile(next((ROOT / "partitioner/zoo/mnist/samples").glob("3-*.png")), tmp_path / "picture.png")
     return tmp_path
@@ -76,6 +76,7 @@ class Background:
 
     def serve(self, command: str, cwd: Path) -> None:
         self.end()
+        command = command.replace("--http-port 8000", "--http-port 0")
         self.address = self.started_on(f"{command} --grpc-port 0", r":(\d+) [(]gRPC[)]", cwd)
 
     def emulate(self, command: str, cwd: Path) -> None:
