@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc import aio
 
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
 from partway.cloud.counters import Counters
 from partway.cloud.replies import OrderedReplies
 from partway.cloud.repository import ServedModel
+from partway.cloud.streams import Streams, left
 from partway.proto import messages as m
 from partway.proto.datatypes import oip_datatype
 from partway.proto.errors import WireError
@@ -47,6 +47,7 @@ class InferenceService:
         self._ahead_s = 0.0
         self.counters = Counters()
         self.ready = True
+        self.streams = Streams()
 
     @property
     def queue_s(self) -> float:
@@ -121,8 +122,10 @@ class InferenceService:
     async def _stream(self, _: Any, context: Any) -> None:
         """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
         async with OrderedReplies(context.write, STREAM_WINDOW) as replies:
-            while (message := await context.read()) is not aio.EOF:
+            while isinstance(message := await self.streams.read(context), bytes):
                 await replies.put(self._begin(message, perf_counter()))
+        if message is None:
+            await left(context)
 
     def _begin(self, message: bytes, received_s: float) -> bytes | asyncio.Future[bytes]:
         """The reply to a frame, or the promise of one."""

@@ -1,8 +1,8 @@
 """How fast device and cloud are now, against the profiles that the estimates were made of. Pure.
 
 The device's pace comes from prefixes, the cloud's from suffixes and from what frames wait there, as replies tell. Our
-own frames in front of a frame are no load: what it waited for them is taken out. Each follows the median of the last few
-frames: on a busy machine one frame in twenty takes several times as long, and that is no slower device.
+own frames in front of a frame are no load: what it waited for them is taken out. Each follows the median of the last
+few frames: on a busy machine one frame in twenty takes several times as long, and that is no slower device.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
 from partway.edge.recut import Recut
 from partway.edge.report import Report
+from partway.edge.results import Results
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
@@ -40,10 +41,13 @@ SLOW_READ_S = 1e-3
 
 
 class Run:
-    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
+    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``.
 
-    def __init__(self, options: Options, report: Report, search: Search | None = None) -> None:
-        self.options, self.report = options, report
+    Without ``frames`` the outcome counts and times them, and keeps none.
+    """
+
+    def __init__(self, options: Options, report: Report, search: Search | None = None, frames: bool = True) -> None:
+        self.options, self.report, self._keeps = options, report, frames
         self._search = search
         self._recut: Recut
         self._stack = ExitStack()
@@ -59,7 +63,7 @@ class Run:
         options = self.options
         opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
         plan, reached = opened.chain.plan, opened.reached
-        outcome = Outcome(plan, opened.engine.name, notes=options.notes)
+        outcome = Outcome(plan, opened.engine.name, results=Results(self._keeps), notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
         clouds = KnownClouds(reached.client, addresses(options.cloud), plan) if reached else None
@@ -155,7 +159,7 @@ class Run:
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):
-                        outcome.results.append(result)
+                        outcome.results.add(result)
                         lines.add(result)
             except KeyboardInterrupt:
                 outcome.interrupted = True
