@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from partway.edge.answers import Answers, Times
-from partway.edge.feed import Feed, Groups
+from partway.edge.feed import Arrivals, Groups
 from partway.edge.flight import Clouds, Group, Watch, give_up_s
 from partway.edge.frames import NOBODY, FrameResult
 from partway.edge.packing import Packer
@@ -88,7 +88,7 @@ class Runner:
         return self._uplink.lost
 
     def run(
-        self, samples: Iterable[Sample] | Feed, candidate: Callable[[], Candidate], first_id: int = 0
+        self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:
         """Answer every sample; results in order, or as they are answered where ``in_order`` is not wanted.
 
