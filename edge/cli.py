@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import partway
+from partway.edge.access_options import access_arguments
 from partway.edge.discovery import Search
 from partway.partitioner.wanted import decision_arguments
 from partway.proto.errors import InputError, PartwayError
@@ -96,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
+    access_arguments(made)
     add(
         "--audit",
         default="0",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
+from partway.edge.access import Access
 from partway.edge.lookout import Lookout, Probed
 from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import CloudClient
@@ -37,7 +38,7 @@ class KnownClouds:
         """From now on look after all of them; ``link`` is the one to the cloud in use."""
         self.on_link = on_link
         for address in self._addresses:
-            self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, idle)
+            self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, idle, self._first.access)
         if self._lost_s is None:
             self._lookouts[self._client.address].use(link)
 
@@ -51,12 +52,18 @@ class KnownClouds:
             sighting = lookout.sighting
             if sighting is not None and now_s - sighting.seen_s < FRESH_S:
                 lookout.use(sighting.link)
-                self._client = CloudClient(sighting.address, self._first.timeout_s, self._first.loop)
+                first = self._first
+                self._client = CloudClient(sighting.address, first.timeout_s, first.loop, first.access)
                 self._lost_s = None
                 self.on_link(sighting.link)
                 log.warning("frames go to the cloud at %s (%s)", sighting.address, sighting.link)
                 return self._client.open_stream(on_reply, on_lost)
         return None
+
+    @property
+    def access(self) -> Access:
+        """How they are reached."""
+        return self._first.access
 
     @property
     def address(self) -> str | None:

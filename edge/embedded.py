@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from partway.proto.errors import PartwayError
+from partway.proto.secrets import TOKEN_VARIABLE
 
 START_S = 30.0
 STOP_S = 5.0
@@ -29,6 +31,7 @@ class EmbeddedCloud:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},  # meant for others
         )
 
     @property

@@ -9,13 +9,17 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from partway.proto.errors import InputError, MissingPackage
+from partway.proto.errors import InputError, MissingPackage, PartwayError
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
 NO_ENGINE = "none"
 """What a plan of measured times names, whose stages exist nowhere."""
+
+
+class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
+    """A stage did not find the memory for these tensors. Nobody's fault: fewer rows at once may fit."""
 
 
 class LoadedStage(Protocol):
@@ -30,7 +34,10 @@ class LoadedStage(Protocol):
         """What the stage makes."""
 
     def run(self, values: Values) -> Outputs:
-        """Every output by name. ``values`` holds at least the inputs; others are ignored."""
+        """Every output by name. ``values`` holds at least the inputs; others are ignored.
+
+        Raises InputError when the tensors do not fit the stage, OutOfMemory when they do not fit into memory.
+        """
 
 
 class Engine(Protocol):
