@@ -114,6 +114,9 @@ class Clouds(Protocol):
     def lost(self, error: LinkLost) -> None:
         """The cloud of the last stream is gone; look for it, and for others."""
 
+    def leave(self) -> LinkLost | None:
+        """Why to leave the cloud in use for another; None to stay. Asked a few times a second."""
+
 
 class Watch:
     """Sees what happens to frames, and knows what they should take. This one does not care."""

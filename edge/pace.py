@@ -86,6 +86,13 @@ class Pace:
             self._queue_s += GAIN * (waited_s - self._queue_s)
         self._received_s = received_s
 
+    def another_cloud(self) -> None:
+        """What was seen of the cloud is of one that is not in use any more."""
+        self._cloud, self._queue_s = 1.0, self._queue0_s
+        self._received_s = float("-inf")
+        self._suffixes.clear()
+        self._queues.clear()
+
     def queue(self, seconds: float) -> None:
         """What a frame would wait in the cloud now, by its own word."""
         self._queue_s += 0.5 * (seconds - self._queue_s)

@@ -11,8 +11,7 @@ from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
-from partway.edge.adapt import addresses, auditor_of, recut_of
-from partway.edge.clouds import KnownClouds
+from partway.edge.adapt import auditor_of, clouds_of, recut_of
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
 from partway.edge.feed import Feed
@@ -62,11 +61,11 @@ class Run:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
         options = self.options
         opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
-        plan, reached = opened.chain.plan, opened.reached
+        plan = opened.chain.plan
         outcome = Outcome(plan, opened.engine.name, results=Results(self._keeps), notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        clouds = KnownClouds(reached.client, addresses(options.cloud), plan) if reached else None
+        clouds = clouds_of(opened, options)
         if clouds is not None:
             self._stack.callback(clouds.close)
         runner = Runner(

@@ -97,6 +97,7 @@ class Runner:
         uplink, source = self._uplink, Groups(samples, self.batch, self._uplink.wake)
         self._next_id = begun_id = first_id
         while True:
+            poll = True
             group = source.take(self._idle if uplink.in_flight else None)
             if group is None:
                 break
@@ -105,12 +106,12 @@ class Runner:
                 chosen = candidate()
                 self._begin(Group(begun_id, group, chosen, {}, source.came_s))
                 begun_id += len(group)
-                if self._full(most := self._most(chosen)):
-                    while self._full(most):
-                        self._happened(uplink.wait())
-                        yield from self._ready()
-                    continue
-            self._happened(uplink.turn())
+                most = self._most(chosen)
+                while self._full(most):
+                    self._happened(uplink.wait())
+                    yield from self._ready()
+                    poll = False
+            self._happened(uplink.turn(poll))
             yield from self._ready()
         while uplink.in_flight:
             self._happened(uplink.wait())

@@ -60,6 +60,9 @@ class Fakes:
     def lost(self, error: LinkLost) -> None:
         self.gone.append(str(error))
 
+    def leave(self) -> LinkLost | None:
+        return None
+
 
 def _runner(clouds: Fakes, watch: Watch | None = None, **options) -> Runner:
     chain = affine_chain()
