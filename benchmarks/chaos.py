@@ -2,7 +2,7 @@
 
 The device is this process and runs edge-run's own code; the cloud and the link between are processes of their own.
 
-    python -m benchmarks.chaos [--kinds kill,stop,cut,stall,late,version,reader] [--deadline TIME] [--moments N] [--frames N] [--json FILE|-]
+    python -m benchmarks.chaos [--kinds kill,stop,…] [--deadline TIME] [--moments N] [--frames N] [--json FILE|-]
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
 
 KINDS = ("kill", "stop", "cut", "stall", "late", "version", "reader")
-"""SIGKILL, SIGSTOP, a cut link, a half-open one, one so slow that replies come too late, another version of the model, and
-a stranger who sends frames and does not read the answers."""
+"""SIGKILL, SIGSTOP, a cut link, a half-open one, one so slow that replies come too late, another version of the model,
+and a stranger who sends frames and does not read the answers."""
 AWAY_S = 0.7
 BACK_S = 20.0
 """A device that has not come back by then never does."""

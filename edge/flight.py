@@ -93,16 +93,18 @@ def give_up_s(sent_s: float, deadline_s: float, expected_s: float, finish_s: flo
     """When to finish a frame here that was sent at ``sent_s`` and has to be answered by ``deadline_s`` (inf: none).
 
     ``expected_s`` is what the answer should take, ``finish_s`` what finishing here takes, None where that is not
-    possible. With a deadline as late as it can still be met, but never before the answer is expected; where the device
-    cannot make it, at the deadline. Without one at twice what is expected, or so that GRACE_S is kept, whichever is
-    later.
+    possible. With a deadline as late as it can still be met, but never before the answer is expected, unless that is
+    after the deadline; where the device cannot make it, at the deadline. Without one at twice what is expected, or so
+    that GRACE_S is kept, whichever is later.
     """
     if finish_s is None:
         return deadline_s
     if deadline_s == inf:
         return sent_s + max(2 * expected_s + MARGIN_S, GRACE_S - MARGIN_S - finish_s * (1 + SHARE))
     latest_s = deadline_s - finish_s * (1 + SHARE) - min(MARGIN_S, 0.1 * (deadline_s - sent_s))
-    return latest_s if latest_s >= sent_s + expected_s else deadline_s
+    if latest_s >= sent_s + expected_s or (sent_s + expected_s > deadline_s and latest_s >= sent_s):
+        return latest_s
+    return deadline_s
 
 
 class Clouds(Protocol):

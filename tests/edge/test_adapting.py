@@ -254,6 +254,8 @@ def test_trial_frames_count_with_their_parts():
         (INF, 0.02, None, INF),  # the device cannot
         (0.08, 0.02, 0.01, 0.08 - 0.011 - 0.008),  # as late as the deadline can still be met
         (0.08, 0.06, 0.05, 0.08),  # finishing here would have to begin before the answer is due: wait for it
+        (0.08, 0.2, 0.01, 0.08 - 0.011 - 0.008),  # the cloud cannot make it: the device still does
+        (0.08, 0.2, 0.09, 0.08),  # neither can
         (0.08, 0.02, None, 0.08),
     ],
 )
