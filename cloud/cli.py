@@ -22,6 +22,7 @@ from partway.cloud.certificates import Certificates
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
+from partway.partitioner.zoo.prepared import prepare
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.secrets import token_of
 
@@ -38,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
     )
+    made.add_argument(
+        "--model", metavar="NAME[,NAME]", help="models by name (`partway models`), made and kept when not there yet"
+    )
+    made.add_argument("--random-weights", action="store_true", help="with --model: weights never trained, no download")
+    made.add_argument("--cache", type=Path, metavar="DIR", help="where --model keeps plans (default: ~/.cache/partway)")
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
@@ -93,6 +99,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _roots(args: argparse.Namespace) -> list[Path]:
+    """The folders to serve: those given, those of models by name, or else the shipped ones. Raises InputError."""
+    names = args.model.split(",") if args.model else []
+    if args.random_weights and not names:
+        raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
+
+    def say(step: str) -> None:
+        print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
+
+    given = [args.models] if args.models else []
+    roots = given + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
+    return roots or [bundled_folder()]
+
+
 async def _serve(args: argparse.Namespace) -> int:
     for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
         if not 0 <= port <= 65535:
@@ -101,9 +121,10 @@ async def _serve(args: argparse.Namespace) -> int:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
     access, limits = access_of(args), batch_limits(args)
     access.check_bind(args.host, args.insecure)
+    roots = _roots(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
+    models = load_repository(roots, args.threads, args.engine)
     server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)

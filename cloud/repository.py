@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,13 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)
 
 
-def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
-    """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
+def load_repository(root: Path | Sequence[Path], threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
+    """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
     """
-    folders = plan_folders(root)
+    roots = [root] if isinstance(root, Path) else list(root)
+    folders = [folder for one in roots for folder in plan_folders(one)]
     models: dict[str, ServedModel] = {}
     faults: list[str] = []
     for folder in folders:
@@ -93,7 +94,7 @@ def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> 
         if models.setdefault(model.plan.model, model) is not model:
             log.error("not serving %s: there is a model %s already", folder.name, model.plan.model)
     if not models:
-        none = f"no plan in {root}; put one there with `partway plan MODEL --out DIR`"
+        none = f"no plan in {', '.join(map(str, roots))}; put one there with `partway plan MODEL --out DIR`"
         raise InputError(faults[0] if faults else none)
     return models
 
