@@ -113,7 +113,8 @@ class Lookout:
         """Is it there, with the same plan? Sets ``sighting``."""
         with self._channel() as channel:
             try:
-                described = _call(channel, "Describe", m.DescribeRequest(model=self._model), m.DescribeResponse)
+                asked = m.DescribeRequest(model=self._model, known_digest=self._digest)  # plans are large, links thin
+                described = _call(channel, "Describe", asked, m.DescribeResponse)
                 if described.plan_digest != self._digest:
                     self._say(f"the cloud at {self.address} has another version of {self._model} now; it is not used")
                     self.sighting = None

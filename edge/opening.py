@@ -156,7 +156,7 @@ class Opening:
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
         name = self.options.model if plan is None else plan.model
         try:
-            described = client.describe(name)
+            described = client.describe(name, "" if plan is None else plan.digest)
         except Refused as error:
             raise InputError(str(error)) from error
         if plan is not None and described.digest != plan.digest:

@@ -66,10 +66,13 @@ class CloudClient:
     async def _open(self) -> aio.Channel:
         return aio.insecure_channel(self.address, options=_OPTIONS)
 
-    def describe(self, model: str) -> Description:
-        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown."""
+    def describe(self, model: str, known_digest: str = "") -> Description:
+        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown.
+
+        The plan is not sent when it is the one of ``known_digest``, which is here already.
+        """
         call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
-        request = m.DescribeRequest(model=model)
+        request = m.DescribeRequest(model=model, known_digest=known_digest)
         reply = self._ask(lambda: call(request, timeout=self.timeout_s, wait_for_ready=True))
         with mapped(
             {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"
