@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     options = options_of(asked)
     done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
-    plan = done.outcome.plan
+    plan, outcome = done.outcome.plan, done.outcome.to_json()
     said: dict[str, Any] = {
         "model": plan.model,
         "plan": plan.digest,
@@ -94,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         },
         "power": str(power),
         "summary": summary(done, power, options.deadline_s),
-        "changes": done.outcome.to_json()["changes"],
+        "decision": {key: outcome["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
+        "link_found": outcome["link"],
+        "changes": outcome["changes"],
         "splits": shares(done.frames),
         "frames": series(done.frames, options.deadline_s),
     }
