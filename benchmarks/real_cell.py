@@ -1,7 +1,7 @@
 """One cell of the table of real links, in a process of its own: what auto does, and what its rivals do.
 
-Decides as edge-run does, answers frames as it would, then takes each rival for as long: everything on the device, the best
-picture within the same budget, the raw picture to the cloud.
+Decides as edge-run does, answers frames as it would, then takes each rival for as long: everything on the
+device, the best picture within the same budget, the raw picture to the cloud.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from partway.edge.bench import Device
+from partway.edge.flight import Watch
 from partway.edge.frames import FrameResult
 from partway.edge.objective import Ranking
 from partway.edge.options import Options
 from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
-from partway.edge.recut import Recut
 from partway.edge.report import Report
 from partway.edge.run import Run
 from partway.edge.runner import Runner
@@ -34,8 +35,22 @@ from partway.partitioner.plan import Plan
 from partway.proto.images import PIXELS, is_image_codec
 
 PICTURES = 24
-LEAST, MOST = 4, 40
-WARM = 2
+LEAST, MOST = 3, 60
+WARM = 1
+"""Frames left out at first; the time to the first answer fills the pipeline and counts for nobody."""
+WINDOW = 3
+
+
+class Pipelined(Watch):
+    """A rival that waits for its answers, WINDOW frames in flight where several are allowed."""
+
+    def window(self, candidate: Candidate) -> int:
+        """See Watch."""
+        return WINDOW
+
+
+def _same(candidate: Candidate) -> Candidate:
+    return candidate
 
 
 class Cell(Run):
@@ -59,11 +74,8 @@ class Cell(Run):
         self.found["auto"]["name"] = _name(self._recut.present, plan)
         self.found["auto"]["estimated"] = decision.ranking.score(decision.chosen)
         for name, rival in rivals(decision.estimates, plan, decision.ranking).items():
-            wanted = decision.ranking.objective
-            fixed = Recut(decision.estimates, rival, wanted, plan, decision.link, free=False)
-            fixed.adapts_window = self.options.window is None
-            runner.watch = fixed
-            self.found[name] = {**self._taken(runner, samples, fixed), "name": _name(rival, plan)}
+            runner.watch = Pipelined()
+            self.found[name] = {**self._taken(runner, samples, partial(_same, rival)), "name": _name(rival, plan)}
 
     @staticmethod
     def _load(samples: Sequence[Sample], packer: Packer) -> None:

@@ -1,8 +1,9 @@
-"""Auto against its rivals over shaped links, for real: device, cloud and link are processes, the device as slow as a Pi.
+"""Auto against its rivals over shaped links, for real: device, cloud and link are processes, the device a Pi's pace.
 
-Per model, rate and objective, once as it is and once with the raw input kept on the device: p50 of a frame one at a time
-(latency), and frames per second with frames overlapping (throughput), of auto and of {device only, best JPEG or WebP
-within the same accuracy budget, raw pixels to the cloud}. The device waits out a profile of this machine times SLOW.
+Per model, rate and objective, once as it is and once with the raw input kept on the device: p50 of a frame one at a
+time (latency), and frames per second with frames overlapping (throughput), of auto and of {device only, best JPEG or
+WebP within the same accuracy budget, raw pixels to the cloud}. The device waits out a profile of this machine, SLOW
+times.
 
     partway plan MODEL --out PLANS/NAME --calibrate PICTURES --max-drop 5         (for each model)
     partway profile PLANS/NAME --threads 1 --out PLANS/NAME/profile.json          (on an idle machine)
@@ -85,7 +86,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
 def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Every cell that is not there yet; kept as they come."""
     names = args.models.split(",") if args.models else sorted(p.parent.name for p in args.plans.glob("*/plan.json"))
-    wanted = [key for key in product(names, args.rates.split(","), OBJECTIVES, (False, True)) if key not in keys(rows)]
+    wanted = [
+        key
+        for key in product(names, args.rates.split(","), args.objectives.split(","), (False, True))
+        if key not in keys(rows)
+    ]
     with ExitStack() as stack:
         serve = ("partway.cloud", "--models", str(args.plans), "--grpc-port", "0", "--threads", "1", "--json")
         port = started(stack, *serve, "--no-advertise")["grpc_port"]
@@ -115,6 +120,7 @@ def main() -> None:
     add("--input", type=Path, required=True, help="a folder of photographs")
     add("--models", help="of them, comma between (default: all)")
     add("--rates", default=",".join(RATES))
+    add("--objectives", default=",".join(OBJECTIVES))
     add("--slow", type=int, default=SLOW)
     add("--max-drop", type=float, default=MAX_DROP)
     add("--seconds", type=float, default=6.0, help="for auto and each rival (default: %(default)g)")
