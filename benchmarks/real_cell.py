@@ -112,7 +112,8 @@ def rivals(estimates: Sequence[Estimate], plan: Plan, ranking: Ranking) -> dict[
     found = {"device": next(e.candidate for e in estimates if e.candidate.codec is None)}
     if coded:
         found["picture"] = ranking.best(coded).candidate
-    found |= {"raw": e.candidate for e in pictures if e.candidate.codec == PIXELS}
+    if raw := [e.candidate for e in pictures if e.candidate.codec == PIXELS]:
+        found["raw"] = raw[0]
     return found
 
 

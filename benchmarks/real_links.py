@@ -130,7 +130,8 @@ def main() -> None:
     measure(args, rows)
     for objective in OBJECTIVES:
         mine = sorted((row for row in rows if row["objective"] == objective), key=lambda row: row["keep"])
-        print(f"{objective}\n\n{table(mine)}\n\n{summary(mine)}\n")
+        if mine:
+            print(f"{objective}\n\n{table(mine)}\n\n{summary(mine)}\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 from partway.edge.clouds import KnownClouds
@@ -17,10 +18,13 @@ def addresses(cloud: str) -> list[str]:
     return cloud.split(",") if ":" in cloud else []
 
 
-def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None) -> Recut:
+def recut_of(
+    decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None, waiting: Callable[[], bool]
+) -> Recut:
     """The choice before each frame: among what is admitted with ``--split auto``, else what was asked for.
 
-    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too. The link is probed when frames tell
+    nothing of it and none is ``waiting`` for its answer: behind a long frame of ours, a probe would find a slow link.
     """
     free = options.split == "auto" and decision.link_measured
     link = decision.link if clouds is not None else None
@@ -30,5 +34,5 @@ def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClou
     if clouds is not None:
         recut.probes = clouds.probes
         if chosen.codec is not None or free:
-            clouds.watch(link, lambda: perf_counter() - recut.link.updated_s > IDLE_S, recut.relinked)
+            clouds.watch(link, lambda: not waiting() and perf_counter() - recut.link.updated_s > IDLE_S, recut.relinked)
     return recut

@@ -36,10 +36,10 @@ class KnownClouds:
     def watch(self, link: Link | None, idle: Callable[[], bool], on_link: Callable[[Link], None]) -> None:
         """From now on look after all of them; ``link`` is the one to the cloud in use."""
         self.on_link = on_link
+        model, digest = self._plan.model, self._plan.digest
         for address in self._addresses:
-            self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, idle)
-        if self._lost_s is None:
-            self._lookouts[self._client.address].use(link)
+            used = self._lost_s is None and address == self._client.address
+            self._lookouts[address] = Lookout(address, model, digest, idle, used, link if used else None)
 
     def open(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream | None:
         """See Clouds: the cloud in use at first, after a loss the first that was seen since."""

@@ -59,16 +59,27 @@ class Probed:
 
 
 class Lookout:
-    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused."""
+    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused.
 
-    def __init__(self, address: str, model: str, digest: str, idle: Callable[[], bool]) -> None:
+    ``used`` says that frames go there already, over this ``link``.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        digest: str,
+        idle: Callable[[], bool],
+        used: bool = False,
+        link: Link | None = None,
+    ) -> None:
         self.address, self._model, self._digest, self._idle = address, model, digest, idle
         self.sighting: Sighting | None = None
         self.probes: deque[Probed] = deque(maxlen=16)
-        self.link: Link | None = None
-        self._in_use = False
+        self.link = link
+        self._in_use = used  # from the first moment: a look would be in the way of the first frames
         self._pause_s = FIRST_S
-        self._used_s = float("-inf")
+        self._used_s = perf_counter() if used else float("-inf")
         self._said = ""
         self._random = random.Random()  # noqa: S311 - spreads devices, hides nothing
         self._stop, self._wake = False, threading.Event()
