@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models import SIDE, torchvision_models
 from partway.partitioner.plan import load_plan, save_plan
+from partway.partitioner.zoo.networks import network as zoo_network
 from partway.proto.images import is_image_codec
 
+SIDE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE_SIDE, LITE_MEAN, LITE_STD = 260, (127 / 255,) * 3, (128 / 255,) * 3
 SETTLING = 48
@@ -47,7 +48,7 @@ def resnet50(path: Path, pictures: list[Path]) -> Path:
     from PIL import Image
 
     torch.manual_seed(0)
-    network = torchvision_models().resnet50(weights=None)
+    network = zoo_network("resnet50", True)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
+from partway.edge.access import Access
 from partway.edge.lookout import Lookout, Probed
 from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import CloudClient
@@ -39,7 +40,7 @@ class KnownClouds:
         model, digest = self._plan.model, self._plan.digest
         for address in self._addresses:
             used = self._lost_s is None and address == self._client.address
-            self._lookouts[address] = Lookout(address, model, digest, idle, used, link if used else None)
+            self._lookouts[address] = Lookout(address, model, digest, idle, self._first.access, used, link)
 
     def open(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream | None:
         """See Clouds: the cloud in use at first, after a loss the first that was seen since."""
@@ -51,12 +52,23 @@ class KnownClouds:
             sighting = lookout.sighting
             if sighting is not None and now_s - sighting.seen_s < FRESH_S:
                 lookout.use(sighting.link)
-                self._client = CloudClient(sighting.address, self._first.timeout_s, self._first.loop)
+                first = self._first
+                self._client = CloudClient(sighting.address, first.timeout_s, first.loop, first.access)
                 self._lost_s = None
                 self.on_link(sighting.link)
                 log.warning("frames go to the cloud at %s (%s)", sighting.address, sighting.link)
                 return self._client.open_stream(on_reply, on_lost)
         return None
+
+    @property
+    def access(self) -> Access:
+        """How they are reached."""
+        return self._first.access
+
+    @property
+    def address(self) -> str | None:
+        """Of the cloud in use; None while there is none."""
+        return self._client.address if self._lost_s is None else None
 
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""

@@ -79,7 +79,8 @@ def test_programs_are_told_in_json(begin: Callable[..., "subprocess.Popen[str]"]
     process = begin("--grpc-port", "0", "--no-advertise", "--json")
     assert process.stdout is not None
     said = json.loads(process.stdout.readline())
-    assert said == {"grpc_port": said["grpc_port"], "models": ["mnist", "mnist-int8"], "pid": process.pid}
+    ports = {"grpc_port": said["grpc_port"], "http_port": None}
+    assert said == ports | {"models": ["mnist", "mnist-int8"], "pid": process.pid}
     process.terminate()
     assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0
@@ -240,7 +241,7 @@ def test_it_serves_though_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch, fa
         async def stop(self) -> None:
             calls.append("stopped")
 
-    async def advertise(host: str, port: int, models: dict[str, str]) -> Advert:
+    async def advertise(host: str, port: int, models: dict[str, str], tls: bool) -> Advert:
         calls.append(f"{host} {sorted(models)} {port > 0}")
         return Advert()
 
