@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from partway.edge.audit import Auditor
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision
@@ -27,10 +29,13 @@ def clouds_of(opened: Opened, options: Options) -> KnownClouds | None:
     return KnownClouds(reached.client, addresses(options.cloud), plan, found, opened.embedded)
 
 
-def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None) -> Recut:
+def recut_of(
+    decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None, waiting: Callable[[], bool]
+) -> Recut:
     """The choice before each frame: among what is admitted with ``--split auto``, else what was asked for.
 
-    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too. The link is probed when frames tell
+    nothing of it and none is ``waiting`` for its answer: behind a long frame of ours, a probe would find a slow link.
     """
     free = options.split == "auto" and decision.link_measured
     link = decision.link if clouds is not None else None
@@ -40,7 +45,7 @@ def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClou
     if clouds is not None:
         recut.probes = clouds.probes
         if chosen.codec is not None or free:
-            clouds.watch(link, recut.idle, recut.relinked, recut.reach)
+            clouds.watch(link, lambda: not waiting() and recut.idle(), recut.relinked, recut.reach)
     return recut
 
 

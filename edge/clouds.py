@@ -68,12 +68,12 @@ class KnownClouds:
         """
         self.on_link, self._idle, self._now = on_link, idle, now
         for address in self._addresses:
-            self._look_after(address, self._first.access)
-        if self._lost_s is None:
-            self._lookouts[self._client.address].use(link)
+            used = self._lost_s is None and address == self._client.address
+            self._look_after(address, self._first.access, used, link)
 
-    def _look_after(self, address: str, access: Access) -> None:
-        self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, self._idle, access)
+    def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
+        model, digest = self._plan.model, self._plan.digest
+        self._lookouts[address] = Lookout(address, model, digest, self._idle, access, used, link)
 
     def _follow(self) -> None:
         """Look after neighbours that have come, and no longer after those that have gone and are not in use."""

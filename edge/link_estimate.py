@@ -24,11 +24,17 @@ JITTER_S = 1e-3
 JITTER = 0.15
 """Relative noise of one observation on a radio link."""
 DRIFT_S_PER_BYTE = 0.5
-"""How much g walks in a second, as a share of itself; the round trip walks a tenth of that."""
-DRIFT_RTT = 0.05
+"""How much g walks in a second, as a share of itself; the round trip much less."""
+DRIFT_RTT = 0.02
+DOUBT_S_PER_BYTE, DOUBT_RTT = 0.5, 0.3
+"""Of a link measured beforehand, as shares."""
 OUTLIER = 3.0
-LEAST_SHARE = 0.3
-"""Of a sudden change, what the bandwidth may be to blame for at least, and the round trip at most."""
+LEAST_SHARE, RTT_SHARE = 0.3, 0.1
+"""Of a sudden change, what the bandwidth may be to blame for at least, and the round trip at most.
+
+Small frames cannot tell one from the other, and a device that takes a thin link for a near one goes on sending small
+frames: on recorded cellular links, a round trip blamed as much as the bandwidth kept it there for most of a minute.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class LinkEstimator:
         self._link = None
         self._rtt_s = max(link.rtt_s, LEAST_RTT_S)
         self._g = min(max(8 / link.bandwidth_bps, LEAST_S_PER_BYTE), MOST_S_PER_BYTE)
-        self._rr, self._rg, self._gg = (0.3 * self._rtt_s) ** 2, 0.0, (0.5 * self._g) ** 2
+        self._rr, self._rg, self._gg = (DOUBT_RTT * self._rtt_s) ** 2, 0.0, (DOUBT_S_PER_BYTE * self._g) ** 2
         self._known, self._updated_s = True, now_s
         self._arrived_s, self._outliers, self._late_s = float("-inf"), 0, 0.0
 
@@ -121,7 +127,7 @@ class LinkEstimator:
         if size > 0:
             self._gg += (max(share, LEAST_SHARE) * off_s / size) ** 2
         if h:
-            self._rr += (LEAST_SHARE * (1 - share) * off_s) ** 2
+            self._rr += (RTT_SHARE * (1 - share) * off_s) ** 2
         spread = h * h * self._rr + 2 * h * size * self._rg + size * size * self._gg
         return spread, hypot(JITTER_S, JITTER * (expected_s + off_s)) ** 2
 

@@ -61,17 +61,29 @@ class Probed:
 
 
 class Lookout:
-    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused."""
+    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused.
 
-    def __init__(self, address: str, model: str, digest: str, idle: Callable[[], bool], access: Access = OPEN) -> None:
+    ``used`` says that frames go there already, over this ``link``.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        digest: str,
+        idle: Callable[[], bool],
+        access: Access = OPEN,
+        used: bool = False,
+        link: Link | None = None,
+    ) -> None:
         self.address, self._model, self._digest, self._idle = address, model, digest, idle
         self.access = access
         self.sighting: Sighting | None = None
         self.probes: deque[Probed] = deque(maxlen=16)
-        self.link: Link | None = None
-        self._in_use = False
+        self.link = link if used else None
+        self._in_use = used  # from the first moment: a look would be in the way of the first frames
         self._pause_s = FIRST_S
-        self._used_s = float("-inf")
+        self._used_s = perf_counter() if used else float("-inf")
         self._said = ""
         self._random = random.Random()  # noqa: S311 - spreads devices, hides nothing
         self._stop, self._wake = False, threading.Event()
@@ -120,7 +132,8 @@ class Lookout:
         """Is it there, with the same plan? Sets ``sighting``."""
         with self._channel() as channel:
             try:
-                described = self._call(channel, "Describe", m.DescribeRequest(model=self._model), m.DescribeResponse)
+                asked = m.DescribeRequest(model=self._model, known_digest=self._digest)  # plans are large, links thin
+                described = self._call(channel, "Describe", asked, m.DescribeResponse)
                 if described.plan_digest != self._digest:
                     self._say(f"the cloud at {self.address} has another version of {self._model} now; it is not used")
                     self.sighting = None

@@ -217,7 +217,7 @@ class Opening:
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
         name = plan_name(self.options.model, self.options.random_weights) if plan is None else plan.model
         try:
-            described = client.describe(name)
+            described = client.describe(name, "" if plan is None else plan.digest)
         except Refused as error:
             raise InputError(str(error)) from error
         if plan is not None and described.digest != plan.digest:

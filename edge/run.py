@@ -78,7 +78,7 @@ class Run:
         )
         self._stack.callback(runner.close)
         outcome.decision = self._decide(opened, packer, runner)
-        self._recut = recut_of(outcome.decision, plan, options, clouds)
+        self._recut = recut_of(outcome.decision, plan, options, clouds, lambda: runner.waiting)
         outcome.changes = self._recut.changes
         runner.watch, runner.deadline_s = self._recut, options.deadline_s
         if (auditor := auditor_of(options, packer, clouds)) is not None:

@@ -83,6 +83,11 @@ class Runner:
         self._uplink.watch = watch
 
     @property
+    def waiting(self) -> bool:
+        """Whether frames are in flight."""
+        return len(self._uplink.in_flight) > 0
+
+    @property
     def lost(self) -> LinkLost | None:
         """Why there is no cloud any more; None where there is one, or never was."""
         return self._uplink.lost

@@ -1,12 +1,17 @@
 """The choice before each frame, by tables: a clock and a link that are told what to be."""
 
 import dataclasses
+from collections.abc import Callable
 from itertools import pairwise
+from time import perf_counter
 
 import pytest
 
+from partway.edge.adapt import recut_of
+from partway.edge.decision import Decision
 from partway.edge.flight import GRACE_S, Group, give_up_s
-from partway.edge.lookout import Probed
+from partway.edge.lookout import IDLE_S, Probed
+from partway.edge.options import Options
 from partway.edge.pace import EVERY_S, Pace
 from partway.edge.recut import DWELL_S, Recut
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
@@ -261,3 +266,26 @@ def test_trial_frames_count_with_their_parts():
 )
 def test_when_a_frame_is_given_up(deadline: float, expected: float, finish: float | None, gives_up: float):
     assert give_up_s(0.0, deadline, expected, finish) == pytest.approx(gives_up)
+
+
+def test_a_frame_on_its_way_is_not_probed_behind():
+    """A frame that takes seconds on a thin link says nothing of it meanwhile; a probe would only queue behind it."""
+    idle: list[Callable[[], bool]] = []
+
+    class Clouds:
+        def watch(self, link: Link, is_idle: Callable[[], bool], on_link: object) -> None:
+            idle.append(is_idle)
+
+        def probes(self) -> tuple[Probed, ...]:
+            return ()
+
+    found = tuple(estimate(candidate, SPEEDS, SLOW) for candidate in (CLOUD, SPLIT, HOME))
+    in_flight = [1]
+    decision = Decision(found, found[0], "", SLOW, True)
+    recut = recut_of(decision, PLAN, Options("affine"), Clouds(), lambda: bool(in_flight))  # type: ignore[arg-type]
+    recut.link.probe(100, 0.01, perf_counter() - 2 * IDLE_S)
+    assert not idle[0]()
+    in_flight.clear()
+    assert idle[0]()
+    recut.link.probe(100, 0.01, perf_counter())
+    assert not idle[0]()

@@ -191,3 +191,21 @@ def test_a_cloud_with_another_plan_is_no_sighting(
     finally:
         lookout.close()
     assert caplog.text.count("it is not used") == 1
+
+
+def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes for where to go would be in the way of the first frames; another cloud's lookout looks at once."""
+    looked: list[str] = []
+    monkeypatch.setattr(Lookout, "_look", lambda self: looked.append(self.address))
+    link = Link(1e6, 0.04)
+    used = Lookout("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
+    other = Lookout("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
+    try:
+        until_s = time.perf_counter() + 5.0
+        while len(looked) < 2 and time.perf_counter() < until_s:
+            time.sleep(0.01)
+        assert set(looked) == {"127.0.0.1:2"}
+        assert used.link == link
+    finally:
+        used.close()
+        other.close()
