@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 
 KEPT = 8
 """Runs remembered per stage and size; the fastest counts, since a busy machine can only be slower."""
@@ -15,8 +16,12 @@ TRUSTED = 3
 """Runs before a size is believed to be slow."""
 FLAT = 1.05
 """A size is preferred to a smaller one when a row of it is this much cheaper."""
+MATTERS = 0.1
+"""Share of the time from which on a stage has to be seen before a size is judged."""
 ANEW = 16
 """Runs after which the best size is worked out anew."""
+SELDOM = 4
+"""One in so many frames that ran alone is remembered: they are many and cheap."""
 FORGET = 2000
 """Runs after which all is tried again."""
 
@@ -29,6 +34,8 @@ class Gains:
 
     def __init__(self, suffix_s: Sequence[float]) -> None:
         self._suffix_s = tuple(suffix_s)
+        whole_s = suffix_s[0]
+        self._shares = [(a - b) / whole_s if whole_s else 1.0 for a, b in pairwise(suffix_s)]
         self._seen: dict[tuple[int, int], deque[float]] = {}
         self._runs = 0
         self._best: dict[int, tuple[int, float]] = {}
@@ -39,22 +46,24 @@ class Gains:
         if alone_s <= 0:
             return
         self._runs += 1
+        if rows == 1 and self._runs % SELDOM:
+            return
         if self._runs % FORGET == 0:
             self._seen.clear()
         size = rows.bit_length() - 1
         for stage in range(first, last):
-            runs = self._seen.setdefault((stage, size), deque(maxlen=KEPT))
+            runs = self._seen.get((stage, size))
+            if runs is None:
+                runs = self._seen[stage, size] = deque(maxlen=KEPT)
             runs.append(seconds / alone_s)
-            if len(runs) == TRUSTED or self._runs % ANEW == 0:
+            if len(runs) <= TRUSTED:
                 self._best.clear()
+        if self._runs % ANEW == 0:
+            self._best.clear()
 
     def ratio(self, size: int) -> float:
         """Of a row in a batch of ``2**size`` over a row alone, all stages by their share; 1 for what was never seen."""
-        whole_s = self._suffix_s[0]
-        if not whole_s:
-            return 1.0
-        shares = [(a - b) / whole_s for a, b in zip(self._suffix_s, self._suffix_s[1:], strict=False)]
-        return sum(share * self._nearest(stage, size) for stage, share in enumerate(shares))
+        return sum(share * self._nearest(stage, size) for stage, share in enumerate(self._shares))
 
     def _nearest(self, stage: int, size: int) -> float:
         """Of this stage, in batches of this size or the next smaller one that was seen."""
@@ -62,7 +71,9 @@ class Gains:
         return next((min(runs) for runs in found if runs), 1.0)
 
     def _known(self, size: int) -> bool:
-        return any(len(self._seen.get((s, size), ())) >= TRUSTED for s in range(len(self._suffix_s) - 1))
+        """Whether all stages that matter ran in batches of this size."""
+        large = [stage for stage, share in enumerate(self._shares) if share >= MATTERS]
+        return all(len(self._seen.get((stage, size), ())) >= TRUSTED for stage in large)
 
     def best(self, most: int) -> tuple[int, float]:
         """The rows worth running together, at most ``most``, and what a row then costs over a row alone.

@@ -130,6 +130,11 @@ class Queue:
     def next(self) -> Run | Wait:
         """What to do now. Frames that are to run are taken out; :meth:`done` brings back those that are not through."""
         now_s = self.clock()
+        if len(self.entries) == 1 and self.uses[self.entries[0].model].active(now_s) <= 1:
+            (only,) = self.entries  # a lone device: nothing to decide
+            lone = Run((only,), only.stage, len(self.uses[only.model].suffix_s) - 1, (only,))
+            self._begin(lone)
+            return lone
         known = {name: self.uses[name].known(now_s, self.limits) for name in {e.model for e in self.entries}}
         step = decide(self.entries, now_s, self.limits, known)
         if isinstance(step, Run):

@@ -103,7 +103,8 @@ class Batcher:
                 self._count()
 
     def _count(self) -> None:
-        self.stats.queued, self.stats.queued_bytes = len(self._queue.entries), self._queue.size_bytes
+        waiting = self._queue.entries
+        self.stats.queued, self.stats.queued_bytes = len(waiting), self._queue.size_bytes if waiting else 0
 
     def close(self) -> None:
         """End the thread once the queue is empty; blocks until then."""
