@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
 
 import partway
+from partway.cloud.health_call import Health
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
+    made.add_argument("--health", action=Health, nargs=0, help="say whether this container's cloud serves, and exit")
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     return made
 

@@ -26,7 +26,7 @@ ARG SOURCE_DATE_EPOCH=1767225600
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY docker/requirements-train.txt docker/
 RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX" \
-    /venv/bin/python docker/steps/python_root.py "$TARGETARCH" /image /wheel/*.whl docker/requirements-train.txt \
+    /venv/bin/python docker/steps/python_root.py "$TARGETARCH" /image /wheel/*.whl docker/requirements-train.txt --sources \
  && /venv/bin/python docker/steps/finish.py "$TARGETARCH" /image partway-train
 
 FROM scratch

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import partway
 from partway.edge.discovery import Search
+from partway.edge.pulse import Health
 from partway.partitioner.wanted import decision_arguments
 from partway.proto.errors import InputError, PartwayError
 
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE|-",
         help="write everything as one JSON object; - is standard output, and prints nothing else",
     )
+    add("--health", action=Health, nargs=0, help="tell whether the edge-run of this container is well, and exit")
     add("--version", action="version", version=f"partway {partway.__version__}")
     return made
 

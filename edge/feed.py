@@ -34,6 +34,7 @@ class Feed:
         self._queue: deque[tuple[Sample, float]] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
+        self._ending = self._holding = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, args=(iter(samples),), name="source", daemon=True)
         self._thread.start()
@@ -41,7 +42,10 @@ class Feed:
     def _read(self, source: Iterator[Sample]) -> None:
         try:
             for sample in source:
-                if not self._put(sample):
+                self._holding = True
+                more = self._put(sample)
+                self._holding = False
+                if self._ending or not more:
                     break
         except BaseException as error:  # whatever it is, it is the taker's
             self._error = error
@@ -67,7 +71,11 @@ class Feed:
 
     def ready(self) -> bool:
         """Whether ``take`` has something to say at once."""
-        return bool(self._queue) or self._ended
+        return bool(self._queue) or self._over()
+
+    def _over(self) -> bool:
+        """Whether no more will come. What the reader holds when the feed is ended from outside still does."""
+        return self._ended or (self._ending and not self._holding)
 
     def wait(self, seconds: float) -> None:
         """Until that is so, or the time is over."""
@@ -79,11 +87,16 @@ class Feed:
         with self._changed:
             taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._changed.notify_all()
-            if taken or not self._ended:
+            if taken or not self._over():
                 return taken
         if self._error is not None:
             raise self._error
         return None
+
+    def end(self) -> None:
+        """No more is read, from a signal's handler too: what was read already can still be taken."""
+        self._ending = True  # no lock: the thread that is interrupted may hold it
+        self.on_ready()
 
     def close(self) -> None:
         """No more is read; a source that waits for something is left to itself."""

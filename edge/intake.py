@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from typing import BinaryIO
 
 from partway.edge.sources import Item, open_source
 from partway.edge.standard_input import STDIN, stdin_items
@@ -65,9 +66,17 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     )
 
 
+def _own_stdin() -> BinaryIO:
+    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:  # a replaced standard input, which has none
+        return sys.stdin.buffer
+
+
 def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
     if given == STDIN:
-        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False, True)
+        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
     if is_camera(given) or is_video(given):
         check_video(given, plan)
         return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))

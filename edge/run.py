@@ -15,6 +15,7 @@ from partway.edge.adapt import addresses, recut_of
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
+from partway.edge.ending import Ending
 from partway.edge.feed import Feed
 from partway.edge.limits import left, may_send
 from partway.edge.objective import Ranking
@@ -22,6 +23,7 @@ from partway.edge.opening import Opened, Opening
 from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
+from partway.edge.pulse import Pulse
 from partway.edge.recut import Recut
 from partway.edge.report import Report
 from partway.edge.runner import Runner
@@ -47,6 +49,9 @@ class Run:
         self._search = search
         self._recut: Recut
         self._stack = ExitStack()
+        self._ending, self._pulse = self._stack.enter_context(Ending()), Pulse()
+        self._stack.callback(self._pulse.close)
+        self._pulse.tell()
 
     def __enter__(self) -> Run:
         return self
@@ -147,11 +152,13 @@ class Run:
         samples = self._samples(joined([work.first], work.rest), outcome)
         apart = work.waits or work.read_s > SLOW_READ_S or self.options.when_behind != "block"
         with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
+            self._ending.on_end(source.end if isinstance(source, Feed) else lambda: None)
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):
                         outcome.results.append(result)
                         lines.add(result)
+                        self._pulse.answered()
             except KeyboardInterrupt:
                 outcome.interrupted = True
             outcome.dropped = source.dropped if isinstance(source, Feed) else 0
@@ -160,8 +167,13 @@ class Run:
     def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
         """Every item that can be read; the others are reported and do not cost the rest their answers."""
         for item in items:
+            if self._ending.asked:
+                return
             try:
-                yield item.read()
+                sample = item.read()
             except InputError as error:
                 if str(error) not in outcome.unreadable:  # --frames may come round to it again
                     outcome.unreadable.append(str(error))
+            else:
+                self._pulse.took()
+                yield sample

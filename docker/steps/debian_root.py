@@ -1,4 +1,4 @@
-"""Lays out the few Debian packages that an image needs in a folder of its own: no shell, no package manager, no setuid file.
+"""Lays out the few Debian packages that an image needs in a folder of its own: no shell, no setuid file.
 
     python3 debian_root.py ARCH ROOT
 
@@ -27,8 +27,10 @@ DROPPED = (
     "usr/lib/*/perl-base", "usr/lib/*/engines-3", "usr/lib/*/ossl-modules", "usr/lib/gcc", "usr/lib/locale",
     "etc/update-motd.d", "etc/profile*", "etc/skel", "etc/ld.so.conf.d", "etc/python3.11", "usr/bin/*", "usr/sbin/*",
     "usr/lib/*/libnsl*", "usr/lib/*/libthread_db*", "usr/lib/*/libpcprofile*", "usr/lib/*/libmemusage*",
-    "var/[!l]*", "var/lock", "var/local", "home", "root", "srv", "mnt", "media", "boot", "opt", "usr/games", "usr/local/[!l]*",
-    "usr/lib/*/libc_malloc_debug*", "usr/lib/*/libnss_hesiod*", "usr/lib/*/libnss_compat*", "usr/lib/*/libBrokenLocale*",
+    "var/[!l]*", "var/lock", "var/local", "home", "root", "srv", "mnt", "media", "boot", "opt", "usr/games",
+    "usr/local/[!l]*",
+    "usr/lib/*/libc_malloc_debug*", "usr/lib/*/libnss_hesiod*", "usr/lib/*/libnss_compat*",
+    "usr/lib/*/libBrokenLocale*",
 )  # fmt: skip
 KEPT = ("usr/bin/python3.11",)
 PYTHON = "usr/lib/python3.11"

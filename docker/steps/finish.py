@@ -2,7 +2,7 @@
 
     python3 finish.py ARCH ROOT NAME
 
-Writes ROOT/usr/share/sbom/NAME.cdx.json (CycloneDX 1.5): every Debian and Python package with version, licence and purl.
+Writes ROOT/usr/share/sbom/NAME.cdx.json (CycloneDX 1.5): every Debian and Python package, its version, licence, purl.
 """
 
 from __future__ import annotations
