@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
 
 import partway
+from partway.cloud.access import Access
+from partway.cloud.certificates import Certificates
 from partway.cloud.health_call import Health
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
 from partway.proto.errors import InputError, PartwayError
+from partway.proto.secrets import token_of
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
@@ -44,12 +47,35 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
     )
+    access_arguments(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
     made.add_argument("--health", action=Health, nargs=0, help="say whether this container's cloud serves, and exit")
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     return made
+
+
+def access_arguments(parser: argparse.ArgumentParser) -> None:
+    """Who may use this cloud. A token is never given on the command line, where every user of the machine sees it."""
+    add = parser.add_argument
+    add("--token-file", type=Path, metavar="FILE", help="ask for this bearer token (or environment PARTWAY_TOKEN)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve by TLS with this certificate, read anew when it changes")
+    add("--tls-key", type=Path, metavar="FILE", help="and its private key")
+    add("--tls-client-ca", type=Path, metavar="FILE", help="devices need a certificate of this CA")
+    add("--insecure", action="store_true", help="listen beyond this machine without a token")
+
+
+def access_of(args: argparse.Namespace) -> Access:
+    """What was asked for, every file read. Raises InputError."""
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise InputError("TLS needs both --tls-cert FILE and --tls-key FILE")
+    if args.tls_client_ca is not None and args.tls_cert is None:
+        raise InputError("--tls-client-ca needs TLS: give --tls-cert FILE and --tls-key FILE as well")
+    certificates = Certificates(args.tls_cert, args.tls_key, args.tls_client_ca) if args.tls_cert else None
+    if certificates is not None:
+        certificates.configuration()  # what is wrong with them is said before anything is started
+    return Access(token_of(args.token_file), certificates)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,14 +96,16 @@ async def _serve(args: argparse.Namespace) -> int:
         raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
+    access = access_of(args)
+    access.check_bind(args.host, args.insecure)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
     models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
-    server = CloudServer(models)
+    server = CloudServer(models, access)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
-    advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
+    advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
     _say_ready(args, server.port, models)
     await _until(stop, advert)
     if advert is not None:
@@ -100,10 +128,10 @@ async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
             await advert.tell_load(load_now())
 
 
-async def _advertise(host: str, port: int, models: dict[str, ServedModel]) -> Advert | None:
+async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: bool) -> Advert | None:
     from partway.cloud.advertise import advertise
 
-    return await advertise(host, port, {name: model.digest for name, model in models.items()})
+    return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
 def _say_ready(args: argparse.Namespace, port: int, models: dict[str, ServedModel]) -> None:

@@ -16,6 +16,7 @@ from partway.partitioner.profile import measure, sample_values
 from partway.partitioner.profile_format import profile_to_json
 from partway.proto.codecs import Codebook
 from partway.proto.errors import InputError, MissingPackage, mapped
+from partway.proto.files import unreadable
 from partway.proto.fitted import codebook
 
 log = logging.getLogger("partway.cloud")
@@ -93,11 +94,20 @@ def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> 
 
 
 def plan_folders(root: Path) -> list[Path]:
-    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read."""
+    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read.
+
+    A sub-folder that cannot be looked into counts as one that does: loading it says what is wrong.
+    """
     try:
         if (root / PLAN_FILE).is_file():
             return [root]
-        return sorted(path for path in root.iterdir() if (path / PLAN_FILE).is_file())
+        return sorted(path for path in root.iterdir() if _holds_plan(path))
     except OSError as error:
-        why = f"models folder {root} cannot be read ({error.strerror}); check the path and its mode"
-        raise InputError(why) from error
+        raise InputError(f"models folder {unreadable(root, error)}; check the path and who may read it") from error
+
+
+def _holds_plan(path: Path) -> bool:
+    try:
+        return (path / PLAN_FILE).is_file()
+    except PermissionError:
+        return True

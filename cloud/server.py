@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from grpc import aio
 
+from partway.cloud.access import Access
 from partway.cloud.health import health_handlers
 from partway.cloud.health_call import health_address
 from partway.cloud.inference import InferenceService
@@ -26,19 +27,20 @@ DRAIN_S = 5.0
 class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: Mapping[str, ServedModel], access: Access = Access()) -> None:  # noqa: B008 - frozen
+        self._access = access
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
         self.inference = InferenceService(models, self._pool)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
         split = SplitService(models, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
-        self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
+        self._server.add_generic_rpc_handlers(access.handlers((self.inference.handlers(), split.handlers(), health)))
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
         try:
-            self.port = self._server.add_insecure_port(f"{_bracketed(host)}:{port}")
+            self.port = self._access.bind(self._server, f"{_bracketed(host)}:{port}")
         except RuntimeError as error:
             why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
             raise InputError(why) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from types import TracebackType
 
+from partway.edge.access import OPEN
 from partway.edge.embedded import EmbeddedCloud
 from partway.edge.frames import FrameResult
 from partway.edge.model_file import is_model_file, sliced_folder
@@ -170,7 +171,7 @@ def replay(
     with ExitStack() as stack:
         cloud = stack.enter_context(EmbeddedCloud(folder, options.threads))
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
-        wanted = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS)
+        wanted = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
         run = _Replaying(wanted, report, link, seconds, fps, slow)
         stack.enter_context(run)
         run.go(outcomes)

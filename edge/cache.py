@@ -15,6 +15,7 @@ from typing import BinaryIO
 from partway.partitioner.plan import Stage, StageFile
 from partway.partitioner.stage_data import map_file, map_open_file
 from partway.proto.errors import InputError
+from partway.proto.files import unreadable
 from partway.proto.units import show_bytes
 
 log = logging.getLogger("partway.edge")
@@ -157,11 +158,7 @@ def open_cache(folder: Path | None) -> StageCache:
             pass
     except OSError as error:
         if asked:
-            raise InputError(
-                f"cache folder {folder} cannot be written ({error.strerror}); give another with --cache"
-            ) from error
-        log.warning(
-            "cache folder %s cannot be written (%s); fetched stages are kept in memory only", folder, error.strerror
-        )
+            raise InputError(f"cache folder {unreadable(folder, error, 'write')}; give another with --cache") from error
+        log.warning("cache folder %s; fetched stages are kept in memory only", unreadable(folder, error, "write"))
         return StageCache(None)
     return StageCache(folder)

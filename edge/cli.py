@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import partway
+from partway.edge.access_options import access_arguments
 from partway.edge.discovery import Search
 from partway.edge.pulse import Health
 from partway.partitioner.wanted import decision_arguments
@@ -98,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
+    access_arguments(made)
     add(
         "--json",
         metavar="FILE|-",

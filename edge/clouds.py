@@ -37,7 +37,7 @@ class KnownClouds:
         """From now on look after all of them; ``link`` is the one to the cloud in use."""
         self.on_link = on_link
         for address in self._addresses:
-            self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, idle)
+            self._lookouts[address] = Lookout(address, self._plan.model, self._plan.digest, idle, self._first.access)
         if self._lost_s is None:
             self._lookouts[self._client.address].use(link)
 
@@ -51,7 +51,8 @@ class KnownClouds:
             sighting = lookout.sighting
             if sighting is not None and now_s - sighting.seen_s < FRESH_S:
                 lookout.use(sighting.link)
-                self._client = CloudClient(sighting.address, self._first.timeout_s, self._first.loop)
+                first = self._first
+                self._client = CloudClient(sighting.address, first.timeout_s, first.loop, first.access)
                 self._lost_s = None
                 self.on_link(sighting.link)
                 log.warning("frames go to the cloud at %s (%s)", sighting.address, sighting.link)

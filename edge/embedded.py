@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from partway.proto.errors import PartwayError
+from partway.proto.files import in_memory
+from partway.proto.secrets import TOKEN_VARIABLE
 
 START_S = 30.0
 STOP_S = 5.0
@@ -22,13 +24,14 @@ class EmbeddedCloud:
 
     def __init__(self, models: Path | None, threads: int = 0) -> None:
         # Its log is a file: a pipe that nobody reads would stop the cloud when it is full.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._log = in_memory("cloud-log")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "partway.cloud", *_options(models, threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},  # meant for others
         )
 
     @property

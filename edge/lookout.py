@@ -17,7 +17,9 @@ from typing import Any
 
 import grpc
 
+from partway.edge.access import OPEN, Access
 from partway.edge.auto import probe_link
+from partway.edge.tls_look import tls_fault
 from partway.partitioner.estimate import Link
 from partway.proto import messages as m
 
@@ -61,8 +63,9 @@ class Probed:
 class Lookout:
     """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused."""
 
-    def __init__(self, address: str, model: str, digest: str, idle: Callable[[], bool]) -> None:
+    def __init__(self, address: str, model: str, digest: str, idle: Callable[[], bool], access: Access = OPEN) -> None:
         self.address, self._model, self._digest, self._idle = address, model, digest, idle
+        self._access = access
         self.sighting: Sighting | None = None
         self.probes: deque[Probed] = deque(maxlen=16)
         self.link: Link | None = None
@@ -113,7 +116,7 @@ class Lookout:
         """Is it there, with the same plan? Sets ``sighting``."""
         with self._channel() as channel:
             try:
-                described = _call(channel, "Describe", m.DescribeRequest(model=self._model), m.DescribeResponse)
+                described = self._call(channel, "Describe", m.DescribeRequest(model=self._model), m.DescribeResponse)
                 if described.plan_digest != self._digest:
                     self._say(f"the cloud at {self.address} has another version of {self._model} now; it is not used")
                     self.sighting = None
@@ -128,13 +131,21 @@ class Lookout:
 
                 link = probe_link(probe, 0.1)
             except grpc.RpcError as error:
-                if error.code() is grpc.StatusCode.NOT_FOUND:
-                    self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
+                self._say_why(error)
                 self.sighting = None
                 return
         self._said = ""
         if not self._in_use:
             self.sighting = Sighting(self.address, link, queue_s, perf_counter())
+
+    def _say_why(self, error: Any) -> None:
+        """What waiting will not mend, once."""
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
+        elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            self._say(f"the cloud at {self.address} refused: {error.details()}; it is not used")
+        elif self._access.tls is not None and (fault := tls_fault(self.address, self._access.tls)):
+            self._say(f"no TLS connection to the cloud at {self.address}: {fault}; it is not used")
 
     def _say(self, sentence: str) -> None:
         """Once, not at every look."""
@@ -158,15 +169,14 @@ class Lookout:
 
     def _probe(self, channel: Any, size: int) -> Probed:
         begun_s = perf_counter()
-        reply = _call(channel, "Probe", m.ProbeRequest(payload=bytes(size)), m.ProbeResponse)
+        reply = self._call(channel, "Probe", m.ProbeRequest(payload=bytes(size)), m.ProbeResponse)
         now_s = perf_counter()
         return Probed(size, max(now_s - begun_s - float(reply.server_s), 1e-6), float(reply.queue_s), now_s)
 
     def _channel(self) -> Any:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
-        return grpc.insecure_channel(self.address, options=options)
+        return self._access.channel(self.address, options, grpc)
 
-
-def _call(channel: Any, method: str, request: Any, reply: Any) -> Any:
-    made = channel.unary_unary(f"/{m.SPLIT_SERVICE}/{method}", type(request).SerializeToString, reply.FromString)
-    return made(request, timeout=ANSWER_S)
+    def _call(self, channel: Any, method: str, request: Any, reply: Any) -> Any:
+        made = channel.unary_unary(f"/{m.SPLIT_SERVICE}/{method}", type(request).SerializeToString, reply.FromString)
+        return made(request, timeout=ANSWER_S, metadata=self._access.metadata)

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from partway.edge.access import OPEN, Access
 from partway.edge.cache import StageCache, open_cache
 from partway.edge.decision import split_number
 from partway.edge.discovery import Search
@@ -120,10 +122,13 @@ class Opening:
 
     def _reach(self, plan: Plan | None) -> Reached:
         """A cloud that serves this very plan."""
-        found = self._search.result(plan.model, plan.digest, round_trip_s) if self._search and plan else None
+        access = self.options.access
+        nearest = partial(round_trip_s, access=access)
+        found = self._search.result(plan.model, plan.digest, nearest) if self._search and plan else None
         if found is not None:
             try:
-                reached = self._reached(found.address, plan, "found by zeroconf")
+                by = access.for_found(found.address, found.tls)
+                reached = self._reached(found.address, plan, f"found by zeroconf{', TLS' if found.tls else ''}", by)
             except InputError as error:  # it left without a goodbye, or a firewall is between
                 if self._embedded is None:
                     raise
@@ -134,7 +139,7 @@ class Opening:
                 return reached
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
-            return self._reached(self._embedded.address(), plan, how)
+            return self._reached(self._embedded.address(), plan, how, OPEN)
         return self._first_of(self.options.cloud.split(","), plan)
 
     def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
@@ -146,12 +151,12 @@ class Opening:
                 log.warning("%s; trying the next cloud", error)
         return self._reached(addresses[-1], plan)
 
-    def _reached(self, address: str, plan: Plan | None, how: str = "") -> Reached:
-        client = self._connect(address)
+    def _reached(self, address: str, plan: Plan | None, how: str = "", access: Access | None = None) -> Reached:
+        client = self._connect(address, self.options.access if access is None else access)
         return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
 
-    def _connect(self, address: str) -> CloudClient:
-        return self._stack.enter_context(CloudClient(address, self.options.timeout_s))
+    def _connect(self, address: str, access: Access) -> CloudClient:
+        return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
 
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
         name = self.options.model if plan is None else plan.model

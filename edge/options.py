@@ -6,6 +6,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from partway.edge.access import OPEN, Access
+from partway.edge.access_options import access_of
 from partway.edge.standard_input import parse_shape
 from partway.edge.transport import parse_address
 from partway.partitioner.constraints import Constraints
@@ -48,6 +50,7 @@ class Options:
     engine: str = "auto"
     cache: Path | None = None
     timeout_s: float = 5.0
+    access: Access = OPEN
 
 
 def options_of(args: argparse.Namespace) -> Options:
@@ -84,6 +87,7 @@ def options_of(args: argparse.Namespace) -> Options:
         engine=args.engine,
         cache=args.cache,
         timeout_s=parse_s(args.timeout),
+        access=OPEN if args.cloud in ("embedded", "none") else access_of(args),
     )
 
 

@@ -121,5 +121,5 @@ def _next_steps(options: Options) -> str:
     base = f"edge-run --model {options.model}"
     return (
         f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
-        f"           on a second machine: cloud-serve --host 0.0.0.0   then here: {base} --cloud HOST:8001"
+        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {base} --cloud HOST:8001"
     )

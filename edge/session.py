@@ -36,9 +36,9 @@ class Session:
     """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     ``model``, ``split``, ``cloud``, ``codec``, ``objective``, ``power``, ``max_device_memory``, ``keep_on_device``,
-    ``max_drop`` (points), ``window``, ``threads`` and ``cache`` are edge-run's options of these names and take what
-    they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a cloud. InputError is
-    raised here for what is wrong in itself, and on opening for what cannot be found or run.
+    ``max_drop`` (points), ``window``, ``threads``, ``cache``, ``token_file`` and ``tls``… are edge-run's options of
+    these names and take what they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for
+    a cloud. InputError is raised here for what is wrong in itself, and on opening for what cannot be found or run.
     """
 
     def __init__(
@@ -58,6 +58,12 @@ class Session:
         threads: int = 0,
         cache: str | Path | None = None,
         timeout_s: float = 5.0,
+        token_file: str | Path | None = None,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
+        tls_cert: str | Path | None = None,
+        tls_key: str | Path | None = None,
+        tls_name: str = "",
     ) -> None:
         args = parser().parse_args(["--model", str(model)])
         for name, value in {
@@ -72,6 +78,12 @@ class Session:
             "window": "auto" if window is None else str(window),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
+            "token_file": None if token_file is None else Path(token_file),
+            "tls": tls,
+            "tls_ca": None if tls_ca is None else Path(tls_ca),
+            "tls_cert": None if tls_cert is None else Path(tls_cert),
+            "tls_key": None if tls_key is None else Path(tls_key),
+            "tls_name": tls_name,
         }.items():
             setattr(args, name, value)
         self.options: Options = replace(options_of(args), deadline_s=deadline_s, timeout_s=timeout_s)

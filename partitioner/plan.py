@@ -13,6 +13,7 @@ from typing import Any
 from partway.partitioner.cuts import Cut
 from partway.partitioner.plan_check import check_plan
 from partway.proto.errors import InputError
+from partway.proto.files import unreadable
 from partway.proto.tensors import TensorSpec
 
 PLAN_FILE = "plan.json"
@@ -176,14 +177,17 @@ def save_plan(plan: Plan, folder: Path) -> Path:
 
 def load_plan(path: Path) -> Plan:
     """The plan in a folder, or in a plan.json given by name. Raises InputError when there is none or it is damaged."""
-    file = path / PLAN_FILE if path.is_dir() else path
+    file = path
     try:
+        file = path / PLAN_FILE if path.is_dir() else path
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}; check the path and who may read it") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as a plan ({error}); write it again with `partway plan`") from error
     return plan_from_json(data, str(file))
 
@@ -196,7 +200,7 @@ def read_stage(folder: Path, stage: Stage) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"stage file {path} cannot be read ({error.strerror}); slice the model again") from error
+        raise InputError(f"stage file {unreadable(path, error)}; slice the model again if it is missing") from error
     if hashlib.sha256(data).hexdigest() != stage.digest:
         raise InputError(f"stage file {path} is not the one the plan names (digest differs); slice the model again")
     return data

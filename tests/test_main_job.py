@@ -382,7 +382,7 @@ def test_a_cloud_on_the_network_is_found_without_an_address(edge_run: EdgeRun, d
     silent = _multicast_works()
     if silent:
         pytest.skip(silent)
-    command = [sys.executable, "-m", "partway.cloud", "--host", "0.0.0.0", "--grpc-port", "0", "--json"]
+    command = [sys.executable, "-m", "partway.cloud", "--host", "0.0.0.0", "--insecure", "--grpc-port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as cloud:
         try:
             assert cloud.stdout is not None

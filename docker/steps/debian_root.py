@@ -2,8 +2,8 @@
 
     python3 debian_root.py ARCH ROOT
 
-Packages come from the mirrors and keys of the system it runs on, for any architecture: nothing of them is run here. What
-is left out of them is named below. For scanners each package leaves its entry in ROOT/var/lib/dpkg/status.d.
+Packages come from the mirrors and keys of the system it runs on, for any architecture: nothing of them is run here.
+What is left out of them is named below. For scanners each package leaves its entry in ROOT/var/lib/dpkg/status.d.
 """
 
 from __future__ import annotations

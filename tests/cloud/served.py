@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 
 from partway.cloud import server
+from partway.cloud.access import Access
 from partway.cloud.repository import ServedModel
 from partway.partitioner.chain import Chain
 from partway.partitioner.cuts import Cut
@@ -78,7 +79,10 @@ class CountingPool(ThreadPoolExecutor):
 class Cloud:
     """A CloudServer with a thread and an event loop of its own."""
 
-    def __init__(self, models: Mapping[str, ServedModel], host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, models: Mapping[str, ServedModel], host: str = "127.0.0.1", port: int = 0, access: Access | None = None
+    ) -> None:
+        self._access = access or Access()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -92,7 +96,7 @@ class Cloud:
         self.pool = CountingPool.made[-1] if CountingPool.made else None
 
     async def _started(self, models: Mapping[str, ServedModel], host: str, port: int) -> server.CloudServer:
-        made = server.CloudServer(models)
+        made = server.CloudServer(models, self._access)
         await made.start(host, port)
         return made
 

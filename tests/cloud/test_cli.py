@@ -240,8 +240,8 @@ def test_it_serves_though_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch, fa
         async def stop(self) -> None:
             calls.append("stopped")
 
-    async def advertise(host: str, port: int, models: dict[str, str]) -> Advert:
-        calls.append(f"{host} {sorted(models)} {port > 0}")
+    async def advertise(host: str, port: int, models: dict[str, str], tls: bool) -> Advert:
+        calls.append(f"{host} {sorted(models)} {port > 0} {tls}")
         return Advert()
 
     monkeypatch.setattr("partway.cloud.advertise.advertise", advertise)
@@ -250,4 +250,4 @@ def test_it_serves_though_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch, fa
     with stdin(end):
         assert main(["--models", str(fake_plan), "--grpc-port", "0", "--until-stdin-closes"]) == 0
     os.close(end)
-    assert calls == ["127.0.0.1 ['fake'] True", "stopped"]
+    assert calls == ["127.0.0.1 ['fake'] True False", "stopped"]

@@ -49,7 +49,9 @@ class Network:
         return process
 
     def serve(self, host: str) -> "subprocess.Popen[str]":
-        process = self.started(self.cloud, "-m", "partway.cloud", "--host", host, "--grpc-port", "8001", "--json")
+        process = self.started(
+            self.cloud, "-m", "partway.cloud", "--host", host, "--insecure", "--grpc-port", "8001", "--json"
+        )
         assert process.stdout is not None
         assert process.stdout.readline()
         return process
