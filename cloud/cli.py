@@ -17,16 +17,19 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would
 
 import partway
 from partway.cloud.access import Access
+from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.certificates import Certificates
 from partway.cloud.health_call import Health
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
+from partway.partitioner.zoo.prepared import prepare
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.secrets import token_of
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
+    from partway.cloud.http import HttpServer
 
 MAX_THREADS = 1024
 
@@ -38,16 +41,25 @@ def parser() -> argparse.ArgumentParser:
         "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
     )
     made.add_argument(
+        "--model", metavar="NAME[,NAME]", help="models by name (`partway models`), made and kept when not there yet"
+    )
+    made.add_argument("--random-weights", action="store_true", help="with --model: weights never trained, no download")
+    made.add_argument("--cache", type=Path, metavar="DIR", help="where --model keeps plans (default: ~/.cache/partway)")
+    made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     made.add_argument(
         "--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)"
+    )
+    made.add_argument(
+        "--http-port", type=int, metavar="PORT", help="also serve health and Prometheus metrics over HTTP (default: no)"
     )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     made.add_argument(
         "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
     )
     access_arguments(made)
+    add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
@@ -91,27 +103,56 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _roots(args: argparse.Namespace) -> list[Path]:
+    """The folders to serve: those given, those of models by name, or else the shipped ones. Raises InputError."""
+    names = args.model.split(",") if args.model else []
+    if args.random_weights and not names:
+        raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
+
+    def say(step: str) -> None:
+        print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
+
+    given = [args.models] if args.models else []
+    roots = given + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
+    return roots or [bundled_folder()]
+
+
 async def _serve(args: argparse.Namespace) -> int:
-    if not 0 <= args.grpc_port <= 65535:
-        raise InputError(f"port {args.grpc_port} is out of range; choose 0 to 65535 with --grpc-port")
+    for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
+        if not 0 <= port <= 65535:
+            raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
-    access = access_of(args)
+    access, limits = access_of(args), batch_limits(args)
     access.check_bind(args.host, args.insecure)
+    roots = _roots(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
-    server = CloudServer(models, access)
+    models = load_repository(roots, args.threads, args.engine)
+    server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
+    http = await _http(args, server)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
-    _say_ready(args, server.port, models)
+    _say_ready(args, server.port, http.port if http else None, models)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
     await server.stop()
+    if http is not None:
+        await http.stop()
     return 0
+
+
+async def _http(args: argparse.Namespace, server: CloudServer) -> HttpServer | None:
+    if args.http_port is None:
+        return None
+    from partway.cloud.http import HttpServer
+
+    made = HttpServer(server)
+    await made.start(args.host, args.http_port)
+    return made
 
 
 async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
@@ -134,11 +175,13 @@ async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: 
     return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
-def _say_ready(args: argparse.Namespace, port: int, models: dict[str, ServedModel]) -> None:
+def _say_ready(args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel]) -> None:
     if args.json:
-        print(json.dumps({"grpc_port": port, "models": sorted(models), "pid": os.getpid()}), flush=True)
-    else:
-        print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC); Ctrl-C ends it", flush=True)
+        ports = {"grpc_port": port, "http_port": http_port}
+        print(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}), flush=True)
+        return
+    http = "" if http_port is None else f" and {args.host}:{http_port} (HTTP: /metrics, /v2/health/ready)"
+    print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC){http}; Ctrl-C ends it", flush=True)
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import grpc
 
 import partway
+from partway.cloud.answer import Refusal
+from partway.cloud.audit import Verdict
 from partway.cloud.inference import parsed, unary_handler
 from partway.cloud.repository import ServedModel
 from partway.partitioner.plan import plan_to_json
@@ -24,10 +27,19 @@ MAX_REPLY_BYTES = 1 << 22
 
 
 class SplitService:
-    """``partway.v1.Split`` over the models given; ``queue_s`` says how long a frame that came now would wait."""
+    """``partway.v1.Split`` over the models given.
 
-    def __init__(self, models: Mapping[str, ServedModel], queue_s: Callable[[], float] = lambda: 0.0) -> None:
+    ``queue_s`` says how long a frame that came now would wait; ``audit`` compares a coded frame with an exact one.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        audit: Callable[[bytes, bytes], Awaitable[Verdict]],
+        queue_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._models = models
+        self._audited = audit
         self._queue_s = queue_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -35,6 +47,7 @@ class SplitService:
         table = {
             "Describe": unary_handler(m.DescribeRequest, self._describe),
             "Probe": unary_handler(m.ProbeRequest, self._probe),
+            "Audit": unary_handler(m.AuditRequest, self._audit),
             "Fetch": grpc.unary_stream_rpc_method_handler(self._fetch),
         }
         return grpc.method_handlers_generic_handler(m.SPLIT_SERVICE, table)
@@ -57,6 +70,17 @@ class SplitService:
         begun = perf_counter()
         payload = bytes(min(request.reply_bytes, MAX_REPLY_BYTES))
         return m.ProbeResponse(payload=payload, server_s=perf_counter() - begun, queue_s=self._queue_s())
+
+    async def _audit(self, request: Any, context: Any) -> Any:
+        try:
+            verdict = await self._audited(request.coded, request.exact)
+        except Refusal as error:
+            await context.abort(grpc.StatusCode[error.code], str(error))
+            raise AssertionError from error  # abort raises
+        except Exception:
+            log.exception("an audit failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "the cloud failed on this audit; its log says why")
+        return m.AuditResponse(**asdict(verdict))
 
     async def _fetch(self, message: bytes, context: Any) -> AsyncIterator[bytes]:
         request = await parsed(m.FetchRequest, message, context)

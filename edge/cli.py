@@ -39,8 +39,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="NAME|FILE|PLAN",
-        help="a shipped model (mnist), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
+        help="a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
     )
+    add("--random-weights", action="store_true", help="a model by name with weights never trained: no download")
     add(
         "--split",
         default="auto",
@@ -94,12 +95,19 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--engine",
         default="auto",
-        metavar="auto|onnx|litert",
+        metavar="auto|onnx|onnx-int8|litert",
         help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
     access_arguments(made)
+    add(
+        "--audit",
+        default="0",
+        metavar="SHARE",
+        help="send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ"
+        " more often than --max-drop allows, for example 1%% (default: none)",
+    )
     add(
         "--json",
         metavar="FILE|-",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
+from partway.edge.access import Access
 from partway.edge.lookout import Lookout, Probed
 from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import CloudClient
@@ -58,6 +59,16 @@ class KnownClouds:
                 log.warning("frames go to the cloud at %s (%s)", sighting.address, sighting.link)
                 return self._client.open_stream(on_reply, on_lost)
         return None
+
+    @property
+    def access(self) -> Access:
+        """How they are reached."""
+        return self._first.access
+
+    @property
+    def address(self) -> str | None:
+        """Of the cloud in use; None while there is none."""
+        return self._client.address if self._lost_s is None else None
 
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from partway.partitioner.constraints import Constraints, admitted, device_bytes, excluded
 from partway.partitioner.estimate import Candidate, Link
@@ -54,6 +55,22 @@ def no_way_back(plan: Plan, constraints: Constraints) -> str | None:
         f"all on the device needs {show_bytes(device_bytes(plan, stages))}, more than --max-device-memory"
         f" {show_bytes(most)}: if the cloud is lost, frames go unanswered"
     )
+
+
+def on_twins(candidates: Sequence[Candidate], plan: Plan, engine: str) -> list[Candidate]:
+    """The candidates of a device that runs another engine's twins: their answers are at best what those keep."""
+    shares = plan.twin_agreement.get(engine)
+    if shares is None:
+        return list(candidates)
+    return [_at_best(candidate, shares[candidate.k]) for candidate in candidates]
+
+
+def _at_best(candidate: Candidate, share: float) -> Candidate:
+    if share >= 1:
+        return candidate
+    own = 1.0 if candidate.lossless else candidate.agreement
+    agreement = None if own is None else max(0.0, own + share - 1)
+    return replace(candidate, lossless=False, agreement=agreement)
 
 
 def left(candidates: Sequence[Candidate], plan: Plan, constraints: Constraints, link: Link | None) -> list[Candidate]:

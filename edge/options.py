@@ -27,6 +27,7 @@ class Options:
     """What edge-run was asked for. ``cloud``: auto, embedded, none or addresses. ``notes``: what was assumed.
 
     ``window`` None adapts it. ``when_behind`` is a policy of Feed; ``in_order`` False hands out results as they come.
+    ``audit`` is the share of coded frames, 0 to 1, whose answers the cloud compares with those to exact values.
     """
 
     model: str
@@ -49,7 +50,9 @@ class Options:
     threads: int = 0
     engine: str = "auto"
     cache: Path | None = None
+    random_weights: bool = False
     timeout_s: float = 5.0
+    audit: float = 0.0
     access: Access = OPEN
 
 
@@ -86,9 +89,23 @@ def options_of(args: argparse.Namespace) -> Options:
         threads=args.threads,
         engine=args.engine,
         cache=args.cache,
+        random_weights=args.random_weights,
         timeout_s=parse_s(args.timeout),
+        audit=_share(args.audit),
         access=OPEN if args.cloud in ("embedded", "none") else access_of(args),
     )
+
+
+def _share(text: str) -> float:
+    """``1%`` or ``0.01``."""
+    number, scale = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        share = float(number) / scale
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError(f"--audit is a share of the frames, for example 1%, not {text!r}")
+    return share
 
 
 def _window(text: str) -> int | None:

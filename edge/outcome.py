@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from partway.edge.audit import Tally
 from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
 from partway.edge.objective import PARTS, Ranking
 from partway.edge.options import Options
 from partway.edge.recut import Change
 from partway.edge.report import Report, summarize
-from partway.partitioner.estimate import Estimate
+from partway.partitioner.candidates import candidate_name
+from partway.partitioner.estimate import Candidate, Estimate
 from partway.partitioner.plan import Plan
 
 
@@ -30,6 +32,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     changes: Sequence[Change] = ()
     dropped: int = 0
+    audits: Mapping[Candidate, Tally] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The one object that ``--json`` writes."""
@@ -44,6 +47,7 @@ class Outcome:
             "link": shown,
             "frames": [result.to_json() for result in self.results],
             "changes": [_change_json(change) for change in self.changes],
+            "audits": [_audit_json(candidate, tally) for candidate, tally in self.audits.items()],
             "summary": {
                 **summarize(self.results, self.wall_s),
                 "dropped": self.dropped,
@@ -51,6 +55,12 @@ class Outcome:
                 "unreadable": self.unreadable,
             },
         }
+
+
+def _audit_json(candidate: Candidate, tally: Tally) -> dict[str, Any]:
+    counts = {"frames": tally.frames, "agreed": tally.agreed if tally.classifies else None}
+    error = sum(tally.errors) / len(tally.errors)
+    return {"cut": candidate.k, "codec": candidate.codec, **counts, "relative_error": error}
 
 
 def _change_json(change: Change) -> dict[str, Any]:
@@ -66,6 +76,8 @@ def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[
         "stages": len(plan.stages),
         "cuts": [list(cut.values) for cut in plan.cuts],
     }
+    if plan.weights:
+        made["weights"] = plan.weights
     if decision is not None:
         ranking, rival = decision.ranking, decision.runner_up
         made["objective"] = ranking.objective.name
@@ -106,6 +118,8 @@ def tell(outcome: Outcome, report: Report, options: Options) -> None:
     report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
     if outcome.dropped:
         report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {options.when_behind})")
+    for candidate, tally in outcome.audits.items():
+        report.say(f"audited: {candidate_name(candidate, outcome.plan)}, {tally}")
     if outcome.changes:
         times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
         report.say(f"the split changed {times} while frames flowed")
@@ -118,7 +132,7 @@ def tell(outcome: Outcome, report: Report, options: Options) -> None:
 
 
 def _next_steps(options: Options) -> str:
-    base = f"edge-run --model {options.model}"
+    base = f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
     return (
         f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
         f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {base} --cloud HOST:8001"

@@ -49,7 +49,8 @@ class Recut(Watch):
     """Give it to a Runner as ``watch`` and ask it for candidates. ``estimates`` are those that may be chosen from.
 
     Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
-    ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link.
+    ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link,
+    ``withdrawals`` candidates that may not be chosen any more, each with the reason.
     """
 
     def __init__(
@@ -64,7 +65,8 @@ class Recut(Watch):
     ) -> None:
         self.plan, self._wanted, self._clock = plan, wanted, clock
         self._asked = None if free else chosen
-        self.home = Candidate(len(plan.stages), None)
+        alone = (e.candidate for e in estimates if e.candidate.codec is None)
+        self.home = next(alone, Candidate(len(plan.stages), None))
         self.changes: list[Change] = []
         self.link = LinkEstimator(link, clock())
         self.pace = Pace(estimates)
@@ -74,6 +76,8 @@ class Recut(Watch):
         self._why = ""
         self.adapts_window = True
         self.probes: Callable[[], Iterable[Probed]] = tuple
+        self.withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple
+        self._gone: set[Candidate] = set()
         self._terms: dict[Candidate, Terms] = {}
         self._known: dict[Candidate, Estimate] = {}
         self._decided_by = (link, *self.pace.factors)
@@ -81,6 +85,8 @@ class Recut(Watch):
     def __call__(self) -> Candidate:
         """The candidate for the next frame."""
         now_s = self._clock()
+        for candidate, why in self.withdrawals():
+            self._withdraw(candidate, why, now_s)
         if not self.connected:
             if self.present != self.home and self.linked:
                 self._change(self.home, self._why, now_s)
@@ -124,7 +130,24 @@ class Recut(Watch):
         if estimates is not None or not self._terms:
             known = estimates or self.pace.now()
             self._known = {estimate.candidate: estimate for estimate in known}
-            self._terms = {candidate: self._wanted.terms(estimate) for candidate, estimate in self._known.items()}
+            terms = {candidate: self._wanted.terms(estimate) for candidate, estimate in self._known.items()}
+            self._terms = {candidate: term for candidate, term in terms.items() if candidate not in self._gone}
+
+    def _withdraw(self, candidate: Candidate, why: str, now_s: float) -> None:
+        """Never again; another one at once where it is in use: at the same split where one was asked for."""
+        self._refresh(now_s)
+        self._gone.add(candidate)
+        self._terms.pop(candidate, None)
+        link = self.link.link
+        fixed = self._asked == candidate
+        if fixed:
+            left = [c for c in self._terms if c.k == candidate.k and link is not None]
+            self._asked = min(left, key=lambda c: self._score(c, link), default=self.home) if link else self.home
+        if self.present != candidate:
+            return
+        best = self._asked if fixed else self._best(link)[0] if link is not None and self._terms else self.home
+        assert best is not None
+        self._change(best, why, now_s)
 
     def _change(self, candidate: Candidate, reason: str, now_s: float) -> None:
         change = Change(self.frame_id, self.present, candidate, reason)

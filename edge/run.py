@@ -11,13 +11,13 @@ from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
-from partway.edge.adapt import addresses, recut_of
+from partway.edge.adapt import addresses, auditor_of, recut_of
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
 from partway.edge.ending import Ending
 from partway.edge.feed import Feed
-from partway.edge.limits import left, may_send
+from partway.edge.limits import left, may_send, on_twins
 from partway.edge.objective import Ranking
 from partway.edge.opening import Opened, Opening
 from partway.edge.options import MOST_WINDOW, Options
@@ -83,6 +83,10 @@ class Run:
         self._recut = recut_of(outcome.decision, plan, options, clouds)
         outcome.changes = self._recut.changes
         runner.watch, runner.deadline_s = self._recut, options.deadline_s
+        if (auditor := auditor_of(options, packer, clouds)) is not None:
+            self._stack.callback(auditor.close)
+            runner.audit, self._recut.withdrawals = auditor.offer, auditor.withdrawals
+            outcome.audits = auditor.tallies
         self._frames(outcome, runner, opened.work)
 
     def engine(self, plan: Plan) -> Engine:
@@ -99,7 +103,8 @@ class Run:
         self._say_header(opened, times, measured, link if asked else None)
         codecs = None if options.codec == "auto" else [options.codec]
         constraints = options.constraints if codecs is None else replace(options.constraints, max_drop=100.0)
-        candidates = left(auto.measure_candidates(chain, packer, sample, codecs), plan, constraints, link)
+        measured_here = auto.measure_candidates(chain, packer, sample, codecs)
+        candidates = left(on_twins(measured_here, plan, opened.engine.name), plan, constraints, link)
         unheld = (math.inf,) * (len(plan.stages) - len(times.stage_s))
         speeds = Speeds((*times.stage_s, *unheld), cloud_s)
         trial = None if reached is None or asked else auto.trial_of(runner, sample)
@@ -138,6 +143,7 @@ class Run:
             link = f"{asked} (asked for; measured: {measured})"
         rows = [
             ("model", f"{plan.model}, {len(plan.stages)} stages, {device}{held}"),
+            *([("weights", plan.weights)] if plan.weights else []),
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),
             ("link", link),

@@ -45,7 +45,8 @@ class Runner:
     """Runs samples through one chain and, where a stream opens, a cloud. Not safe for use by several threads.
 
     ``clouds`` gives streams again after a loss; without it ``open_stream`` gives the only one. ``deadline_s`` counts
-    from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here.
+    from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here. ``audit``
+    is shown every group that was sent.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Runner:
         self.chain, self.packer = chain, packer
         self.window, self.batch, self.in_order = window, batch, in_order
         self.deadline_s: float | None = None
+        self.audit: Callable[[Group], None] | None = None
         self._stages = len(chain.plan.stages)
         self._answers = Answers(chain)
         self._longest_s: dict[int, float] = {}
@@ -179,6 +181,8 @@ class Runner:
             finish_s = self.watch.finish_s(candidate.k) * count if self.chain.whole else None
             group.give_up_s = give_up_s(group.sent_s, group.deadline_s, expected_s * count, finish_s)
         self._uplink.send(group, message)
+        if self.audit is not None and not group.resent:
+            self.audit(group)
 
     def _answer_here(self, group: Group) -> None:
         """All of it on the device, if it can and there is time left."""

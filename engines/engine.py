@@ -9,13 +9,17 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from partway.proto.errors import InputError, MissingPackage
+from partway.proto.errors import InputError, MissingPackage, PartwayError
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
 NO_ENGINE = "none"
 """What a plan of measured times names, whose stages exist nowhere."""
+
+
+class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
+    """A stage did not find the memory for these tensors. Nobody's fault: fewer rows at once may fit."""
 
 
 class LoadedStage(Protocol):
@@ -30,7 +34,10 @@ class LoadedStage(Protocol):
         """What the stage makes."""
 
     def run(self, values: Values) -> Outputs:
-        """Every output by name. ``values`` holds at least the inputs; others are ignored."""
+        """Every output by name. ``values`` holds at least the inputs; others are ignored.
+
+        Raises InputError when the tensors do not fit the stage, OutOfMemory when they do not fit into memory.
+        """
 
 
 class Engine(Protocol):
@@ -105,7 +112,12 @@ def engine_for(name: str, threads: int = 0) -> Engine:
 
     Raises InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
-    loaders: dict[str, Callable[[int], Engine]] = {"onnx": _onnx, "litert": _litert, "fake": _fake}
+    loaders: dict[str, Callable[[int], Engine]] = {
+        "onnx": _onnx,
+        "onnx-int8": _onnx_int8,
+        "litert": _litert,
+        "fake": _fake,
+    }
     if name == NO_ENGINE:
         raise InputError(
             "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
@@ -122,6 +134,14 @@ def _onnx(threads: int) -> Engine:
     except ImportError as error:
         raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
     return OnnxEngine(threads)
+
+
+def _onnx_int8(threads: int) -> Engine:
+    try:
+        from partway.engines.onnx import QuantisedOnnxEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine onnx-int8 needs onnxruntime ({error}); pip install onnxruntime") from error
+    return QuantisedOnnxEngine(threads)
 
 
 def _litert(threads: int) -> Engine:

@@ -94,8 +94,8 @@ def _broken(candidate: Candidate, constraints: Constraints, kept: Mapping[str, s
         sent = next((value for value in plan.cuts[candidate.k].values if value in kept), None)
         if sent is not None:
             return f"--keep-on-device {kept[sent]}"
-        if not candidate.admitted(constraints.max_drop):
-            return f"--max-drop {constraints.max_drop:g}"
+    if not candidate.admitted(constraints.max_drop):  # a codec, or int8 stages on the device
+        return f"--max-drop {constraints.max_drop:g}"
     most = constraints.max_device_bytes
     if most is not None and device_bytes(plan, candidate.k) > most:
         return f"--max-device-memory {show_bytes(most)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,9 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/fitted.py).
-    ``candidates`` and ``profiles`` are measurements and do not take part in the digest.
+    ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
+    ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
+    the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
 
     model: str
@@ -92,6 +94,8 @@ class Plan:
     codecs: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     profiles: tuple[Mapping[str, Any], ...] = ()
+    twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def splits(self) -> range:
@@ -126,7 +130,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 over everything that changes an answer; measurements apart. Both halves must agree on it."""
         data = plan_to_json(self)
-        for measured in ("candidates", "profiles", "digest"):
+        for measured in ("candidates", "profiles", "twin_agreement", "digest"):
             data.pop(measured, None)
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -145,9 +149,11 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "outputs": list(plan.outputs),
         "input": dict(plan.input),
         "output": dict(plan.output),
+        **({"weights": plan.weights} if plan.weights else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],
+        **({"twin_agreement": {k: list(v) for k, v in plan.twin_agreement.items()}} if plan.twin_agreement else {}),
     }
 
 
@@ -206,6 +212,13 @@ def read_stage(folder: Path, stage: Stage) -> bytes:
     return data
 
 
+def _shares(given: Sequence[Any], count: int) -> tuple[float, ...]:
+    shares = tuple(float(share) for share in given)
+    if len(shares) != count or not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"twin_agreement needs {count} shares from 0 to 1")
+    return shares
+
+
 def _stage_to_json(stage: Stage) -> dict[str, Any]:
     made: dict[str, Any] = {
         "file": stage.file,
@@ -261,4 +274,6 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         codecs=tuple(dict(entry) for entry in data.get("codecs", ())),
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
+        twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
+        weights=str(data.get("weights", "")),
     )

@@ -43,6 +43,8 @@ FetchRequest = _message("partway.v1.FetchRequest")
 FetchChunk = _message("partway.v1.FetchChunk")
 ProbeRequest = _message("partway.v1.ProbeRequest")
 ProbeResponse = _message("partway.v1.ProbeResponse")
+AuditRequest = _message("partway.v1.AuditRequest")
+AuditResponse = _message("partway.v1.AuditResponse")
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 SPLIT_SERVICE = "partway.v1.Split"

@@ -168,6 +168,25 @@ def test_the_split_that_was_asked_for_is_kept():
     assert len(rig.recut.changes) == 2
 
 
+def test_what_is_withdrawn_is_left_at_once_and_for_good():
+    """Before the dwell is over, and it does not come back however well it would pay."""
+    rig = Rig()
+    rig.frame(FAST)
+    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    assert rig.frame(FAST) != CLOUD
+    assert rig.recut.changes[0].before == CLOUD
+    assert rig.recut.changes[0].reason == "3 of 9 agree"
+    assert CLOUD not in {rig.frame(FAST) for _ in range(30)}
+
+
+def test_a_split_that_was_asked_for_is_kept_in_another_codec():
+    """Or, where none is left there, everything is done here."""
+    rig = Rig(free=False)
+    rig.frame(FAST)
+    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    assert {rig.frame(FAST) for _ in range(10)} == {HOME}
+
+
 def test_the_objective_is_kept():
     """By bytes, a better link is no reason to send more."""
     rig = Rig(HOME, SLOW, name="bytes")

@@ -105,7 +105,7 @@ def test_the_schema_is_strict() -> None:
         return "description" in field or "description" in SCHEMA["$defs"].get(field["$ref"].rpartition("/")[2], {})
 
     found = list(objects(SCHEMA))
-    assert len(found) == 11
+    assert len(found) == 12
     for node in found:
         assert node["additionalProperties"] is False
         assert set(node["required"]) <= set(node["properties"])

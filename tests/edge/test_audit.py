@@ -1,0 +1,117 @@
+"""The guard on lossy codecs: when a share of disagreements is no chance, and a real codec that is found out."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partway.edge.audit import CHANCE, falls_short
+from partway.partitioner.zoo import model_folder
+
+
+@pytest.mark.parametrize(
+    ("agreed", "frames", "required", "bad"),
+    [
+        (0, 0, 0.99, False),
+        (0, 1, 0.99, False),  # one in a hundred times is no proof
+        (0, 2, 0.99, True),
+        (99, 100, 0.99, False),
+        (95, 100, 0.99, False),  # 0.3 % would do as badly
+        (94, 100, 0.99, True),
+        (990, 1000, 0.99, False),
+        (980, 1000, 0.99, False),
+        (975, 1000, 0.99, True),
+        (99, 100, 1.0, True),  # no drop is allowed at all
+        (0, 100, 0.0, False),  # any is
+    ],
+)
+def test_chance_is_told_from_a_codec_that_fell(agreed: int, frames: int, required: float, bad: bool) -> None:
+    assert falls_short(agreed, frames, required) is bad
+
+
+@given(st.integers(1, 300), st.data(), st.floats(0.5, 1.0))
+def test_more_disagreement_is_never_better(frames: int, data: Any, required: float) -> None:
+    agreed = data.draw(st.integers(1, frames))
+    assert falls_short(agreed - 1, frames, required) >= falls_short(agreed, frames, required)
+
+
+@given(st.integers(1, 200), st.sampled_from([0.9, 0.99]))
+def test_a_codec_that_keeps_its_budget_is_seldom_withdrawn(frames: int, required: float) -> None:
+    """The chance of withdrawing it after this many audits, summed over all that could be seen."""
+    chance = sum(
+        comb(frames, agreed) * required**agreed * (1 - required) ** (frames - agreed)
+        for agreed in range(frames + 1)
+        if falls_short(agreed, frames, required)
+    )
+    assert chance < CHANCE
+
+
+def run(arguments: Sequence[str], tmp_path: Path) -> tuple[dict[str, Any], str]:
+    out = tmp_path / "out.json"
+    command = [sys.executable, "-m", "partway.edge", *arguments, "--json", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text()), done.stderr
+
+
+@pytest.fixture
+def boastful(tmp_path: Path) -> Path:
+    """The shipped model with a plan that says of the worst JPEG that it keeps every answer and is tiny."""
+    folder = tmp_path / "boastful"
+    shutil.copytree(model_folder("mnist"), folder)
+    plan = json.loads((folder / "plan.json").read_text())
+    honest = next(entry for entry in plan["candidates"] if entry["codec"] == "webp75")
+    boast = {"codec": "jpeg1", "bytes_mean": 10.0, "bytes_p95": 10.0, "agreement": 1.0, "accuracy": None}
+    kept = [entry for entry in plan["candidates"] if entry["codec"] in ("raw", "fp16")]
+    plan["candidates"] = [*kept, honest | boast]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder
+
+
+def test_a_codec_that_breaks_its_promise_is_withdrawn_in_service(boastful: Path, data: Path, tmp_path: Path) -> None:
+    digits = str(data / "mnist/t10k-images-idx3-ubyte.gz")
+    base = ["--model", str(boastful), "--input", digits, "--frames", "3000", "--cloud", "embedded"]
+    told, said = run([*base, "--split", "cloud", "--bandwidth", "50kbps", "--audit", "1", "--max-drop", "0"], tmp_path)
+    assert told["plan"]["chosen"]["codec"] == "jpeg1"
+    (audit,) = [entry for entry in told["audits"] if entry["codec"] == "jpeg1"]
+    assert audit["agreed"] < audit["frames"]
+    (change,) = told["changes"]
+    assert change["from"] == {"cut": 0, "codec": "jpeg1"}
+    assert change["to"]["cut"] == 0
+    assert "audited answers agree, the budget asks for 100 %" in change["reason"]
+    assert "is withdrawn" in said
+    used = [frame["codec"] for frame in told["frames"] if frame["id"] >= change["frame"]]
+    assert "jpeg1" not in used
+    assert len(told["frames"]) == 3000
+
+
+def test_a_codec_that_was_asked_for_is_told_of_but_kept(boastful: Path, data: Path, tmp_path: Path) -> None:
+    digits = str(data / "mnist/t10k-images-idx3-ubyte.gz")
+    base = ["--model", str(boastful), "--input", digits, "--frames", "2000", "--cloud", "embedded", "--max-drop", "0"]
+    told, said = run([*base, "--split", "cloud", "--codec", "jpeg1", "--audit", "100%"], tmp_path)
+    assert not told["changes"]
+    assert "falls under its budget" in said
+    assert {frame["codec"] for frame in told["frames"]} == {"jpeg1"}
+
+
+def test_lossless_codecs_are_not_audited(data: Path, tmp_path: Path) -> None:
+    digits = str(data / "mnist/t10k-images-idx3-ubyte.gz")
+    base = ["--model", "mnist", "--input", digits, "--frames", "200", "--cloud", "embedded", "--split", "1"]
+    told, _ = run([*base, "--codec", "raw", "--audit", "1"], tmp_path)
+    assert told["audits"] == []
+
+
+@pytest.mark.parametrize("share", ["2", "-1%", "much", "101%", ""])
+def test_a_share_that_is_none_is_refused(share: str) -> None:
+    command = [sys.executable, "-m", "partway.edge", "--model", "mnist", f"--audit={share}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--audit is a share of the frames, for example 1%" in done.stderr
