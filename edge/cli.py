@@ -58,8 +58,8 @@ def parser() -> argparse.ArgumentParser:
         "--input",
         action="append",
         default=[],
-        metavar="FILE|DIR|camera:N|-",
-        help="pictures, folders, IDX, .npz and video files, a camera, standard input (repeatable)",
+        metavar="FILE|DIR|watch:DIR|camera:N|-",
+        help="pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
     )
     add(
         "--stdin-shape",
@@ -113,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE|-",
         help="write everything as one JSON object; - is standard output, and prints nothing else",
     )
+    add("--service", action="store_true", help="run until SIGTERM, a line a frame (of JSON with --json); for systemd")
     add("--health", action=Health, nargs=0, help="tell whether the edge-run of this container is well, and exit")
     add("--version", action="version", version=f"partway {partway.__version__}")
     return made
@@ -148,11 +149,21 @@ def _run(args: argparse.Namespace) -> int:
 
         options = options_of(args)
         _check_json(args.json)
+        if args.service:
+            return _serve(options, search, args.json)
         report = Report(quiet=args.json == "-")
         outcomes: list[Outcome] = []
         with Run(options, report, search) as run:
             run.go(outcomes)
             return _finish(outcomes[0], report, options, args.json)
+
+
+def _serve(options: Options, search: Search | None, json_path: str | None) -> int:
+    from partway.edge.service import Service
+
+    service = Service(options, search, json_path)
+    with service:
+        return service.serve()
 
 
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
