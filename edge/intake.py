@@ -71,7 +71,7 @@ def _own_stdin() -> BinaryIO:
     """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
     try:
         return open(sys.stdin.fileno(), "rb", closefd=False)
-    except OSError:  # a replaced standard input, which has none
+    except (OSError, AttributeError):  # a replaced standard input, which has none
         return sys.stdin.buffer
 
 
