@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test check clean
+.PHONY: run test check images test-images clean
 
 run: $(VENV)/.base
 	@$(BIN)/edge-run --model mnist --split auto
@@ -14,6 +14,12 @@ test: $(VENV)/.test
 
 check: $(VENV)/.test
 	@scripts/check
+
+images:
+	@scripts/images
+
+test-images: $(VENV)/.test images
+	@PARTWAY_IMAGES=1 $(BIN)/python -m pytest tests/containers $(ARGS)
 
 $(BIN)/python:
 	@scripts/need-python $(PYTHON)

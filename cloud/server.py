@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from grpc import aio
 
@@ -12,6 +13,7 @@ from partway.cloud.audit import Auditor, Verdict
 from partway.cloud.batcher import Batcher
 from partway.cloud.batching import Limits
 from partway.cloud.health import health_handlers
+from partway.cloud.health_call import health_address
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
 from partway.cloud.split import MAX_REPLY_BYTES, SplitService
@@ -53,6 +55,9 @@ class CloudServer:
         except RuntimeError as error:
             why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
             raise InputError(why) from error
+        if (health := health_address()) is not None:
+            with suppress(RuntimeError):  # another cloud-serve of this container answers
+                self._server.add_insecure_port(health)
         await self._server.start()
 
     async def stop(self) -> None:

@@ -7,13 +7,13 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from partway.proto.errors import InputError, PartwayError
+from partway.proto.files import in_memory
 from partway.proto.secrets import TOKEN_VARIABLE
 
 START_S = 30.0
@@ -28,7 +28,7 @@ class EmbeddedCloud:
     def __init__(self, models: Path | None, threads: int = 0, also: Sequence[str] = ()) -> None:
         # Its log is a file: a pipe that nobody reads would stop the cloud when it is full.
         self._address = ""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._log = in_memory("cloud-log")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "partway.cloud", *_options(models, threads), *also],
             stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from typing import BinaryIO
 
 from partway.edge.sources import Item, open_source, picture_reader
 from partway.edge.standard_input import STDIN, stdin_items
@@ -66,9 +67,17 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     )
 
 
+def _own_stdin() -> BinaryIO:
+    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, AttributeError):  # a replaced standard input, which has none
+        return sys.stdin.buffer
+
+
 def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
     if given == STDIN:
-        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False, True)
+        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
     if is_watch(given):
         watched_folder(given)
         return Intake(partial(watch_items, given, plan, picture_reader(plan)), None, False, True)

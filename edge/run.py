@@ -14,6 +14,7 @@ from partway.edge import auto
 from partway.edge.adapt import auditor_of, clouds_of, recut_of
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
+from partway.edge.ending import Ending
 from partway.edge.feed import Feed
 from partway.edge.limits import left, may_send, on_twins
 from partway.edge.objective import Ranking
@@ -21,6 +22,7 @@ from partway.edge.opening import Opened, Opening
 from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
+from partway.edge.pulse import Pulse
 from partway.edge.recut import Recut
 from partway.edge.report import Report
 from partway.edge.results import Results
@@ -50,6 +52,9 @@ class Run:
         self._search = search
         self._recut: Recut
         self._stack = ExitStack()
+        self._ending, self._pulse = self._stack.enter_context(Ending()), Pulse()
+        self._stack.callback(self._pulse.close)
+        self._pulse.tell()
 
     def __enter__(self) -> Run:
         return self
@@ -156,11 +161,13 @@ class Run:
         samples = self._samples(joined([work.first], work.rest), outcome)
         apart = work.waits or work.read_s > SLOW_READ_S or self.options.when_behind != "block"
         with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
+            self._ending.on_end(source.end if isinstance(source, Feed) else lambda: None)
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):
                         outcome.results.add(result)
                         lines.add(result)
+                        self._pulse.answered()
             except KeyboardInterrupt:
                 outcome.interrupted = True
             outcome.dropped = source.dropped if isinstance(source, Feed) else 0
@@ -169,8 +176,13 @@ class Run:
     def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
         """Every item that can be read; the others are reported and do not cost the rest their answers."""
         for item in items:
+            if self._ending.asked:
+                return
             try:
-                yield item.read()
+                sample = item.read()
             except InputError as error:
                 if str(error) not in outcome.unreadable:  # --frames may come round to it again
                     outcome.unreadable.append(str(error))
+            else:
+                self._pulse.took()
+                yield sample

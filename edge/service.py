@@ -96,10 +96,12 @@ class Service(Run):
                 if self._taken == self.answered + self.unanswered:
                     self._moved_s = perf_counter()
                 self._taken += 1
+                self._pulse.took()
                 yield sample
 
     def _answered(self, result: FrameResult) -> None:
         self._moved_s = perf_counter()
+        self._pulse.answered()
         if result.answered_by == NOBODY:
             self.unanswered += 1
         else:

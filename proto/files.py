@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
+
+
+def in_memory(name: str) -> BinaryIO:
+    """An open file that lies in no folder: a read-only file system has no room for a temporary one."""
+    return os.fdopen(os.memfd_create(name), "w+b")
 
 
 def unreadable(path: Path, error: OSError, may: str = "read") -> str:
