@@ -12,139 +12,32 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.engines.engine import engine_for
+from benchmarks.rate_cases import CASES, Case
 from partway.partitioner.agreement import Frame, measure_codec, reference
-from partway.partitioner.before_softmax import LastStage, before_softmax
-from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.codec_calibration import CodecCalibration, Notes
-from partway.partitioner.describe import Wishes, described
-from partway.partitioner.frontiers import legal_cuts
-from partway.partitioner.idx import read_idx
-from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.preprocess import Preprocess
+from partway.partitioner.plan import Plan
 from partway.partitioner.profile import measure
-from partway.partitioner.slicing import make_plan, read_graph
-from partway.partitioner.zoo import model_folder
 from partway.proto.codecs import Codebook
 from partway.proto.fitted import codebook
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
-SEED = 7
 QUALITIES = (98, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)
 PICTURES = ("u8", "png", "webp-lossless", *(f"{f}{q}" for f in ("jpeg", "webp") for q in QUALITIES))
 SHARES = (0.99, 0.98)
-MOBILENET_CUTS = ("2/project", "4/project", "7/project", "14/project", "16/add")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model in stages, and real inputs in two halves."""
-
-    name: str
-    chain: Chain
-    preprocess: Preprocess | None
-    halves: tuple[Sequence[Frame], Sequence[Frame]]
-
-
-def halves(frames: Sequence[Frame], most: int) -> tuple[list[Frame], list[Frame]]:
-    """Two disjoint halves of at most ``most`` frames in all, drawn by a fixed seed."""
-    order = np.random.default_rng(SEED).permutation(len(frames))[:most]
-    half = len(order) // 2
-    return [frames[i] for i in sorted(order[:half])], [frames[i] for i in sorted(order[half:])]
-
-
-def mobilenet(data: Path, folder: Path) -> Case:
-    """MobileNetV2 (int8) on ImageNet photographs."""
-    from PIL import Image
-
-    file = data / "tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite"
-    names = [cut.cut.values[0] for cut in legal_cuts(read_graph(file, {})) if len(cut.cut.values) == 1]
-    wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in MOBILENET_CUTS]
-    wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
-    chain = sliced(file, folder, wanted, Wishes(fit="crop"))
-    chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
-    preprocess = Preprocess.from_json(chain.plan.input)
-    assert preprocess is not None
-    classes = json.loads((data / "imagenet/labels.json").read_text())
-    frames = []
-    for path in sorted((data / "imagenet").glob("*.JPEG")):
-        with Image.open(path) as picture:
-            pixels = preprocess.pixels(picture)
-        frames.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels, classes[path.name] + 1))
-    return Case(
-        "MobileNetV2 int8, ImageNet",
-        chain,
-        preprocess,
-        halves(frames, 300),
-        before_softmax(folder, chain.plan, engine_for("litert", 1)),
-    )
-
-
-def resnet(data: Path, folder: Path) -> Case:
-    """ResNet-8 (float32) on CIFAR-10."""
-    file = data / "tflite/pretrainedResnet.tflite"
-    frontiers = [f for f in legal_cuts(read_graph(file, {})) if len(f.cut.values) == 1]
-    last = {frontier.size_bytes: frontier.cut.values[0] for frontier in frontiers}  # the last of each size
-    cuts = [value for size, value in last.items() if 100 < size < 40_000]
-    chain = sliced(file, folder, cuts, Wishes(scale=1.0))
-    preprocess = Preprocess.from_json(chain.plan.input)
-    assert preprocess is not None
-    file = next((data / "cifar10").glob("*.npz"))
-    with np.load(file) as arrays:
-        images, labels = arrays["images"], arrays["labels"]
-    frames = [
-        Frame({preprocess.value: preprocess.tensor(image)}, image, int(label))
-        for image, label in zip(images, labels, strict=True)
-    ]
-    return Case(
-        "ResNet-8 float32, CIFAR-10",
-        chain,
-        preprocess,
-        halves(frames, 600),
-        before_softmax(folder, chain.plan, engine_for("litert", 1)),
-    )
-
-
-def mnist(data: Path, _: Path) -> Case:
-    """The shipped model on MNIST."""
-    plan = load_plan(model_folder("mnist"))
-    chain = load_folder(model_folder("mnist"), plan, engine_for(plan.engine, 1))
-    preprocess = Preprocess.from_json(plan.input)
-    assert preprocess is not None
-    images = read_idx(next((data / "mnist").glob("t10k-images*")))
-    labels = read_idx(next((data / "mnist").glob("t10k-labels*")))
-    frames = [
-        Frame({preprocess.value: preprocess.tensor(image[:, :, None])}, image[:, :, None], int(label))
-        for image, label in zip(images[:2000], labels[:2000], strict=True)
-    ]
-    last = before_softmax(model_folder("mnist"), plan, engine_for(plan.engine, 1))
-    return Case("shipped CNN float32, MNIST", chain, preprocess, halves(frames, 600), last)
-
-
-CASES = {"mobilenet": mobilenet, "resnet": resnet, "mnist": mnist}
-
-
-def sliced(file: Path, folder: Path, cuts: Sequence[str] | None, wishes: Wishes) -> Chain:
-    """The model in stages, one thread."""
-    plan = make_plan(file, folder, ",".join(cuts) if cuts else "auto")
-    chain = load_folder(folder, plan, engine_for(plan.engine, 1))
-    plan = described(plan, chain, wishes)
-    return Chain(replace(plan, output={"kind": "classify", "value": plan.outputs[0]}), chain.stages)
 
 
 def rows_of(case: Case) -> list[Row]:
-    """One row per (way round, split, codec): what the half says that nothing was fitted to, and under ``chosen_on`` what
-    the other half says."""
+    """One row per (way round, split, codec), of the half that nothing was fitted to; ``chosen_on`` is of the other."""
     share = shares(case)
     found: list[Row] = []
     for way, (fitted_on, tested_on) in enumerate((case.halves, case.halves[::-1])):
@@ -152,16 +45,19 @@ def rows_of(case: Case) -> list[Row]:
             case.chain, case.preprocess, fitted_on, Notes(None, ""), True, pruned=False, last_stage=case.last_stage
         )
         for what, _, _ in work.steps():
-            print(f"  {case.name}: {what}        ", end="\r", flush=True)
+            if sys.stdout.isatty():
+                print(f"  {case.name}: {what}        ", end="\r", flush=True)
         book = codebook(work.codecs)
-        wanted = {(int(e["k"]), str(e["codec"])) for e in work.entries} | {(0, picture) for picture in PICTURES}
-        first, second = (list(measured(case, frames, wanted, book)) for frames in (fitted_on, tested_on))
-        for chosen_on, row in zip(first, second, strict=True):
-            found.append({**row, "way": way, "share": share[row["k"]], "chosen_on": chosen_on})
+        chosen_on = {(int(entry["k"]), str(entry["codec"])): entry for entry in work.entries}
+        more = {(0, picture) for picture in PICTURES if case.preprocess is not None} - chosen_on.keys()
+        chosen_on |= {(row["k"], row["codec"]): row for row in measured(case, fitted_on, more, book)}
+        for row in measured(case, tested_on, chosen_on.keys(), book):
+            here = (row["k"], row["codec"])
+            found.append({**row, "way": way, "share": share[row["k"]], "chosen_on": chosen_on[here]})
     return found
 
 
-def measured(case: Case, frames: Sequence[Frame], wanted: set[tuple[int, str]], book: Codebook) -> Iterator[Row]:
+def measured(case: Case, frames: Sequence[Frame], wanted: Collection[tuple[int, str]], book: Codebook) -> Iterator[Row]:
     """Every codec wanted on these frames."""
     known = reference(case.chain, frames, case.last_stage)
     lives: list[Mapping[str, Array]] = [frame.values for frame in frames]
@@ -192,9 +88,9 @@ def table(case: Case, rows: Sequence[Row]) -> str:
     """What was chosen per split and least agreement, both ways round, in Markdown."""
     frames = sum(len(half) for half in case.halves)
     lines = [
-        f"**{case.name}**: {frames} frames, each measured with what was fitted to and chosen on the half that it is not in.",
+        f"**{case.name}**: {frames} frames, each coded by what was fitted to and chosen on the half it is not in.",
         "",
-        "| at least | what crosses | time before it | codec | bytes, mean / 95 % | equal: each half, both | top-1 | coding |",
+        "| at least | what crosses | time before | codec | bytes, mean / 95 % | equal: halves, all | top-1 | coding |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     splits = [("picture", 0), *((_shape(case.chain.plan, k), k) for k in range(1, len(case.chain.plan.stages)))]
@@ -296,9 +192,9 @@ def main() -> None:
             case = CASES[name](args.data, Path(folder, name))
             results[name] = (case, rows_of(case))
             print("\n" + table(*results[name]) + "\n", flush=True)
+            if args.json:
+                args.json.write_text(json.dumps({name: rows for name, (_, rows) in results.items()}) + "\n")
     print(machine_line("numpy", "onnxruntime", "ai-edge-litert", "pillow"))
-    if args.json:
-        args.json.write_text(json.dumps({name: rows for name, (_, rows) in results.items()}, indent=1) + "\n")
     if args.picture:
         draw(results, args.picture)
 
