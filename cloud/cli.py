@@ -17,11 +17,13 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would
 
 import partway
 from partway.cloud.access import Access
+from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.certificates import Certificates
 from partway.cloud.computing import computing_arguments, computing_of
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
+from partway.partitioner.zoo.prepared import prepare
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.secrets import token_of
 
@@ -41,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
         "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
     )
     made.add_argument(
+        "--model", metavar="NAME[,NAME]", help="models by name (`partway models`), made and kept when not there yet"
+    )
+    made.add_argument("--random-weights", action="store_true", help="with --model: weights never trained, no download")
+    made.add_argument("--cache", type=Path, metavar="DIR", help="where --model keeps plans (default: ~/.cache/partway)")
+    made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     made.add_argument(
@@ -52,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
     computing_arguments(made)
     access_arguments(made)
+    add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
@@ -92,20 +100,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _roots(args: argparse.Namespace) -> list[Path]:
+    """The folders to serve: those given, those of models by name, or else the shipped ones. Raises InputError."""
+    names = args.model.split(",") if args.model else []
+    if args.random_weights and not names:
+        raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
+
+    def say(step: str) -> None:
+        print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
+
+    given = [args.models] if args.models else []
+    roots = given + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
+    return roots or [bundled_folder()]
+
+
 async def _serve(args: argparse.Namespace) -> int:
     for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
         if not 0 <= port <= 65535:
             raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
-    access = access_of(args)
+    access, limits = access_of(args), batch_limits(args)
     access.check_bind(args.host, args.insecure)
+    roots = _roots(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
     computing = computing_of(args)
-    models = load_repository(args.models or bundled_folder(), args.threads, computing)
+    models = load_repository(roots, args.threads, computing)
     log.info("computing on %s", computing.device)
-    server = CloudServer(models, access)
+    server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from partway.cloud.computing import Computing
+from partway.cloud.independence import independent
 from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
@@ -38,6 +39,8 @@ class ServedModel:
     """The splits whose tensors have a batch as their first dimension."""
     book: Codebook = field(default_factory=dict)
     """The codecs fitted to this model."""
+    independent: bool = True
+    """Whether samples of a batch were found not to change each other's answers, so that frames may run together."""
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage, or its data file, by digest."""
@@ -66,15 +69,20 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
     preprocess = Preprocess.from_json(plan.input)
-    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, codebook(plan.codecs))
+    book = codebook(plan.codecs)
+    apart = bool(batched) and independent(chain)
+    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)
 
 
-def load_repository(root: Path, threads: int = 0, computing: Computing | str = "auto") -> dict[str, ServedModel]:
-    """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
+def load_repository(
+    root: Path | Sequence[Path], threads: int = 0, computing: Computing | str = "auto"
+) -> dict[str, ServedModel]:
+    """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
     """
-    folders = plan_folders(root)
+    roots = [root] if isinstance(root, Path) else list(root)
+    folders = [folder for one in roots for folder in plan_folders(one)]
     models: dict[str, ServedModel] = {}
     faults: list[str] = []
     for folder in folders:
@@ -92,7 +100,7 @@ def load_repository(root: Path, threads: int = 0, computing: Computing | str = "
         if models.setdefault(model.plan.model, model) is not model:
             log.error("not serving %s: there is a model %s already", folder.name, model.plan.model)
     if not models:
-        none = f"no plan in {root}; put one there with `partway plan MODEL --out DIR`"
+        none = f"no plan in {', '.join(map(str, roots))}; put one there with `partway plan MODEL --out DIR`"
         raise InputError(faults[0] if faults else none)
     return models
 

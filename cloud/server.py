@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from grpc import aio
 
 from partway.cloud.access import Access
 from partway.cloud.audit import Auditor, Verdict
+from partway.cloud.batcher import Batcher
+from partway.cloud.batching import Limits
 from partway.cloud.health import health_handlers
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
@@ -26,10 +27,15 @@ DRAIN_S = 5.0
 class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel], access: Access = Access()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        access: Access = Access(),  # noqa: B008 - frozen
+        limits: Limits | None = None,
+    ) -> None:
         self.models, self.access = models, access
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
-        self.inference = InferenceService(models, self._pool)
+        self.batcher = Batcher(models, limits)
+        self.inference = InferenceService(models, self.batcher)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
         self.auditor = Auditor(models)
         split = SplitService(models, self._audit, lambda: self.inference.queue_s)
@@ -38,7 +44,7 @@ class CloudServer:
         self.port = 0
 
     async def _audit(self, coded: bytes, exact: bytes) -> Verdict:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.auditor.compare, coded, exact)
+        return await self.auditor.compare(coded, exact, self.inference.reply)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
@@ -53,7 +59,7 @@ class CloudServer:
         """Say not ready, let frames in flight finish for up to DRAIN_S, then end the streams and close."""
         self.inference.ready = False
         await self._server.stop(DRAIN_S)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self.batcher.close)
 
 
 def _bracketed(host: str) -> str:

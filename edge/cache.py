@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from partway.partitioner.cache_folder import default_cache
 from partway.partitioner.plan import Stage, StageFile
 from partway.partitioner.stage_data import map_file, map_open_file
 from partway.proto.errors import InputError
@@ -22,15 +23,6 @@ log = logging.getLogger("partway.edge")
 
 FetchInto = Callable[[str, BinaryIO, int], None]
 """Appends what is missing of the file with this digest, in all at most so many bytes."""
-
-
-def default_cache() -> Path | None:
-    """``$XDG_CACHE_HOME/partway``, usually ``~/.cache/partway``; None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "partway"
-    except RuntimeError:
-        return None
 
 
 class StageCache:

@@ -38,8 +38,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="NAME|FILE|PLAN",
-        help="a shipped model (mnist), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
+        help="a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
     )
+    add("--random-weights", action="store_true", help="a model by name with weights never trained: no download")
     add(
         "--split",
         default="auto",

@@ -26,6 +26,7 @@ from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain, load_chain, load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
+from partway.partitioner.zoo.prepared import is_zoo_model, plan_name, prepare, prepared_folder
 from partway.proto.errors import InputError, Refused
 
 log = logging.getLogger("partway.edge")
@@ -65,6 +66,7 @@ class Opening:
         self.options, self.report = options, report
         self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
+        self._announced = ""
 
     def open(self) -> Opened:
         """Everything, in order. Raises InputError for what cannot be run, before anything is printed or sent."""
@@ -98,18 +100,62 @@ class Opening:
         try:
             if is_model_file(options.model):
                 folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+            elif is_zoo_model(options.model) and not Path(options.model).exists():
+                return self._find_zoo_model()
+            elif options.random_weights:
+                raise InputError(f"--random-weights is for models that `partway models` lists, not for {options.model}")
             else:
                 folder = model_folder(options.model)
         except InputError:
             if ":" not in options.cloud:
                 raise
             return None
+        self._begin(folder)
+        return folder
+
+    def _begin(self, folder: Path) -> None:
+        """Start and look for what serves a plan that is here, unless nothing of it is wanted."""
+        options = self.options
         local = options.split == "device" or options.cloud == "none"
-        if options.cloud in ("auto", "embedded") and not local:
+        if options.cloud in ("auto", "embedded") and not local and self._embedded is None:
             self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
         if options.cloud == "auto" and not local and self._search is None:
             self._search = self._stack.enter_context(Search())
-        return folder
+
+    def _find_zoo_model(self) -> Path | None:
+        """The same of a model that is made by name: the cloud that was named has it, or one here makes and keeps it.
+
+        Making it takes torch, which this process never imports.
+        """
+        options = self.options
+        if ":" in options.cloud:
+            return None
+        name, random, cache = options.model, options.random_weights, open_cache(options.cache).folder
+        found = prepared_folder(name, random, cache)
+        if found is None and (options.split == "device" or options.cloud == "none"):
+            found = prepare(name, random, cache, self._say_preparing)
+        if found is None and options.cloud == "auto":
+            self._announced = self._serving(plan_name(name, random))
+            if self._announced:
+                return None
+        if found is None and cache is not None:
+            also = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
+            self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, also))
+            self._embedded.prepared(self._say_preparing)
+            found = prepared_folder(name, random, cache)
+        if found is None:
+            raise InputError(f"the plan of {name} can be kept nowhere; give a folder with --cache")
+        self._begin(found)
+        return found
+
+    def _serving(self, name: str) -> str:
+        """The address of a cloud near by that has a model of this name; empty when there is none."""
+        if self._search is None:
+            self._search = self._stack.enter_context(Search())
+        return next((cloud.address for cloud in self._search.wait() if name in cloud.models), "")
+
+    def _say_preparing(self, step: str) -> None:
+        self.report.say(f"preparing {step}")
 
     def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
         if self.options.cloud == "none":
@@ -140,6 +186,8 @@ class Opening:
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
             return self._reached(self._embedded.address(), plan, how, OPEN)
+        if self._announced:
+            return self._reached(self._announced, plan, "found by zeroconf")
         return self._first_of(self.options.cloud.split(","), plan)
 
     def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
@@ -159,7 +207,7 @@ class Opening:
         return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
 
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
-        name = self.options.model if plan is None else plan.model
+        name = plan_name(self.options.model, self.options.random_weights) if plan is None else plan.model
         try:
             described = client.describe(name)
         except Refused as error:

@@ -50,6 +50,7 @@ class Options:
     threads: int = 0
     engine: str = "auto"
     cache: Path | None = None
+    random_weights: bool = False
     timeout_s: float = 5.0
     audit: float = 0.0
     access: Access = OPEN
@@ -88,6 +89,7 @@ def options_of(args: argparse.Namespace) -> Options:
         threads=args.threads,
         engine=args.engine,
         cache=args.cache,
+        random_weights=args.random_weights,
         timeout_s=parse_s(args.timeout),
         audit=_share(args.audit),
         access=OPEN if args.cloud in ("embedded", "none") else access_of(args),

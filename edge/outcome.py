@@ -76,6 +76,8 @@ def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[
         "stages": len(plan.stages),
         "cuts": [list(cut.values) for cut in plan.cuts],
     }
+    if plan.weights:
+        made["weights"] = plan.weights
     if decision is not None:
         ranking, rival = decision.ranking, decision.runner_up
         made["objective"] = ranking.objective.name
@@ -130,7 +132,7 @@ def tell(outcome: Outcome, report: Report, options: Options) -> None:
 
 
 def _next_steps(options: Options) -> str:
-    base = f"edge-run --model {options.model}"
+    base = f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
     return (
         f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
         f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {base} --cloud HOST:8001"

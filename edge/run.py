@@ -138,6 +138,7 @@ class Run:
             link = f"{asked} (asked for; measured: {measured})"
         rows = [
             ("model", f"{plan.model}, {len(plan.stages)} stages, {device}{held}"),
+            *([("weights", plan.weights)] if plan.weights else []),
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),
             ("link", link),

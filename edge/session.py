@@ -36,10 +36,10 @@ class Session:
     """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     ``model``, ``split``, ``cloud``, ``codec``, ``objective``, ``power``, ``max_device_memory``, ``keep_on_device``,
-    ``max_drop`` (points), ``window``, ``audit``, ``threads``, ``cache``, ``token_file`` and ``tls``… are edge-run's
-    options of these names and take what they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how
-    long to wait for a cloud. InputError is raised here for what is wrong in itself, and on opening for what cannot be
-    found or run.
+    ``max_drop`` (points), ``window``, ``audit``, ``threads``, ``cache``, ``random_weights``, ``token_file`` and
+    ``tls``… are edge-run's options of these names and take what they take. ``deadline_s`` travels with every frame;
+    ``timeout_s`` is how long to wait for a cloud. InputError is raised here for what is wrong in itself, and on opening
+    for what cannot be found or run.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Session:
         audit: float | str = 0.0,
         threads: int = 0,
         cache: str | Path | None = None,
+        random_weights: bool = False,
         timeout_s: float = 5.0,
         token_file: str | Path | None = None,
         tls: bool = False,
@@ -81,6 +82,7 @@ class Session:
             "audit": str(audit),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
+            "random_weights": random_weights,
             "token_file": None if token_file is None else Path(token_file),
             "tls": tls,
             "tls_ca": None if tls_ca is None else Path(tls_ca),

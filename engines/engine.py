@@ -23,7 +23,7 @@ class Unsupported(InputError):  # noqa: N818 - says what is wrong
 
 
 class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
-    """The engine had no memory for a run, and is as it was before. A smaller batch may fit."""
+    """A stage did not find the memory for these tensors. Nobody's fault: fewer rows at once may fit."""
 
 
 class LoadedStage(Protocol):
@@ -38,7 +38,10 @@ class LoadedStage(Protocol):
         """What the stage makes."""
 
     def run(self, values: Values) -> Outputs:
-        """Every output by name. ``values`` holds at least the inputs; others are ignored."""
+        """Every output by name. ``values`` holds at least the inputs; others are ignored.
+
+        Raises InputError when the tensors do not fit the stage, OutOfMemory when they do not fit into memory.
+        """
 
 
 class Engine(Protocol):

@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs, WatchedStage
+from partway.engines.engine import OutOfMemory, Outputs, WatchedStage
 from partway.engines.onnx_external import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.proto.errors import InputError
 from partway.proto.protobuf import Buffer
@@ -50,11 +50,13 @@ class OnnxStage:
         self._out = tuple(spec.name for spec in self.outputs)
 
     def run(self, values: Values) -> Outputs:
-        """Every output by name; raises InputError when ONNX Runtime refuses the tensors."""
+        """Every output by name; InputError when ONNX Runtime refuses the tensors, OutOfMemory when it has no room."""
         feeds = {name: values[name] for name in self._in}
         try:
             results: list[np.ndarray[Any, Any]] = self._run(self._out, feeds, None)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            if "Failed to allocate memory" in str(error):
+                raise OutOfMemory("ONNX Runtime found no memory for the tensors") from error
             raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 

@@ -70,7 +70,10 @@ class TorchStage:
 
 
 class TorchEngine:
-    """torch on one device. ``precision`` is what is computed in where the model says float32."""
+    """torch on one device. ``precision`` is what is computed in where the model says float32.
+
+    ``graphs``: whether a GPU's work is captured and replayed. ``place`` is for tests.
+    """
 
     name = "torch"
 
@@ -81,6 +84,7 @@ class TorchEngine:
         precision: str = "fp32",
         tf32: bool = False,
         compiled: bool = False,
+        graphs: bool = True,
         place: Device | None = None,
     ) -> None:
         if precision not in PRECISIONS:
@@ -90,7 +94,7 @@ class TorchEngine:
         self.device, self.precision = device, precision
         self._compiled = compiled
         torch.set_num_threads(self.threads)
-        self._place = place or _place(device, tf32)
+        self._place = place or _place(device, tf32, graphs)
 
     def load(self, stage: bytes) -> TorchStage:
         """A stage from its ONNX file's bytes. Raises InputError, and Unsupported where an operator is not known."""
@@ -108,13 +112,13 @@ class TorchEngine:
         return TorchStage(program, self._place, self._compiled)
 
 
-def _place(device: str, tf32: bool) -> Device:
+def _place(device: str, tf32: bool, graphs: bool) -> Device:
     if device == "cpu":
         return Cpu()
     from partway.engines.torch_cuda import Cuda, exact_arithmetic
 
     exact_arithmetic(tf32)
-    return Cuda(int(device.partition(":")[2] or 0))
+    return Cuda(int(device.partition(":")[2] or 0), graphs)
 
 
 def _joined(programs: Sequence[Program], wanted: Collection[str]) -> Program:

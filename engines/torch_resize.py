@@ -99,7 +99,7 @@ class Way:
         if self.exclude:
             found *= (columns >= 0) & (columns < size)
         made = np.zeros((len(at), size))
-        np.add.at(made, (slice(None), np.clip(columns, 0, size - 1)), found)
+        np.add.at(made.T, np.clip(columns, 0, size - 1), found.T)
         shares: Array = (made / made.sum(1, keepdims=True)).astype(np.float32)
         return shares
 

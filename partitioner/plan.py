@@ -77,6 +77,7 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/fitted.py).
+    ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
@@ -95,6 +96,7 @@ class Plan:
     candidates: tuple[Mapping[str, Any], ...] = ()
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def splits(self) -> range:
@@ -149,6 +151,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "outputs": list(plan.outputs),
         "input": dict(plan.input),
         "output": dict(plan.output),
+        **({"weights": plan.weights} if plan.weights else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],
@@ -274,4 +277,5 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
         twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
+        weights=str(data.get("weights", "")),
     )

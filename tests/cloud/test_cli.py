@@ -241,7 +241,7 @@ def test_it_serves_though_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch, fa
         async def stop(self) -> None:
             calls.append("stopped")
 
-    async def advertise(host: str, port: int, models: dict[str, str]) -> Advert:
+    async def advertise(host: str, port: int, models: dict[str, str], tls: bool) -> Advert:
         calls.append(f"{host} {sorted(models)} {port > 0}")
         return Advert()
 
