@@ -116,7 +116,7 @@ def _together(
     names = list(at[0].values) if alone else model.plan.cuts[first].values
     rows = sum(job.rows for job in batch)
     values = joined(at, names, _join(model))
-    live = model.chain.advance(values, first, last) if alone else _fitting(model, values, rows, first, last, too_large)
+    live = model.chain.run(values, first, last) if alone else _fitting(model, values, rows, first, last, too_large)
     if len(batch) > 1 and any(array.shape[:1] != (rows,) for array in live.values()):
         raise ValueError(f"{rows} rows went in and another number came out of stages {first} to {last - 1}")
     if last == len(model.plan.stages):
@@ -127,6 +127,8 @@ def _together(
     for job in batch:
         stop = start + job.rows
         job.outputs.update({name: Rows(live, start, stop, rows).of(name) for name in early})
+        if last == len(model.plan.stages):
+            job.outputs = dict(_fetch(model, job.outputs))
         job.at = Rows(kept, start, stop, rows)
         start = stop
 
@@ -142,8 +144,10 @@ def _fitting(
     model: ServedModel, values: Mapping[str, Array], rows: int, first: int, last: int, too_large: Callable[[int], None]
 ) -> Mapping[str, Array]:
     """The live values; in halves where the whole finds no memory. Raises OutOfMemory when one row does not."""
+    advance = model.chain.run if last == len(model.plan.stages) else getattr(model.chain, "advance", model.chain.run)
     try:
-        return model.chain.advance(values, first, last)
+        made: Mapping[str, Array] = advance(values, first, last)
+        return made
     except (OutOfMemory, MemoryError):
         too_large(rows)
         if rows == 1:
@@ -172,9 +176,10 @@ def joined(at: Sequence[Rows], names: Iterable[str], join: Callable[[list[Array]
 
 def _join(model: ServedModel) -> Callable[[list[Array]], Array]:
     """Arrays one after the other; an engine whose values stay on its device has its own way."""
-    return model.chain.join
+    return getattr(model.chain, "join", np.concatenate)
 
 
 def _fetch(model: ServedModel, live: Mapping[str, Array]) -> Mapping[str, Array]:
     """The values in this machine's memory, from an engine that keeps them on its device."""
-    return model.chain.fetch(live)
+    fetch: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = getattr(model.chain, "fetch", None)
+    return live if fetch is None else fetch(live)

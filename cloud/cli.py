@@ -78,12 +78,14 @@ def access_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def access_of(args: argparse.Namespace) -> Access:
-    """What was asked for, the token read. Raises InputError."""
+    """What was asked for, every file read. Raises InputError."""
     if (args.tls_cert is None) != (args.tls_key is None):
         raise InputError("TLS needs both --tls-cert FILE and --tls-key FILE")
     if args.tls_client_ca is not None and args.tls_cert is None:
         raise InputError("--tls-client-ca needs TLS: give --tls-cert FILE and --tls-key FILE as well")
     certificates = Certificates(args.tls_cert, args.tls_key, args.tls_client_ca) if args.tls_cert else None
+    if certificates is not None:
+        certificates.configuration()  # what is wrong with them is said before anything is started
     return Access(token_of(args.token_file), certificates)
 
 

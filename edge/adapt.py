@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 from partway.edge.audit import Auditor
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision
-from partway.edge.lookout import IDLE_S
+from partway.edge.neighbours import Neighbours
+from partway.edge.opening import Opened
 from partway.edge.options import Options
 from partway.edge.packing import Packer
 from partway.edge.recut import Recut
@@ -17,6 +16,15 @@ from partway.partitioner.plan import Plan
 def addresses(cloud: str) -> list[str]:
     """Those that ``--cloud`` names; none for auto, embedded and none."""
     return cloud.split(",") if ":" in cloud else []
+
+
+def clouds_of(opened: Opened, options: Options) -> KnownClouds | None:
+    """Those that were named, or those that zeroconf finds, now and later; None without a cloud."""
+    reached, plan = opened.reached, opened.chain.plan
+    if reached is None:
+        return None
+    found = None if opened.search is None else Neighbours(opened.search, plan, options.access)
+    return KnownClouds(reached.client, addresses(options.cloud), plan, found, opened.embedded)
 
 
 def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None) -> Recut:
@@ -32,7 +40,7 @@ def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClou
     if clouds is not None:
         recut.probes = clouds.probes
         if chosen.codec is not None or free:
-            clouds.watch(link, lambda: perf_counter() - recut.link.updated_s > IDLE_S, recut.relinked)
+            clouds.watch(link, recut.idle, recut.relinked, recut.reach)
     return recut
 
 

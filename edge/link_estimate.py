@@ -46,6 +46,7 @@ class LinkEstimator:
         self._rtt_s, self._g = 0.0, 0.0
         self._rr = self._rg = self._gg = 0.0
         self._known = False
+        self._link: Link | None = None
         self._updated_s = now_s
         self._arrived_s = float("-inf")
         self._outliers = 0
@@ -55,6 +56,7 @@ class LinkEstimator:
 
     def reset(self, link: Link, now_s: float) -> None:
         """Begin anew from a measured link: after a loss, or at the start."""
+        self._link = None
         self._rtt_s = max(link.rtt_s, LEAST_RTT_S)
         self._g = min(max(8 / link.bandwidth_bps, LEAST_S_PER_BYTE), MOST_S_PER_BYTE)
         self._rr, self._rg, self._gg = (0.3 * self._rtt_s) ** 2, 0.0, (0.5 * self._g) ** 2
@@ -133,6 +135,7 @@ class LinkEstimator:
     def _step(self, h: float, size: float, off_s: float, variance: float) -> None:
         pr, pg = h * self._rr + size * self._rg, h * self._rg + size * self._gg
         kr, kg = pr / variance, pg / variance
+        self._link = None
         self._rtt_s = max(self._rtt_s + kr * off_s, LEAST_RTT_S)
         # Faster than ten times what was known is not believed in one step, nor is less than nothing.
         self._g = min(max(self._g + kg * off_s, self._g / 10, LEAST_S_PER_BYTE), MOST_S_PER_BYTE)
@@ -161,4 +164,6 @@ class LinkEstimator:
     @property
     def link(self) -> Link | None:
         """The link alone."""
-        return Link(8 / self._g, self._rtt_s) if self._known else None
+        if self._link is None and self._known:
+            self._link = Link(8 / self._g, self._rtt_s)
+        return self._link

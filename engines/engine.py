@@ -23,7 +23,7 @@ class Unsupported(InputError):  # noqa: N818 - says what is wrong
 
 
 class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
-    """A stage did not find the memory for these tensors. Nobody's fault: fewer rows at once may fit."""
+    """The engine had no memory for a run, and is as it was before. A smaller batch may fit."""
 
 
 class LoadedStage(Protocol):
