@@ -4,16 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test check clean
+.PHONY: run test check images test-images clean
 
 run: $(VENV)/.base
 	@$(BIN)/edge-run --model mnist --split auto
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
 
 check: $(VENV)/.test
 	@scripts/check
+
+images:
+	@scripts/images
+
+test-images: $(VENV)/.test images
+	@PARTWAY_IMAGES=1 $(BIN)/python -m pytest tests/containers $(ARGS)
 
 $(BIN)/python:
 	@scripts/need-python $(PYTHON)

@@ -22,12 +22,12 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.machine import machine_line
-from benchmarks.models import torchvision_models
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_chain
 from partway.partitioner.plan import read_stage
 from partway.partitioner.profile import sample_values
 from partway.partitioner.slicing import make_plan
+from partway.partitioner.zoo.networks import import_torchvision
 
 ARCHITECTURES = ("mobilenet_v2", "resnet18", "squeezenet1_1", "shufflenet_v2_x1_0", "alexnet")
 SIDE = 224
@@ -55,7 +55,7 @@ def exported(folder: Path) -> Iterator[Path]:
     converts = find_spec("litert_torch") is not None
     for name in ARCHITECTURES:
         torch.manual_seed(0)
-        network = getattr(torchvision_models(), name)(weights=None).eval()
+        network = getattr(import_torchvision().models, name)(weights=None).eval()
         path = folder / f"{name}.onnx"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -26,11 +26,20 @@ MAX_ROUTES = 1024
 
 
 class Refusal(PartwayError):  # noqa: N818 - says what happened
-    """A frame that is not answered. ``code`` is the name of the gRPC status; the message is for people."""
+    """A frame that is not answered. ``code`` is the name of the gRPC status; the message is for people.
 
-    def __init__(self, code: str, message: str) -> None:
+    ``retry_s`` says after how many seconds it may be tried again, where that would help.
+    """
+
+    def __init__(self, code: str, message: str, retry_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_s = retry_s
+
+    @property
+    def retry_ms(self) -> int | None:
+        """The same as gRPC's ``grpc-retry-pushback-ms`` wants it, at least 1."""
+        return None if self.retry_s is None else max(1, round(self.retry_s * 1e3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +156,7 @@ def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_co
     except (WireError, InputError) as error:
         raise Refusal("INVALID_ARGUMENT", str(error)) from error
     durations = Durations(begun - received_s, decoded - begun, clock() - decoded)
-    return Reply(_answer_frame(route, frame, live), durations)
+    return Reply(answer_frame(route, frame, live), durations)
 
 
 def decode(route: Route, frame: Frame) -> dict[str, Array]:
@@ -196,7 +205,8 @@ def _decode_pictures(route: Route, frame: Frame) -> dict[str, Array]:
     return {preprocess.value: tensors[0] if len(tensors) == 1 else np.concatenate(tensors)}
 
 
-def _answer_frame(route: Route, frame: Frame, live: Mapping[str, Array]) -> Frame:
+def answer_frame(route: Route, frame: Frame, live: Mapping[str, Array]) -> Frame:
+    """The response: the outputs asked for, uncoded, out of the values alive at the end."""
     packed = [pack(RAW, name, live[name]) for name in route.outputs]
     header = _response_header(frame.header.model, tuple([head for head, _ in packed]))
     return Frame(header, frame.id, tuple([data for _, data in packed]))
@@ -219,5 +229,8 @@ def _response_header(model: str, heads: tuple[TensorHead, ...]) -> Header:
 
 
 def refused(frame_id: str, model: str, error: Refusal) -> Reply:
-    """The in-band answer to a frame that is refused on a stream: its id and a sentence."""
-    return Reply(Frame(_response_header(model[:80], ()), frame_id, ()), Durations(), str(error))
+    """The in-band answer to a frame that is refused on a stream: its id, a sentence, and when to try again."""
+    header = _response_header(model[:80], ())
+    if error.retry_ms is not None:
+        header = Header(model[:80], (("partway.retry_ms", error.retry_ms),), (), "1")
+    return Reply(Frame(header, frame_id, ()), Durations(), str(error))

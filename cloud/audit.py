@@ -7,22 +7,25 @@ operators, and told to the device, which withdraws a codec that falls under its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from partway.cloud.answer import Refusal, Route, Router, decode
+from partway.cloud.answer import Refusal, Route, Router
 from partway.cloud.repository import ServedModel
 from partway.partitioner.candidates import lossless
 from partway.partitioner.codec_fit import cosine, relative_error
+from partway.proto.codecs import unpack
 from partway.proto.errors import InputError, WireError
-from partway.proto.frame import Frame, decode_request
+from partway.proto.frame import Frame, Reply, decode_request
 
 Array = np.ndarray[Any, Any]
 Which = tuple[str, int, str]
 """Model, split, codec."""
+Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
+"""Answers a frame of a device, in its turn. Raises Refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,15 @@ class Auditor:
         with self._lock:
             return dict(self._counts)
 
-    def compare(self, coded: bytes, exact: bytes) -> Verdict:
-        """Answer both (blocking) and compare. Raises Refusal when they are not the same frame, coded and exact."""
+    async def compare(self, coded: bytes, exact: bytes, answer: Answer) -> Verdict:
+        """Answer both and compare. Raises Refusal when they are not the same frame, coded and exact."""
         try:
             ours, right = decode_request(coded), decode_request(exact)
             routes = self._router.route(ours.header), self._router.route(right.header)
             _check(ours, right, *routes)
-            verdict = _compared(routes[0], _answers(routes[0], ours), _answers(routes[1], right))
+            device = object()
+            replies = [await answer(route, frame, device) for route, frame in zip(routes, (ours, right), strict=True)]
+            verdict = _compared(routes[0], *(_outputs(routes[0], reply) for reply in replies))
         except (WireError, InputError) as error:
             raise Refusal("INVALID_ARGUMENT", str(error)) from error
         self._count((routes[0].model.plan.model, routes[0].k, routes[0].codec), verdict)
@@ -93,16 +98,16 @@ def _check(ours: Frame, right: Frame, coded: Route, exact: Route) -> None:
         raise Refusal("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, {exact.codec} came")
 
 
-def _answers(route: Route, frame: Frame) -> dict[str, Array]:
-    chain = route.model.chain
-    live = chain.run(decode(route, frame), route.k, len(route.model.plan.stages))
-    return {name: live[name] for name in route.model.plan.outputs if name in live}
+def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
+    tensors = route.model.plan.tensors
+    pairs = zip(reply.frame.header.tensors, reply.frame.raw, strict=True)
+    return {head.name: unpack(head, data, tensors[head.name]) for head, data in pairs}
 
 
 def _compared(route: Route, ours: Mapping[str, Array], right: Mapping[str, Array]) -> Verdict:
     plan, names = route.model.plan, sorted(right)
-    if any(ours[name].shape != right[name].shape for name in names):
-        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: the number of samples differs")
+    if sorted(ours) != names or any(ours[name].shape != right[name].shape for name in names):
+        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: its samples or outputs differ")
     frames = len(right[names[0]]) if route.model.batched and names else 1
     value = plan.output.get("value") if plan.output.get("kind") == "classify" else None
     classifies = value is not None and value in right

@@ -16,14 +16,23 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
 
 import partway
+from partway.cloud.access import Access
+from partway.cloud.batch_options import add_batch_options, batch_limits
+from partway.cloud.certificates import Certificates
+from partway.cloud.computing import computing_arguments, computing_of
+from partway.cloud.health_call import Health
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
+from partway.partitioner.zoo.prepared import prepare
 from partway.proto.errors import InputError, PartwayError
+from partway.proto.secrets import token_of
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
     from partway.cloud.http import HttpServer
+
+log = logging.getLogger("partway.cloud")
 
 MAX_THREADS = 1024
 
@@ -35,6 +44,11 @@ def parser() -> argparse.ArgumentParser:
         "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
     )
     made.add_argument(
+        "--model", metavar="NAME[,NAME]", help="models by name (`partway models`), made and kept when not there yet"
+    )
+    made.add_argument("--random-weights", action="store_true", help="with --model: weights never trained, no download")
+    made.add_argument("--cache", type=Path, metavar="DIR", help="where --model keeps plans (default: ~/.cache/partway)")
+    made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     made.add_argument(
@@ -44,14 +58,37 @@ def parser() -> argparse.ArgumentParser:
         "--http-port", type=int, metavar="PORT", help="also serve health and Prometheus metrics over HTTP (default: no)"
     )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
-    made.add_argument(
-        "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
-    )
+    computing_arguments(made)
+    access_arguments(made)
+    add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
+    made.add_argument("--health", action=Health, nargs=0, help="say whether this container's cloud serves, and exit")
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     return made
+
+
+def access_arguments(parser: argparse.ArgumentParser) -> None:
+    """Who may use this cloud. A token is never given on the command line, where every user of the machine sees it."""
+    add = parser.add_argument
+    add("--token-file", type=Path, metavar="FILE", help="ask for this bearer token (or environment PARTWAY_TOKEN)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve by TLS with this certificate, read anew when it changes")
+    add("--tls-key", type=Path, metavar="FILE", help="and its private key")
+    add("--tls-client-ca", type=Path, metavar="FILE", help="devices need a certificate of this CA")
+    add("--insecure", action="store_true", help="listen beyond this machine without a token")
+
+
+def access_of(args: argparse.Namespace) -> Access:
+    """What was asked for, every file read. Raises InputError."""
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise InputError("TLS needs both --tls-cert FILE and --tls-key FILE")
+    if args.tls_client_ca is not None and args.tls_cert is None:
+        raise InputError("--tls-client-ca needs TLS: give --tls-cert FILE and --tls-key FILE as well")
+    certificates = Certificates(args.tls_cert, args.tls_key, args.tls_client_ca) if args.tls_cert else None
+    if certificates is not None:
+        certificates.configuration()  # what is wrong with them is said before anything is started
+    return Access(token_of(args.token_file), certificates)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,22 +104,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _roots(args: argparse.Namespace) -> list[Path]:
+    """The folders to serve: those given, those of models by name, or else the shipped ones. Raises InputError."""
+    names = args.model.split(",") if args.model else []
+    if args.random_weights and not names:
+        raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
+
+    def say(step: str) -> None:
+        print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
+
+    given = [args.models] if args.models else []
+    roots = given + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
+    return roots or [bundled_folder()]
+
+
 async def _serve(args: argparse.Namespace) -> int:
     for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
         if not 0 <= port <= 65535:
             raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
     if not 0 <= args.threads <= MAX_THREADS:
         raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
+    access, limits = access_of(args), batch_limits(args)
+    access.check_bind(args.host, args.insecure)
+    roots = _roots(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    models = load_repository(args.models or bundled_folder(), args.threads, args.engine)
-    server = CloudServer(models)
+    computing = computing_of(args)
+    models = load_repository(roots, args.threads, computing)
+    log.info("computing on %s", computing.device)
+    server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
     http = await _http(args, server)
-    advert = None if args.no_advertise else await _advertise(args.host, server.port, models)
-    _say_ready(args, server.port, http.port if http else None, models)
+    advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
+    _say_ready(args, server.port, http.port if http else None, models, computing.device.device)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
@@ -116,15 +172,17 @@ async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
             await advert.tell_load(load_now())
 
 
-async def _advertise(host: str, port: int, models: dict[str, ServedModel]) -> Advert | None:
+async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: bool) -> Advert | None:
     from partway.cloud.advertise import advertise
 
-    return await advertise(host, port, {name: model.digest for name, model in models.items()})
+    return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
-def _say_ready(args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel]) -> None:
+def _say_ready(
+    args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel], device: str
+) -> None:
     if args.json:
-        ports = {"grpc_port": port, "http_port": http_port}
+        ports = {"grpc_port": port, "http_port": http_port, "device": device}
         print(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}), flush=True)
         return
     http = "" if http_port is None else f" and {args.host}:{http_port} (HTTP: /metrics, /v2/health/ready)"

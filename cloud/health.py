@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 SERVICE = "grpc.health.v1.Health"
-_SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
+SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
 """HealthCheckResponse{status} is a single enum: 1 serving, 2 not serving."""
 
 
@@ -17,7 +17,7 @@ def health_handlers(serving: Callable[[], bool]) -> grpc.GenericRpcHandler:
     """Check and Watch; every service name is answered alike, since the process serves as a whole."""
 
     def status() -> bytes:
-        return _SERVING if serving() else _NOT_SERVING
+        return SERVING if serving() else _NOT_SERVING
 
     async def check(request: bytes, context: Any) -> bytes:
         return status()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ try:
     import uvicorn
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
     from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
@@ -33,7 +36,11 @@ except ImportError as error:
 import partway
 
 if TYPE_CHECKING:
+    from partway.cloud.certificates import Certificates
     from partway.cloud.server import CloudServer
+
+
+OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 
 
 def application(server: CloudServer) -> Starlette:
@@ -66,7 +73,15 @@ def application(server: CloudServer) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(numbers), media_type=CONTENT_TYPE_LATEST)
 
+    async def behind_token(request: Request, inner: RequestResponseEndpoint) -> Response:
+        """Health is for everybody, the rest for who brings the token, as over gRPC."""
+        why = server.access.refusal(request.headers.getlist("authorization"))
+        if why is None or request.url.path in OPEN_PATHS:
+            return await inner(request)
+        return JSONResponse({"error": why}, 401, {"WWW-Authenticate": "Bearer"})
+
     return Starlette(
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=behind_token)],
         routes=[
             Route("/v2/health/live", live),
             Route("/v2/health/ready", ready),
@@ -74,13 +89,23 @@ def application(server: CloudServer) -> Starlette:
             Route("/v2/models/{model}", model),
             Route("/v2/models/{model}/ready", model),
             Route("/metrics", metrics),
-        ]
+        ],
     )
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
     shape = [-1 if size is None else size for size in spec.shape]
     return {"name": spec.name, "datatype": oip_datatype(spec.dtype), "shape": shape}
+
+
+def _tls(certificates: Certificates | None) -> dict[str, Any]:
+    """uvicorn's options for the same certificates as gRPC has."""
+    if certificates is None:
+        return {}
+    own = {"ssl_certfile": str(certificates.certificate), "ssl_keyfile": str(certificates.key)}
+    if certificates.client_ca is None:
+        return own
+    return {**own, "ssl_ca_certs": str(certificates.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 class _Quiet(uvicorn.Server):
@@ -95,7 +120,8 @@ class HttpServer:
     """The pages on a port, in the event loop it is started in."""
 
     def __init__(self, server: CloudServer) -> None:
-        config = uvicorn.Config(application(server), log_level="warning", access_log=False, lifespan="off")
+        tls = _tls(server.access.certificates)
+        config = uvicorn.Config(application(server), log_level="warning", access_log=False, lifespan="off", **tls)
         self._server = _Quiet(config)
         self._task: asyncio.Task[None] | None = None
         self.port = 0

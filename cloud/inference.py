@@ -1,7 +1,7 @@
 """The Open Inference Protocol over gRPC (asyncio): health, metadata, unary and streamed inference.
 
 Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones
-run in a thread of their own, in order.
+go to the batcher.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc import aio
 
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
+from partway.cloud.batcher import Batcher
 from partway.cloud.counters import Counters
 from partway.cloud.replies import OrderedReplies
 from partway.cloud.repository import ServedModel
+from partway.cloud.streams import Streams, left
 from partway.proto import messages as m
 from partway.proto.datatypes import oip_datatype
 from partway.proto.errors import WireError
@@ -29,42 +30,39 @@ from partway.proto.frame import Frame, Reply, decode_request, encode_reply, enco
 from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.cloud")
-T = TypeVar("T")
 
 INLINE_S = 0.5e-3
 """A suffix quicker than this runs on the event loop."""
 STREAM_WINDOW = 64
 """Frames a stream may have unanswered before reading stops (back-pressure)."""
+STREAM_BYTES = 64 << 20
+"""The same in bytes; one frame is always read."""
+PUSHBACK = "grpc-retry-pushback-ms"
+"""The trailing metadata that tells gRPC's own retries when (gRFC A6)."""
 
 
 class InferenceService:
-    """Answers frames for the models given. ``pool`` runs the long suffixes."""
+    """Answers frames for the models given. ``batcher`` runs the long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel], pool: Executor) -> None:
+    def __init__(self, models: Mapping[str, ServedModel], batcher: Batcher) -> None:
         self._models = models
         self._router = Router(models)
-        self._pool = pool
-        self._ahead_s = 0.0
+        self.batcher = batcher
         self.counters = Counters()
         self.ready = True
+        self.streams = Streams()
 
     @property
     def queue_s(self) -> float:
         """Seconds that a frame which came now would wait for those before it, by what their suffixes should take."""
-        return max(self._ahead_s, 0.0)
+        return self.batcher.queue_s
 
-    def _in_pool(
-        self, work: Callable[[Route, Frame, float], T], route: Route, frame: Frame, received_s: float
-    ) -> asyncio.Future[T]:
-        """Do it in the thread, and count what it takes as ahead of others until it is done."""
-        suffix_s = route.model.suffix_s[route.k]
-        self._ahead_s += suffix_s
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work, route, frame, received_s)
-        future.add_done_callback(lambda _: self._done(suffix_s))
-        return future
-
-    def _done(self, suffix_s: float) -> None:
-        self._ahead_s -= suffix_s
+    def _inline(self, route: Route) -> bool:
+        """Whether a frame is answered on the event loop: in less time than a thread costs, and before no other."""
+        if route.model.suffix_s[route.k] >= INLINE_S or not self.batcher.idle(route.model.plan.model):
+            return False
+        self.batcher.stats.inline += 1
+        return True
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Everything to register with a server."""
@@ -104,27 +102,34 @@ class InferenceService:
         return reply
 
     async def _infer(self, message: bytes, context: Any) -> bytes:
-        received_s = perf_counter()
+        received_s, route = perf_counter(), None
         try:
             frame = _decoded(message)
             route = self._router.route(frame.header)
-            if route.model.suffix_s[route.k] < INLINE_S:
-                reply = self._answer(route, frame, received_s)
+            if self._inline(route):
+                made = self._counted(route, _made(route, frame, received_s))
             else:
-                reply = await self._in_pool(self._answer, route, frame, received_s)
+                counted = partial(self._counted, route)
+                made = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
+            reply = _or_raise(made)
         except Refusal as error:
-            self.counters.refused("", error.code)
-            await context.abort(grpc.StatusCode[error.code], str(error))
+            if route is None:
+                self.counters.refused("", error.code)
+            pushback = () if error.retry_ms is None else ((PUSHBACK, str(error.retry_ms)),)
+            await context.abort(grpc.StatusCode[error.code], str(error), pushback)
             raise AssertionError from error  # abort raises
         return encode_response(reply.frame, reply.durations)
 
     async def _stream(self, _: Any, context: Any) -> None:
         """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
-        async with OrderedReplies(context.write, STREAM_WINDOW) as replies:
-            while (message := await context.read()) is not aio.EOF:
-                await replies.put(self._begin(message, perf_counter()))
+        stream = object()
+        async with OrderedReplies(context.write, STREAM_WINDOW, STREAM_BYTES) as replies:
+            while isinstance(message := await self.streams.read(context), bytes):
+                await replies.put(self._begin(message, perf_counter(), stream), len(message))
+        if message is None:
+            await left(context)
 
-    def _begin(self, message: bytes, received_s: float) -> bytes | asyncio.Future[bytes]:
+    def _begin(self, message: bytes, received_s: float, stream: object) -> bytes | asyncio.Future[bytes]:
         """The reply to a frame, or the promise of one."""
         try:
             frame = decode_request(message)
@@ -136,28 +141,41 @@ class InferenceService:
         except Refusal as error:
             self.counters.refused("", error.code)
             return encode_reply(refused(frame.id, frame.header.model, error))
-        if route.model.suffix_s[route.k] < INLINE_S:
-            return self._answer_bytes(route, frame, received_s)
-        return self._in_pool(self._answer_bytes, route, frame, received_s)
+        if self._inline(route):
+            return self._reply_bytes(route, frame, _made(route, frame, received_s))
+        return self.batcher.submit(route, frame, received_s, stream, partial(self._reply_bytes, route, frame))
 
-    def _answer(self, route: Route, frame: Frame, received_s: float) -> Reply:
-        """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
-        try:
-            reply = answer(route, frame, received_s)
-        except Refusal:
-            raise
-        except Exception as error:
-            log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
-            raise Refusal("INTERNAL", "the cloud failed on this frame; its log says why") from error
-        self.counters.answered((route.model.plan.model, route.k, route.codec), reply.durations)
-        return reply
+    async def reply(self, route: Route, frame: Frame, device: object) -> Reply:
+        """The answer to a frame that waits its turn like any other, uncounted. Raises Refusal."""
+        return await self.batcher.submit(route, frame, perf_counter(), device, _or_raise)
 
-    def _answer_bytes(self, route: Route, frame: Frame, received_s: float) -> bytes:
-        try:
-            return encode_reply(self._answer(route, frame, received_s))
-        except Refusal as error:
-            self.counters.refused(route.model.plan.model, error.code)
-            return encode_reply(refused(frame.id, frame.header.model, error))
+    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | Refusal) -> bytes:
+        self._counted(route, made)
+        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, Refusal) else made)
+
+    def _counted(self, route: Route, made: Reply | Refusal) -> Reply | Refusal:
+        if isinstance(made, Refusal):
+            self.counters.refused(route.model.plan.model, made.code)
+        else:
+            self.counters.answered((route.model.plan.model, route.k, route.codec), made.durations)
+        return made
+
+
+def _made(route: Route, frame: Frame, received_s: float) -> Reply | Refusal:
+    """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
+    try:
+        return answer(route, frame, received_s)
+    except Refusal as error:
+        return error
+    except Exception:
+        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+        return Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+
+
+def _or_raise(made: Reply | Refusal) -> Reply:
+    if isinstance(made, Refusal):
+        raise made
+    return made
 
 
 def _decoded(message: bytes) -> Frame:

@@ -28,6 +28,7 @@ class CloudCollector(Collector):  # type: ignore[misc]
         yield from self._state()
         yield from self._frames()
         yield from self._audits()
+        yield from self._batches()
 
     def _state(self) -> Iterator[Any]:
         inference = self._server.inference
@@ -78,6 +79,22 @@ class CloudCollector(Collector):  # type: ignore[misc]
             ):
                 family.add_metric(_labels(which), value)
         yield from (frames, agreed, errors, audits)
+
+    def _batches(self) -> Iterator[Any]:
+        stats, stage = self._server.batcher.stats, ("model", "stage")
+        waiting = GaugeMetricFamily("partway_queue_frames", "Frames that wait to be run.", stats.queued)
+        waiting_bytes = GaugeMetricFamily("partway_queue_bytes", "What they hold.", stats.queued_bytes)
+        batches = CounterMetricFamily("partway_batches", "Batches run, by the stage they began at.", labels=stage)
+        rows = CounterMetricFamily("partway_batch_samples", "Samples in them.", labels=stage)
+        merged = CounterMetricFamily("partway_batches_merged", "Of them of frames cut at several stages.", labels=stage)
+        for family, counts in ((batches, stats.batches), (rows, stats.rows), (merged, stats.merged)):
+            for (model, first), count in list(counts.items()):
+                family.add_metric((model, str(first)), count)
+        yield from (waiting, waiting_bytes, batches, rows, merged)
+        ends = {"inline": "Frames run at once, without a queue.", "cancelled": "Frames given up before they ran."}
+        for name, text in ends.items():
+            yield CounterMetricFamily(f"partway_frames_{name}", text, getattr(stats, name))
+        yield CounterMetricFamily("partway_batches_halved", "Batches that did not fit into memory.", stats.halved)
 
 
 def registry(server: CloudServer) -> CollectorRegistry:

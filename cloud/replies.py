@@ -12,34 +12,45 @@ Pending = bytes | asyncio.Future[bytes]
 class OrderedReplies:
     """Writes replies one at a time, in order; a reply that is ready while nothing waits is written without a detour.
 
-    ``put`` blocks when ``window`` replies are unwritten. Leaving the block normally writes what is left; leaving it by
+    ``put`` blocks when ``window`` replies are unwritten, and after a frame with which those unwritten hold more than
+    ``window_bytes``. Leaving the block normally writes what is left; leaving it by
     an exception gives up the promises nobody waits for any more.
     """
 
-    def __init__(self, write: Callable[[bytes], Awaitable[None]], window: int) -> None:
+    def __init__(self, write: Callable[[bytes], Awaitable[None]], window: int, window_bytes: int = 1 << 62) -> None:
         self._write = write
-        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(window)
+        self._queue: asyncio.Queue[tuple[Pending, int] | None] = asyncio.Queue(window)
+        self._most_bytes = window_bytes
+        self._bytes = 0
+        self._written = asyncio.Event()
         self._unwritten = 0
         self._task: asyncio.Task[None] | None = None
 
-    async def put(self, reply: Pending) -> None:
-        """Hand over the next reply, or the promise of it."""
+    async def put(self, reply: Pending, size_bytes: int = 0) -> None:
+        """Hand over the next reply, or the promise of it, to a frame of this size."""
         if self._unwritten == 0 and isinstance(reply, bytes):
             await self._write(reply)
             return
         if self._task is None:
             self._task = asyncio.create_task(self._drain())
         self._unwritten += 1
+        self._bytes += size_bytes
         try:
-            await self._queue.put(reply)
+            await self._queue.put((reply, size_bytes))
         except asyncio.CancelledError:
             _give_up(reply)
             raise
+        while self._bytes > self._most_bytes:
+            self._written.clear()
+            await self._written.wait()
 
     async def _drain(self) -> None:
-        while (reply := await self._queue.get()) is not None:
+        while (item := await self._queue.get()) is not None:
+            reply, size_bytes = item
             await self._write(reply if isinstance(reply, bytes) else await reply)
             self._unwritten -= 1
+            self._bytes -= size_bytes
+            self._written.set()
 
     async def __aenter__(self) -> OrderedReplies:
         return self
@@ -56,7 +67,8 @@ class OrderedReplies:
         finally:
             self._task.cancel()
             while not self._queue.empty():
-                _give_up(self._queue.get_nowait())
+                item = self._queue.get_nowait()
+                _give_up(item and item[0])
 
 
 def _give_up(reply: Pending | None) -> None:

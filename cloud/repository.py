@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from partway.cloud.computing import Computing
+from partway.cloud.independence import independent
 from partway.engines.engine import Engine
-from partway.partitioner.chain import Chain, choose_engine, load_folder
+from partway.partitioner.chain import Chain
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, sample_values
 from partway.partitioner.profile_format import profile_to_json
 from partway.proto.codecs import Codebook
 from partway.proto.errors import InputError, MissingPackage, mapped
+from partway.proto.files import unreadable
 from partway.proto.fitted import codebook
 
 log = logging.getLogger("partway.cloud")
@@ -36,6 +39,8 @@ class ServedModel:
     """The splits whose tensors have a batch as their first dimension."""
     book: Codebook = field(default_factory=dict)
     """The codecs fitted to this model."""
+    independent: bool = True
+    """Whether samples of a batch were found not to change each other's answers, so that frames may run together."""
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage, or its data file, by digest."""
@@ -43,12 +48,15 @@ class ServedModel:
         return next((self.folder / file.file for file in files if file.digest == digest), None)
 
 
-def load_model(folder: Path, threads: int = 0, engine_name: str = "auto") -> ServedModel:
-    """Load and measure one model on an engine it has stages for. Raises InputError, naming the file at fault."""
+def load_model(folder: Path, threads: int = 0, computing: Computing | str = "auto") -> ServedModel:
+    """Load and measure one model with what there is to compute with, or on an engine by name, on the CPU.
+
+    Raises InputError, naming the file at fault.
+    """
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
-    engine = choose_engine(plan, engine_name, threads)
-    chain = load_folder(folder, plan, engine)
+    computing = Computing(computing) if isinstance(computing, str) else computing
+    engine, chain = computing.load(plan, folder, threads)
     return _measured(plan, folder, chain, engine)
 
 
@@ -61,20 +69,25 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
     preprocess = Preprocess.from_json(plan.input)
-    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, codebook(plan.codecs))
+    book = codebook(plan.codecs)
+    apart = bool(batched) and independent(chain)
+    return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)
 
 
-def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
-    """Every model below ``root`` (a plan's folder, or a folder of such), by model name.
+def load_repository(
+    root: Path | Sequence[Path], threads: int = 0, computing: Computing | str = "auto"
+) -> dict[str, ServedModel]:
+    """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
     """
-    folders = plan_folders(root)
+    roots = [root] if isinstance(root, Path) else list(root)
+    folders = [folder for one in roots for folder in plan_folders(one)]
     models: dict[str, ServedModel] = {}
     faults: list[str] = []
     for folder in folders:
         try:
-            model = load_model(folder, threads, engine_name)
+            model = load_model(folder, threads, computing)
         except MissingPackage as error:
             faults.append(str(error))
             log.info("not serving %s: %s", folder.name, error)
@@ -87,17 +100,26 @@ def load_repository(root: Path, threads: int = 0, engine_name: str = "auto") -> 
         if models.setdefault(model.plan.model, model) is not model:
             log.error("not serving %s: there is a model %s already", folder.name, model.plan.model)
     if not models:
-        none = f"no plan in {root}; put one there with `partway plan MODEL --out DIR`"
+        none = f"no plan in {', '.join(map(str, roots))}; put one there with `partway plan MODEL --out DIR`"
         raise InputError(faults[0] if faults else none)
     return models
 
 
 def plan_folders(root: Path) -> list[Path]:
-    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read."""
+    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read.
+
+    A sub-folder that cannot be looked into counts as one that does: loading it says what is wrong.
+    """
     try:
         if (root / PLAN_FILE).is_file():
             return [root]
-        return sorted(path for path in root.iterdir() if (path / PLAN_FILE).is_file())
+        return sorted(path for path in root.iterdir() if _holds_plan(path))
     except OSError as error:
-        why = f"models folder {root} cannot be read ({error.strerror}); check the path and its mode"
-        raise InputError(why) from error
+        raise InputError(f"models folder {unreadable(root, error)}; check the path and who may read it") from error
+
+
+def _holds_plan(path: Path) -> bool:
+    try:
+        return (path / PLAN_FILE).is_file()
+    except PermissionError:
+        return True

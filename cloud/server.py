@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from grpc import aio
 
+from partway.cloud.access import Access
 from partway.cloud.audit import Auditor, Verdict
+from partway.cloud.batcher import Batcher
+from partway.cloud.batching import Limits
 from partway.cloud.health import health_handlers
+from partway.cloud.health_call import health_address
 from partway.cloud.inference import InferenceService
 from partway.cloud.repository import ServedModel
 from partway.cloud.split import MAX_REPLY_BYTES, SplitService
@@ -25,34 +29,43 @@ DRAIN_S = 5.0
 class CloudServer:
     """The cloud half on a port. One event loop; one thread for long suffixes."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
-        self.models = models
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="suffix")
-        self.inference = InferenceService(models, self._pool)
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        access: Access = Access(),  # noqa: B008 - frozen
+        limits: Limits | None = None,
+    ) -> None:
+        self.models, self.access = models, access
+        self.batcher = Batcher(models, limits)
+        self.inference = InferenceService(models, self.batcher)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
         self.auditor = Auditor(models)
         split = SplitService(models, self._audit, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
-        self._server.add_generic_rpc_handlers((self.inference.handlers(), split.handlers(), health))
+        self._server.add_generic_rpc_handlers(access.handlers((self.inference.handlers(), split.handlers(), health)))
         self.port = 0
 
     async def _audit(self, coded: bytes, exact: bytes) -> Verdict:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.auditor.compare, coded, exact)
+        return await self.auditor.compare(coded, exact, self.inference.reply)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
         try:
-            self.port = self._server.add_insecure_port(f"{_bracketed(host)}:{port}")
+            self.port = self.access.bind(self._server, f"{_bracketed(host)}:{port}")
         except RuntimeError as error:
             why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
             raise InputError(why) from error
+        if (health := health_address()) is not None:
+            with suppress(RuntimeError):  # another cloud-serve of this container answers
+                self._server.add_insecure_port(health)
         await self._server.start()
 
     async def stop(self) -> None:
-        """Say not ready, let frames in flight finish for up to DRAIN_S, then end the streams and close."""
+        """Say not ready, let frames in flight finish for up to DRAIN_S, end each stream after its last, and close."""
         self.inference.ready = False
+        self.inference.streams.leave()
         await self._server.stop(DRAIN_S)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self.batcher.close)
 
 
 def _bracketed(host: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from partway.edge.access import OPEN, Access
 from partway.edge.flight import Group
 from partway.edge.packing import Packer
 from partway.partitioner.candidates import candidate_name, lossless
@@ -90,9 +91,10 @@ class Auditor:
         address: Callable[[], str | None],
         errors: Callable[[Candidate], float | None] = lambda _: None,
         withdraws: bool = True,
+        access: Access = OPEN,
     ) -> None:
         self._packer, self._share, self._required = packer, share, required
-        self._address, self._errors, self._withdraws = address, errors, withdraws
+        self._address, self._errors, self._withdraws, self._access = address, errors, withdraws, access
         self._random = random.Random()  # noqa: S311 - a sample, hides nothing
         self._work: queue.Queue[tuple[Group, str] | None] = queue.Queue(1)
         self._withdrawn: deque[tuple[Candidate, str]] = deque()
@@ -150,7 +152,7 @@ class Auditor:
         made = self._dial(address).unary_unary(
             f"/{m.SPLIT_SERVICE}/Audit", m.AuditRequest.SerializeToString, m.AuditResponse.FromString
         )
-        return made(m.AuditRequest(coded=coded, exact=exact), timeout=PATIENCE_S)
+        return made(m.AuditRequest(coded=coded, exact=exact), timeout=PATIENCE_S, metadata=self._access.metadata)
 
     def _dial(self, address: str) -> Any:
         if self._channel is None or self._channel[0] != address:
@@ -161,7 +163,7 @@ class Auditor:
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.max_send_message_length", -1),
             ]
-            self._channel = address, grpc.insecure_channel(address, options=options)
+            self._channel = address, self._access.channel(address, options, grpc)
         return self._channel[1]
 
     def _judge(self, candidate: Candidate, reply: Any) -> None:

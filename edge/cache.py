@@ -12,24 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from partway.partitioner.cache_folder import default_cache
 from partway.partitioner.plan import Stage, StageFile
 from partway.partitioner.stage_data import map_file, map_open_file
 from partway.proto.errors import InputError
+from partway.proto.files import unreadable
 from partway.proto.units import show_bytes
 
 log = logging.getLogger("partway.edge")
 
 FetchInto = Callable[[str, BinaryIO, int], None]
 """Appends what is missing of the file with this digest, in all at most so many bytes."""
-
-
-def default_cache() -> Path | None:
-    """``$XDG_CACHE_HOME/partway``, usually ``~/.cache/partway``; None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "partway"
-    except RuntimeError:
-        return None
 
 
 class StageCache:
@@ -157,11 +150,7 @@ def open_cache(folder: Path | None) -> StageCache:
             pass
     except OSError as error:
         if asked:
-            raise InputError(
-                f"cache folder {folder} cannot be written ({error.strerror}); give another with --cache"
-            ) from error
-        log.warning(
-            "cache folder %s cannot be written (%s); fetched stages are kept in memory only", folder, error.strerror
-        )
+            raise InputError(f"cache folder {unreadable(folder, error, 'write')}; give another with --cache") from error
+        log.warning("cache folder %s; fetched stages are kept in memory only", unreadable(folder, error, "write"))
         return StageCache(None)
     return StageCache(folder)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import logging
 import os
 import sys
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import partway
+from partway.edge.access_options import access_arguments
 from partway.edge.discovery import Search
+from partway.edge.pulse import Health
 from partway.partitioner.wanted import decision_arguments
 from partway.proto.errors import InputError, PartwayError
 
@@ -37,8 +38,9 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         metavar="NAME|FILE|PLAN",
-        help="a shipped model (mnist), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
+        help="a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
     )
+    add("--random-weights", action="store_true", help="a model by name with weights never trained: no download")
     add(
         "--split",
         default="auto",
@@ -55,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
         "--input",
         action="append",
         default=[],
-        metavar="FILE|DIR|camera:N|-",
-        help="pictures, folders, IDX, .npz and video files, a camera, standard input (repeatable)",
+        metavar="FILE|DIR|watch:DIR|camera:N|-",
+        help="pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
     )
     add(
         "--stdin-shape",
@@ -97,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
+    access_arguments(made)
     add(
         "--audit",
         default="0",
@@ -109,6 +112,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE|-",
         help="write everything as one JSON object; - is standard output, and prints nothing else",
     )
+    add("--service", action="store_true", help="run until SIGTERM, a line a frame (of JSON with --json); for systemd")
+    add("--health", action=Health, nargs=0, help="tell whether the edge-run of this container is well, and exit")
     add("--version", action="version", version=f"partway {partway.__version__}")
     return made
 
@@ -143,15 +148,24 @@ def _run(args: argparse.Namespace) -> int:
 
         options = options_of(args)
         _check_json(args.json)
+        if args.service:
+            return _serve(options, search, args.json)
         report = Report(quiet=args.json == "-")
         outcomes: list[Outcome] = []
-        with Run(options, report, search) as run:
+        with Run(options, report, search, frames=args.json is not None) as run:
             run.go(outcomes)
             return _finish(outcomes[0], report, options, args.json)
 
 
+def _serve(options: Options, search: Search | None, json_path: str | None) -> int:
+    from partway.edge.service import Service
+
+    service = Service(options, search, json_path)
+    with service:
+        return service.serve()
+
+
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
-    from partway.edge.frames import NOBODY
     from partway.edge.outcome import tell
 
     tell(outcome, report, options)
@@ -161,7 +175,7 @@ def _finish(outcome: Outcome, report: Report, options: Options, json_path: str |
         _write_json(outcome, json_path)
     if outcome.interrupted:
         return 130
-    if any(result.answered_by == NOBODY for result in outcome.results):
+    if outcome.results.unanswered:
         return 1
     return 2 if outcome.unreadable else 0
 
@@ -182,11 +196,12 @@ def _check_json(path: str | None) -> None:
 
 
 def _write_json(outcome: Outcome, path: str) -> None:
-    text = json.dumps(outcome.to_json())
+    pieces = outcome.json_pieces()
     if path == "-":
-        print(text)
+        sys.stdout.writelines(pieces)
         return
     try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        with Path(path).open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
     except OSError as error:
         raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error

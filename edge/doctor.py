@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import partway
-from partway.edge.cache import default_cache
+from partway.partitioner.cache_folder import default_cache
 from partway.partitioner.profile import machine_name, random_tensor
 from partway.proto.errors import PartwayError
 from partway.proto.units import show_bytes, show_s

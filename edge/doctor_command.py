@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from partway.edge.access_options import access_arguments, access_of
 from partway.proto.units import parse_s
 
 MARKS = {"good": "ok  ", "note": "note", "bad": "BAD "}
@@ -21,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--wait", default="1.5s", metavar="TIME", help="how long to listen for clouds (default: %(default)s)")
     add("--cache", type=Path, metavar="DIR", help="the folder for fetched stages (default: ~/.cache/partway)")
     add("--json", action="store_true", help="print one JSON object")
+    access_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from partway.edge.transport import parse_address
 
     wait_s, addresses = parse_s(args.wait), [parse_address(address) for address in args.cloud]
+    access = access_of(args)
     findings: list[Finding] = []
     checks: list[Callable[[], list[Finding]]] = [*MACHINE_CHECKS, partial(check_cache, args.cache)]
-    for check in [*checks, *network_checks(wait_s, addresses)]:
+    for check in [*checks, *network_checks(wait_s, addresses, access)]:
         for finding in check():
             findings.append(finding)
             if not args.json:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import partway
+from partway.edge.access import OPEN, Access
 from partway.edge.auto import probe_link
 from partway.edge.discovery import FoundCloud, Search
 from partway.edge.doctor import BAD, GOOD, NOTE, Finding
 from partway.edge.transport import CloudClient, Description
 from partway.partitioner.plan import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder
-from partway.proto.errors import PartwayError, Refused
+from partway.proto.errors import InputError, PartwayError, Refused
 
 BUSY = 1.5
 
@@ -33,7 +34,9 @@ def check_interfaces() -> list[Finding]:
     return found or [none]
 
 
-def check_clouds(wait_s: float, addresses: Sequence[str] = (), timeout_s: float = 3.0) -> list[Finding]:
+def check_clouds(
+    wait_s: float, addresses: Sequence[str] = (), timeout_s: float = 3.0, access: Access = OPEN
+) -> list[Finding]:
     """Clouds that announce themselves within ``wait_s`` seconds and those given, each asked and probed."""
     with Search(wait_s) as search:
         announced = search.wait()
@@ -41,16 +44,26 @@ def check_clouds(wait_s: float, addresses: Sequence[str] = (), timeout_s: float 
     given = [FoundCloud(address, {}) for address in addresses if address not in known]
     if not announced and not given:
         todo = (
-            "start `cloud-serve --host 0.0.0.0` on another machine, or give --cloud HOST:PORT; multicast may be blocked"
+            "start `cloud-serve --host 0.0.0.0 --insecure` on another machine, or give --cloud HOST:PORT;"
+            " multicast may be blocked"
         )
         return [Finding("zeroconf", NOTE, f"no cloud announced itself within {wait_s:g} s", todo)]
-    return [finding for cloud in (*announced, *given) for finding in check_cloud(cloud, timeout_s)]
+    found = [finding for cloud in announced for finding in _check_found(cloud, timeout_s, access)]
+    return [*found, *(finding for cloud in given for finding in check_cloud(cloud, timeout_s, access))]
 
 
-def check_cloud(cloud: FoundCloud, timeout_s: float) -> list[Finding]:
+def _check_found(cloud: FoundCloud, timeout_s: float, access: Access) -> list[Finding]:
+    try:
+        allowed = access.for_found(cloud.address, cloud.tls)
+    except InputError as error:
+        return [Finding("cloud", NOTE, f"{_announced(cloud)}: not asked", str(error))]
+    return check_cloud(cloud, timeout_s, allowed)
+
+
+def check_cloud(cloud: FoundCloud, timeout_s: float, access: Access = OPEN) -> list[Finding]:
     """What a cloud announced, whether it answers, how far it is, and which of its models are those shipped here."""
     try:
-        with CloudClient(cloud.address, timeout_s) as client:
+        with CloudClient(cloud.address, timeout_s, access=access) as client:
             said = client.describe("")
             link = probe_link(client.probe)
             digests = {name: client.describe(name).digest for name in said.models}
@@ -88,7 +101,7 @@ def _model(name: str, digest: str) -> Finding:
     return Finding("model", NOTE, f"{text}, another than here ({here[:12]})", "install the same partway on both")
 
 
-def network_checks(wait_s: float, addresses: Sequence[str]) -> list[Callable[[], list[Finding]]]:
+def network_checks(wait_s: float, addresses: Sequence[str], access: Access = OPEN) -> list[Callable[[], list[Finding]]]:
     """The checks in order; gRPC keeps to itself what it would print of an address that does not answer."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    return [check_interfaces, partial(check_clouds, wait_s, addresses)]
+    return [check_interfaces, partial(check_clouds, wait_s, addresses, access=access)]

@@ -7,6 +7,7 @@ drop is counted.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,7 +21,25 @@ QUEUE = 4
 WAIT_S = 0.1
 
 
-class Feed:
+class Arrivals(ABC):
+    """Frames that come when they come. ``on_ready`` is called from any thread whenever there is something to take."""
+
+    on_ready: Callable[[], None]
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether ``take`` has something to say at once."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Until that is so, or the time is over. Only called while no frame is in flight."""
+
+    @abstractmethod
+    def take(self, most: int) -> list[tuple[Sample, float]] | None:
+        """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
+
+
+class Feed(Arrivals):
     """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts what the policy cost.
 
     What the source raises is raised by ``take``. Use as a context manager, or close it.
@@ -30,10 +49,11 @@ class Feed:
         if policy not in POLICIES:
             raise InputError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")
         self.policy, self.size, self.dropped = policy, size, 0
-        self.on_ready: Callable[[], None] = lambda: None
+        self.on_ready = lambda: None
         self._queue: deque[tuple[Sample, float]] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
+        self._ending = self._holding = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, args=(iter(samples),), name="source", daemon=True)
         self._thread.start()
@@ -41,7 +61,10 @@ class Feed:
     def _read(self, source: Iterator[Sample]) -> None:
         try:
             for sample in source:
-                if not self._put(sample):
+                self._holding = True
+                more = self._put(sample)
+                self._holding = False
+                if self._ending or not more:
                     break
         except BaseException as error:  # whatever it is, it is the taker's
             self._error = error
@@ -67,23 +90,32 @@ class Feed:
 
     def ready(self) -> bool:
         """Whether ``take`` has something to say at once."""
-        return bool(self._queue) or self._ended
+        return bool(self._queue) or self._over()
+
+    def _over(self) -> bool:
+        """Whether no more will come. What the reader holds when the feed is ended from outside still does."""
+        return self._ended or (self._ending and not self._holding)
 
     def wait(self, seconds: float) -> None:
-        """Until that is so, or the time is over."""
+        """See Arrivals."""
         with self._changed:
             self._changed.wait_for(self.ready, seconds)
 
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
-        """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
+        """See Arrivals."""
         with self._changed:
             taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._changed.notify_all()
-            if taken or not self._ended:
+            if taken or not self._over():
                 return taken
         if self._error is not None:
             raise self._error
         return None
+
+    def end(self) -> None:
+        """No more is read, from a signal's handler too: what was read already can still be taken."""
+        self._ending = True  # no lock: the thread that is interrupted may hold it
+        self.on_ready()
 
     def close(self) -> None:
         """No more is read; a source that waits for something is left to itself."""
@@ -100,11 +132,11 @@ class Feed:
 
 
 class Groups:
-    """Samples by the batch, from anything that can be iterated or from a Feed. ``came_s``: when the last taken came."""
+    """Samples by the batch, from an iterable or from Arrivals. ``came_s``: when the last taken came."""
 
-    def __init__(self, samples: Iterable[Sample] | Feed, batch: int, wake: Callable[[], None]) -> None:
-        self._feed = samples if isinstance(samples, Feed) else None
-        self._source: Iterator[Sample] = iter(()) if isinstance(samples, Feed) else iter(samples)
+    def __init__(self, samples: Iterable[Sample] | Arrivals, batch: int, wake: Callable[[], None]) -> None:
+        self._feed = samples if isinstance(samples, Arrivals) else None
+        self._source: Iterator[Sample] = iter(()) if isinstance(samples, Arrivals) else iter(samples)
         self._batch = batch
         self.came_s = 0.0
         if self._feed is not None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from typing import BinaryIO
 
-from partway.edge.sources import Item, open_source
+from partway.edge.sources import Item, open_source, picture_reader
 from partway.edge.standard_input import STDIN, stdin_items
 from partway.edge.video import check_video, is_camera, is_video, video_items
+from partway.edge.watch import is_watch, watch_items, watched_folder
 from partway.partitioner.plan import Plan
 from partway.proto.errors import InputError
 
@@ -47,9 +49,9 @@ class Intake:
 
 def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
     """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
-    endless = [given for given in inputs if is_camera(given)]
+    endless = [given for given in inputs if is_camera(given) or is_watch(given)]
     if endless and inputs[-1] != endless[0]:
-        raise InputError(f"{endless[0]} never ends: give it last, and one camera only")
+        raise InputError(f"{endless[0]} never ends: give it last, and nothing else without end")
     if inputs.count(STDIN) > 1:
         raise InputError("standard input can be read once; give --input - once")
     if stdin_shape is not None and STDIN not in inputs:
@@ -65,9 +67,20 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     )
 
 
+def _own_stdin() -> BinaryIO:
+    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, AttributeError):  # a replaced standard input, which has none
+        return sys.stdin.buffer
+
+
 def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
     if given == STDIN:
-        return Intake(partial(stdin_items, sys.stdin.buffer, plan, stdin_shape), None, False, True)
+        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
+    if is_watch(given):
+        watched_folder(given)
+        return Intake(partial(watch_items, given, plan, picture_reader(plan)), None, False, True)
     if is_camera(given) or is_video(given):
         check_video(given, plan)
         return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))

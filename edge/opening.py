@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from partway.edge.access import OPEN, Access
 from partway.edge.cache import StageCache, open_cache
 from partway.edge.decision import split_number
 from partway.edge.discovery import Search
@@ -24,6 +26,7 @@ from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain, load_chain, load_folder
 from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
+from partway.partitioner.zoo.prepared import is_zoo_model, plan_name, prepare, prepared_folder
 from partway.proto.errors import InputError, Refused
 
 log = logging.getLogger("partway.edge")
@@ -40,13 +43,18 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud."""
+    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud.
+
+    ``search`` goes on where clouds are looked for; ``embedded`` is the address of the one on this machine, if any.
+    """
 
     engine: Engine
     chain: Chain
     sample: Sample
     work: Work
     reached: Reached | None
+    search: Search | None = None
+    embedded: str | None = None
 
 
 class Opening:
@@ -63,6 +71,8 @@ class Opening:
         self.options, self.report = options, report
         self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
+        self._here: str | None = None
+        self._announced = ""
 
     def open(self) -> Opened:
         """Everything, in order. Raises InputError for what cannot be run, before anything is printed or sent."""
@@ -79,7 +89,8 @@ class Opening:
             reached = self._reach(plan)
         if (sentence := no_way_back(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
-        return Opened(engine, chain, sample, work, reached)
+        search = self._search if self.options.cloud == "auto" else None
+        return Opened(engine, chain, sample, work, reached, search, self._here)
 
     def _split(self, plan: Plan) -> int | None:
         """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
@@ -96,18 +107,62 @@ class Opening:
         try:
             if is_model_file(options.model):
                 folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+            elif is_zoo_model(options.model) and not Path(options.model).exists():
+                return self._find_zoo_model()
+            elif options.random_weights:
+                raise InputError(f"--random-weights is for models that `partway models` lists, not for {options.model}")
             else:
                 folder = model_folder(options.model)
         except InputError:
             if ":" not in options.cloud:
                 raise
             return None
+        self._begin(folder)
+        return folder
+
+    def _begin(self, folder: Path) -> None:
+        """Start and look for what serves a plan that is here, unless nothing of it is wanted."""
+        options = self.options
         local = options.split == "device" or options.cloud == "none"
-        if options.cloud in ("auto", "embedded") and not local:
+        if options.cloud in ("auto", "embedded") and not local and self._embedded is None:
             self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
         if options.cloud == "auto" and not local and self._search is None:
             self._search = self._stack.enter_context(Search())
-        return folder
+
+    def _find_zoo_model(self) -> Path | None:
+        """The same of a model that is made by name: the cloud that was named has it, or one here makes and keeps it.
+
+        Making it takes torch, which this process never imports.
+        """
+        options = self.options
+        if ":" in options.cloud:
+            return None
+        name, random, cache = options.model, options.random_weights, open_cache(options.cache).folder
+        found = prepared_folder(name, random, cache)
+        if found is None and (options.split == "device" or options.cloud == "none"):
+            found = prepare(name, random, cache, self._say_preparing)
+        if found is None and options.cloud == "auto":
+            self._announced = self._serving(plan_name(name, random))
+            if self._announced:
+                return None
+        if found is None and cache is not None:
+            also = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
+            self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, also))
+            self._embedded.prepared(self._say_preparing)
+            found = prepared_folder(name, random, cache)
+        if found is None:
+            raise InputError(f"the plan of {name} can be kept nowhere; give a folder with --cache")
+        self._begin(found)
+        return found
+
+    def _serving(self, name: str) -> str:
+        """The address of a cloud near by that has a model of this name; empty when there is none."""
+        if self._search is None:
+            self._search = self._stack.enter_context(Search())
+        return next((cloud.address for cloud in self._search.wait() if name in cloud.models), "")
+
+    def _say_preparing(self, step: str) -> None:
+        self.report.say(f"preparing {step}")
 
     def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
         if self.options.cloud == "none":
@@ -120,10 +175,13 @@ class Opening:
 
     def _reach(self, plan: Plan | None) -> Reached:
         """A cloud that serves this very plan."""
-        found = self._search.result(plan.model, plan.digest, round_trip_s) if self._search and plan else None
+        access = self.options.access
+        nearest = partial(round_trip_s, access=access)
+        found = self._search.result(plan.model, plan.digest, nearest) if self._search and plan else None
         if found is not None:
             try:
-                reached = self._reached(found.address, plan, "found by zeroconf")
+                by = access.for_found(found.address, found.tls)
+                reached = self._reached(found.address, plan, f"found by zeroconf{', TLS' if found.tls else ''}", by)
             except InputError as error:  # it left without a goodbye, or a firewall is between
                 if self._embedded is None:
                     raise
@@ -134,7 +192,10 @@ class Opening:
                 return reached
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
-            return self._reached(self._embedded.address(), plan, how)
+            self._here = self._embedded.address()
+            return self._reached(self._here, plan, how, OPEN)
+        if self._announced:
+            return self._reached(self._announced, plan, "found by zeroconf")
         return self._first_of(self.options.cloud.split(","), plan)
 
     def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
@@ -146,17 +207,17 @@ class Opening:
                 log.warning("%s; trying the next cloud", error)
         return self._reached(addresses[-1], plan)
 
-    def _reached(self, address: str, plan: Plan | None, how: str = "") -> Reached:
-        client = self._connect(address)
+    def _reached(self, address: str, plan: Plan | None, how: str = "", access: Access | None = None) -> Reached:
+        client = self._connect(address, self.options.access if access is None else access)
         return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
 
-    def _connect(self, address: str) -> CloudClient:
-        return self._stack.enter_context(CloudClient(address, self.options.timeout_s))
+    def _connect(self, address: str, access: Access) -> CloudClient:
+        return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
 
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
-        name = self.options.model if plan is None else plan.model
+        name = plan_name(self.options.model, self.options.random_weights) if plan is None else plan.model
         try:
-            described = client.describe(name)
+            described = client.describe(name, "" if plan is None else plan.digest)
         except Refused as error:
             raise InputError(str(error)) from error
         if plan is not None and described.digest != plan.digest:

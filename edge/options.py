@@ -6,6 +6,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from partway.edge.access import OPEN, Access
+from partway.edge.access_options import access_of
 from partway.edge.standard_input import parse_shape
 from partway.edge.transport import parse_address
 from partway.partitioner.constraints import Constraints
@@ -48,8 +50,10 @@ class Options:
     threads: int = 0
     engine: str = "auto"
     cache: Path | None = None
+    random_weights: bool = False
     timeout_s: float = 5.0
     audit: float = 0.0
+    access: Access = OPEN
 
 
 def options_of(args: argparse.Namespace) -> Options:
@@ -85,8 +89,10 @@ def options_of(args: argparse.Namespace) -> Options:
         threads=args.threads,
         engine=args.engine,
         cache=args.cache,
+        random_weights=args.random_weights,
         timeout_s=parse_s(args.timeout),
         audit=_share(args.audit),
+        access=OPEN if args.cloud in ("embedded", "none") else access_of(args),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
+from partway.edge.access import OPEN, Access
 from partway.edge.discovery import FoundCloud
 from partway.edge.transport import CloudClient
 from partway.proto.errors import PartwayError
@@ -16,10 +17,10 @@ PAYLOAD_BYTES = 16 << 10
 """About what a frame carries: a far or thin link tells, and it costs little."""
 
 
-def round_trip_s(found: FoundCloud, timeout_s: float = 1.0) -> float:
+def round_trip_s(found: FoundCloud, timeout_s: float = 1.0, access: Access = OPEN) -> float:
     """Seconds that a small frame takes there and back, the best of a few; infinite where it does not answer."""
     try:
-        with CloudClient(found.address, timeout_s) as client:
+        with CloudClient(found.address, timeout_s, access=access.for_found(found.address, found.tls)) as client:
             client.describe("")
             took_s = min(client.probe(PAYLOAD_BYTES) for _ in range(PROBES))
     except PartwayError as error:

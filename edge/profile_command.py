@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from partway.edge.access_options import access_arguments, access_of
 from partway.partitioner import profile_command
 from partway.partitioner.profile_format import profile_from_json, save_profile
 from partway.proto.errors import InputError, Refused
@@ -17,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--cloud", metavar="HOST:PORT", help="ask this cloud for its profile instead of measuring this machine")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for the cloud (default: %(default)s)")
+    access_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +33,7 @@ def _ask(args: argparse.Namespace) -> int:
 
     model = profile_command.model_of(args)
     try:
-        with CloudClient(args.cloud, parse_s(args.timeout)) as client:
+        with CloudClient(args.cloud, parse_s(args.timeout), access=access_of(args)) as client:
             said = client.describe(model)
     except Refused as error:  # it has no such model: who asked is at fault
         raise InputError(str(error)) from error

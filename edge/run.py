@@ -11,10 +11,10 @@ from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
-from partway.edge.adapt import addresses, auditor_of, recut_of
-from partway.edge.clouds import KnownClouds
+from partway.edge.adapt import auditor_of, clouds_of, recut_of
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
+from partway.edge.ending import Ending
 from partway.edge.feed import Feed
 from partway.edge.limits import left, may_send, on_twins
 from partway.edge.objective import Ranking
@@ -22,8 +22,10 @@ from partway.edge.opening import Opened, Opening
 from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
+from partway.edge.pulse import Pulse
 from partway.edge.recut import Recut
 from partway.edge.report import Report
+from partway.edge.results import Results
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
@@ -40,13 +42,19 @@ SLOW_READ_S = 1e-3
 
 
 class Run:
-    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
+    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``.
 
-    def __init__(self, options: Options, report: Report, search: Search | None = None) -> None:
-        self.options, self.report = options, report
+    Without ``frames`` the outcome counts and times them, and keeps none.
+    """
+
+    def __init__(self, options: Options, report: Report, search: Search | None = None, frames: bool = True) -> None:
+        self.options, self.report, self._keeps = options, report, frames
         self._search = search
         self._recut: Recut
         self._stack = ExitStack()
+        self._ending, self._pulse = self._stack.enter_context(Ending()), Pulse()
+        self._stack.callback(self._pulse.close)
+        self._pulse.tell()
 
     def __enter__(self) -> Run:
         return self
@@ -58,11 +66,11 @@ class Run:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
         options = self.options
         opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
-        plan, reached = opened.chain.plan, opened.reached
-        outcome = Outcome(plan, opened.engine.name, notes=options.notes)
+        plan = opened.chain.plan
+        outcome = Outcome(plan, opened.engine.name, results=Results(self._keeps), notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        clouds = KnownClouds(reached.client, addresses(options.cloud), plan) if reached else None
+        clouds = clouds_of(opened, options)
         if clouds is not None:
             self._stack.callback(clouds.close)
         runner = Runner(
@@ -75,7 +83,7 @@ class Run:
         )
         self._stack.callback(runner.close)
         outcome.decision = self._decide(opened, packer, runner)
-        self._recut = recut_of(outcome.decision, plan, options, clouds)
+        self._recut = recut_of(outcome.decision, plan, options, clouds, lambda: runner.waiting)
         outcome.changes = self._recut.changes
         runner.watch, runner.deadline_s = self._recut, options.deadline_s
         if (auditor := auditor_of(options, packer, clouds)) is not None:
@@ -138,6 +146,7 @@ class Run:
             link = f"{asked} (asked for; measured: {measured})"
         rows = [
             ("model", f"{plan.model}, {len(plan.stages)} stages, {device}{held}"),
+            *([("weights", plan.weights)] if plan.weights else []),
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),
             ("link", link),
@@ -152,11 +161,13 @@ class Run:
         samples = self._samples(joined([work.first], work.rest), outcome)
         apart = work.waits or work.read_s > SLOW_READ_S or self.options.when_behind != "block"
         with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
+            self._ending.on_end(source.end if isinstance(source, Feed) else lambda: None)
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):
-                        outcome.results.append(result)
+                        outcome.results.add(result)
                         lines.add(result)
+                        self._pulse.answered()
             except KeyboardInterrupt:
                 outcome.interrupted = True
             outcome.dropped = source.dropped if isinstance(source, Feed) else 0
@@ -165,8 +176,13 @@ class Run:
     def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
         """Every item that can be read; the others are reported and do not cost the rest their answers."""
         for item in items:
+            if self._ending.asked:
+                return
             try:
-                yield item.read()
+                sample = item.read()
             except InputError as error:
                 if str(error) not in outcome.unreadable:  # --frames may come round to it again
                     outcome.unreadable.append(str(error))
+            else:
+                self._pulse.took()
+                yield sample

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from partway.edge.cli import parser
 from partway.edge.decision import Decision
+from partway.edge.feed import Arrivals
 from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
 from partway.edge.options import Options, options_of
@@ -36,9 +37,10 @@ class Session:
     """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     ``model``, ``split``, ``cloud``, ``codec``, ``objective``, ``power``, ``max_device_memory``, ``keep_on_device``,
-    ``max_drop`` (points), ``window``, ``audit``, ``threads`` and ``cache`` are edge-run's options of these names and
-    take what they take. ``deadline_s`` travels with every frame; ``timeout_s`` is how long to wait for a cloud.
-    InputError is raised here for what is wrong in itself, and on opening for what cannot be found or run.
+    ``max_drop`` (points), ``window``, ``audit``, ``threads``, ``cache``, ``random_weights``, ``token_file`` and
+    ``tls``… are edge-run's options of these names and take what they take. ``deadline_s`` travels with every frame;
+    ``timeout_s`` is how long to wait for a cloud. InputError is raised here for what is wrong in itself, and on opening
+    for what cannot be found or run.
     """
 
     def __init__(
@@ -58,7 +60,14 @@ class Session:
         audit: float | str = 0.0,
         threads: int = 0,
         cache: str | Path | None = None,
+        random_weights: bool = False,
         timeout_s: float = 5.0,
+        token_file: str | Path | None = None,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
+        tls_cert: str | Path | None = None,
+        tls_key: str | Path | None = None,
+        tls_name: str = "",
     ) -> None:
         args = parser().parse_args(["--model", str(model)])
         for name, value in {
@@ -74,6 +83,13 @@ class Session:
             "audit": str(audit),
             "threads": threads,
             "cache": None if cache is None else Path(cache),
+            "random_weights": random_weights,
+            "token_file": None if token_file is None else Path(token_file),
+            "tls": tls,
+            "tls_ca": None if tls_ca is None else Path(tls_ca),
+            "tls_cert": None if tls_cert is None else Path(tls_cert),
+            "tls_key": None if tls_key is None else Path(tls_key),
+            "tls_name": tls_name,
         }.items():
             setattr(args, name, value)
         self.options: Options = replace(options_of(args), deadline_s=deadline_s, timeout_s=timeout_s)
@@ -113,7 +129,7 @@ class _Held(Run):
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
         self._runner = runner
 
-    def answers(self, samples: Iterator[Sample], first_id: int) -> Iterator[FrameResult]:
+    def answers(self, samples: Iterator[Sample] | Arrivals, first_id: int) -> Iterator[FrameResult]:
         """As edge-run gives them: the candidate chosen anew before each frame."""
         return self._runner.run(samples, self._recut, first_id)
 
@@ -174,6 +190,14 @@ class OpenSession:
             self._next_id = source.next_id
         if source.error is not None:
             raise source.error
+
+    def answers(self, arrivals: Arrivals) -> Iterator[FrameResult]:
+        """The answers to frames that come when they come, in order; has to be run to its end."""
+        self._check()
+        self._end()
+        for result in self._run.answers(arrivals, self._next_id):
+            self._next_id = result.id + 1
+            yield result
 
     def _end(self) -> None:
         if self._running is not None:

@@ -43,10 +43,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sample that is read when its turn comes. ``read`` raises InputError when it cannot be."""
+    """A sample that is read when its turn comes. ``read`` raises InputError when it cannot be.
+
+    ``late``: reading it may wait for long, for something to come.
+    """
 
     name: str
     read: Callable[[], Sample]
+    late: bool = False
 
 
 def open_source(paths: Sequence[str], plan: Plan) -> list[Item]:
@@ -94,6 +98,14 @@ def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
         )
     for file in files:
         yield from _arrays(file, plan, preprocess) if file.suffix.lower() in ARRAYS else [_picture(file, preprocess)]
+
+
+def picture_reader(plan: Plan) -> Callable[[Path], Sample]:
+    """Reads pictures for this plan. Raises InputError for a model that takes none."""
+    preprocess = Preprocess.from_json(plan.input)
+    if preprocess is None:
+        raise InputError("this model does not take pictures; give its input tensors as .npz files")
+    return partial(_read_picture, preprocess=preprocess)
 
 
 def _picture(path: Path, preprocess: Preprocess | None) -> Item:

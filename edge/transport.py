@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from io import SEEK_END, BytesIO
 from time import perf_counter
 from types import TracebackType
@@ -16,7 +17,9 @@ from typing import Any, BinaryIO, TypeVar
 import grpc
 from grpc import aio
 
+from partway.edge.access import OPEN, Access
 from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief, to_the_end
+from partway.edge.tls_look import speaks_tls, tls_fault
 from partway.partitioner.plan import Plan, plan_from_json
 from partway.proto import messages as m
 from partway.proto.errors import InputError, PartwayError, Refused, mapped
@@ -53,30 +56,51 @@ class Description:
 class CloudClient:
     """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only.
 
-    ``loop`` is another client's, whose streams are closed, or a new one. Only who made it closes it.
+    ``loop`` is another client's, whose streams are closed, or a new one. Only who made it closes it. ``access`` says
+    how it is reached: by TLS or not, and with which token.
     """
 
-    def __init__(self, address: str, timeout_s: float = 5.0, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float = 5.0,
+        loop: asyncio.AbstractEventLoop | None = None,
+        access: Access = OPEN,
+    ) -> None:
         self.address = parse_address(address)
-        self.timeout_s = timeout_s
+        self.timeout_s, self.access = timeout_s, access
+        access.warn(self.address)
         self._closed = False
         self.loop = asyncio.new_event_loop() if loop is None else loop
         self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
     async def _open(self) -> aio.Channel:
-        return aio.insecure_channel(self.address, options=_OPTIONS)
+        made: aio.Channel = self.access.channel(self.address, _OPTIONS)
+        return made
 
-    def describe(self, model: str) -> Description:
-        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown."""
+    def describe(self, model: str, known_digest: str = "") -> Description:
+        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown.
+
+        The plan is not sent when it is the one of ``known_digest``, which is here already.
+        """
         call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
-        request = m.DescribeRequest(model=model)
-        reply = self._ask(lambda: call(request, timeout=self.timeout_s, wait_for_ready=True))
+        request = m.DescribeRequest(model=model, known_digest=known_digest)
+        reply = self._ask(lambda: self._patiently(call, request))
         with mapped(
             {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"
         ):
             plan_json, profile = json.loads(reply.plan_json or b"null"), json.loads(reply.profile_json or b"{}")
         plan = plan_from_json(plan_json, f"the plan of {self.address}") if reply.plan_json else None
         return Description(tuple(reply.models), plan, reply.plan_digest, profile, reply.server)
+
+    async def _patiently(self, call: Any, request: Any) -> Any:
+        """Wait for a cloud that is not there yet; but a TLS handshake that fails now fails later, too."""
+        try:
+            return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
+        except aio.AioRpcError as error:
+            if self.access.tls is None or error.code() not in _UNREACHABLE or tls_fault(self.address, self.access.tls):
+                raise
+        return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
     def fetch(self, digest: str) -> bytes:
         """A stage file by digest, resumed where a broken download left off (three tries)."""
@@ -100,7 +124,9 @@ class CloudClient:
         for attempt in range(3):
             at = file.seek(0, SEEK_END)
             try:
-                async for chunk in call(m.FetchRequest(digest=digest, offset=at), wait_for_ready=True):
+                async for chunk in call(
+                    m.FetchRequest(digest=digest, offset=at), wait_for_ready=True, metadata=self.access.metadata
+                ):
                     at += len(chunk.data)
                     if most_bytes is not None and at > most_bytes:
                         raise InputError(
@@ -130,12 +156,19 @@ class CloudClient:
         path = f"/{m.INFERENCE_SERVICE}/ModelStreamInfer"
 
         async def opened() -> GrpcStream:
-            return GrpcStream(self.loop, self._channel.stream_stream(path)(), on_reply, on_lost, self.address)
+            return GrpcStream(
+                self.loop,
+                self._channel.stream_stream(path)(metadata=self.access.metadata),
+                on_reply,
+                on_lost,
+                self.address,
+            )
 
         return self._call(opened(), _LOOP_S)
 
     def _unary(self, service: str, method: str, request: Any, reply: Any) -> Any:
-        return self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
+        made = self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
+        return partial(made, metadata=self.access.metadata)
 
     def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         async def awaited() -> T:
@@ -148,6 +181,10 @@ class CloudClient:
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
         if error.code() in _UNREACHABLE:
+            if self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
+                return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
+            if self.access.tls is None and speaks_tls(self.address):
+                return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
             why = self._look() or brief(error)
             return InputError(
                 f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"

@@ -50,6 +50,8 @@ def work_of(options: Options, plan: Plan, folder: Path | None, report: Report) -
 
 def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
+    if work.first.late:
+        return next(random_source(plan, 1)).read(), work
     begun_s = perf_counter()
     try:
         sample = work.first.read()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from partway.proto.errors import MissingPackage
+from partway.proto.files import in_memory
 
 INSTALL = (
     "pip install 'partway[litert]' (ai-edge-litert), or pip install tflite-runtime 'numpy<2' where that has no wheel"
@@ -87,7 +87,7 @@ def without_greeting() -> Iterator[None]:
     except (OSError, AttributeError):  # a process without standard error
         yield
         return
-    with _redirecting, tempfile.TemporaryFile() as held:
+    with _redirecting, in_memory("stderr") as held:
         os.dup2(held.fileno(), _STDERR)
         try:
             yield

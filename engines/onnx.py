@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.engine import Outputs, WatchedStage
+from partway.engines.engine import OutOfMemory, Outputs, WatchedStage
 from partway.engines.onnx_external import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.proto.errors import InputError
 from partway.proto.protobuf import Buffer
@@ -41,7 +41,7 @@ class OnnxStage:
     """One ONNX Runtime session; ``keep`` holds what its weights are views of."""
 
     def __init__(self, session: Any, keep: object = None) -> None:
-        self._session = session
+        self.session = session
         self._run = getattr(session, "_sess", session).run  # its wrapper in Python costs some 20 µs a run, cold
         self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
@@ -50,11 +50,13 @@ class OnnxStage:
         self._out = tuple(spec.name for spec in self.outputs)
 
     def run(self, values: Values) -> Outputs:
-        """Every output by name; raises InputError when ONNX Runtime refuses the tensors."""
+        """Every output by name; InputError when ONNX Runtime refuses the tensors, OutOfMemory when it has no room."""
         feeds = {name: values[name] for name in self._in}
         try:
             results: list[np.ndarray[Any, Any]] = self._run(self._out, feeds, None)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            if "Failed to allocate memory" in str(error):
+                raise OutOfMemory("ONNX Runtime found no memory for the tensors") from error
             raise InputError(f"ONNX Runtime refused the tensors: {brief(error)}") from error
         return dict(zip(self._out, results, strict=True))
 
@@ -127,9 +129,12 @@ class QuantisedOnnxEngine(OnnxEngine):
 
 
 def _spec(node: Any) -> TensorSpec:
-    dtype = _DTYPES.get(node.type)
-    if dtype is None:
-        raise InputError(f"value {node.name} is a {node.type}; only plain tensors can cross between stages")
+    try:
+        dtype = _DTYPES.get(node.type)
+        if dtype is None:
+            raise InputError(f"value {node.name} is a {node.type}; only plain tensors can cross between stages")
+    except UnicodeDecodeError as error:  # a damaged file's
+        raise InputError("the name of a value of this stage is no text") from error
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 

@@ -19,6 +19,7 @@ from partway.partitioner import (
     convert_command,
     explain_command,
     model_commands,
+    models_command,
     profile_command,
     quantize_command,
     tiers_command,
@@ -136,6 +137,7 @@ VERBS: dict[str, Verb] = {
         calibrate_command.run,
     ),
     "profile": ("measure a model on this machine", profile_command.arguments, profile_command.run),
+    "models": ("list the models that are known by name", models_command.arguments, models_command.run),
     "quantize": quantize_command.VERB,
     "verify": ("prove that every split answers like the whole model", _verify_arguments, run_verify),
 }

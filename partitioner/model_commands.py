@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from partway.engines.engine import Engine, engine_for
 from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.codec_command import calibrated, calibration_arguments, calibration_frames, codec_table, done
 from partway.partitioner.describe import Wishes, described, read_labels
+from partway.partitioner.front.model_source import is_zoo_name, model_file
 from partway.partitioner.graph import Graph
 from partway.partitioner.plan import Plan, save_plan
 from partway.partitioner.preprocess import FITS
@@ -29,7 +31,20 @@ log = logging.getLogger("partway.partitioner")
 
 
 def _model_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="an .onnx or .tflite file")
+    parser.add_argument(
+        "model", metavar="MODEL", help="an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name of the zoo"
+    )
+    parser.add_argument(
+        "--example-input",
+        action="append",
+        default=[],
+        metavar="SHAPE|FILE",
+        help="for module:factory: 1x3x224x224, 1x16:int64, an .npy or .npz file; once for each argument",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)"
+    )
+    parser.add_argument("--random-weights", action="store_true", help="for a name of the zoo: weights never trained")
     parser.add_argument(
         "--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes"
     )
@@ -47,7 +62,8 @@ def run_cuts(args: argparse.Namespace) -> int:
     from partway.partitioner.frontiers import legal_cuts, useful_cuts
     from partway.partitioner.slicing import read_graph
 
-    graph = read_graph(args.model, shapes(args.shape))
+    with _file(args) as path:
+        graph = read_graph(path, shapes(args.shape))
     useful = {cut.values for cut in useful_cuts(graph)}
     total = sum(operator.work for operator in graph.operators) or 1
     rows = [
@@ -63,7 +79,7 @@ def run_cuts(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"model": str(args.model), "operators": len(graph.operators), "cuts": rows}))
         return 0
-    _print_cuts([row for row in rows if args.all or row["useful"]], args.model.name, len(rows))
+    _print_cuts([row for row in rows if args.all or row["useful"]], Path(args.model).name, len(rows))
     return 0
 
 
@@ -110,14 +126,29 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
-    source = open_model(args.model, shapes(args.shape))
-    plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or args.model.stem)
-    engine = engine_for(plan.engine)
-    chain = load_folder(args.out, plan, engine)
-    if args.cuts != "auto":
-        _warn(source.graph, args.model, chain, engine)
-    plan = described(plan, chain, wishes)
+    with _file(args) as path:
+        source = open_model(path, shapes(args.shape))
+        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or path.stem)
+        engine = engine_for(plan.engine)
+        chain = load_folder(args.out, plan, engine)
+        if args.cuts != "auto":
+            _warn(source.graph, path, chain, engine)
+    plan = _zoo_described(args, described(plan, chain, wishes))
     return plan, Chain(plan, chain.stages), engine
+
+
+def _file(args: argparse.Namespace) -> AbstractContextManager[Path]:
+    return model_file(args.model, args.example_input, args.weights, random=args.random_weights)
+
+
+def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
+    """A model by name knows how its pictures are made and what its classes are called, where nothing else was said."""
+    if not is_zoo_name(args.model):
+        return plan
+    from partway.partitioner.zoo.prepare import knowing
+
+    said = any(wish is not None for wish in (args.mean, args.std, args.scale, args.fit))
+    return knowing(args.model, plan, args.random_weights, pictures=not said, labels=args.labels is None)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
@@ -140,7 +171,7 @@ def run_plan(args: argparse.Namespace) -> int:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     plan, chain, engine = sliced(args)
     frames = calibration_frames(args, plan)
-    plan = calibrated(chain, frames, args.out, real=args.calibrate is not None)
+    plan = calibrated(chain, engine, frames, args.out, real=args.calibrate is not None)
     profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest, plan.model)
     plan = replace(plan, profiles=(profile,))
     save_plan(plan, args.out)

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from partway.engines.engine import files_of
 from partway.partitioner.cuts import Cut
 from partway.partitioner.plan_check import check_plan
 from partway.proto.errors import InputError
+from partway.proto.files import unreadable
 from partway.proto.tensors import TensorSpec
 
 PLAN_FILE = "plan.json"
@@ -75,6 +77,7 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input, ``output`` how to read its answer (see preprocess.py);
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/fitted.py).
+    ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
@@ -93,6 +96,7 @@ class Plan:
     candidates: tuple[Mapping[str, Any], ...] = ()
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    weights: str = ""
 
     @property
     def splits(self) -> range:
@@ -110,13 +114,14 @@ class Plan:
         return (self.engine, *(name for name in twins if name != self.engine))
 
     def stages_on(self, engine: str) -> tuple[Stage, ...]:
-        """The stages with the files of this engine. Raises InputError when the plan has none for it."""
-        if engine == self.engine:
+        """The stages with the files this engine runs. Raises InputError when the plan has none for it."""
+        files = files_of(engine)
+        if files == self.engine:
             return self.stages
-        if engine not in self.engines:
+        if files not in self.engines:
             has = ", ".join(self.engines)
             raise InputError(f"model {self.model} has no stages for engine {engine!r}; it has them for: {has}")
-        return tuple(stage.on(engine) for stage in self.stages)
+        return tuple(stage.on(files) for stage in self.stages)
 
     @property
     def batches(self) -> bool:
@@ -146,6 +151,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "outputs": list(plan.outputs),
         "input": dict(plan.input),
         "output": dict(plan.output),
+        **({"weights": plan.weights} if plan.weights else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],
@@ -179,14 +185,17 @@ def save_plan(plan: Plan, folder: Path) -> Path:
 
 def load_plan(path: Path) -> Plan:
     """The plan in a folder, or in a plan.json given by name. Raises InputError when there is none or it is damaged."""
-    file = path / PLAN_FILE if path.is_dir() else path
+    file = path
     try:
+        file = path / PLAN_FILE if path.is_dir() else path
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{unreadable(file, error)}; check the path and who may read it") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as a plan ({error}); write it again with `partway plan`") from error
     return plan_from_json(data, str(file))
 
@@ -199,7 +208,7 @@ def read_stage(folder: Path, stage: Stage) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"stage file {path} cannot be read ({error.strerror}); slice the model again") from error
+        raise InputError(f"stage file {unreadable(path, error)}; slice the model again if it is missing") from error
     if hashlib.sha256(data).hexdigest() != stage.digest:
         raise InputError(f"stage file {path} is not the one the plan names (digest differs); slice the model again")
     return data
@@ -268,4 +277,5 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         candidates=tuple(dict(candidate) for candidate in data.get("candidates", ())),
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
         twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
+        weights=str(data.get("weights", "")),
     )

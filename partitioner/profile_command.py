@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,14 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.partitioner.chain import choose_engine, load_folder
+from partway.partitioner.front.model_source import is_torch, is_zoo_name, model_file
 from partway.partitioner.operator_profile import measure_operators
 from partway.partitioner.plan import Plan, load_plan, read_stage
 from partway.partitioner.profile import StageTimes, check_quiet, measure, sample_values
 from partway.partitioner.profile_format import OperatorSeconds, Profile, profile_to_json, read_profile, save_profile
 from partway.partitioner.zoo import model_folder
+from partway.partitioner.zoo.prepared import prepare
 from partway.proto.errors import InputError
 from partway.proto.units import show_s
 
+log = logging.getLogger("partway.partitioner")
 MODEL_FILES = (".onnx", ".tflite")
 SHOWN = 15
 LEAST, MOST, MOST_WATCHED = 20, 5000, 500
@@ -30,8 +34,11 @@ LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``partway profile``."""
     add = parser.add_argument
-    add("model", nargs="?", help="a shipped model's name, the folder of a plan, or an .onnx or .tflite file")
+    add("model", nargs="?", help="a name (`partway models`), a plan's folder, a model file, or module:factory")
     add("--model", dest="named", metavar="MODEL", help="the same")
+    add("--example-input", action="append", default=[], metavar="SHAPE|FILE", help="for module:factory: 1x3x224x224")
+    add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
+    add("--random-weights", action="store_true", help="for a name of the zoo: weights never trained")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
     add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
     add("--operators", action="store_true", help="time every operator too")
@@ -46,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for. Refuses when the machine was busy."""
     _check(args)
     with ExitStack() as stack:
-        folder = _folder(model_of(args), stack)
+        folder = _folder(model_of(args), args, stack)
         plan = load_plan(folder)
         profile = predicted(plan, folder, args) if args.predict else measured(plan, folder, args)
     if args.out is not None:
@@ -74,15 +81,22 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"{args.out} cannot be written (no such folder); give another --out")
 
 
-def _folder(model: str, stack: ExitStack) -> Path:
+def _folder(model: str, args: argparse.Namespace, stack: ExitStack) -> Path:
     path = Path(model)
-    if path.suffix.lower() not in MODEL_FILES or not path.is_file():
-        return model_folder(model)
+    if is_torch(model) or (path.suffix.lower() in MODEL_FILES and path.is_file()):
+        return _sliced(args, stack)
+    if is_zoo_name(model):
+        return prepare(model, args.random_weights, None, log.warning)
+    return model_folder(model)
+
+
+def _sliced(args: argparse.Namespace, stack: ExitStack) -> Path:
     from partway.partitioner.describe import Wishes, described
     from partway.partitioner.plan import save_plan
     from partway.partitioner.slicing import make_plan
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partway-")))
+    path = stack.enter_context(model_file(model_of(args), args.example_input, args.weights))
     plan = make_plan(path, folder)
     chain = load_folder(folder, plan, choose_engine(plan))
     save_plan(described(plan, chain, Wishes()), folder)

@@ -18,8 +18,11 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"^`(\w+\.py)`.*?\n```python\n(.*?)```", re.DOTALL | re.MULTILINE)
 LINK, FREE = "127.0.0.1:9001", "127.0.0.1:0"
 ELSEWHERE = ("make ", "python3 -m venv", ".venv/bin/", "pip install")
+FOLLOWED = "raspberry-pi.md"
+"""Typed into a fresh Debian by scripts/follow-pi-docs: it installs packages and a service."""
 """What test_package.py runs in a fresh clone; a test does not install into the environment of the tests."""
 
 
@@ -28,12 +31,14 @@ def commands(document: Path) -> list[str]:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != FOLLOWED]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A model.onnx, a picture and a folder of eight pictures."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model.onnx, a picture and a folder of eight pictures; an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     onnx = pytest.importorskip("onnx")
     shutil.copyfile(model_file(onnx, tmp_path), tmp_path / "model.onnx")
     rng = np.random.default_rng(0)
@@ -87,7 +92,8 @@ class Background:
         process = subprocess.Popen([BIN / line[0], *line[1:]], cwd=cwd, stdout=subprocess.PIPE, text=True)
         self.started.append(process)
         assert process.stdout is not None
-        ready = re.search(said, process.stdout.readline())
+        lines = iter(process.stdout.readline, "")
+        ready = next((found for line in lines if (found := re.search(said, line))), None)
         assert ready, f"{command} did not get ready"
         return f"127.0.0.1:{ready[1]}"
 
@@ -115,6 +121,8 @@ def background() -> Iterator[Background]:
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
 def test_every_command_works_as_written(document: Path, folder: Path, background: Background) -> None:
     """Each command of the document exits with 0; addresses of documentation become that of the server just started."""
+    for name, text in FILE.findall(document.read_text()):
+        (folder / name).write_text(text)
     ran = 0
     for command in commands(document):
         if command.startswith(ELSEWHERE):

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from partway.partitioner.plan import PLAN_FILE
+from partway.partitioner.zoo.catalogue import ZOO
 from partway.proto.errors import InputError
 
 _HERE = Path(__file__).parent
@@ -21,13 +22,18 @@ def bundled_models() -> list[str]:
     return sorted(path.parent.name for path in _HERE.glob(f"*/{PLAN_FILE}"))
 
 
+def known_models() -> list[str]:
+    """Every name that ``--model`` knows, the shipped ones first."""
+    return [*bundled_models(), *ZOO]
+
+
 def model_folder(model: str) -> Path:
     """The folder with the plan of a shipped model, or of a plan given by path. InputError lists the known names."""
     try:
         return _folder(model, Path(model))
     except OSError as error:
         raise InputError(
-            f"model {model[:80]!r} cannot be read ({error.strerror}); known models: {', '.join(bundled_models())}"
+            f"model {model[:80]!r} cannot be read ({error.strerror}); known models: {', '.join(known_models())}"
         ) from error
 
 
@@ -42,7 +48,19 @@ def _folder(model: str, path: Path) -> Path:
         raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`")
     if path.is_file():
         raise InputError(f"{path} is not a plan; make one with `partway plan {path} --out DIR` and give --model DIR")
-    raise unknown_model(model, bundled_models())
+    if model in ZOO:
+        return _made_by_name(model)
+    raise unknown_model(model, known_models())
+
+
+def _made_by_name(model: str) -> Path:
+    """The plan that this user's cache has of a model by name, trained or random."""
+    from partway.partitioner.zoo.prepared import prepared_folder
+
+    found = prepared_folder(model, False, None) or prepared_folder(model, True, None)
+    if found is None:
+        raise InputError(f"there is no plan of {model} yet; make one with `partway plan {model} --out DIR`")
+    return found
 
 
 def unknown_model(model: str, known: list[str]) -> InputError:

@@ -11,7 +11,7 @@ from partway.cloud.repository import ServedModel, load_model
 from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
 
-from .served import LONG_S, Client, Cloud, CountingPool, served
+from .served import LONG_S, Client, Cloud, served
 
 X = TensorSpec("x", "float32", (None, 4))
 Y = TensorSpec("y", "float32", (None, 4))
@@ -93,8 +93,7 @@ def client(cloud: Cloud) -> Iterator[Client]:
 
 @pytest.fixture
 def gated(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """A server with ``held`` behind the gate and ``double`` beside it; its pool is open to view."""
-    monkeypatch.setattr(server, "ThreadPoolExecutor", CountingPool)
+    """A server with ``held`` behind the gate and ``double`` beside it."""
     monkeypatch.setattr(server, "DRAIN_S", 0.2)
     with Cloud({"held": held(gate), "double": small_models()["double"]}) as made:
         yield made

@@ -4,16 +4,18 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 import numpy as np
 
 from partway.cloud import server
+from partway.cloud.access import Access
+from partway.cloud.batching import Limits
 from partway.cloud.repository import ServedModel
 from partway.partitioner.chain import Chain
 from partway.partitioner.cuts import Cut
@@ -59,26 +61,18 @@ def served(
     return ServedModel(plan, plan.digest, Path("/nowhere"), chain, picture, {}, (suffix_s, 0.0), batched)
 
 
-class CountingPool(ThreadPoolExecutor):
-    """Remembers what was handed to it."""
-
-    made: ClassVar[list["CountingPool"]] = []
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.futures: list[Future[Any]] = []
-        self.made.append(self)
-
-    def submit(self, *args: Any, **options: Any) -> Future[Any]:
-        future = super().submit(*args, **options)
-        self.futures.append(future)
-        return future
-
-
 class Cloud:
     """A CloudServer with a thread and an event loop of its own."""
 
-    def __init__(self, models: Mapping[str, ServedModel], host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        access: Access | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._access, self._limits = access or Access(), limits
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -89,10 +83,10 @@ class Cloud:
             self._end()
             raise
         self.port = self.server.port
-        self.pool = CountingPool.made[-1] if CountingPool.made else None
+        self.stats = self.server.batcher.stats
 
     async def _started(self, models: Mapping[str, ServedModel], host: str, port: int) -> server.CloudServer:
-        made = server.CloudServer(models)
+        made = server.CloudServer(models, self._access, self._limits)
         await made.start(host, port)
         return made
 

@@ -2,20 +2,25 @@
 
 import asyncio
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from partway.cloud.access import Access
+from partway.cloud.certificates import Certificates
 from partway.cloud.http import HttpServer
 from partway.cloud.repository import ServedModel
 from partway.proto import messages as m
 from partway.proto.errors import InputError
 
+from ..certs import authority
 from .conftest import small_models
 from .served import Client, Cloud, assert_readable, request
 
@@ -105,6 +110,24 @@ def test_models_are_described(pages: Pages) -> None:
     assert_readable(unknown.json()["error"])
     assert pages.client.get("/v2").json()["name"] == "partway"
     assert pages.client.post("/metrics").status_code == 405
+
+
+def test_a_token_is_wanted_and_tls_is_spoken(tmp_path: Path) -> None:
+    """As over gRPC: the same token, the same certificate; health is for everybody."""
+    made = authority(tmp_path)
+    access = Access("secret", Certificates(*made.issue("cloud")))
+    with Cloud(small_models(), access=access) as cloud:
+        pages = Pages(cloud)
+        context = ssl.create_default_context(cafile=str(made.ca))
+        with httpx.Client(base_url=f"https://127.0.0.1:{pages.http.port}", verify=context, timeout=30) as client:
+            assert client.get("/v2/health/ready").status_code == 200
+            for headers in ({}, {"Authorization": "Bearer other"}):
+                refused = client.get("/metrics", headers=headers)
+                assert refused.status_code == 401
+                assert_readable(refused.json()["error"])
+            assert client.get("/metrics", headers={"Authorization": "Bearer secret"}).status_code == 200
+        pages.client.close()
+        cloud.run(pages.http.stop())
 
 
 def test_a_port_that_is_taken_is_told(pages: Pages) -> None:

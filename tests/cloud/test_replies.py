@@ -98,6 +98,34 @@ def test_a_reader_that_does_not_read_stops_the_frames() -> None:
     run(scenario())
 
 
+def test_a_window_counts_bytes_too() -> None:
+    """Frames of 40 bytes: the third goes beyond a hundred, and no more are taken until one is answered."""
+
+    async def scenario() -> None:
+        out, loop = Out(), asyncio.get_running_loop()
+        promises = [loop.create_future() for _ in range(10)]
+        put = 0
+
+        async def frames() -> None:
+            nonlocal put
+            async with OrderedReplies(out.write, 64, 100) as replies:
+                for promise in promises:
+                    await replies.put(promise, 40)
+                    put += 1
+
+        task = asyncio.create_task(frames())
+        for answered in range(8):
+            await idle()
+            assert put == 2 + answered
+            promises[answered].set_result(b"%d" % answered)
+        for promise in promises[8:]:
+            promise.set_result(b"end")
+        await task
+        assert len(out.written) == 10
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("waiting", [1, 5, 9, 10])
 def test_promises_nobody_waits_for_are_given_up(waiting: int) -> None:
     """Cancelled while replies are outstanding, each of them is cancelled and nothing keeps running."""

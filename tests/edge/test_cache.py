@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 import pytest
 
-from partway.edge.cache import StageCache, default_cache, open_cache
+from partway.edge.cache import StageCache, open_cache
+from partway.partitioner.cache_folder import default_cache
 from partway.partitioner.plan import Stage, StageFile
 from partway.proto.errors import InputError
 

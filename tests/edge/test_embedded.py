@@ -29,7 +29,7 @@ def test_an_embedded_cloud_serves_and_is_gone_afterwards() -> None:
 
 def test_a_cloud_that_cannot_start_says_why(tmp_path: Path) -> None:
     """Its own last words are the error."""
-    with EmbeddedCloud(tmp_path) as cloud, pytest.raises(PartwayError, match=r"did not start: .*no plan in"):
+    with EmbeddedCloud(tmp_path) as cloud, pytest.raises(PartwayError, match=r"no plan in"):
         cloud.address()
 
 

@@ -1,6 +1,7 @@
 """The models of the torchvision zoo: real graphs against exhaustive search."""
 
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from partway.partitioner.graph import Graph, members
 from partway.partitioner.mincut import best_prefix, problem
 from partway.partitioner.onnx_reader import open_onnx
 from partway.partitioner.onnx_slicer import slice_model
+from partway.partitioner.zoo.networks import import_torchvision
 
 from .chains import agrees, run, session
 
 torch = pytest.importorskip("torch")
+if find_spec("torchvision") is None:
+    pytest.skip("torchvision is not installed", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 SIDE = 64
@@ -28,26 +32,13 @@ MODELS = {
 }
 
 
-def torchvision_models():
-    """The package, or a skip; a build without its compiled operators lacks two declarations that its import wants."""
-    try:
-        import torchvision
-    except ImportError:
-        pytest.skip("torchvision is not installed")
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision
-    return torchvision.models
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def model(request, tmp_path_factory):
     """One model of the zoo with random weights, exported to ONNX and read."""
     path = tmp_path_factory.mktemp(request.param) / "model.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = getattr(torchvision_models(), request.param)(weights=None, **MODELS[request.param]).eval()
+        network = getattr(import_torchvision().models, request.param)(weights=None, **MODELS[request.param]).eval()
         torch.onnx.export(
             network,
             (torch.rand(1, 3, SIDE, SIDE),),

@@ -1,0 +1,39 @@
+"""What the batcher counts: plain numbers, for metrics and tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class BatchStats:
+    """Counts since the start. Keys of a pair are (model, stage), where the stage is the first of the range that ran.
+
+    ``frames`` were answered; ``batches`` ran, with ``rows`` samples in all, ``merged`` of them with frames that had
+    entered at different cuts; ``sizes`` counts batches by (model, stage, frames). ``inline`` frames never queued.
+    ``refused`` found the queue full, ``expired`` waited past their deadline, ``cancelled`` were given up by the device
+    before they ran, ``failed`` were refused for what they held. ``halved`` batches did not fit into memory. ``queued``
+    and ``queued_bytes`` are what waits now.
+    """
+
+    frames: int = 0
+    inline: int = 0
+    batches: Counter[tuple[str, int]] = field(default_factory=Counter)
+    rows: Counter[tuple[str, int]] = field(default_factory=Counter)
+    merged: Counter[tuple[str, int]] = field(default_factory=Counter)
+    sizes: Counter[tuple[str, int, int]] = field(default_factory=Counter)
+    refused: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    halved: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
+
+    def ran(self, model: str, stage: int, cuts: list[int], rows: int) -> None:
+        """A batch ran whose frames had entered at these cuts."""
+        self.batches[model, stage] += 1
+        self.rows[model, stage] += rows
+        self.merged[model, stage] += len(set(cuts)) > 1
+        self.sizes[model, stage, len(cuts)] += 1
