@@ -2,7 +2,7 @@
 
 The device is this process and runs edge-run's own code; the cloud and the link between are processes of their own.
 
-    python -m benchmarks.chaos [--kinds kill,stop,cut,stall,version] [--moments N] [--frames N] [--json FILE|-]
+    python -m benchmarks.chaos [--kinds kill,stop,…] [--deadline TIME] [--moments N] [--frames N] [--json FILE|-]
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+import grpc
 import numpy as np
 
 from benchmarks.machine import machine_line
 from partway.edge.cli import parser as edge_parser
 from partway.edge.options import options_of
 from partway.edge.outcome import Outcome
+from partway.edge.packing import Packer
 from partway.edge.report import Report
 from partway.edge.run import Run
 from partway.edge.runner import Runner
@@ -37,12 +39,17 @@ from partway.edge.sources import Sample
 from partway.edge.work import Work
 from partway.partitioner.plan import load_plan, save_plan
 from partway.partitioner.zoo import model_folder
+from partway.proto.messages import INFERENCE_SERVICE
 
-KINDS = ("kill", "stop", "cut", "stall", "version")
+KINDS = ("kill", "stop", "cut", "stall", "late", "version", "reader")
+"""SIGKILL, SIGSTOP, a cut link, a half-open one, one so slow that replies come too late, another version of the model,
+and a stranger who sends frames and does not read the answers."""
 AWAY_S = 0.7
 BACK_S = 20.0
 """A device that has not come back by then never does."""
 FRAME_S = 0.004
+RATE, LATE = "20Mbps", "16kbps"
+"""At the second a frame of the shipped model takes more than a second."""
 
 
 class Cloud:
@@ -100,6 +107,30 @@ class Link:
                 pipe.close()
 
 
+class Stranger:
+    """Sends frames to a cloud for as long as it takes them, and reads no answer."""
+
+    def __init__(self, port: int) -> None:
+        plan = load_plan(model_folder("mnist"))
+        values = {"image": np.zeros((1, 1, 28, 28), np.float32)}
+        self._message = Packer(plan).frame("0", 0, "raw", [Sample("", values=values)], values)
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
+        self._gone = False
+
+    def _frames(self) -> Iterator[bytes]:
+        while not self._gone:
+            yield self._message
+
+    def __enter__(self) -> None:
+        stream = self._channel.stream_stream(f"/{INFERENCE_SERVICE}/ModelStreamInfer")
+        self._call = stream(self._frames())
+
+    def __exit__(self, *error: object) -> None:
+        self._gone = True
+        self._call.cancel()
+        self._channel.close()
+
+
 class Device(Run):
     """A run of edge-run over frames without end, every ``frame_s``, that notes when each was answered and by whom."""
 
@@ -108,7 +139,7 @@ class Device(Run):
     begin: threading.Event
 
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
-        self.stamps: list[tuple[float, int, str, float, bool]] = []
+        self.stamps: list[tuple[float, int, str, float, bool, bool]] = []
         samples = [work.first.read(), *(item.read() for item in work.rest)]
         chain, preprocess = runner.chain, runner.packer.preprocess
         whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
@@ -116,7 +147,7 @@ class Device(Run):
         self.begin.set()
         for result in runner.run(self._paced(samples), self._recut):
             same = not result.top or result.top[0][1] == right[result.id % len(right)]
-            self.stamps.append((perf_counter(), result.id, result.answered_by, result.total_s, same))
+            self.stamps.append((perf_counter(), result.id, result.answered_by, result.total_s, same, result.missed))
 
     def _paced(self, samples: list[Sample]) -> Iterator[Sample]:
         for index in count():
@@ -149,6 +180,11 @@ class Havoc:
 
     def _once(self) -> None:
         begun_s = perf_counter()
+        if self.kind == "reader":
+            with Stranger(self.cloud.port):
+                sleep(AWAY_S)
+            self.back_s.append(self._until("cloud", begun_s) - begun_s)
+            return
         self._harm()
         self.first_s.append(self._until("device", begun_s) - begun_s)
         sleep(AWAY_S)
@@ -161,7 +197,7 @@ class Havoc:
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGSTOP)
         else:
-            self.link.tell("cut" if self.kind == "cut" else "stall 60s")
+            self.link.tell({"cut": "cut", "stall": "stall 60s", "late": f"rate {LATE}"}[self.kind])
 
     def _repair(self) -> float:
         """When it was done."""
@@ -169,24 +205,24 @@ class Havoc:
             self.cloud.start(self.other)
             began_s = perf_counter()
             sleep(2.0)
-            self.used_while_other += sum(by == "cloud" for at, _, by, _, _ in self.device.stamps if at > began_s)
+            self.used_while_other += sum(by == "cloud" for at, _, by, *_ in self.device.stamps if at > began_s)
             self.cloud.kill()
         if self.kind in ("kill", "version"):
             self.cloud.start()
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGCONT)
         else:
-            self.link.tell("restore")
+            self.link.tell(f"rate {RATE}" if self.kind == "late" else "restore")
         return perf_counter()
 
     def _until(self, by: str, after_s: float) -> float:
         """When the first frame after this was answered by the cloud or the device."""
         while perf_counter() < after_s + BACK_S:
-            for at, _, who, _, _ in reversed(self.device.stamps[-500:]):
+            for at, _, who, *_ in reversed(self.device.stamps[-500:]):
                 if at <= after_s:
                     break
                 if who == by:
-                    return min(s for s, _, w, _, _ in self.device.stamps[-2000:] if s > after_s and w == by)
+                    return min(s for s, _, w, *_ in self.device.stamps[-2000:] if s > after_s and w == by)
             sleep(0.005)
         raise RuntimeError(f"no answer by the {by} within {BACK_S:g} s of {self.kind}")
 
@@ -208,7 +244,7 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
         other = other_version(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         cloud = Cloud()
         stack.callback(cloud.kill)
-        link = Link(cloud.port, "--rate", "20Mbps", "--rtt", "10ms")
+        link = Link(cloud.port, "--rate", RATE, "--rtt", "10ms")
         stack.callback(link.close)
         more = ["--deadline", deadline] if deadline else []
         asked = ["--model", "mnist", "--cloud", link.address, "--split", "1", "--threads", "1", *more]
@@ -223,16 +259,18 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
             device.enough.set()
             device.begin.set()
             thread.join()
-        ids = [frame for _, frame, _, _, _ in device.stamps]
+        ids = [frame for _, frame, *_ in device.stamps]
         return {
             "kind": kind,
             "frames": len(ids),
             "lost": len(set(range(max(ids) + 1)) - set(ids)),
             "twice": len(ids) - len(set(ids)),
             "out_of_order": sum(a > b for a, b in pairwise(ids)),
-            "wrong": sum(not same for _, _, _, _, same in device.stamps),
-            "unanswered": sum(by == "nobody" for _, _, by, _, _ in device.stamps),
-            "moments": len(havoc.first_s),
+            "wrong": sum(not same for _, _, _, _, same, _ in device.stamps),
+            "unanswered": sum(by == "nobody" for _, _, by, *_ in device.stamps),
+            "missed": sum(missed for _, _, _, _, _, missed in device.stamps),
+            "deadline": deadline,
+            "moments": len(havoc.back_s),
             "first_local_s": havoc.first_s,
             "back_s": havoc.back_s,
             "by_the_other_version": havoc.used_while_other,
@@ -241,7 +279,7 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
 
 def row(found: dict[str, Any]) -> str:
     """A line of the table."""
-    cells = [found[key] for key in ("kind", "moments", "frames", "lost", "twice", "out_of_order", "wrong")]
+    cells = [found[key] for key in ("kind", "moments", "frames", "lost", "twice", "out_of_order", "wrong", "missed")]
     worst = [f"{max(found[key], default=0.0) * 1e3:.0f} ms" for key in ("first_local_s", "back_s")]
     return f"| {' | '.join(map(str, [*cells, *worst]))} |"
 
@@ -258,8 +296,8 @@ def main() -> None:
     found = []
     quiet = args.json == "-"
     if not quiet:
-        print("| harm | moments | frames | lost | twice | out of order | wrong | first local answer | back |")
-        print("|" + " --- |" * 9)
+        print("| harm | moments | frames | lost | twice | out of order | wrong | missed | first local answer | back |")
+        print("|" + " --- |" * 10)
     for kind in args.kinds.split(","):
         found.append(measure(kind, args.moments, args.frames, args.deadline))
         if not quiet:

@@ -51,9 +51,9 @@ class Use:
     def known(self, now_s: float, limits: Limits) -> Known:
         """For a decision now. An engine that prefers certain sizes is believed; other batches have to prove good."""
         largest = min(limits.max_batch, max(self.buckets, default=limits.max_batch))
-        most, gain = (largest, 1.0) if self.buckets else self.gains.best(largest)
+        most, gain = self.gains.best(largest)
         if self.buckets:
-            gain = min(1.0, self.gains.ratio(largest.bit_length() - 1))
+            most = largest
         most = most if self.fits is None else min(most, self.fits)
         return Known(self.suffix_s, most, gain, self.gap_s, self.active(now_s), bool(self.buckets))
 

@@ -127,6 +127,8 @@ def _together(
     for job in batch:
         stop = start + job.rows
         job.outputs.update({name: Rows(live, start, stop, rows).of(name) for name in early})
+        if last == len(model.plan.stages):
+            job.outputs = dict(_fetch(model, job.outputs))
         job.at = Rows(kept, start, stop, rows)
         start = stop
 
@@ -142,8 +144,10 @@ def _fitting(
     model: ServedModel, values: Mapping[str, Array], rows: int, first: int, last: int, too_large: Callable[[int], None]
 ) -> Mapping[str, Array]:
     """The live values; in halves where the whole finds no memory. Raises OutOfMemory when one row does not."""
+    advance = model.chain.run if last == len(model.plan.stages) else getattr(model.chain, "advance", model.chain.run)
     try:
-        return model.chain.run(values, first, last)
+        made: Mapping[str, Array] = advance(values, first, last)
+        return made
     except (OutOfMemory, MemoryError):
         too_large(rows)
         if rows == 1:

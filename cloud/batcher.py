@@ -84,10 +84,14 @@ class Batcher:
         self._loop = loop
         future.add_done_callback(partial(self._given_up, job))
         with self._turn:
-            gone = self._queue.put(job)
+            closed = self._closed
+            gone = [] if closed else self._queue.put(job)
             self._count()
             retry_s = self._queue.ahead_s / 2 if gone else 0.0
             self._turn.notify()
+        if closed:
+            self._refuse([job], lambda _: Refusal("UNAVAILABLE", "this cloud is ending; ask another, or again later"))
+            return future
         self.stats.refused += len(gone)
         self._refuse(gone, lambda _: Refusal("RESOURCE_EXHAUSTED", *_full(retry_s)))
         if self._thread is None:

@@ -19,6 +19,7 @@ import partway
 from partway.cloud.access import Access
 from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.certificates import Certificates
+from partway.cloud.computing import computing_arguments, computing_of
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
@@ -29,6 +30,8 @@ from partway.proto.secrets import token_of
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
     from partway.cloud.http import HttpServer
+
+log = logging.getLogger("partway.cloud")
 
 MAX_THREADS = 1024
 
@@ -54,9 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--http-port", type=int, metavar="PORT", help="also serve health and Prometheus metrics over HTTP (default: no)"
     )
     made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
-    made.add_argument(
-        "--engine", default="auto", metavar="NAME", help="onnx, litert, for models that have it (default: each its own)"
-    )
+    computing_arguments(made)
     access_arguments(made)
     add_batch_options(made)
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
@@ -126,14 +127,16 @@ async def _serve(args: argparse.Namespace) -> int:
     roots = _roots(args)
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    models = load_repository(roots, args.threads, args.engine)
+    computing = computing_of(args)
+    models = load_repository(roots, args.threads, computing)
+    log.info("computing on %s", computing.device)
     server = CloudServer(models, access, limits)
     if args.until_stdin_closes:
         _stop_when_stdin_closes(stop.set)
     await server.start(args.host, args.grpc_port)
     http = await _http(args, server)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
-    _say_ready(args, server.port, http.port if http else None, models)
+    _say_ready(args, server.port, http.port if http else None, models, computing.device.device)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
@@ -173,9 +176,11 @@ async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: 
     return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
-def _say_ready(args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel]) -> None:
+def _say_ready(
+    args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel], device: str
+) -> None:
     if args.json:
-        ports = {"grpc_port": port, "http_port": http_port}
+        ports = {"grpc_port": port, "http_port": http_port, "device": device}
         print(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}), flush=True)
         return
     http = "" if http_port is None else f" and {args.host}:{http_port} (HTTP: /metrics, /v2/health/ready)"

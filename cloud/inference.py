@@ -15,7 +15,6 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc import aio
 
 import partway
 from partway.cloud.answer import Refusal, Route, Router, answer, refused
@@ -23,6 +22,7 @@ from partway.cloud.batcher import Batcher
 from partway.cloud.counters import Counters
 from partway.cloud.replies import OrderedReplies
 from partway.cloud.repository import ServedModel
+from partway.cloud.streams import Streams, left
 from partway.proto import messages as m
 from partway.proto.datatypes import oip_datatype
 from partway.proto.errors import WireError
@@ -50,6 +50,7 @@ class InferenceService:
         self.batcher = batcher
         self.counters = Counters()
         self.ready = True
+        self.streams = Streams()
 
     @property
     def queue_s(self) -> float:
@@ -123,8 +124,10 @@ class InferenceService:
         """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
         stream = object()
         async with OrderedReplies(context.write, STREAM_WINDOW, STREAM_BYTES) as replies:
-            while (message := await context.read()) is not aio.EOF:
+            while isinstance(message := await self.streams.read(context), bytes):
                 await replies.put(self._begin(message, perf_counter(), stream), len(message))
+        if message is None:
+            await left(context)
 
     def _begin(self, message: bytes, received_s: float, stream: object) -> bytes | asyncio.Future[bytes]:
         """The reply to a frame, or the promise of one."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from partway.cloud.computing import Computing
 from partway.cloud.independence import independent
 from partway.engines.engine import Engine
-from partway.partitioner.chain import Chain, choose_engine, load_folder
+from partway.partitioner.chain import Chain
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan
 from partway.partitioner.preprocess import Preprocess
 from partway.partitioner.profile import measure, sample_values
@@ -47,12 +48,15 @@ class ServedModel:
         return next((self.folder / file.file for file in files if file.digest == digest), None)
 
 
-def load_model(folder: Path, threads: int = 0, engine_name: str = "auto") -> ServedModel:
-    """Load and measure one model on an engine it has stages for. Raises InputError, naming the file at fault."""
+def load_model(folder: Path, threads: int = 0, computing: Computing | str = "auto") -> ServedModel:
+    """Load and measure one model with what there is to compute with, or on an engine by name, on the CPU.
+
+    Raises InputError, naming the file at fault.
+    """
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
-    engine = choose_engine(plan, engine_name, threads)
-    chain = load_folder(folder, plan, engine)
+    computing = Computing(computing) if isinstance(computing, str) else computing
+    engine, chain = computing.load(plan, folder, threads)
     return _measured(plan, folder, chain, engine)
 
 
@@ -70,7 +74,9 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)
 
 
-def load_repository(root: Path | Sequence[Path], threads: int = 0, engine_name: str = "auto") -> dict[str, ServedModel]:
+def load_repository(
+    root: Path | Sequence[Path], threads: int = 0, computing: Computing | str = "auto"
+) -> dict[str, ServedModel]:
     """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
 
     A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
@@ -81,7 +87,7 @@ def load_repository(root: Path | Sequence[Path], threads: int = 0, engine_name: 
     faults: list[str] = []
     for folder in folders:
         try:
-            model = load_model(folder, threads, engine_name)
+            model = load_model(folder, threads, computing)
         except MissingPackage as error:
             faults.append(str(error))
             log.info("not serving %s: %s", folder.name, error)

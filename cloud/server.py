@@ -56,8 +56,9 @@ class CloudServer:
         await self._server.start()
 
     async def stop(self) -> None:
-        """Say not ready, let frames in flight finish for up to DRAIN_S, then end the streams and close."""
+        """Say not ready, let frames in flight finish for up to DRAIN_S, end each stream after its last, and close."""
         self.inference.ready = False
+        self.inference.streams.leave()
         await self._server.stop(DRAIN_S)
         await asyncio.to_thread(self.batcher.close)
 

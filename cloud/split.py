@@ -61,7 +61,8 @@ class SplitService:
             known = ", ".join(sorted(self._models))
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no model {request.model!r:.80} here; known: {known}")
             raise AssertionError  # abort raises
-        reply.plan_json = json.dumps(plan_to_json(model.plan)).encode()
+        if request.known_digest != model.digest:
+            reply.plan_json = json.dumps(plan_to_json(model.plan)).encode()
         reply.plan_digest = model.digest
         reply.profile_json = json.dumps(dict(model.profile)).encode()
         return reply

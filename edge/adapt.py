@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from collections.abc import Callable
 
 from partway.edge.audit import Auditor
 from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision
-from partway.edge.lookout import IDLE_S
+from partway.edge.neighbours import Neighbours
+from partway.edge.opening import Opened
 from partway.edge.options import Options
 from partway.edge.packing import Packer
 from partway.edge.recut import Recut
@@ -19,10 +20,22 @@ def addresses(cloud: str) -> list[str]:
     return cloud.split(",") if ":" in cloud else []
 
 
-def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None) -> Recut:
+def clouds_of(opened: Opened, options: Options) -> KnownClouds | None:
+    """Those that were named, or those that zeroconf finds, now and later; None without a cloud."""
+    reached, plan = opened.reached, opened.chain.plan
+    if reached is None:
+        return None
+    found = None if opened.search is None else Neighbours(opened.search, plan, options.access)
+    return KnownClouds(reached.client, addresses(options.cloud), plan, found, opened.embedded)
+
+
+def recut_of(
+    decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None, waiting: Callable[[], bool]
+) -> Recut:
     """The choice before each frame: among what is admitted with ``--split auto``, else what was asked for.
 
-    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too. The link is probed when frames tell
+    nothing of it and none is ``waiting`` for its answer: behind a long frame of ours, a probe would find a slow link.
     """
     free = options.split == "auto" and decision.link_measured
     link = decision.link if clouds is not None else None
@@ -32,7 +45,7 @@ def recut_of(decision: Decision, plan: Plan, options: Options, clouds: KnownClou
     if clouds is not None:
         recut.probes = clouds.probes
         if chosen.codec is not None or free:
-            clouds.watch(link, lambda: perf_counter() - recut.link.updated_s > IDLE_S, recut.relinked)
+            clouds.watch(link, lambda: not waiting() and recut.idle(), recut.relinked, recut.reach)
     return recut
 
 

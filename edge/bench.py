@@ -26,8 +26,9 @@ from partway.edge.report import FrameLines, Report
 from partway.edge.run import Run
 from partway.edge.sources import Item, Sample
 from partway.engines.engine import Engine
-from partway.engines.slow import SlowEngine
+from partway.engines.slow import PacedEngine, SlowEngine
 from partway.partitioner.plan import Plan
+from partway.partitioner.profile_format import load_profile
 from partway.partitioner.zoo import model_folder
 from partway.proto.errors import InputError, PartwayError
 
@@ -119,19 +120,34 @@ class _Recorder(Report):
         return _Lines(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """``slow`` times as slow as this machine, or as the machine of a ``profile`` (a file of ``partway profile``)."""
+
+    slow: int = 1
+    profile: Path | None = None
+
+    def engine(self, made: Engine, plan: Plan) -> Engine:
+        """This engine at the device's pace. Raises InputError where the profile is not one of this plan."""
+        if self.profile is None:
+            return made if self.slow == 1 else SlowEngine(made, self.slow)
+        seconds = load_profile(self.profile, plan).stage_s
+        stages = plan.stages_on(made.name)
+        return PacedEngine(made, {s.digest: self.slow * took_s for s, took_s in zip(stages, seconds, strict=True)})
+
+
 class _Replaying(Run):
     """A run of edge-run that ends after some seconds, its device slowed down."""
 
     def __init__(
-        self, options: Options, report: _Recorder, link: EmulatedLink, seconds: float, fps: float | None, slow: int
+        self, options: Options, report: _Recorder, link: EmulatedLink, seconds: float, fps: float | None, device: Device
     ) -> None:
         super().__init__(options, report)
-        self._emulated, self._seconds, self._fps, self._slow = link, seconds, fps, slow
+        self._emulated, self._seconds, self._fps, self._device = link, seconds, fps, device
         self.begun_s = 0.0
 
     def engine(self, plan: Plan) -> Engine:
-        made = super().engine(plan)
-        return made if self._slow == 1 else SlowEngine(made, self._slow)
+        return self._device.engine(super().engine(plan), plan)
 
     def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
         """The inputs round and round, until the time is over; on ``fps`` each when it is due, never before."""
@@ -160,9 +176,9 @@ def _one_round(samples: Iterator[Sample]) -> list[Sample]:
 
 
 def replay(
-    options: Options, link_options: Sequence[str], seconds: float, fps: float | None = None, slow: int = 1
+    options: Options, link_options: Sequence[str], seconds: float, fps: float | None = None, device: Device = Device()
 ) -> Replay:
-    """Decide and answer frames for ``seconds``, over the link that the options say, ``slow`` times as slow a device.
+    """Decide and answer frames for ``seconds``, over the link that the options say, on a device at this pace.
 
     ``options.cloud`` is not looked at: the cloud is started here, and ended. Raises InputError as edge-run does.
     """
@@ -172,7 +188,7 @@ def replay(
         cloud = stack.enter_context(EmbeddedCloud(folder, options.threads))
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
         wanted = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
-        run = _Replaying(wanted, report, link, seconds, fps, slow)
+        run = _Replaying(wanted, report, link, seconds, fps, device)
         stack.enter_context(run)
         run.go(outcomes)
         frames = tuple(Answered(at_s - run.begun_s, result) for at_s, result in report.answers)

@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=30.0, metavar="N", help="how long frames are begun (default: %(default)g)")
     add("--fps", type=float, metavar="N", help="frames a second of the source (default: as fast as they are answered)")
     add("--slow", type=int, default=1, metavar="N", help="a device N times as slow as this machine (default: 1)")
+    add("--device-profile", type=Path, metavar="FILE", help="as slow as the machine of this profile (times --slow)")
     add(
         "--input", action="append", default=[], metavar="FILE|DIR", help="as in edge-run (default: the model's samples)"
     )
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     args.window = args.window or ("1" if args.fps is None else "auto")
     args.when_behind = args.when_behind or ("block" if args.fps is None else "drop-oldest")
-    from partway.edge.bench import replay
+    from partway.edge.bench import Device, replay
     from partway.edge.bench_report import series, shares, summary
     from partway.edge.cli import parser as edge_parser
     from partway.edge.options import options_of
@@ -71,14 +72,15 @@ def run(args: argparse.Namespace) -> int:
         if hasattr(asked, name) and name not in ("model", "rtt", "json"):
             setattr(asked, name, value)
     options = options_of(asked)
-    done = replay(options, _link_options(args), args.seconds, args.fps, args.slow)
+    done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
-    plan = done.outcome.plan
+    plan, outcome = done.outcome.plan, done.outcome.to_json()
     said: dict[str, Any] = {
         "model": plan.model,
         "plan": plan.digest,
         "machine": machine_name(),
         "slow": args.slow,
+        "device_profile": None if args.device_profile is None else args.device_profile.name,
         "link": {name: str(getattr(args, name)) for name in LINK if getattr(args, name) is not None},
         "asked": {
             "seconds": args.seconds,
@@ -92,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         },
         "power": str(power),
         "summary": summary(done, power, options.deadline_s),
-        "changes": done.outcome.to_json()["changes"],
+        "decision": {key: outcome["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
+        "link_found": outcome["link"],
+        "changes": outcome["changes"],
         "splits": shares(done.frames),
         "frames": series(done.frames, options.deadline_s),
     }
@@ -145,7 +149,8 @@ def _show(args: argparse.Namespace, said: dict[str, Any], stages: int) -> None:
 
 def _heading(args: argparse.Namespace, said: dict[str, Any]) -> str:
     link = args.rate if args.trace is None else args.trace.name
-    device = "this machine" if args.slow == 1 else f"a device {args.slow} times as slow as this machine"
+    paced = "this machine" if args.device_profile is None else args.device_profile.name
+    device = paced if args.slow == 1 else f"a device {args.slow} times as slow as {paced}"
     return f"{said['model']} on {device}, {link}, {parse_s(args.rtt) * 1e3:g} ms round trip, split {args.split}"
 
 

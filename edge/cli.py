@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import logging
 import os
 import sys
@@ -151,7 +150,7 @@ def _run(args: argparse.Namespace) -> int:
             return _serve(options, search, args.json)
         report = Report(quiet=args.json == "-")
         outcomes: list[Outcome] = []
-        with Run(options, report, search) as run:
+        with Run(options, report, search, frames=args.json is not None) as run:
             run.go(outcomes)
             return _finish(outcomes[0], report, options, args.json)
 
@@ -165,7 +164,6 @@ def _serve(options: Options, search: Search | None, json_path: str | None) -> in
 
 
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
-    from partway.edge.frames import NOBODY
     from partway.edge.outcome import tell
 
     tell(outcome, report, options)
@@ -175,7 +173,7 @@ def _finish(outcome: Outcome, report: Report, options: Options, json_path: str |
         _write_json(outcome, json_path)
     if outcome.interrupted:
         return 130
-    if any(result.answered_by == NOBODY for result in outcome.results):
+    if outcome.results.unanswered:
         return 1
     return 2 if outcome.unreadable else 0
 
@@ -196,11 +194,12 @@ def _check_json(path: str | None) -> None:
 
 
 def _write_json(outcome: Outcome, path: str) -> None:
-    text = json.dumps(outcome.to_json())
+    pieces = outcome.json_pieces()
     if path == "-":
-        print(text)
+        sys.stdout.writelines(pieces)
         return
     try:
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        with Path(path).open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
     except OSError as error:
         raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error

@@ -77,9 +77,15 @@ class Search:
         except (Error, RuntimeError, TimeoutError):
             return  # the search has ended meanwhile
         hosts = info.parsed_scoped_addresses() if info is not None and info.port else []
-        address = reachable(hosts, info.port) if hosts else None
+        address = self._still(name, hosts, info) or (reachable(hosts, info.port) if hosts else None)
         if address is not None:
             self.heard(_found(address, tuple(hosts), info.properties), name)
+
+    def _still(self, name: str, hosts: Sequence[str], info: Any) -> str | None:
+        """The address it was known at, where that is good as before: whoever uses it need not move."""
+        known = self._found.get(name)
+        same = [host for host in hosts if known is not None and f"{_bracketed(host)}:{info.port}" == known.address]
+        return reachable(same, info.port) if same else None
 
     def heard(self, found: FoundCloud, name: str | None = None) -> None:
         """Another cloud, or news of one; ``name`` is what it announces itself as."""
@@ -110,17 +116,17 @@ class Search:
         """The cloud that serves the model with the same plan, None when the time is over without one.
 
         Of several, the one for which ``seconds_of`` (probe.round_trip_s) is least; without it the first that was heard.
+        The search goes on.
         """
 
         def matching() -> list[FoundCloud]:
-            return [found for found in self._found.values() if _serves(found, model, digest)]
+            return [found for found in self._found.values() if serves(found, model, digest)]
 
         with self._news:
             fitting = self._news.wait_for(matching, max(0.0, self._until_s - monotonic()))
             if fitting and seconds_of is not None:
                 self._news.wait_for(lambda: False, GRACE_S)
                 fitting = matching()
-        self.close()
         if len(fitting) > 1 and seconds_of is not None:
             return min(fitting, key=seconds_of)
         return fitting[0] if fitting else None
@@ -162,7 +168,8 @@ def open_zeroconf() -> Any:
         return Zeroconf()
 
 
-def _serves(found: FoundCloud, model: str, digest: str) -> bool:
+def serves(found: FoundCloud, model: str, digest: str) -> bool:
+    """Whether it announces the model with this plan."""
     theirs = found.models.get(model)
     return bool(theirs) and digest.startswith(str(theirs))
 

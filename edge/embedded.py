@@ -55,8 +55,11 @@ class EmbeddedCloud:
 
     def prepared(self, say: Callable[[str], None]) -> None:
         """Wait until a model by name is made; ``say`` is told how far it is. Raises InputError in the cloud's words."""
-        while "preparing" in (said := self._said(PREPARE_S)):
-            say(str(said["preparing"]))
+        try:
+            while "preparing" in (said := self._said(PREPARE_S)):
+                say(str(said["preparing"]))
+        except PartwayError as error:  # what it asks for, torch or a network, is missing on this very machine
+            raise InputError(str(error).partition("cloud-serve: ")[2] or str(error)) from error
         self._address = f"127.0.0.1:{said['grpc_port']}"
 
     def _said(self, within_s: float) -> Mapping[str, Any]:
@@ -69,9 +72,7 @@ class EmbeddedCloud:
         self._log.seek(0)
         words = self._log.read().decode(errors="replace").strip().splitlines()
         last = words[-1] if words else "it said nothing"
-        if not ready or self._process.wait(STOP_S) != InputError.exit_code:
-            raise PartwayError(f"the embedded cloud did not start: {last}")
-        raise InputError(last.removeprefix("cloud-serve: "))
+        raise PartwayError(f"the embedded cloud did not start: {last}")
 
     def close(self) -> None:
         """End it and wait until it is gone."""

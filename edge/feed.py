@@ -7,6 +7,7 @@ drop is counted.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,7 +21,25 @@ QUEUE = 4
 WAIT_S = 0.1
 
 
-class Feed:
+class Arrivals(ABC):
+    """Frames that come when they come. ``on_ready`` is called from any thread whenever there is something to take."""
+
+    on_ready: Callable[[], None]
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether ``take`` has something to say at once."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Until that is so, or the time is over. Only called while no frame is in flight."""
+
+    @abstractmethod
+    def take(self, most: int) -> list[tuple[Sample, float]] | None:
+        """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
+
+
+class Feed(Arrivals):
     """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts what the policy cost.
 
     What the source raises is raised by ``take``. Use as a context manager, or close it.
@@ -30,7 +49,7 @@ class Feed:
         if policy not in POLICIES:
             raise InputError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")
         self.policy, self.size, self.dropped = policy, size, 0
-        self.on_ready: Callable[[], None] = lambda: None
+        self.on_ready = lambda: None
         self._queue: deque[tuple[Sample, float]] = deque()
         self._changed = threading.Condition()
         self._ended = self._closed = False
@@ -78,12 +97,12 @@ class Feed:
         return self._ended or (self._ending and not self._holding)
 
     def wait(self, seconds: float) -> None:
-        """Until that is so, or the time is over."""
+        """See Arrivals."""
         with self._changed:
             self._changed.wait_for(self.ready, seconds)
 
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
-        """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
+        """See Arrivals."""
         with self._changed:
             taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             self._changed.notify_all()
@@ -113,11 +132,11 @@ class Feed:
 
 
 class Groups:
-    """Samples by the batch, from anything that can be iterated or from a Feed. ``came_s``: when the last taken came."""
+    """Samples by the batch, from an iterable or from Arrivals. ``came_s``: when the last taken came."""
 
-    def __init__(self, samples: Iterable[Sample] | Feed, batch: int, wake: Callable[[], None]) -> None:
-        self._feed = samples if isinstance(samples, Feed) else None
-        self._source: Iterator[Sample] = iter(()) if isinstance(samples, Feed) else iter(samples)
+    def __init__(self, samples: Iterable[Sample] | Arrivals, batch: int, wake: Callable[[], None]) -> None:
+        self._feed = samples if isinstance(samples, Arrivals) else None
+        self._source: Iterator[Sample] = iter(()) if isinstance(samples, Arrivals) else iter(samples)
         self._batch = batch
         self.came_s = 0.0
         if self._feed is not None:

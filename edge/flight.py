@@ -50,6 +50,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._groups: dict[int, Group] = {}
+        self._due_s: float | None = inf
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -62,12 +63,16 @@ class InFlight:
         """Another one is sent."""
         self._groups[group.first_id] = group
         self.bytes += group.bytes_sent
+        if self._due_s is not None and group.give_up_s < self._due_s:
+            self._due_s = group.give_up_s
 
     def pop(self, first_id: int) -> Group | None:
         """It is answered, or given up; None when it was before, or never was."""
         group = self._groups.pop(first_id, None)
         if group is not None:
             self.bytes -= group.bytes_sent
+            if group.give_up_s == self._due_s:
+                self._due_s = None
         return group
 
     def delay(self, seconds: float) -> None:
@@ -75,26 +80,31 @@ class InFlight:
         for group in self._groups.values():
             if group.deadline_s == inf:
                 group.give_up_s += seconds
+        self._due_s = None
 
     def due_s(self) -> float:
         """When the first of them is given up; inf without any."""
-        return min((group.give_up_s for group in self._groups.values()), default=inf)
+        if self._due_s is None:
+            self._due_s = min([group.give_up_s for group in self._groups.values()], default=inf)
+        return self._due_s
 
 
 def give_up_s(sent_s: float, deadline_s: float, expected_s: float, finish_s: float | None) -> float:
     """When to finish a frame here that was sent at ``sent_s`` and has to be answered by ``deadline_s`` (inf: none).
 
     ``expected_s`` is what the answer should take, ``finish_s`` what finishing here takes, None where that is not
-    possible. With a deadline as late as it can still be met, but never before the answer is expected; where the device
-    cannot make it, at the deadline. Without one at twice what is expected, or so that GRACE_S is kept, whichever is
-    later.
+    possible. With a deadline as late as it can still be met, but never before the answer is expected, unless that is
+    after the deadline; where the device cannot make it, at the deadline. Without one at twice what is expected, or so
+    that GRACE_S is kept, whichever is later.
     """
     if finish_s is None:
         return deadline_s
     if deadline_s == inf:
         return sent_s + max(2 * expected_s + MARGIN_S, GRACE_S - MARGIN_S - finish_s * (1 + SHARE))
     latest_s = deadline_s - finish_s * (1 + SHARE) - min(MARGIN_S, 0.1 * (deadline_s - sent_s))
-    return latest_s if latest_s >= sent_s + expected_s else deadline_s
+    if latest_s >= sent_s + expected_s or (sent_s + expected_s > deadline_s and latest_s >= sent_s):
+        return latest_s
+    return deadline_s
 
 
 class Clouds(Protocol):
@@ -105,6 +115,9 @@ class Clouds(Protocol):
 
     def lost(self, error: LinkLost) -> None:
         """The cloud of the last stream is gone; look for it, and for others."""
+
+    def leave(self) -> LinkLost | None:
+        """Why to leave the cloud in use for another; None to stay. Asked a few times a second."""
 
 
 class Watch:

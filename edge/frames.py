@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import nlargest
-from math import isfinite
+from math import exp, isfinite
 from typing import Any
 
 import numpy as np
@@ -88,15 +87,24 @@ class Reader:
         scores = np.asarray(outputs[self._value], np.float64).reshape(-1)
         if self._quantization is not None and len(self._quantization.scales) == 1:
             scores = self._quantization.scales[0] * (scores - self._quantization.zero_points[0])
-        if self._softmax:
-            scores = np.exp(scores - scores.max())
-            scores = scores / scores.sum()
-        values: list[float] = scores.tolist()
-        few = len(values) < FEW
-        likeliest = (  # of equals the first, as numpy's argmax has it: quantised models have many
-            nlargest(TOP, range(len(values)), values.__getitem__) if few else np.argsort(-scores, kind="stable")[:TOP]
-        )
-        return tuple((self._label(int(i)), int(i), values[i]) for i in likeliest)
+        if len(scores) < FEW:
+            values: list[float] = scores.tolist()
+            if self._softmax:
+                values = _softmax(values)
+            likeliest = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:TOP]
+        else:
+            if self._softmax:
+                scores = np.exp(scores - scores.max())
+                scores = scores / scores.sum()
+            values, likeliest = scores.tolist(), np.argsort(-scores, kind="stable")[:TOP].tolist()
+        return tuple([(self._label(i), i, values[i]) for i in likeliest])  # of equals the first, as argmax has it
 
     def _label(self, index: int) -> str:
         return self._labels[index] if index < len(self._labels) else str(index)
+
+
+def _softmax(scores: list[float]) -> list[float]:
+    most = max(scores)
+    shares = [exp(score - most) for score in scores]
+    total = sum(shares)
+    return [share / total for share in shares]

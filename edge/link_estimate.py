@@ -24,11 +24,17 @@ JITTER_S = 1e-3
 JITTER = 0.15
 """Relative noise of one observation on a radio link."""
 DRIFT_S_PER_BYTE = 0.5
-"""How much g walks in a second, as a share of itself; the round trip walks a tenth of that."""
-DRIFT_RTT = 0.05
+"""How much g walks in a second, as a share of itself; the round trip much less."""
+DRIFT_RTT = 0.02
+DOUBT_S_PER_BYTE, DOUBT_RTT = 0.5, 0.3
+"""Of a link measured beforehand, as shares."""
 OUTLIER = 3.0
-LEAST_SHARE = 0.3
-"""Of a sudden change, what the bandwidth may be to blame for at least, and the round trip at most."""
+LEAST_SHARE, RTT_SHARE = 0.3, 0.1
+"""Of a sudden change, what the bandwidth may be to blame for at least, and the round trip at most.
+
+Small frames cannot tell one from the other, and a device that takes a thin link for a near one goes on sending small
+frames: on recorded cellular links, a round trip blamed as much as the bandwidth kept it there for most of a minute.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class LinkEstimator:
         self._rtt_s, self._g = 0.0, 0.0
         self._rr = self._rg = self._gg = 0.0
         self._known = False
+        self._link: Link | None = None
         self._updated_s = now_s
         self._arrived_s = float("-inf")
         self._outliers = 0
@@ -55,9 +62,10 @@ class LinkEstimator:
 
     def reset(self, link: Link, now_s: float) -> None:
         """Begin anew from a measured link: after a loss, or at the start."""
+        self._link = None
         self._rtt_s = max(link.rtt_s, LEAST_RTT_S)
         self._g = min(max(8 / link.bandwidth_bps, LEAST_S_PER_BYTE), MOST_S_PER_BYTE)
-        self._rr, self._rg, self._gg = (0.3 * self._rtt_s) ** 2, 0.0, (0.5 * self._g) ** 2
+        self._rr, self._rg, self._gg = (DOUBT_RTT * self._rtt_s) ** 2, 0.0, (DOUBT_S_PER_BYTE * self._g) ** 2
         self._known, self._updated_s = True, now_s
         self._arrived_s, self._outliers, self._late_s = float("-inf"), 0, 0.0
 
@@ -119,7 +127,7 @@ class LinkEstimator:
         if size > 0:
             self._gg += (max(share, LEAST_SHARE) * off_s / size) ** 2
         if h:
-            self._rr += (LEAST_SHARE * (1 - share) * off_s) ** 2
+            self._rr += (RTT_SHARE * (1 - share) * off_s) ** 2
         spread = h * h * self._rr + 2 * h * size * self._rg + size * size * self._gg
         return spread, hypot(JITTER_S, JITTER * (expected_s + off_s)) ** 2
 
@@ -133,6 +141,7 @@ class LinkEstimator:
     def _step(self, h: float, size: float, off_s: float, variance: float) -> None:
         pr, pg = h * self._rr + size * self._rg, h * self._rg + size * self._gg
         kr, kg = pr / variance, pg / variance
+        self._link = None
         self._rtt_s = max(self._rtt_s + kr * off_s, LEAST_RTT_S)
         # Faster than ten times what was known is not believed in one step, nor is less than nothing.
         self._g = min(max(self._g + kg * off_s, self._g / 10, LEAST_S_PER_BYTE), MOST_S_PER_BYTE)
@@ -161,4 +170,6 @@ class LinkEstimator:
     @property
     def link(self) -> Link | None:
         """The link alone."""
-        return Link(8 / self._g, self._rtt_s) if self._known else None
+        if self._link is None and self._known:
+            self._link = Link(8 / self._g, self._rtt_s)
+        return self._link

@@ -61,17 +61,29 @@ class Probed:
 
 
 class Lookout:
-    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused."""
+    """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused.
 
-    def __init__(self, address: str, model: str, digest: str, idle: Callable[[], bool], access: Access = OPEN) -> None:
+    ``used`` says that frames go there already, over this ``link``.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        digest: str,
+        idle: Callable[[], bool],
+        access: Access = OPEN,
+        used: bool = False,
+        link: Link | None = None,
+    ) -> None:
         self.address, self._model, self._digest, self._idle = address, model, digest, idle
-        self._access = access
+        self.access = access
         self.sighting: Sighting | None = None
         self.probes: deque[Probed] = deque(maxlen=16)
-        self.link: Link | None = None
-        self._in_use = False
+        self.link = link if used else None
+        self._in_use = used  # from the first moment: a look would be in the way of the first frames
         self._pause_s = FIRST_S
-        self._used_s = float("-inf")
+        self._used_s = perf_counter() if used else float("-inf")
         self._said = ""
         self._random = random.Random()  # noqa: S311 - spreads devices, hides nothing
         self._stop, self._wake = False, threading.Event()
@@ -91,10 +103,14 @@ class Lookout:
         self._pause_s = FIRST_S if eager else self._pause_s
         self._wake.set()
 
+    def dismiss(self) -> None:
+        """Look no more; does not wait until the look that is under way has ended."""
+        self._stop, self.sighting = True, None
+        self._wake.set()
+
     def close(self) -> None:
         """End the thread, after the look that is under way."""
-        self._stop = True
-        self._wake.set()
+        self.dismiss()
         self._thread.join(2 * ANSWER_S)
 
     def _watch(self) -> None:
@@ -116,7 +132,8 @@ class Lookout:
         """Is it there, with the same plan? Sets ``sighting``."""
         with self._channel() as channel:
             try:
-                described = self._call(channel, "Describe", m.DescribeRequest(model=self._model), m.DescribeResponse)
+                asked = m.DescribeRequest(model=self._model, known_digest=self._digest)  # plans are large, links thin
+                described = self._call(channel, "Describe", asked, m.DescribeResponse)
                 if described.plan_digest != self._digest:
                     self._say(f"the cloud at {self.address} has another version of {self._model} now; it is not used")
                     self.sighting = None
@@ -144,7 +161,7 @@ class Lookout:
             self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
         elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
             self._say(f"the cloud at {self.address} refused: {error.details()}; it is not used")
-        elif self._access.tls is not None and (fault := tls_fault(self.address, self._access.tls)):
+        elif self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
             self._say(f"no TLS connection to the cloud at {self.address}: {fault}; it is not used")
 
     def _say(self, sentence: str) -> None:
@@ -175,8 +192,8 @@ class Lookout:
 
     def _channel(self) -> Any:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
-        return self._access.channel(self.address, options, grpc)
+        return self.access.channel(self.address, options, grpc)
 
     def _call(self, channel: Any, method: str, request: Any, reply: Any) -> Any:
         made = channel.unary_unary(f"/{m.SPLIT_SERVICE}/{method}", type(request).SerializeToString, reply.FromString)
-        return made(request, timeout=ANSWER_S, metadata=self._access.metadata)
+        return made(request, timeout=ANSWER_S, metadata=self.access.metadata)

@@ -43,13 +43,18 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud."""
+    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud.
+
+    ``search`` goes on where clouds are looked for; ``embedded`` is the address of the one on this machine, if any.
+    """
 
     engine: Engine
     chain: Chain
     sample: Sample
     work: Work
     reached: Reached | None
+    search: Search | None = None
+    embedded: str | None = None
 
 
 class Opening:
@@ -66,6 +71,7 @@ class Opening:
         self.options, self.report = options, report
         self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
+        self._here: str | None = None
         self._announced = ""
 
     def open(self) -> Opened:
@@ -83,7 +89,8 @@ class Opening:
             reached = self._reach(plan)
         if (sentence := no_way_back(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
-        return Opened(engine, chain, sample, work, reached)
+        search = self._search if self.options.cloud == "auto" else None
+        return Opened(engine, chain, sample, work, reached, search, self._here)
 
     def _split(self, plan: Plan) -> int | None:
         """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
@@ -185,7 +192,8 @@ class Opening:
                 return reached
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
-            return self._reached(self._embedded.address(), plan, how, OPEN)
+            self._here = self._embedded.address()
+            return self._reached(self._here, plan, how, OPEN)
         if self._announced:
             return self._reached(self._announced, plan, "found by zeroconf")
         return self._first_of(self.options.cloud.split(","), plan)
@@ -209,7 +217,7 @@ class Opening:
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
         name = plan_name(self.options.model, self.options.random_weights) if plan is None else plan.model
         try:
-            described = client.describe(name)
+            described = client.describe(name, "" if plan is None else plan.digest)
         except Refused as error:
             raise InputError(str(error)) from error
         if plan is not None and described.digest != plan.digest:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from partway.edge.audit import Tally
 from partway.edge.decision import Decision
-from partway.edge.frames import FrameResult
 from partway.edge.objective import PARTS, Ranking
 from partway.edge.options import Options
 from partway.edge.recut import Change
-from partway.edge.report import Report, summarize
+from partway.edge.report import Report
+from partway.edge.results import Results
 from partway.partitioner.candidates import candidate_name
 from partway.partitioner.estimate import Candidate, Estimate
 from partway.partitioner.plan import Plan
@@ -25,7 +26,7 @@ class Outcome:
     plan: Plan
     engine: str
     decision: Decision | None = None
-    results: list[FrameResult] = field(default_factory=list)
+    results: Results = field(default_factory=Results)
     unreadable: list[str] = field(default_factory=list)
     wall_s: float = 0.0
     interrupted: bool = False
@@ -34,8 +35,19 @@ class Outcome:
     dropped: int = 0
     audits: Mapping[Candidate, Tally] = field(default_factory=dict)
 
+    def json_pieces(self) -> Iterator[str]:
+        """The text of ``to_json``, a frame at a time: there may be more of them than memory."""
+        rest = {name: value for name, value in self._json(()).items() if name != "frames"}
+        yield json.dumps(rest)[:-1] + ', "frames": ['
+        for index, frame in enumerate(self.results.frames()):
+            yield (", " if index else "") + json.dumps(frame)
+        yield "]}\n"
+
     def to_json(self) -> dict[str, Any]:
         """The one object that ``--json`` writes."""
+        return self._json(self.results.frames())
+
+    def _json(self, frames: Iterable[dict[str, Any]]) -> dict[str, Any]:
         link = self.decision.link if self.decision else None
         measured = self.decision.link_measured if self.decision else False
         shown = (
@@ -45,11 +57,11 @@ class Outcome:
             "model": self.plan.model,
             "plan": _plan_json(self.plan, self.engine, self.decision, self.notes),
             "link": shown,
-            "frames": [result.to_json() for result in self.results],
+            "frames": list(frames),
             "changes": [_change_json(change) for change in self.changes],
             "audits": [_audit_json(candidate, tally) for candidate, tally in self.audits.items()],
             "summary": {
-                **summarize(self.results, self.wall_s),
+                **self.results.summary(self.wall_s),
                 "dropped": self.dropped,
                 "changes": len(self.changes),
                 "unreadable": self.unreadable,
@@ -115,7 +127,7 @@ def _parts_json(estimate: Estimate) -> dict[str, float]:
 
 def tell(outcome: Outcome, report: Report, options: Options) -> None:
     """The closing lines: summary and, where every split is allowed, what to try next."""
-    report.summary(outcome.results, summarize(outcome.results, outcome.wall_s))
+    report.summary(outcome.results.summary(outcome.wall_s))
     if outcome.dropped:
         report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {options.when_behind})")
     for candidate, tally in outcome.audits.items():

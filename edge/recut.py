@@ -15,7 +15,7 @@ from time import perf_counter
 
 from partway.edge.flight import Group, Watch
 from partway.edge.link_estimate import LinkEstimator
-from partway.edge.lookout import Probed
+from partway.edge.lookout import IDLE_S, Probed
 from partway.edge.pace import Pace
 from partway.partitioner.candidates import candidate_name
 from partway.partitioner.estimate import Candidate, Estimate, Link
@@ -178,6 +178,15 @@ class Recut(Watch):
     def relinked(self, link: Link) -> None:
         """Another link, measured from scratch: a cloud was found again, or another one."""
         self.link.reset(link, self._clock())
+        self.pace.another_cloud()
+
+    def idle(self) -> bool:
+        """Whether frames have said nothing of the link for so long that a probe may."""
+        return self._clock() - self.link.updated_s > IDLE_S
+
+    def reach(self) -> tuple[Link, float] | None:
+        """The link as it is now, and how many seconds frames wait in the cloud."""
+        return None if self.link.link is None else (self.link.link, self.pace.factors[2])
 
     def lost(self, error: LinkLost) -> None:
         """See Watch."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -65,7 +63,7 @@ class Report:
         """A context that prints a line a frame, over a progress bar on a terminal."""
         return FrameLines(self.console, total)
 
-    def summary(self, results: Sequence[FrameResult], summary: dict[str, Any]) -> None:
+    def summary(self, summary: dict[str, Any]) -> None:
         """Counts, percentiles and where the time went."""
         if summary["missed"]:
             self.say(f"{summary['missed']} frames missed their deadline")
@@ -82,8 +80,9 @@ class Report:
             f" {summary['frames_per_s']:.0f} frames/s"
         )
         self.say("per frame: " + ", ".join(f"p{q} {show_s(summary[f'p{q}_s'])}" for q in (50, 90, 99)))
+        each = summary["bytes_sent"] / (summary["answered"] + summary["unanswered"])
         shares = ", ".join(f"{part[:-2]} {show_s(summary['parts'][part])}" for part in PARTS if summary["parts"][part])
-        self.say(f"median parts: {shares}; sent {show_bytes(summary['bytes_sent'] / len(results))} a frame")
+        self.say(f"median parts: {shares}; sent {show_bytes(each)} a frame")
 
 
 class FrameLines:
@@ -141,29 +140,6 @@ def frame_line(result: FrameResult) -> str:
     else:
         said = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
     return f"{result.name:<28} {said}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
-
-
-def summarize(results: Sequence[FrameResult], wall_s: float) -> dict[str, Any]:
-    """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second.
-
-    Frames that nobody answered count as such, and their bytes as sent; they have no part in the rest.
-    """
-    answered = [r for r in results if r.answered_by != NOBODY]
-    made: dict[str, Any] = {
-        "answered": len(answered),
-        "unanswered": len(results) - len(answered),
-        "missed": sum(r.missed for r in results),
-        "by_cloud": sum(r.answered_by == "cloud" for r in results),
-        "by_device": sum(r.answered_by == "device" for r in results),
-        "bytes_sent": sum(r.bytes_sent for r in results),
-        "bytes_received": sum(r.bytes_received for r in results),
-        "wall_s": wall_s,
-        "frames_per_s": len(answered) / wall_s if wall_s else 0.0,
-    }
-    totals = [r.total_s for r in answered] or [0.0]
-    made |= {f"p{q}_s": float(np.percentile(totals, q)) for q in (50, 90, 99)}
-    made["parts"] = {part: statistics.median([getattr(r, part) for r in answered] or [0.0]) for part in PARTS}
-    return made
 
 
 def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:

@@ -11,8 +11,7 @@ from itertools import chain as joined
 from time import perf_counter
 
 from partway.edge import auto
-from partway.edge.adapt import addresses, auditor_of, recut_of
-from partway.edge.clouds import KnownClouds
+from partway.edge.adapt import auditor_of, clouds_of, recut_of
 from partway.edge.decision import Decision, restrict, settle
 from partway.edge.discovery import Search
 from partway.edge.feed import Feed
@@ -24,6 +23,7 @@ from partway.edge.outcome import Outcome
 from partway.edge.packing import Packer
 from partway.edge.recut import Recut
 from partway.edge.report import Report
+from partway.edge.results import Results
 from partway.edge.runner import Runner
 from partway.edge.sources import Item, Sample
 from partway.edge.work import Work
@@ -40,10 +40,13 @@ SLOW_READ_S = 1e-3
 
 
 class Run:
-    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``."""
+    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``.
 
-    def __init__(self, options: Options, report: Report, search: Search | None = None) -> None:
-        self.options, self.report = options, report
+    Without ``frames`` the outcome counts and times them, and keeps none.
+    """
+
+    def __init__(self, options: Options, report: Report, search: Search | None = None, frames: bool = True) -> None:
+        self.options, self.report, self._keeps = options, report, frames
         self._search = search
         self._recut: Recut
         self._stack = ExitStack()
@@ -58,11 +61,11 @@ class Run:
         """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
         options = self.options
         opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
-        plan, reached = opened.chain.plan, opened.reached
-        outcome = Outcome(plan, opened.engine.name, notes=options.notes)
+        plan = opened.chain.plan
+        outcome = Outcome(plan, opened.engine.name, results=Results(self._keeps), notes=options.notes)
         outcome_ready.append(outcome)
         packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        clouds = KnownClouds(reached.client, addresses(options.cloud), plan) if reached else None
+        clouds = clouds_of(opened, options)
         if clouds is not None:
             self._stack.callback(clouds.close)
         runner = Runner(
@@ -75,7 +78,7 @@ class Run:
         )
         self._stack.callback(runner.close)
         outcome.decision = self._decide(opened, packer, runner)
-        self._recut = recut_of(outcome.decision, plan, options, clouds)
+        self._recut = recut_of(outcome.decision, plan, options, clouds, lambda: runner.waiting)
         outcome.changes = self._recut.changes
         runner.watch, runner.deadline_s = self._recut, options.deadline_s
         if (auditor := auditor_of(options, packer, clouds)) is not None:
@@ -156,7 +159,7 @@ class Run:
             try:
                 with self.report.frames(work.total) as lines:
                     for result in runner.run(source, self._recut):
-                        outcome.results.append(result)
+                        outcome.results.add(result)
                         lines.add(result)
             except KeyboardInterrupt:
                 outcome.interrupted = True

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from partway.edge.answers import Answers, Times
-from partway.edge.feed import Feed, Groups
+from partway.edge.feed import Arrivals, Groups
 from partway.edge.flight import Clouds, Group, Watch, give_up_s
 from partway.edge.frames import NOBODY, FrameResult
 from partway.edge.packing import Packer
@@ -83,12 +83,17 @@ class Runner:
         self._uplink.watch = watch
 
     @property
+    def waiting(self) -> bool:
+        """Whether frames are in flight."""
+        return len(self._uplink.in_flight) > 0
+
+    @property
     def lost(self) -> LinkLost | None:
         """Why there is no cloud any more; None where there is one, or never was."""
         return self._uplink.lost
 
     def run(
-        self, samples: Iterable[Sample] | Feed, candidate: Callable[[], Candidate], first_id: int = 0
+        self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:
         """Answer every sample; results in order, or as they are answered where ``in_order`` is not wanted.
 
@@ -96,11 +101,8 @@ class Runner:
         """
         uplink, source = self._uplink, Groups(samples, self.batch, self._uplink.wake)
         self._next_id = begun_id = first_id
-        chosen: Candidate | None = None
         while True:
-            while chosen is not None and self._full(chosen):
-                self._happened(uplink.wait())
-                yield from self._ready()
+            poll = True
             group = source.take(self._idle if uplink.in_flight else None)
             if group is None:
                 break
@@ -109,7 +111,12 @@ class Runner:
                 chosen = candidate()
                 self._begin(Group(begun_id, group, chosen, {}, source.came_s))
                 begun_id += len(group)
-            self._happened(uplink.turn())
+                most = self._most(chosen)
+                while self._full(most):
+                    self._happened(uplink.wait())
+                    yield from self._ready()
+                    poll = False
+            self._happened(uplink.turn(poll))
             yield from self._ready()
         while uplink.in_flight:
             self._happened(uplink.wait())
@@ -125,13 +132,16 @@ class Runner:
             yield self._done.pop(self._next_id if self.in_order else next(iter(self._done)))
             self._next_id += 1
 
-    def _full(self, candidate: Candidate) -> bool:
+    def _most(self, candidate: Candidate) -> tuple[int, float]:
+        """How many groups of this candidate, and bytes before another of them, may be in flight."""
+        if candidate.codec is None:
+            return 1 << 30, inf
+        window = min(self.window, self.watch.window(candidate))
+        return window, self.watch.most_bytes() - candidate.size_bytes * self.batch
+
+    def _full(self, most: tuple[int, float]) -> bool:
         in_flight = self._uplink.in_flight
-        if not in_flight or candidate.codec is None:
-            return False
-        if len(in_flight) >= min(self.window, self.watch.window(candidate)):
-            return True
-        return in_flight.bytes + candidate.size_bytes * self.batch > self.watch.most_bytes()
+        return len(in_flight) >= most[0] or (in_flight.bytes > most[1] and len(in_flight) > 0)
 
     def _idle(self, ready: Callable[[], bool]) -> None:
         """Nothing to begin yet: let replies come until there is."""
@@ -159,10 +169,15 @@ class Runner:
         """Run stages 0 to k, in a thread when that is known to take longer than a hand-over."""
         begun_s = perf_counter()
         samples, long = group.samples, self._longest_s.get(k, 0.0) > HAND_OVER_S
-        group.live = self._uplink.meanwhile(lambda: self.chain.run(self.packer.tensors(samples), 0, k), long)
+
+        def work() -> tuple[Mapping[str, Array], float]:
+            values, ready_s = self.packer.tensors(samples), perf_counter()
+            return self.chain.run(values, 0, k), perf_counter() - ready_s
+
+        group.live, ran_s = self._uplink.meanwhile(work, long)
         self._longest_s[k] = group.prefix_s = perf_counter() - begun_s
         if k:
-            self.watch.prefix(k, group.prefix_s / len(samples))
+            self.watch.prefix(k, ran_s / len(samples))  # as profiles have it: without what makes pictures tensors
 
     def _send(self, group: Group) -> None:
         begun_s, candidate = perf_counter(), group.candidate

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from partway.edge.cli import parser
 from partway.edge.decision import Decision
+from partway.edge.feed import Arrivals
 from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
 from partway.edge.options import Options, options_of
@@ -128,7 +129,7 @@ class _Held(Run):
     def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
         self._runner = runner
 
-    def answers(self, samples: Iterator[Sample], first_id: int) -> Iterator[FrameResult]:
+    def answers(self, samples: Iterator[Sample] | Arrivals, first_id: int) -> Iterator[FrameResult]:
         """As edge-run gives them: the candidate chosen anew before each frame."""
         return self._runner.run(samples, self._recut, first_id)
 
@@ -189,6 +190,14 @@ class OpenSession:
             self._next_id = source.next_id
         if source.error is not None:
             raise source.error
+
+    def answers(self, arrivals: Arrivals) -> Iterator[FrameResult]:
+        """The answers to frames that come when they come, in order; has to be run to its end."""
+        self._check()
+        self._end()
+        for result in self._run.answers(arrivals, self._next_id):
+            self._next_id = result.id + 1
+            yield result
 
     def _end(self) -> None:
         if self._running is not None:

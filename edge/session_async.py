@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from partway.edge.decision import Decision
+from partway.edge.feed import Arrivals
 from partway.edge.frames import FrameResult
 from partway.edge.inputs import sample_of
 from partway.edge.options import MOST_WINDOW, Options
@@ -30,6 +32,52 @@ AHEAD = 2
 class _Asked:
     given: Input
     answer: asyncio.Future[FrameResult]
+    came_s: float
+
+
+class _Asks(Arrivals):
+    """What the tasks ask, for the worker. ``begun`` waits for answers. Ends when nothing is asked nor in flight."""
+
+    def __init__(self, plan: Plan, refuse: Callable[[_Asked, BaseException], None]) -> None:
+        self._plan, self._refuse = plan, refuse
+        self.asked: deque[_Asked] = deque()
+        self.begun: deque[_Asked] = deque()
+        self.lock = threading.Lock()
+        self.ended = True
+        self.on_ready = lambda: None
+
+    def ask(self, asked: _Asked) -> bool:
+        """Another one; whether somebody has to begin answering."""
+        with self.lock:
+            self.asked.append(asked)
+            begin, self.ended = self.ended, False
+        if not begin:
+            self.on_ready()
+        return begin
+
+    def ready(self) -> bool:
+        """See Arrivals."""
+        return bool(self.asked) or self.ended
+
+    def wait(self, seconds: float) -> None:
+        """See Arrivals."""
+        with self.lock:
+            self.ended = not self.asked
+
+    def take(self, most: int) -> list[tuple[Sample, float]] | None:
+        """See Arrivals. An input that cannot be read costs the others nothing."""
+        taken: list[tuple[Sample, float]] = []
+        while self.asked and len(taken) < most:
+            asked = self.asked.popleft()
+            if asked.answer.cancelled():
+                continue
+            try:
+                taken.append((sample_of(asked.given, self._plan, "frame"), asked.came_s))
+            except Exception as error:  # told to whoever asked
+                self._refuse(asked, error)
+            else:
+                self.begun.append(asked)
+        return None if self.ended and not taken else taken
 
 
 async def open_async(options: Options) -> AsyncSession:
@@ -54,9 +102,8 @@ class AsyncSession:
     def __init__(self, session: OpenSession, worker: ThreadPoolExecutor, window: int) -> None:
         self._session, self._worker, self._window = session, worker, window
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[_Asked] = deque()
-        self._lock = threading.Lock()
-        self._pumping = self._closed = False
+        self._asks = _Asks(session.plan, self._tell)
+        self._closed = False
 
     @property
     def plan(self) -> Plan:
@@ -77,11 +124,8 @@ class AsyncSession:
         """See OpenSession.infer. Several tasks may ask at once: their frames are in flight together."""
         if self._closed:
             raise RuntimeError("this session is closed")
-        asked = _Asked(given, self._loop.create_future())
-        with self._lock:
-            self._asked.append(asked)
-            begin, self._pumping = not self._pumping, True
-        if begin:
+        asked = _Asked(given, self._loop.create_future(), perf_counter())
+        if self._asks.ask(asked):
             self._worker.submit(self._pump)
         return await asked.answer
 
@@ -108,37 +152,18 @@ class AsyncSession:
             self._worker.shutdown()
 
     def _pump(self) -> None:
-        """In the worker: answer until nothing is asked any more."""
-        begun: deque[_Asked] = deque()
+        """In the worker: answer until nothing is asked any more, and nothing in flight."""
+        asks = self._asks
         try:
-            while self._more():
-                for result in self._session.run(self._samples(begun)):
-                    self._tell(begun.popleft(), result)
+            for result in self._session.answers(asks):
+                self._tell(asks.begun.popleft(), result)
         except BaseException as error:
-            with self._lock:
-                failed, self._pumping = [*begun, *self._asked], False
-                self._asked.clear()
+            with asks.lock:
+                failed, asks.ended = [*asks.begun, *asks.asked], True
+                asks.begun.clear()
+                asks.asked.clear()
             for asked in failed:
                 self._tell(asked, error)
-
-    def _more(self) -> bool:
-        with self._lock:
-            self._pumping = bool(self._asked)
-            return self._pumping
-
-    def _samples(self, begun: deque[_Asked]) -> Iterator[Sample]:
-        """What is asked for now. An input that cannot be read costs the others nothing."""
-        while self._asked:
-            asked = self._asked.popleft()
-            if asked.answer.cancelled():
-                continue
-            try:
-                sample = sample_of(asked.given, self.plan, "frame")
-            except Exception as error:  # told to whoever asked
-                self._tell(asked, error)
-                continue
-            begun.append(asked)
-            yield sample
 
     def _tell(self, asked: _Asked, said: FrameResult | BaseException) -> None:
         self._loop.call_soon_threadsafe(_set, asked.answer, said)

@@ -47,7 +47,7 @@ class FrameStream(Protocol):
 
 
 class GrpcStream:
-    """ModelStreamInfer over an open call: one task writes what is queued, one reads replies."""
+    """ModelStreamInfer over an open call: messages are written by whoever sends them, a task reads replies."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, call: Any, on_reply: OnReply, on_lost: OnLost, address: str
@@ -55,16 +55,19 @@ class GrpcStream:
         self._loop, self._call, self._address = loop, call, address
         self._on_reply, self._on_lost = on_reply, on_lost
         self._outbox: deque[bytes] = deque()
-        self._wake, self._driving = asyncio.Event(), asyncio.Event()
-        self._closed = self._driven = self._news = self._woken = False
+        self._writing: Coroutine[Any, Any, None] | None = None
+        self._open = self._closed = self._driven = self._news = self._woken = False
+        self._timer: asyncio.TimerHandle | None = None
         self._worker: ThreadPoolExecutor | None = None
-        self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
+        self._tasks = [loop.create_task(self._begin()), loop.create_task(self._read())]
 
     def send(self, message: bytes) -> None:
         """See FrameStream."""
         self._outbox.append(message)
-        self._wake.set()
-        self.poll(0.0)
+        if not self._open:
+            self.poll(0.0)
+        elif self._writing is None:
+            self._write()
 
     def poll(self, wait_s: float) -> None:
         """See FrameStream."""
@@ -74,12 +77,23 @@ class GrpcStream:
             return
         until_s = self._loop.time() + wait_s
         self._news = False
-        # A stop left over from ``meanwhile`` ends the loop early.
+        # A stop left over from ``meanwhile``, or the timer of an earlier poll, ends the loop early.
         while not self._news and not self._woken and self._loop.time() < until_s:
-            timer = self._loop.call_at(until_s, self._loop.stop)
+            self._set_timer(until_s)
             self._drive()
-            timer.cancel()
         self._woken = False
+
+    def _set_timer(self, until_s: float) -> None:
+        """One that rings sooner is left as it is: making one for each frame would cost more than its ringing."""
+        if self._timer is not None:
+            if self._timer.when() <= until_s:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(until_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._loop.stop()
 
     def wake(self) -> None:
         """See FrameStream."""
@@ -100,7 +114,6 @@ class GrpcStream:
 
     def _drive(self) -> None:
         self._driven = True
-        self._driving.set()
         try:
             self._loop.run_forever()
         finally:
@@ -112,23 +125,39 @@ class GrpcStream:
         if self._driven:
             self._loop.stop()
 
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outbox:
-                try:
-                    await self._call.write(self._outbox.popleft())
-                except (aio.AioRpcError, asyncio.InvalidStateError):
-                    return  # the reader reports the loss
+    async def _begin(self) -> None:
+        """From when the call is there, messages are written as they are sent."""
+        with suppress(aio.AioRpcError):  # the reader reports the loss
+            await self._call.wait_for_connection()
+            self._open = True
+            self._write()
+
+    def _write(self) -> None:
+        """Hand gRPC the next message here and now: the first step of its coroutine does it, no loop has to turn."""
+        while self._outbox:
+            self._writing = self._call.write(self._outbox.popleft())
+            if not self._step():
+                return
+
+    def _step(self) -> bool:
+        """Whether the message is written, or never will be."""
+        assert self._writing is not None
+        try:
+            self._writing.send(None).add_done_callback(self._written)
+        except (StopIteration, aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
+            self._writing = None  # the reader reports the loss
+            return True
+        return False
+
+    def _written(self, _: object) -> None:
+        if self._step():
+            self._write()
 
     async def _read(self) -> None:
         try:
             while (message := await self._call.read()) is not aio.EOF:
                 self._on_reply(message, perf_counter())
                 self._fired()
-                self._driving.clear()
-                await self._driving.wait()  # whoever polls comes first, and a frame that is sent before the next read
             reason = "it ended the stream"
         except aio.AioRpcError as error:
             reason = brief(error)
@@ -148,6 +177,9 @@ class GrpcStream:
         to_the_end(self._loop, self._end())
 
     async def _end(self) -> None:
+        self._outbox.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         self._call.cancel()
         for task in self._tasks:
             task.cancel()

@@ -78,10 +78,13 @@ class CloudClient:
         made: aio.Channel = self.access.channel(self.address, _OPTIONS)
         return made
 
-    def describe(self, model: str) -> Description:
-        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown."""
+    def describe(self, model: str, known_digest: str = "") -> Description:
+        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown.
+
+        The plan is not sent when it is the one of ``known_digest``, which is here already.
+        """
         call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
-        request = m.DescribeRequest(model=model)
+        request = m.DescribeRequest(model=model, known_digest=known_digest)
         reply = self._ask(lambda: self._patiently(call, request))
         with mapped(
             {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"

@@ -27,7 +27,7 @@ LOOK_S = 2e-3
 ASLEEP_S = 0.05
 """A wait that took so much longer than it should says that this machine was asleep or overloaded."""
 GLANCE_S = 0.25
-"""How often a stream that nothing is sent on is looked at, for its end."""
+"""How often a stream that nothing is sent on is looked at, for its end, and whether there is a better cloud."""
 
 
 class OneCloud:
@@ -43,6 +43,10 @@ class OneCloud:
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""
         self._open = None
+
+    def leave(self) -> LinkLost | None:
+        """See Clouds: there is no other."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Uplink:
         self.in_flight = InFlight()
         self.lost: LinkLost | None = None
         self._given_up: dict[int, Group] = {}
-        self._silent_s = self._glanced_s = inf
+        self._silent_s, self._glanced_s = inf, -inf
         self._events: deque[tuple[bytes, float] | LinkLost] = deque()
         self._stream: FrameStream | None = clouds.open(self._on_reply, self._events.append)
 
@@ -119,8 +123,13 @@ class Uplink:
             self._stream.close()
             self._stream = None
 
-    def turn(self) -> Iterator[Happening]:
-        """Between two frames: what has come, what is overdue; and see whether there is a cloud again."""
+    def turn(self, poll: bool = True) -> Iterator[Happening]:
+        """Between two frames: what has come, what is overdue; and see whether there is a cloud again, or a better one.
+
+        Without ``poll`` replies are not looked for, because that was done just now.
+        """
+        if poll and self.in_flight and not self._events and self._stream is not None:
+            self._stream.poll(0.0)
         while self._events:
             yield from self._event(self._events.popleft())
         if self._stream is None:
@@ -132,9 +141,15 @@ class Uplink:
                 yield from self.wait()
         elif self.silent:
             yield from self._listen()
-        elif not now_s - self._glanced_s < GLANCE_S:
+        if now_s - self._glanced_s > GLANCE_S:
             self._glanced_s = now_s
+            yield from self._glance()
+
+    def _glance(self) -> Iterator[Happening]:
+        if self._stream is not None and not self.in_flight:
             self._stream.poll(0.0)
+        if self._stream is not None and (why := self._clouds.leave()) is not None:
+            yield self._lose(why)
 
     def wait(self) -> Iterator[Happening]:
         """Until something happens: a reply, a loss, or a group in flight is overdue."""

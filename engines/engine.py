@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -18,8 +18,12 @@ NO_ENGINE = "none"
 """What a plan of measured times names, whose stages exist nowhere."""
 
 
+class Unsupported(InputError):  # noqa: N818 - says what is wrong
+    """A stage has an operator that this engine does not run; the message names it and the engine that does."""
+
+
 class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
-    """A stage did not find the memory for these tensors. Nobody's fault: fewer rows at once may fit."""
+    """The engine had no memory for a run, and is as it was before. A smaller batch may fit."""
 
 
 class LoadedStage(Protocol):
@@ -70,6 +74,23 @@ class TakesData(Protocol):
         """
 
 
+@runtime_checkable
+class StaysOnDevice(Protocol):
+    """A loaded stage whose values need not come back to the host before the next stage has them."""
+
+    def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As ``run``, but the outputs stay where they were computed. Takes arrays and what ``advance`` gave."""
+
+    def fetch(self, values: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Outputs:
+        """All values as arrays of their declared types, those that are arrays as they are."""
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Values of several frames, arrays or not, as one batch."""
+
+    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> LoadedStage:
+        """This stage and those after it as one that makes those of their values that are ``wanted``."""
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
     """Seconds a run spends on one operator of the model, by the model's own name.
@@ -107,15 +128,23 @@ class TimesOperators(Protocol):
         """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""
 
 
-def engine_for(name: str, threads: int = 0) -> Engine:
+def files_of(name: str) -> str:
+    """Whose stage files an engine runs: its own, but for torch, which runs those of ONNX."""
+    return {"torch": "onnx"}.get(name, name)
+
+
+def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any) -> Engine:
     """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
 
-    Raises InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
+    ``torch`` runs the stages of ``onnx``. ``device`` is ``cpu`` or ``cuda:i``, which onnx and torch know; ``options``
+    are those of :class:`~partway.engines.torch_engine.TorchEngine`, or of ONNX Runtime's engine on a GPU. Raises
+    InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
     """
     loaders: dict[str, Callable[[int], Engine]] = {
-        "onnx": _onnx,
+        "onnx": _onnx if device == "cpu" else lambda threads: _onnx_on(threads, device, options),
         "onnx-int8": _onnx_int8,
         "litert": _litert,
+        "torch": lambda threads: _torch(threads, device, options),
         "fake": _fake,
     }
     if name == NO_ENGINE:
@@ -134,6 +163,20 @@ def _onnx(threads: int) -> Engine:
     except ImportError as error:
         raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
     return OnnxEngine(threads)
+
+
+def _onnx_on(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
+    from partway.engines.onnx_device import OnnxDeviceEngine
+
+    return OnnxDeviceEngine(threads, device, **options)
+
+
+def _torch(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
+    try:
+        from partway.engines.torch_engine import TorchEngine
+    except ImportError as error:
+        raise MissingPackage(f"the engine torch needs torch ({error}); pip install 'partway[torch]'") from error
+    return TorchEngine(threads, device, **options)
 
 
 def _onnx_int8(threads: int) -> Engine:

@@ -41,7 +41,7 @@ class OnnxStage:
     """One ONNX Runtime session; ``keep`` holds what its weights are views of."""
 
     def __init__(self, session: Any, keep: object = None) -> None:
-        self._session = session
+        self.session = session
         self._run = getattr(session, "_sess", session).run  # its wrapper in Python costs some 20 µs a run, cold
         self._keep = keep
         self.inputs = tuple(_spec(node) for node in session.get_inputs())

@@ -59,7 +59,7 @@ class WatchedOnnxStage(OnnxStage):
 
     def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
         """Seconds per operator of the model, in its order; kernels that belong to none follow, one entry a kind."""
-        trace = json.loads(Path(self._session.end_profiling()).read_bytes())
+        trace = json.loads(Path(self.session.end_profiling()).read_bytes())
         ran = read_graph(self._ran.read_bytes())
         return attributed(self._model, ran, read_trace(trace, runs, {node.name for node in ran.nodes}))
 

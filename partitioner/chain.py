@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Engine, LoadedStage, Outputs, TakesData, engine_for
+from partway.engines.engine import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData, engine_for
 from partway.partitioner.plan import Plan, Stage, read_stage
 from partway.partitioner.stage_data import open_data
 from partway.proto.errors import InputError, MissingPackage
@@ -28,16 +29,57 @@ class Chain:
         self.plan = plan
         self.stages = tuple(stages)
         self.whole = len(self.stages) == len(plan.stages)
+        self._stays = bool(self.stages) and all(isinstance(stage, StaysOnDevice) for stage in self.stages)
+        self._ranges: dict[tuple[int, int], LoadedStage] = {}
+        self._joining = Lock()
+        self._specs = {spec.name: spec for stage in plan.stages for spec in (*stage.inputs, *stage.outputs)}
 
     def run(self, values: Values, first: int, last: int) -> Outputs:
         """Run stages ``first`` to ``last`` (exclusive) on the values of cut ``first``.
 
         Returns every value alive at cut ``last``: what was handed in, and what the stages made.
         """
+        if self._stays and first < min(last, len(self.stages)):
+            return {**values, **self._as_one(first, last).run(values)}
         live: dict[str, np.ndarray[Any, Any]] = dict(values)
         for stage in self.stages[first:last]:
             live.update(stage.run(live))
         return live
+
+    def advance(self, values: Mapping[str, Any], first: int, last: int) -> dict[str, Any]:
+        """As ``run``, but what is made stays where the engine computes, for ``advance``, ``join`` and ``fetch``."""
+        if not self._stays or first >= min(last, len(self.stages)):
+            return dict(self.run(values, first, last))
+        stage = self._as_one(first, last)
+        assert isinstance(stage, StaysOnDevice)
+        return {**values, **stage.advance(values)}
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """One value of several frames as a batch, along the first dimension; its slices are the frames again."""
+        stage = self.stages[0] if self._stays else None
+        return stage.join(parts) if isinstance(stage, StaysOnDevice) else np.concatenate(parts)
+
+    def fetch(self, values: Mapping[str, Any]) -> Outputs:
+        """The model's outputs among what ``advance`` gave, as arrays of the announced types, and what is one already.
+
+        What else lies on the device stays there and is left out.
+        """
+        stage = self.stages[0] if self._stays else None
+        if not isinstance(stage, StaysOnDevice):
+            return dict(values)
+        wanted = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
+        return stage.fetch(wanted, self._specs)
+
+    def _as_one(self, first: int, last: int) -> LoadedStage:
+        """Stages as one, made when first asked for; its outputs are what later stages or the answer need."""
+        with self._joining:
+            found = self._ranges.get((first, last))
+            if found is None:
+                head, *others = self.stages[first:last]
+                assert isinstance(head, StaysOnDevice)
+                wanted = {*self.plan.cuts[min(last, len(self.stages))].values, *self.plan.outputs}
+                found = self._ranges[first, last] = head.followed_by(others, wanted)
+            return found
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
         """Run all stages that are here; returns the live values and the seconds each stage took."""

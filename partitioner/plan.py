@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from partway.engines.engine import files_of
 from partway.partitioner.cuts import Cut
 from partway.partitioner.plan_check import check_plan
 from partway.proto.errors import InputError
@@ -113,13 +114,14 @@ class Plan:
         return (self.engine, *(name for name in twins if name != self.engine))
 
     def stages_on(self, engine: str) -> tuple[Stage, ...]:
-        """The stages with the files of this engine. Raises InputError when the plan has none for it."""
-        if engine == self.engine:
+        """The stages with the files this engine runs. Raises InputError when the plan has none for it."""
+        files = files_of(engine)
+        if files == self.engine:
             return self.stages
-        if engine not in self.engines:
+        if files not in self.engines:
             has = ", ".join(self.engines)
             raise InputError(f"model {self.model} has no stages for engine {engine!r}; it has them for: {has}")
-        return tuple(stage.on(engine) for stage in self.stages)
+        return tuple(stage.on(files) for stage in self.stages)
 
     @property
     def batches(self) -> bool:

@@ -1,7 +1,15 @@
 """Frames of several devices in one cloud, over real connections: who runs with whom, and that nobody notices."""
 
+import asyncio
+import re
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -9,6 +17,8 @@ import onnx
 import pytest
 
 from partway.cloud import inference
+from partway.cloud.answer import Refusal, Router
+from partway.cloud.batcher import Batcher
 from partway.cloud.batching import Limits, Mode
 from partway.cloud.independence import independent
 from partway.cloud.repository import ServedModel, load_model
@@ -17,7 +27,9 @@ from partway.partitioner.plan import save_plan
 from partway.partitioner.slicing import make_plan
 from partway.proto import messages as m
 from partway.proto.errors import InputError
+from partway.proto.frame import Reply, decode_request
 
+from ..conftest import RealCloud
 from ..partitioner import architectures
 from .conftest import Gate, X, Y, held
 from .served import LONG_S, PATIENCE_S, Array, Client, Cloud, OpenStream, assert_readable, outputs, request, served
@@ -345,3 +357,65 @@ def test_probes_tell_how_long_the_queue_is(gate: Gate) -> None:
         together.first.read()
         probed = m.ProbeResponse.FromString(together.client.call("Probe", service=m.SPLIT_SERVICE))
         assert probed.queue_s == 0
+
+
+def test_a_batcher_that_has_ended_refuses(mnist: ServedModel) -> None:
+    """A frame that comes too late gets a status, not silence."""
+    model = slow(mnist)
+    frame = decode_request(frames_of(model, 0)[0][-1])
+
+    async def scenario() -> None:
+        batcher, route = Batcher({"mnist": model}), Router({"mnist": model}).route(frame.header)
+        assert isinstance(await batcher.submit(route, frame, perf_counter(), "a", lambda made: made), Reply)
+        await asyncio.to_thread(batcher.close)
+        late = await batcher.submit(route, frame, perf_counter(), "a", lambda made: made)
+        assert isinstance(late, Refusal)
+        assert late.code == "UNAVAILABLE"
+
+    asyncio.run(scenario())
+
+
+def heavy(folder: Path) -> Path:
+    """A plan of convolutions that take a few milliseconds each, so that a server of its own queues their frames."""
+    net = architectures.Net(3)
+    x, cuts = net.conv("image", 3, 32), ("pool0", "pool1", "pool2")
+    for name in cuts:
+        x = net.op("MaxPool", net.conv(net.conv(x, 32, 32), 32, 32), kernel_shape=[2, 2], strides=[2, 2], out=name)
+    net.linear(net.op("Flatten", x), 32 * 12 * 12, 10, out="logits")
+    onnx.save(net.model([("image", ["N", 3, 96, 96])], [("logits", ["N", 10])]), folder / "heavy.onnx")
+    save_plan(make_plan(folder / "heavy.onnx", folder / "plan", cuts, name="heavy"), folder / "plan")
+    return folder / "plan"
+
+
+def test_a_server_process_merges_devices_at_mixed_cuts(start_cloud: Callable[..., RealCloud], tmp_path: Path) -> None:
+    """Five devices at once against cloud-serve: the unsplit model's answers, and its metrics tell of merged batches."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        http = free.getsockname()[1]
+    folder = heavy(tmp_path)
+    cloud = start_cloud("--models", str(folder), "--threads", "1", "--http-port", str(http), "--max-wait", "20ms")
+    model = load_model(folder, 1)
+    sent = [frames_of(model, device) for device in range(5)]
+    answered: list[tuple[dict[str, Array], Any]] = []
+    for _ in range(20):
+
+        def device(number: int) -> list[Any]:
+            with Client(cloud.port) as client:
+                return client.stream(message for *_, message in sent[number])
+
+        with ThreadPoolExecutor(5) as pool:
+            replies = list(pool.map(device, range(5)))
+        answered += [
+            (whole, reply.infer_response)
+            for frames, back in zip(sent, replies, strict=True)
+            for (_, whole, *_), reply in zip(frames, back, strict=True)
+        ]
+        text = urlopen(f"http://127.0.0.1:{http}/metrics", timeout=PATIENCE_S).read().decode()
+        merged = re.findall(r'partway_batches_merged_total\{model="heavy",stage="\d+"\} ([0-9.]+)', text)
+        if sum(map(float, merged)) > 0:
+            break
+    assert sum(map(float, merged)) > 0
+    for whole, response in answered:
+        logits = outputs(response)["logits"]
+        assert np.abs(logits - whole["logits"]).max() <= 1e-5 * np.abs(whole["logits"]).max()
+        assert np.array_equal(logits.argmax(1), whole["logits"].argmax(1))

@@ -10,13 +10,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
 import partway
 from partway.cloud.cli import main
+from partway.cloud.server import DRAIN_S
 
 from ..conftest import RealCloud, write_fake_plan
 from .served import PATIENCE_S, Client, outputs, request
@@ -79,7 +82,8 @@ def test_programs_are_told_in_json(begin: Callable[..., "subprocess.Popen[str]"]
     process = begin("--grpc-port", "0", "--no-advertise", "--json")
     assert process.stdout is not None
     said = json.loads(process.stdout.readline())
-    assert said == {"grpc_port": said["grpc_port"], "models": ["mnist", "mnist-int8"], "pid": process.pid}
+    ports = {"grpc_port": said["grpc_port"], "http_port": None, "device": "cpu"}
+    assert said == ports | {"models": ["mnist", "mnist-int8"], "pid": process.pid}
     process.terminate()
     assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0
@@ -97,6 +101,28 @@ def test_frames_in_flight_are_answered_before_it_ends(start_cloud: Callable[...,
         replies += stream.rest()
     assert [(reply.infer_response.id, reply.error_message) for reply in replies] == [(str(i), "") for i in range(8)]
     assert cloud.process.wait(PATIENCE_S) == 0
+
+
+def test_an_open_stream_does_not_hold_a_cloud_up_that_leaves(
+    start_cloud: Callable[..., RealCloud], tmp_path: Path
+) -> None:
+    """SIGTERM while a device streams: what it sent is answered, then its stream ends, and not when time is up."""
+    cloud = start_cloud("--models", str(write_fake_plan(tmp_path / "slow", stage_s=0.05, name="slow")))
+    with Client(cloud.port) as client:
+        stream = client.open()
+        for i in range(8):
+            stream.send(request("slow", {"x": np.zeros((1, 64), np.float32)}, str(i)).SerializeToString())
+        replies = [stream.read()]
+        begun_s = perf_counter()
+        cloud.process.terminate()
+        replies += [stream.read() for _ in range(7)]
+        with pytest.raises(grpc.RpcError) as ended:
+            stream.read()
+        assert cloud.process.wait(PATIENCE_S) == 0
+        took_s = perf_counter() - begun_s
+    assert [(reply.infer_response.id, reply.error_message) for reply in replies] == [(str(i), "") for i in range(8)]
+    assert (ended.value.code(), ended.value.details()) == (grpc.StatusCode.UNAVAILABLE, "it is leaving")
+    assert took_s < DRAIN_S, "it waited for the device as long as it waits for anything"
 
 
 def test_it_ends_when_its_parent_does(begin: Callable[..., "subprocess.Popen[str]"]) -> None:

@@ -76,6 +76,19 @@ def test_a_plan_travels_whole(client: Client, mnist: ServedModel) -> None:
     assert (profile["plan"], len(profile["stage_s"]), profile["threads"]) == (mnist.digest, 3, 1)
 
 
+def test_a_plan_that_the_device_has_is_not_sent_again(client: Client, mnist: ServedModel) -> None:
+    """Its digest and the profile come all the same; another digest gets the plan."""
+
+    def told(digest: str) -> "m.DescribeResponse":  # type: ignore[valid-type]
+        asked = m.DescribeRequest(model="mnist", known_digest=digest).SerializeToString()
+        return m.DescribeResponse.FromString(client.call("Describe", asked, m.SPLIT_SERVICE))
+
+    same = told(mnist.digest)
+    assert (same.plan_json, same.plan_digest) == (b"", mnist.digest)
+    assert same.profile_json
+    assert told("0" * 64).plan_json
+
+
 def test_an_unknown_model_is_not_found(client: Client) -> None:
     """The sentence lists those there are."""
     message = m.DescribeRequest(model="../etc" * 1000).SerializeToString()

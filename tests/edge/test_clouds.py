@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from partway.edge.access import OPEN
 from partway.edge.cli import main
 from partway.edge.clouds import KnownClouds
 from partway.edge.lookout import Lookout
@@ -71,6 +72,80 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
     assert recut.changes == []
 
 
+def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., RealCloud]) -> None:
+    """One that appears is used once the first says goodbye; one that has gone is not looked after any more."""
+    first, second, third = start_cloud("--threads", "1"), start_cloud("--threads", "1"), start_cloud("--threads", "1")
+    there = {first.address: OPEN, third.address: OPEN}
+    split, link = Candidate(1, "raw", 2600, 200), Link(1e8, 1e-3)
+    told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
+    recut = Recut(told, split, objective(), PLAN, link, free=False)
+    before = threading.active_count()
+    with CloudClient(first.address) as client:
+        clouds = KnownClouds(client, [], PLAN, lambda: dict(there))
+        runner = Runner(load_folder(MNIST, PLAN, engine_for("onnx", 1)), Packer(PLAN), clouds=clouds)
+        runner.watch = recut
+        clouds.watch(link, recut.idle, recut.relinked, recut.reach)
+
+        def frames() -> Iterator[Sample]:
+            yield from _samples(5)
+            del there[third.address]
+            there[second.address] = OPEN
+            for sample in _samples(100_000):
+                yield sample
+                if second.address in clouds._lookouts and clouds._lookouts[second.address].sighting:
+                    break
+                time.sleep(0.005)
+            del there[first.address]
+            first.process.terminate()
+            for sample in _samples(100_000):
+                yield sample
+                if clouds.address == second.address:
+                    break
+                time.sleep(0.005)
+            yield from _samples(5)
+
+        results = list(runner.run(frames(), recut))
+        assert clouds.address == second.address
+        assert first.address not in clouds._lookouts or clouds._lookouts[first.address].sighting is None
+        assert third.address not in clouds._lookouts
+        runner.close()
+        clouds.close()
+    assert [result.id for result in results] == list(range(len(results)))
+    assert {result.answered_by for result in results[-5:]} == {"cloud"}
+    assert first.process.wait(PATIENCE_S) == 0
+    _until(lambda: threading.active_count() <= before + 1)
+
+
+def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
+    start_cloud: Callable[..., RealCloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud in use turns out to be far; what is in flight goes to the nearer one as well."""
+    monkeypatch.setattr("partway.edge.clouds.STAY_S", 0.0)
+    far, near = start_cloud("--threads", "1"), start_cloud("--threads", "1")
+    split, link = Candidate(1, "raw", 2600, 200), Link(1e8, 1e-3)
+    told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
+    recut = Recut(told, split, objective(), PLAN, link, free=False)
+    with CloudClient(far.address) as client:
+        clouds = KnownClouds(client, [], PLAN, lambda: dict.fromkeys((far.address, near.address), OPEN))
+        runner = Runner(load_folder(MNIST, PLAN, engine_for("onnx", 1)), Packer(PLAN), clouds=clouds, window=4)
+        runner.watch = recut
+        clouds.watch(link, recut.idle, recut.relinked, lambda: (Link(1e5, 1.0), 0.0))
+
+        def frames() -> Iterator[Sample]:
+            for sample in _samples(100_000):
+                yield sample
+                if clouds.address == near.address:
+                    break
+            monkeypatch.setattr("partway.edge.clouds.STAY_S", 60.0)
+            yield from _samples(20)
+
+        results = list(runner.run(frames(), recut))
+        runner.close()
+        clouds.close()
+    assert [result.id for result in results] == list(range(len(results)))
+    assert {result.answered_by for result in results[-20:]} == {"cloud"}
+
+
 def test_the_first_of_the_clouds_that_answers_is_used(
     start_cloud: Callable[..., RealCloud], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,3 +191,21 @@ def test_a_cloud_with_another_plan_is_no_sighting(
     finally:
         lookout.close()
     assert caplog.text.count("it is not used") == 1
+
+
+def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes for where to go would be in the way of the first frames; another cloud's lookout looks at once."""
+    looked: list[str] = []
+    monkeypatch.setattr(Lookout, "_look", lambda self: looked.append(self.address))
+    link = Link(1e6, 0.04)
+    used = Lookout("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
+    other = Lookout("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
+    try:
+        until_s = time.perf_counter() + 5.0
+        while len(looked) < 2 and time.perf_counter() < until_s:
+            time.sleep(0.01)
+        assert set(looked) == {"127.0.0.1:2"}
+        assert used.link == link
+    finally:
+        used.close()
+        other.close()

@@ -1,15 +1,18 @@
 """Clouds are found between machines: here between two network namespaces with two cables, one of them IPv6 only."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -48,9 +51,9 @@ class Network:
         self.stack.callback(process.kill)
         return process
 
-    def serve(self, host: str) -> "subprocess.Popen[str]":
+    def serve(self, host: str, port: int = 8001) -> "subprocess.Popen[str]":
         process = self.started(
-            self.cloud, "-m", "partway.cloud", "--host", host, "--insecure", "--grpc-port", "8001", "--json"
+            self.cloud, "-m", "partway.cloud", "--host", host, "--insecure", "--grpc-port", str(port), "--json"
         )
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -127,6 +130,42 @@ def test_a_cloud_that_leaves_is_forgotten_and_one_that_comes_back_is_found(netwo
     assert cloud.wait(20) == 0
     network.serve("0.0.0.0")
     assert lines().startswith("1 198.18.0.2:8001 mnist")
+
+
+def test_a_cloud_that_appears_takes_over_from_one_that_leaves(network: Network) -> None:
+    """While frames flow: a second cloud starts, the first says goodbye, and the device goes on with the second."""
+    first = network.serve("0.0.0.0")
+    run = ("-m", "partway.edge", "--model", "mnist", "--split", "1", "--codec", "raw", "--json", "-")
+    line = ["ip", "netns", "exec", network.device, sys.executable, *run, "--input", "-", "--stdin-shape", "28x28x1"]
+    pipe = subprocess.PIPE
+    device = subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe)
+    network.stack.callback(device.kill)
+    assert device.stdin is not None and device.stderr is not None
+    said = bytearray()
+    reading = threading.Thread(target=lambda: [said.extend(text) for text in device.stderr or ()])
+    reading.start()
+    for count in range(1, 2000):
+        device.stdin.write(bytes(28 * 28))
+        device.stdin.flush()
+        if count == 10:
+            network.serve("0.0.0.0", 8002)
+        if count == 40:
+            first.send_signal(signal.SIGTERM)
+        if b"frames go to the cloud at 198.18.0.2:8002" in said:
+            break
+        sleep(0.05)
+    device.stdin.write(bytes(5 * 28 * 28))
+    device.stdin.close()
+    assert device.stdout is not None
+    made = json.loads(device.stdout.read())
+    device.wait(20)
+    reading.join()
+    device.stdout.close()
+    device.stderr.close()
+    assert b"frames go to the cloud at 198.18.0.2:8002" in said
+    assert [frame["id"] for frame in made["frames"]] == list(range(count + 5))
+    assert {frame["answered_by"] for frame in made["frames"][-5:]} == {"cloud"}
+    assert made["summary"]["unanswered"] == 0
 
 
 def test_the_device_half_is_that_of_this_checkout() -> None:

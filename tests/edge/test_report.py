@@ -9,7 +9,8 @@ import pytest
 
 from partway.edge.decision import Decision
 from partway.edge.frames import FrameResult
-from partway.edge.report import Report, frame_line, summarize
+from partway.edge.report import Report, frame_line
+from partway.edge.results import summarize
 from partway.partitioner.cuts import Cut
 from partway.partitioner.estimate import Candidate, Estimate
 
@@ -53,7 +54,7 @@ def test_a_file_gets_plain_text() -> None:
     report.candidates(DECISION, PLAN)
     with report.frames(2) as lines:
         lines.add(_result())
-    report.summary([_result()], summarize([_result()], 1.0))
+    report.summary(summarize([_result()], 1.0))
     assert "\x1b" not in out.getvalue()
     assert "1/2" not in out.getvalue()
     assert "  model  mnist\n  cloud  none\n" in out.getvalue()
@@ -78,7 +79,7 @@ def test_quiet_prints_nothing() -> None:
         report.candidates(DECISION, PLAN)
         with report.frames(1) as lines:
             lines.add(_result())
-        report.summary([_result()], summarize([_result()], 1.0))
+        report.summary(summarize([_result()], 1.0))
         report.say("hello")
         assert out.getvalue() == ""
 
@@ -170,7 +171,7 @@ def test_the_summary_reads_well() -> None:
     """Who answered how many, how fast, and where the time went; parts that took nothing are left out."""
     out = io.StringIO()
     results = [_result(0), _result(1, by="device", suffix_s=0.002)]
-    Report(out).summary(results, summarize(results, 0.5))
+    Report(out).summary(summarize(results, 0.5))
     assert out.getvalue().splitlines() == [
         "2 frames answered (1 by the cloud and 1 by the device) in 500 ms: 4 frames/s",
         "per frame: p50 1.00 ms, p90 1.00 ms, p99 1.00 ms",
@@ -182,6 +183,6 @@ def test_nothing_answered_is_said() -> None:
     """A run without a single answer has zeros in its summary and a sentence for people."""
     out = io.StringIO()
     made = summarize([], 0.0)
-    Report(out).summary([], made)
+    Report(out).summary(made)
     assert out.getvalue() == "no frame was answered\n"
     assert (made["answered"], made["frames_per_s"], made["p99_s"]) == (0, 0.0, 0.0)

@@ -42,9 +42,16 @@ def litert_stage() -> bytes:
     return identity(list(zip(IN, OUT, strict=True)))
 
 
+def torch_stage() -> bytes:
+    """ONNX's, which the engine torch runs."""
+    pytest.importorskip("torch")
+    return onnx_stage()
+
+
 STAGES: dict[str, Callable[[], bytes]] = {
     "onnx": onnx_stage,
     "litert": litert_stage,
+    "torch": torch_stage,
     "fake": lambda: fake_stage(IN, OUT),
 }
 engines = pytest.mark.parametrize("name", STAGES)
@@ -118,7 +125,9 @@ def test_what_is_no_stage_is_refused(name: str, damage: str) -> None:
 
 def test_an_unknown_engine_is_named() -> None:
     """The sentence lists those there are."""
-    with pytest.raises(InputError, match="unknown engine 'tensorrt'; this version has: onnx, litert, fake"):
+    with pytest.raises(
+        InputError, match="unknown engine 'tensorrt'; this version has: onnx, onnx-int8, litert, torch, fake"
+    ):
         engine_for("tensorrt")
 
 

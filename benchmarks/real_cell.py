@@ -1,0 +1,157 @@
+"""One cell of the table of real links, in a process of its own: what auto does, and what its rivals do.
+
+Decides as edge-run does, answers frames as it would, then takes each rival for as long: everything on the
+device, the best picture within the same budget, the raw picture to the cloud.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from partway.edge.bench import Device
+from partway.edge.flight import Watch
+from partway.edge.frames import FrameResult
+from partway.edge.objective import Ranking
+from partway.edge.options import Options
+from partway.edge.outcome import Outcome
+from partway.edge.packing import Packer
+from partway.edge.report import Report
+from partway.edge.run import Run
+from partway.edge.runner import Runner
+from partway.edge.sources import Sample
+from partway.engines.engine import Engine
+from partway.partitioner.constraints import Constraints
+from partway.partitioner.estimate import Candidate, Estimate
+from partway.partitioner.objectives import objective
+from partway.partitioner.plan import Plan
+from partway.proto.images import PIXELS, is_image_codec
+
+PICTURES = 24
+LEAST, MOST = 3, 60
+WARM = 1
+"""Frames left out at first; the time to the first answer fills the pipeline and counts for nobody."""
+WINDOW = 3
+
+
+class Pipelined(Watch):
+    """A rival that waits for its answers, WINDOW frames in flight where several are allowed."""
+
+    def window(self, candidate: Candidate) -> int:
+        """See Watch."""
+        return WINDOW
+
+
+def _same(candidate: Candidate) -> Candidate:
+    return candidate
+
+
+class Cell(Run):
+    """A run of edge-run that then takes the rivals, too. ``seconds`` each."""
+
+    device = Device()
+    seconds = 6.0
+    found: dict[str, Any]
+
+    def engine(self, plan: Plan) -> Engine:
+        """The device's engine at its pace."""
+        return self.device.engine(super().engine(plan), plan)
+
+    def _frames(self, outcome: Outcome, runner: Runner, work: Any) -> None:
+        decision, plan = outcome.decision, outcome.plan
+        assert decision is not None
+        items = islice([work.first, *work.rest], PICTURES)
+        samples = [item.read() for item in items]
+        self._load(samples, runner.packer)
+        self.found = {"auto": self._taken(runner, samples, self._recut)}
+        self.found["auto"]["name"] = _name(self._recut.present, plan)
+        self.found["auto"]["estimated"] = decision.ranking.score(decision.chosen)
+        for name, rival in rivals(decision.estimates, plan, decision.ranking).items():
+            runner.watch = Pipelined()
+            self.found[name] = {**self._taken(runner, samples, partial(_same, rival)), "name": _name(rival, plan)}
+
+    @staticmethod
+    def _load(samples: Sequence[Sample], packer: Packer) -> None:
+        for sample in samples:
+            sample.tensors(packer.preprocess)
+
+    def _taken(self, runner: Runner, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
+        """Frames for so many seconds: p50 of a frame, and frames per second once the pipeline is full."""
+        begun_s, stamps, results = perf_counter(), list[float](), list[FrameResult]()
+
+        def until() -> Iterator[Sample]:
+            for index, sample in enumerate(cycle(samples)):
+                if index >= MOST + WARM or (index >= LEAST + WARM and perf_counter() - begun_s > self.seconds):
+                    return
+                yield sample
+
+        for result in runner.run(until(), candidate):
+            stamps.append(perf_counter())
+            results.append(result)
+        kept, last = results[WARM:], len(results) - 1
+        return {
+            "p50_s": statistics.median(result.total_s for result in kept),
+            "frames_per_s": (last - WARM + 1) / (stamps[last] - stamps[WARM - 1]),
+            "frames": len(kept),
+            "bytes": statistics.fmean(result.bytes_sent for result in kept),
+            "by_cloud": sum(result.answered_by == "cloud" for result in kept),
+        }
+
+
+def rivals(estimates: Sequence[Estimate], plan: Plan, ranking: Ranking) -> dict[str, Candidate]:
+    """Of the admitted candidates: ``device``, ``picture`` (the best JPEG or WebP), ``raw`` (pixels as they are)."""
+    pictures = [e for e in estimates if e.candidate.codec and is_image_codec(e.candidate.codec)]
+    coded = [e for e in pictures if str(e.candidate.codec).startswith(("jpeg", "webp"))]
+    found = {"device": next(e.candidate for e in estimates if e.candidate.codec is None)}
+    if coded:
+        found["picture"] = ranking.best(coded).candidate
+    if raw := [e.candidate for e in pictures if e.candidate.codec == PIXELS]:
+        found["raw"] = raw[0]
+    return found
+
+
+def _name(candidate: Candidate, plan: Plan) -> str:
+    where = {0: "cloud", len(plan.stages): "device"}.get(candidate.k, f"split {candidate.k}")
+    return where if candidate.codec is None else f"{where}, {candidate.codec}"
+
+
+def main() -> None:
+    """Decide, measure, write JSON to standard output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--model", required=True)
+    add("--cloud", required=True)
+    add("--profile", type=Path, required=True)
+    add("--slow", type=int, required=True)
+    add("--input", required=True)
+    add("--objective", required=True)
+    add("--keep", action="store_true")
+    add("--max-drop", type=float, required=True)
+    add("--seconds", type=float, default=6.0)
+    args = parser.parse_args()
+    Cell.device, Cell.seconds = Device(args.slow, args.profile), args.seconds
+    options = Options(
+        args.model,
+        cloud=args.cloud,
+        inputs=(args.input,),
+        objective=objective(args.objective),
+        constraints=Constraints(None, ("input",) if args.keep else (), args.max_drop),
+        window=1 if args.objective == "latency" else None,
+        threads=1,
+        timeout_s=30.0,
+    )
+    outcomes: list[Outcome] = []
+    with Cell(options, Report(quiet=True)) as run:
+        run.go(outcomes)
+        print(json.dumps(run.found))
+
+
+if __name__ == "__main__":
+    main()

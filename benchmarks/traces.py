@@ -1,0 +1,180 @@
+"""Auto on recorded links against what hindsight would have taken, and against a clairvoyant.
+
+Real replays (``partway bench``: device, link and cloud are processes) of auto and of the best static candidates; those
+are found by replaying every candidate in virtual time (benchmarks/virtual.py), where the clairvoyant runs, too: once a
+second it takes the candidate that is best over the second to come. How far virtual replays are from real ones is in the
+table. One frame at a time, as fast as they are answered. A static candidate is what ``--split K --codec NAME`` does:
+frames that are overdue are finished on the device.
+
+    python -m benchmarks.traces --plans PLANS --traces DIR --input PICTURES --json FILE     (PLANS as in real_links)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine_line
+from benchmarks.virtual import Replay, Road, World, clairvoyant, estimates_of, mean_s, static
+from partway.edge.shaper import read_trace
+from partway.partitioner.estimate import Candidate, Link
+from partway.partitioner.plan import load_plan
+from partway.proto.units import parse_s
+
+CASES = ("efficientnet_lite2:15:5", "efficientnet_lite2:30:1", "resnet50:15:10")
+RTT = "40ms"
+STATICS = 2
+MOST_BYTES = 200_000
+"""Candidates that send more are not replayed: they are the best on neither trace."""
+
+
+def world(said: dict[str, Any], plan: Path, trace: Path) -> World:
+    """What a decision found, over the same trace."""
+    link = Link(said["link_found"]["bandwidth_bps"], said["link_found"]["rtt_s"])
+    road = Road(read_trace(trace), read_trace(trace), parse_s(RTT))
+    return World(estimates_of(said["decision"]), load_plan(plan), road, link)
+
+
+def ranked(known: World, seconds: float) -> list[tuple[float, Candidate]]:
+    """Every static candidate's mean in virtual time, best first."""
+    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
+    return sorted(((mean_s(list(static(known, c, seconds))), c) for c in small), key=lambda pair: pair[0])
+
+
+def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
+    """A real replay in a process of its own."""
+    name, slow, drop = case.split(":")
+    plan = args.plans / name
+    command = [sys.executable, "-m", "partway", "bench", str(plan), "--trace", str(trace), "--rtt", RTT]
+    command += ["--seconds", str(seconds), "--device-profile", str(plan / "profile.json"), "--slow", slow]
+    command += ["--max-drop", drop, "--input", str(args.input), "--json", str(out), *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def together(processes: list[Any]) -> None:
+    """Wait for all. Raises RuntimeError when one failed."""
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise RuntimeError("a replay failed; run `partway bench` by hand to see why")
+
+
+def fixed(candidate: Candidate) -> tuple[str, ...]:
+    """As options."""
+    return ("--split", str(candidate.k), *(("--codec", candidate.codec) if candidate.codec else ()))
+
+
+def named(candidate: Candidate, stages: int) -> str:
+    """In a few letters."""
+    where = {0: "cloud", stages: "device"}.get(candidate.k, f"split {candidate.k}")
+    return where if candidate.codec is None else f"{where}, {candidate.codec}"
+
+
+def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
+    """A cell in numbers: what was really measured, what virtual replays say, and the fastest two changes."""
+    said, seconds = autos[0], autos[0]["asked"]["seconds"]
+    known = world(said, plan, trace)
+    virtual = mean_s(list(Replay(known).frames(seconds)))
+    best = min(statics, key=lambda one: float(one["summary"]["mean_s"]))
+    stages = said["decision"]["stages"]
+    rows = ranked(known, seconds)
+    by_name = {named(c, stages): mean for mean, c in rows}
+    moments = [frame["at_s"] for frame in said["frames"]]
+    changed = [moments[min(change["frame"], len(moments) - 1)] for change in said["changes"]]
+    name, slow, drop = case.split(":")
+    return {
+        "model": name,
+        "slow": int(slow),
+        "max_drop": float(drop),
+        "trace": trace.name,
+        "seconds": seconds,
+        "auto_s": said["summary"]["mean_s"],
+        "changes": len(said["changes"]),
+        "least_between_changes_s": min((b - a for a, b in pairwise(changed)), default=None),
+        "statics": {one["name"]: one["summary"]["mean_s"] for one in statics},
+        "best_static": best["name"],
+        "best_static_s": best["summary"]["mean_s"],
+        "clairvoyant_s": mean_s(list(clairvoyant(known, seconds))),
+        "virtual": {"auto_s": virtual, **{one["name"]: by_name.get(one["name"]) for one in statics}},
+    }
+
+
+def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> Any:
+    """What is to be waited for, and how to judge it then."""
+    name, _, _ = case.split(":")
+    plan, first = args.plans / name, folder / f"{case}.json"
+    together([begun(case, trace, 1.0, first, args)])
+    known = world(json.loads(first.read_text()), plan, trace)
+    chosen = [candidate for _, candidate in ranked(known, seconds)[:STATICS]]
+    outs = [folder / f"{case}-{trace.stem}-{index}.json" for index in range(len(chosen) + 1)]
+    more = [(), *(fixed(candidate) for candidate in chosen)]
+
+    def run() -> list[Any]:
+        return [begun(case, trace, seconds, out, args, *options) for out, options in zip(outs, more, strict=True)]
+
+    def judge() -> Any:
+        auto, *rest = (json.loads(out.read_text()) for out in outs)
+        names = [named(candidate, auto["decision"]["stages"]) for candidate in chosen]
+        statics = [{**one, "name": name} for one, name in zip(rest, names, strict=True)]
+        return judged(case, trace, [auto], statics, plan)
+
+    return run, judge
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """One line per model and trace."""
+    heads = ("model", "device", "trace", "auto", "best static", "clairvoyant", "auto / static", "auto / clairvoyant")
+    heads += ("clairvoyant / static", "changes")
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in rows:
+        auto, best, ahead = row["auto_s"], row["best_static_s"], row["clairvoyant_s"]
+        shown = (f"{auto * 1e3:.0f} ms", f"{best * 1e3:.0f} ms ({row['best_static']})", f"{ahead * 1e3:.0f} ms")
+        ratios = (f"{auto / best:.2f}", f"{auto / ahead:.2f}", f"{ahead / best:.2f}")
+        model, device = f"{row['model']}, --max-drop {row['max_drop']:g}", f"{row['slow']} ×"
+        columns = (model, device, row["trace"], *shown, *ratios, str(row["changes"]))
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """How far virtual replays are from real ones."""
+    pairs = [(row["virtual"]["auto_s"], row["auto_s"]) for row in rows]
+    pairs += [(row["virtual"][name], mean) for row in rows for name, mean in row["statics"].items()]
+    off = sorted(abs(virtual / real - 1) for virtual, real in pairs if virtual)
+    return (
+        f"virtual replays differ from {len(off)} real ones by {off[len(off) // 2]:.1%} (median), {off[-1]:.1%} at most"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--plans", type=Path, required=True, help="a folder of plans, each with its profile.json")
+    add("--traces", type=Path, required=True, help="a folder of traces, or one of them")
+    add("--input", type=Path, required=True, help="a folder of photographs")
+    add("--cases", default=",".join(CASES), help="MODEL:SLOW:MAX_DROP, comma between (default: %(default)s)")
+    add("--seconds", type=float, default=140.0, help="of each trace, from its beginning (default: %(default)g)")
+    add("--json", type=Path, help="results; cells that are there already are not measured again")
+    args = parser.parse_args()
+    rows = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
+    there = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
+    for trace in sorted(args.traces.glob("*.up")) if args.traces.is_dir() else [args.traces]:
+        cases = [case for case in args.cases.split(",") if (case, trace.name) not in there]
+        with tempfile.TemporaryDirectory() as folder:
+            cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
+            together([process for run, _ in cells for process in run()])
+            rows += [judge() for _, judge in cells]
+        if args.json is not None:
+            about = {"machine": machine_line("onnxruntime", "grpcio"), "rtt": RTT}
+            args.json.write_text(json.dumps({**about, "cells": rows}, indent=1) + "\n")
+    print(f"{table(rows)}\n\n{summary(rows)}")
+
+
+if __name__ == "__main__":
+    main()

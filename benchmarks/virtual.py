@@ -1,0 +1,307 @@
+"""A replay of a trace in virtual time: the very code that estimates the link and chooses, against a computed link.
+
+Device and cloud take what a real decision measured; the link is the emulator's own shaping (edge/shaper.py) without
+sockets; one frame at a time, as fast as they are answered. What happens to a frame that is overdue or a cloud that is
+silent is what the runner does. Minutes of trace take a second, and all of it can be seen: ``clairvoyant`` knows
+the next second of the link. How far it is from real replays is measured by benchmarks/traces.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from partway.edge.flight import Group, give_up_s
+from partway.edge.lookout import IDLE_S, LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
+from partway.edge.recut import Recut
+from partway.edge.shaper import TracePace
+from partway.edge.uplink import LOST_S
+from partway.partitioner.estimate import Candidate, Estimate, Link
+from partway.partitioner.objectives import objective
+from partway.partitioner.plan import Plan
+from partway.proto.errors import LinkLost
+from partway.proto.frame import Durations
+
+ANSWER_S = 1.0
+SMALL_BYTES = 250
+"""Of a probe without payload, HTTP/2 and TCP's own included."""
+HEAD_BYTES = 40
+"""What HTTP/2 adds to a frame either way."""
+WAITING = 4
+"""Frames that wait in front of a device that is behind (edge/feed.py)."""
+BETWEEN_S = 5e-4
+"""From an answer to the next frame, and what the runtime itself takes."""
+PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Begun at ``at_s``, answered ``total_s`` later, by the cloud or not."""
+
+    at_s: float
+    candidate: Candidate
+    total_s: float
+    by_cloud: bool
+
+
+@dataclass
+class Road:
+    """The link: both directions of a trace, and half of the round trip each way. Times have to ascend, nearly."""
+
+    up: TracePace
+    down: TracePace
+    rtt_s: float
+
+    def there_s(self, now_s: float, size_bytes: int) -> float:
+        """When bytes sent now are in the cloud."""
+        return self.up.depart(now_s, size_bytes) + self.rtt_s / 2
+
+    def back_s(self, now_s: float, size_bytes: int) -> float:
+        """When bytes that the cloud sends now are here."""
+        return self.down.depart(now_s, size_bytes) + self.rtt_s / 2
+
+    def begin(self) -> Road:
+        """The same link with its trace at the beginning."""
+        made = copy.copy(self)
+        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
+        for pace in (made.up, made.down):
+            pace.rewind()
+            pace.depart(0.0, 0)
+        return made
+
+    def copied(self) -> Road:
+        """As it is now, to look ahead with."""
+        made = copy.copy(self)
+        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
+        return made
+
+
+def estimates_of(decision: Mapping[str, Any]) -> list[Estimate]:
+    """The estimates of a decision as ``partway bench --json`` tells it, with the parts that trial frames had."""
+    found = []
+    for row in decision["candidates"]:
+        known = row["measured"] or row
+        candidate = Candidate(row["cut"], row["codec"], row["bytes"], row["reply_bytes"])
+        parts = {part: float(known[part]) for part in PARTS}
+        found.append(Estimate(candidate, **parts))
+    return found
+
+
+class Source:
+    """When the next frame begins: at once, or on ``fps`` when it is due; of those that wait the newest WAITING stay."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._fps, self._next = fps, 0
+
+    def begin_s(self, now_s: float) -> float:
+        """For whoever is free at ``now_s``."""
+        if self._fps is None:
+            return now_s
+        self._next = max(self._next, int(now_s * self._fps) + 1 - WAITING)
+        due_s = self._next / self._fps
+        self._next += 1
+        return max(now_s, due_s)
+
+
+class World:
+    """What is the same in all replays of one model over one link."""
+
+    def __init__(
+        self, estimates: Sequence[Estimate], plan: Plan, road: Road, link: Link, fps: float | None = None
+    ) -> None:
+        self.fps = fps
+        self.estimates = {estimate.candidate: estimate for estimate in estimates}
+        self.plan, self.road, self.link = plan, road, link
+        self.home = next(c for c in self.estimates if c.codec is None)
+        self.whole_s = self.estimates[self.home].prefix_s
+
+    def here_s(self, candidate: Candidate) -> float:
+        """Prefix and coding."""
+        estimate = self.estimates[candidate]
+        return estimate.prefix_s + estimate.encode_s
+
+    def cloud_s(self, candidate: Candidate) -> float:
+        """Decoding and suffix."""
+        estimate = self.estimates[candidate]
+        return estimate.decode_s + estimate.suffix_s
+
+    def answered_s(self, road: Road, candidate: Candidate, now_s: float) -> float:
+        """When the answer to a frame begun now is here; moves the road on."""
+        if candidate.codec is None:
+            return now_s + self.whole_s
+        there_s = road.there_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
+        return road.back_s(there_s + self.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+
+
+class Replay:
+    """Recut at the wheel, in virtual time."""
+
+    def __init__(self, world: World, fixed: Candidate | None = None) -> None:
+        logging.getLogger("partway.edge").setLevel(logging.ERROR)
+        self.world, self.road, self.now_s = world, world.road.begin(), 0.0
+        chosen = fixed or min(world.estimates.values(), key=lambda e: e.total_s).candidate
+        estimates = list(world.estimates.values())
+        self.recut = Recut(
+            estimates, chosen, objective(), world.plan, world.link, free=fixed is None, clock=lambda: self.now_s
+        )
+        self._given_up: list[tuple[float, Group]] = []
+        self._silent_s = self._back_s = inf
+        self._back_link = world.link
+        self._probing: tuple[float, list[Probed]] | None = None
+        self._probed_link = world.link
+        self._ticked_s = 0.0
+        self.recut.probes = self._probes
+
+    def frames(self, seconds: float) -> Iterator[Frame]:
+        """Frames begun within so many seconds."""
+        source = Source(self.world.fps)
+        while (begin_s := source.begin_s(self.now_s)) < seconds:
+            self.now_s = begin_s
+            self._turn()
+            candidate = self.recut()
+            begun_s = self.now_s
+            by_cloud = self._frame(candidate)
+            yield Frame(begun_s, candidate, self.now_s - begun_s, by_cloud)
+            self.now_s += BETWEEN_S
+
+    def _turn(self) -> None:
+        """Late answers, the silence, the way back."""
+        came = [pair for pair in self._given_up if pair[0] <= self.now_s]
+        for received_s, group in came:
+            self._given_up.remove((received_s, group))
+            self._silent_s = inf
+            self._tell(group, received_s)
+        if self.recut.connected and self._silent_s < inf:
+            expected = [self.recut.expected_s(group.candidate, 0) or 0.0 for _, group in self._given_up]
+            if self.now_s - self._silent_s > max(LOST_S, 4 * max(expected, default=0.0)):
+                self._given_up.clear()
+                self._silent_s = inf
+                self.recut.lost(LinkLost("no reply"))
+                self._back_s = self._look(self.now_s)
+        if not self.recut.connected and self.now_s >= self._back_s:
+            self.recut.relinked(self._back_link)
+            self._probed_link = self._back_link
+            self.recut.opened()
+
+    def _frame(self, candidate: Candidate) -> bool:
+        world, recut = self.world, self.recut
+        if candidate.codec is None or not recut.connected or self._silent_s < inf:
+            self.now_s += world.whole_s
+            recut.prefix(len(world.plan.stages), world.whole_s)
+            return False
+        estimate = world.estimates[candidate]
+        self.now_s += estimate.prefix_s
+        recut.prefix(candidate.k, estimate.prefix_s)
+        self.now_s += estimate.encode_s
+        group = Group(0, [None], candidate, {}, self.now_s, sent_s=self.now_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
+        expected_s = recut.expected_s(candidate, 0) or 0.0
+        until_s = give_up_s(self.now_s, inf, expected_s, recut.finish_s(candidate.k))
+        there_s = self.road.there_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
+        received_s = self.road.back_s(there_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+        if received_s <= until_s:
+            self.now_s = received_s
+            self._tell(group, received_s)
+            return True
+        recut.given_up(group, until_s)
+        self._given_up.append((received_s, group))
+        self._silent_s = min(self._silent_s, until_s)
+        self.now_s = until_s + world.whole_s - estimate.prefix_s
+        return False
+
+    def _tell(self, group: Group, received_s: float) -> None:
+        estimate = self.world.estimates[group.candidate]
+        durations = Durations(0.0, estimate.decode_s, estimate.suffix_s)
+        self.recut.answered(group, durations, received_s, group.candidate.reply_bytes)
+
+    def _probes(self) -> Iterator[Probed]:
+        """What the lookout would have probed by now, when no frames told of the link."""
+        if self._probing is None and self.now_s - self.recut.link.updated_s > IDLE_S:
+            begun_s = max(self._ticked_s + TICK_S, self.recut.link.updated_s + IDLE_S + TICK_S / 2)
+            self._probing = self._probe(begun_s)
+        if self._probing is not None and self._probing[0] <= self.now_s:
+            self._ticked_s, probed = self._probing
+            self._probing = None
+            yield from probed
+
+    def _probe(self, begun_s: float) -> tuple[float, list[Probed]]:
+        size = int(min(max(self._probed_link.bandwidth_bps / 8 * PROBE_S, LEAST_BYTES), MOST_BYTES))
+        connected_s = self._ask(begun_s, 0)
+        first_s = self._ask(connected_s, 16)
+        small_s = self._ask(first_s, 16) - first_s
+        large_s = self._ask(first_s + small_s, size) - first_s - small_s
+        if max(connected_s - begun_s, first_s - connected_s, small_s, large_s) > ANSWER_S:
+            self._probed_link = Link(size * 8 / ANSWER_S, ANSWER_S)
+            return begun_s + ANSWER_S, [Probed(size, ANSWER_S, 0.0, begun_s + ANSWER_S)]
+        self._probed_link = Link(size * 8 / max(large_s - small_s, 0.05 * large_s), small_s)
+        at_s = first_s + small_s
+        return at_s + large_s, [Probed(16, small_s, 0.0, at_s), Probed(size, large_s, 0.0, at_s + large_s)]
+
+    def _ask(self, now_s: float, size_bytes: int) -> float:
+        """When a small request with so much payload is answered."""
+        return self.road.back_s(self.road.there_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
+
+    def _look(self, now_s: float) -> float:
+        """When the cloud is found again (edge/lookout.py)."""
+        pause_s = 0.1
+        while now_s < self.now_s + 60:
+            begun_s, worst_s = now_s, 0.0
+            now_s = self._ask(self._ask(now_s, 0), 800)  # connect, describe
+            small: list[float] = []
+            for _ in range(9):
+                small.append(self._ask(now_s, 16) - now_s)
+                now_s += small[-1]
+            rtt_s, size = sorted(small)[4], 16 << 10
+            took_s = self._ask(now_s, size) - now_s
+            worst_s = max(*small, took_s, now_s - begun_s - sum(small))
+            now_s += took_s
+            if worst_s < ANSWER_S:
+                self._back_link = Link(size * 8 / max(took_s - rtt_s, took_s * 0.05), rtt_s)
+                return now_s
+            now_s = begun_s + ANSWER_S + pause_s
+            pause_s = min(pause_s * 1.5, 1.2)
+        return now_s
+
+
+def clairvoyant(world: World, seconds: float, every_s: float = 1.0) -> Iterator[Frame]:
+    """Once a second the candidate whose frames of that second take least on average, by a look at the link ahead."""
+    road, source, end_s = world.road.begin(), Source(world.fps), -inf
+    best, now_s = world.home, source.begin_s(0.0)
+    while now_s < seconds:
+        if now_s >= end_s:
+            end_s = now_s + every_s
+            best = min(world.estimates, key=lambda candidate: _taken_s(world, road, source, candidate, now_s, end_s))
+        done_s = world.answered_s(road, best, now_s)
+        yield Frame(now_s, best, done_s - now_s, best.codec is not None)
+        now_s = source.begin_s(done_s + BETWEEN_S)
+
+
+def _taken_s(world: World, road: Road, source: Source, candidate: Candidate, now_s: float, end_s: float) -> float:
+    """What the candidate's frames take that begin before ``end_s``, on average."""
+    ahead, then, times = road.copied(), copy.copy(source), list[float]()
+    while now_s < end_s:
+        done_s = world.answered_s(ahead, candidate, now_s)
+        times.append(done_s - now_s)
+        now_s = then.begin_s(done_s + BETWEEN_S)
+    return sum(times) / len(times)
+
+
+def static(world: World, candidate: Candidate, seconds: float, rescued: bool = True) -> Iterator[Frame]:
+    """One candidate all the time; ``rescued``: what is overdue is finished on the device, as the runtime does."""
+    if rescued:
+        yield from Replay(world, candidate).frames(seconds)
+        return
+    road, source = world.road.begin(), Source(world.fps)
+    now_s = source.begin_s(0.0)
+    while now_s < seconds:
+        done_s = world.answered_s(road, candidate, now_s)
+        yield Frame(now_s, candidate, done_s - now_s, candidate.codec is not None)
+        now_s = source.begin_s(done_s + BETWEEN_S)
+
+
+def mean_s(frames: Sequence[Frame]) -> float:
+    """Of the frames."""
+    return sum(frame.total_s for frame in frames) / len(frames)
