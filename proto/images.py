@@ -35,7 +35,7 @@ def encode_image(codec: str, pixels: Array) -> bytes:
     match = _NAME.fullmatch(codec)
     if match is None:
         raise InputError(f"unknown image codec {codec!r}; known: u8, png, jpeg75, webp75 (any quality), webp-lossless")
-    from PIL import Image
+    from PIL import Image, WebPImagePlugin  # noqa: F401 - named, or Pillow imports all of its forty formats to find it
 
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     out = io.BytesIO()
@@ -56,7 +56,7 @@ def decode_image(codec: str, body: memoryview, shape: tuple[int, int, int]) -> A
         return np.frombuffer(body, np.uint8).reshape(shape)
     if not is_image_codec(codec):
         raise CodecError(f"unknown image codec {codec!r:.40}")
-    from PIL import Image
+    from PIL import Image, WebPImagePlugin  # noqa: F401 - as above
 
     try:
         with Image.open(io.BytesIO(body), formats=("PNG", "JPEG", "WEBP")) as picture:
