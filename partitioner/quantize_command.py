@@ -18,6 +18,7 @@ from partway.engines.engine import engine_for
 from partway.partitioner.agreement import Frame
 from partway.partitioner.calibration_input import read_frames
 from partway.partitioner.chain import Chain, load_folder
+from partway.partitioner.front.model_source import is_torch, is_zoo_name
 from partway.partitioner.model_commands import slice_arguments, sliced
 from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, save_plan
 from partway.partitioner.profile import measure
@@ -66,11 +67,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _opened(args: argparse.Namespace) -> tuple[Chain, list[Frame]]:
     """The float chain, its files in ``--out``: a plan's are copied there, a model file is sliced into it."""
-    if args.model.is_file() and args.model.name != PLAN_FILE:
+    file = Path(args.model)
+    if is_torch(args.model) or is_zoo_name(args.model) or (file.is_file() and file.name != PLAN_FILE):
         plan, _, _ = sliced(args)
         frames = _frames(args, plan)
     else:
-        folder = model_folder(str(args.model))
+        folder = model_folder(args.model)
         plan = load_plan(folder)
         frames = _frames(args, plan)
         _copy(folder, plan, args.out)

@@ -13,7 +13,7 @@ from partway.partitioner.front.package import import_torch
 from partway.proto.errors import InputError, MissingPackage
 
 SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 def is_spec(text: str) -> bool:

@@ -53,6 +53,8 @@ def network(name: str, random: bool = False) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         made = _built(model)
+        if random:
+            _fill(made)
     if not random:
         _load(made, model)
     return (_Heads(made) if name == "ssdlite320" else made).eval()
@@ -68,6 +70,14 @@ def _built(model: ZooModel) -> Any:
         if model.name == "ssdlite320":
             return models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
         return getattr(models, model.name)(weights=None, **OPTIONS.get(model.name, {}))
+
+
+def _fill(made: Any) -> None:
+    """A last layer that a definition begins with zeros (the transformer's head) would answer zero to everything."""
+    nn = import_torch().nn
+    for layer in made.modules():
+        if isinstance(layer, nn.Linear) and not layer.weight.any():
+            nn.init.normal_(layer.weight, std=0.02)
 
 
 def weights_of(model: ZooModel) -> Any:
