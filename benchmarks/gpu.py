@@ -190,7 +190,7 @@ def measure(folder: Path, args: argparse.Namespace, pictures: Sequence[Path]) ->
     rows["latency"] = latency(reference, chain, BATCHES[:3] if small else BATCHES, 0.02 if small else 0.5)
     chosen = Chosen(args.device, "torch", "benchmark")
     computing, graphless = (Computing("torch", chosen, {**options, "graphs": graphs}) for graphs in (True, False))
-    rows["throughput"] = throughput(folder, computing, args.devices, 0.3 if small else 5.0, graphless)
+    rows["throughput"] = throughput(folder, computing, args.devices, 0.2 if small else 5.0, graphless)
     rows["copies"] = copies(engine, 64 * plan.crossing(0)[0].size_bytes(), 0.02 if small else 0.5)
     return rows
 

@@ -16,7 +16,7 @@ from partway.engines.engine import LoadedStage, Outputs
 from partway.engines.onnx_model import OnnxModel, read_model
 from partway.engines.torch_build import build
 from partway.engines.torch_device import Cpu, Device
-from partway.engines.torch_run import NUMPY, Program, Runner
+from partway.engines.torch_run import BUCKETS, NUMPY, Program, Runner
 from partway.proto.errors import InputError
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
@@ -29,6 +29,8 @@ class TorchStage:
 
     def __init__(self, program: Program, device: Device, compiled: bool = False) -> None:
         self.inputs, self.outputs = program.inputs, program.outputs
+        captured = device.captures and not program.waits and not program.mixes
+        self.buckets: tuple[int, ...] = BUCKETS if captured else ()
         self._program, self._device, self._compiled = program, device, compiled
         self.runner = Runner(_compiled(program) if compiled else program, device)
 
