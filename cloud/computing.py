@@ -27,7 +27,7 @@ class Computing:
 
     engine: str = "auto"
     device: Chosen = field(default_factory=lambda: Chosen("cpu", "auto", "as asked"))
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def load(self, plan: Plan, folder: Path, threads: int = 0) -> tuple[Engine, Chain]:
         """A plan's stages, loaded. With ``auto``, what torch does not know runs on ONNX Runtime, and that is said.

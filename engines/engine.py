@@ -78,6 +78,10 @@ class TakesData(Protocol):
 class StaysOnDevice(Protocol):
     """A loaded stage whose values need not come back to the host before the next stage has them."""
 
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The batch sizes that run fastest, smallest first; others are filled up to the next. Empty: all alike."""
+
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """As ``run``, but the outputs stay where they were computed. Takes arrays and what ``advance`` gave."""
 

@@ -36,6 +36,11 @@ class OnnxDeviceStage:
         self.inputs = tuple(read.values())
         self.outputs = tuple(spec for name, spec in made.items() if wanted is None or name in wanted)
 
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """See StaysOnDevice: none is preferred."""
+        return ()
+
     def run(self, values: Values) -> Outputs:
         """Every output by name; InputError when the tensors do not fit, OutOfMemory when there is no room for them."""
         return {name: value.numpy() for name, value in self.advance(values).items()}

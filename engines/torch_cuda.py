@@ -44,9 +44,8 @@ class Slot:
 class Cuda:
     """One GPU. One thread at a time gives it work; waiting for results is done outside of that."""
 
-    captures = True
-
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, captures: bool = True) -> None:
+        self.captures = captures
         self.torch = torch.device("cuda", index)
         self._lock = RLock()
         with torch.cuda.device(self.torch):

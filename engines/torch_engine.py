@@ -16,7 +16,7 @@ from partway.engines.engine import LoadedStage, Outputs
 from partway.engines.onnx_model import OnnxModel, read_model
 from partway.engines.torch_build import build
 from partway.engines.torch_device import Cpu, Device
-from partway.engines.torch_run import NUMPY, Program, Runner
+from partway.engines.torch_run import BUCKETS, NUMPY, Program, Runner
 from partway.proto.errors import InputError
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import TensorSpec, Values
@@ -29,6 +29,8 @@ class TorchStage:
 
     def __init__(self, program: Program, device: Device, compiled: bool = False) -> None:
         self.inputs, self.outputs = program.inputs, program.outputs
+        captured = device.captures and not program.waits and not program.mixes
+        self.buckets: tuple[int, ...] = BUCKETS if captured else ()
         self._program, self._device, self._compiled = program, device, compiled
         self.runner = Runner(_compiled(program) if compiled else program, device)
 
@@ -70,7 +72,10 @@ class TorchStage:
 
 
 class TorchEngine:
-    """torch on one device. ``precision`` is what is computed in where the model says float32."""
+    """torch on one device. ``precision`` is what is computed in where the model says float32.
+
+    ``graphs``: whether a GPU's work is captured and replayed. ``place`` is for tests.
+    """
 
     name = "torch"
 
@@ -81,6 +86,7 @@ class TorchEngine:
         precision: str = "fp32",
         tf32: bool = False,
         compiled: bool = False,
+        graphs: bool = True,
         place: Device | None = None,
     ) -> None:
         if precision not in PRECISIONS:
@@ -90,7 +96,7 @@ class TorchEngine:
         self.device, self.precision = device, precision
         self._compiled = compiled
         torch.set_num_threads(self.threads)
-        self._place = place or _place(device, tf32)
+        self._place = place or _place(device, tf32, graphs)
 
     def load(self, stage: bytes) -> TorchStage:
         """A stage from its ONNX file's bytes. Raises InputError, and Unsupported where an operator is not known."""
@@ -108,13 +114,13 @@ class TorchEngine:
         return TorchStage(program, self._place, self._compiled)
 
 
-def _place(device: str, tf32: bool) -> Device:
+def _place(device: str, tf32: bool, graphs: bool) -> Device:
     if device == "cpu":
         return Cpu()
     from partway.engines.torch_cuda import Cuda, exact_arithmetic
 
     exact_arithmetic(tf32)
-    return Cuda(int(device.partition(":")[2] or 0))
+    return Cuda(int(device.partition(":")[2] or 0), graphs)
 
 
 def _joined(programs: Sequence[Program], wanted: Collection[str]) -> Program:

@@ -99,8 +99,7 @@ class Way:
         if self.exclude:
             found *= (columns >= 0) & (columns < size)
         made = np.zeros((len(at), size))
-        where: Any = (slice(None), np.clip(columns, 0, size - 1))
-        np.add.at(made, where, found)
+        np.add.at(made.T, np.clip(columns, 0, size - 1), found.T)
         shares: Array = (made / made.sum(1, keepdims=True)).astype(np.float32)
         return shares
 

@@ -34,6 +34,12 @@ class Chain:
         self._joining = Lock()
         self._specs = {spec.name: spec for stage in plan.stages for spec in (*stage.inputs, *stage.outputs)}
 
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The batch sizes that the engine prefers; empty where all are alike."""
+        sizes = {stage.buckets for stage in self.stages if isinstance(stage, StaysOnDevice)} if self._stays else set()
+        return sizes.pop() if len(sizes) == 1 else ()
+
     def run(self, values: Values, first: int, last: int) -> Outputs:
         """Run stages ``first`` to ``last`` (exclusive) on the values of cut ``first``.
 

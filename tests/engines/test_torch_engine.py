@@ -193,6 +193,7 @@ def test_batches_are_filled_up_to_buckets() -> None:
         made = stage.run(given(batch, seed=batch))["y"]
         np.testing.assert_allclose(made, plain.run(given(batch, seed=batch))["y"], rtol=1e-5, atol=1e-6)
     assert device.batches == [4, 1, 2, 8, 64, 65, 0]
+    assert (stage.buckets, plain.buckets) == ((1, 2, 4, 8, 16, 32, 64), ())
 
 
 def test_a_batch_that_mixes_its_samples_is_not_filled_up() -> None:
