@@ -168,8 +168,9 @@ def main() -> None:
         cases = [case for case in args.cases.split(",") if (case, trace.name) not in there]
         with tempfile.TemporaryDirectory() as folder:
             cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
-            together([process for run, _ in cells for process in run()])
-            rows += [judge() for _, judge in cells]
+            for run, judge in cells:
+                together(run())
+                rows.append(judge())
         if args.json is not None:
             about = {"machine": machine_line("onnxruntime", "grpcio"), "rtt": RTT}
             args.json.write_text(json.dumps({**about, "cells": rows}, indent=1) + "\n")
