@@ -39,6 +39,7 @@ LEAST, MOST = 3, 60
 WARM = 1
 """Frames left out at first; the time to the first answer fills the pipeline and counts for nobody."""
 WINDOW = 3
+PATIENCE_S = 60.0
 
 
 class Pipelined(Watch):
@@ -47,6 +48,10 @@ class Pipelined(Watch):
     def window(self, candidate: Candidate) -> int:
         """See Watch."""
         return WINDOW
+
+    def expected_s(self, candidate: Candidate, ahead_bytes: int) -> float | None:
+        """See Watch."""
+        return PATIENCE_S
 
 
 def _same(candidate: Candidate) -> Candidate:

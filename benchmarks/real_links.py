@@ -61,12 +61,17 @@ def table(rows: list[dict[str, Any]]) -> str:
         took, score = row["took"], SCORE[row["objective"]]
         values = [_show(took[name][score], score) if name in took else "-" for name in ("auto", "device")]
         picture = took.get("picture")
-        shown = f"{_show(picture[score], score)} ({picture['name'].split(', ')[1]})" if picture else "-"
-        raw = _show(took["raw"][score], score) if "raw" in took else "-"
+        shown = f"{_rival(picture, score)} ({picture['name'].split(', ')[1]})" if picture else "-"
+        raw = _rival(took["raw"], score) if "raw" in took else "-"
         model = f"{row['model']}{', input kept' if row['keep'] else ''}"
         columns = (model, row["rate"], took["auto"]["name"], *values, shown, raw, f"{verdict(row)[1]:.2f} ×")
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
+
+
+def _rival(took: dict[str, Any], score: str) -> str:
+    """What a rival that sends took; one whose connection broke under what it had sent has no figure."""
+    return _show(took[score], score) if took["by_cloud"] == took["frames"] else "broke"
 
 
 def _show(value: float, score: str) -> str:

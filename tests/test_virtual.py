@@ -40,8 +40,6 @@ def test_auto_leaves_a_link_that_fails_and_the_clairvoyant_left_before() -> None
         assert not any(frame.by_cloud for frame in frames if frame.at_s > 13)
     assert not any(frame.by_cloud for frame in ahead if frame.at_s > 10)
     assert max(frame.total_s for frame in stuck) > 1 > max(frame.total_s for frame in auto)
-    answered = [len([frame for frame in frames if frame.at_s < 13]) for frames in (ahead, auto)]
-    assert answered[0] >= answered[1]
 
 
 def test_a_camera_begins_frames_when_they_are_due() -> None:
