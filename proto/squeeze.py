@@ -146,7 +146,11 @@ class Levels:
 @dataclass(frozen=True, slots=True)
 class ChannelLevels:
     """Floats in 2**bits even steps between the smallest and the largest of each channel of a frame: one channel far out
-    costs the others nothing. Off by at most half a step of its channel, and what float32 loses; 8 bytes a channel."""
+    costs the others nothing. Off by at most half a step of its channel, and what float32 loses; 8 bytes a channel.
+
+    Which axis counts channels no shape tells for sure: the second or the last, whichever has the narrower ranges, and a
+    byte says which.
+    """
 
     bits: int
     lossless: bool = False
@@ -159,7 +163,7 @@ class ChannelLevels:
     def packs(self, spec: TensorSpec) -> bool:
         """Floats of at least 16 values a channel, or the ranges would outweigh them."""
         shape = tuple(size or 1 for size in spec.shape)
-        channels = shape[channel_axis(shape)] if len(shape) > 1 else 1
+        channels = max(shape[1], shape[-1]) if len(shape) > 1 else 1
         return spec.dtype in ("float16", "float32") and 1 < channels <= spec.elements() // 16
 
     def fits(self, array: Array) -> bool:
@@ -168,20 +172,25 @@ class ChannelLevels:
 
     def encode(self, array: Array) -> bytes:
         """See Codec."""
-        rows = _by_channel(array)
-        rows = np.ascontiguousarray(rows.reshape(rows.shape[0], -1), np.float32)
-        low = rows.min(1, keepdims=True)
-        step = (rows.max(1, keepdims=True) - low) / np.float32(2**self.bits - 1)
+        values = array.astype(np.float32, copy=False)
+        ranges = {axis: _ranges(values, axis) for axis in sorted({1, array.ndim - 1})}
+        axis = min(ranges, key=lambda one: float(np.mean(ranges[one][1] - ranges[one][0])))
+        rows = np.moveaxis(values, axis, 0).reshape(array.shape[axis], -1)
+        low, high = ranges[axis]
+        step = (high - low) / np.float32(2**self.bits - 1)
         step[step < np.finfo(np.float32).tiny] = 0
         scale = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
         symbols = np.rint((rows - low) * scale).clip(0, 2**self.bits - 1).astype(np.uint8)
-        return np.concatenate([low, step]).astype("<f4").tobytes() + compressed(symbols.tobytes())
+        return bytes([axis]) + np.concatenate([low, step]).astype("<f4").tobytes() + compressed(symbols.tobytes())
 
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """See Codec."""
         if np.dtype(dtype).kind != "f" or len(shape) < 2:
             raise CodecError(f"codec {self.name} packs floating point tensors of channels, not {dtype} {list(shape)}")
-        channels = shape[channel_axis(shape)]
+        axis = body[0] if len(body) else 0
+        if axis not in (1, len(shape) - 1):
+            raise CodecError(f"a tensor coded by {self.name} has its channels on axis 1 or the last, not {axis}")
+        channels, body = shape[axis], body[1:]
         if len(body) < 8 * channels:
             raise CodecError(f"a tensor coded by {self.name} ends within its ranges")
         low, step = np.frombuffer(body[: 8 * channels], "<f4").reshape(2, channels, 1).astype(np.float64)
@@ -193,7 +202,14 @@ class ChannelLevels:
         if symbols.max(initial=0) >= 2**self.bits:
             raise CodecError(f"a tensor coded by {self.name} has symbols of more than {self.bits} bits")
         values = low.astype(np.float32) + step.astype(np.float32) * symbols.reshape(channels, -1)
-        return _from_channels(values.clip(-limit, limit).astype(dtype).reshape(-1), shape)
+        moved = values.clip(-limit, limit).astype(dtype).reshape(channels, *shape[:axis], *shape[axis + 1 :])
+        return np.ascontiguousarray(np.moveaxis(moved, 0, axis))
+
+
+def _ranges(values: Array, axis: int) -> tuple[Array, Array]:
+    """Smallest and largest of each channel, both [channels, 1]."""
+    others = tuple(number for number in range(values.ndim) if number != axis)
+    return values.min(others).reshape(-1, 1), values.max(others).reshape(-1, 1)
 
 
 @dataclass(frozen=True, slots=True)
