@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from partway.partitioner.before_softmax import LastStage
 from partway.partitioner.chain import Chain
 from partway.partitioner.codec_fit import cosine, relative_error
 from partway.partitioner.plan import Plan
@@ -26,6 +27,10 @@ IMAGE_CODECS = (
     *(PIXELS, "png", "webp-lossless"),
     *(f"{family}{quality}" for family in ("jpeg", "webp") for quality in (95, 90, 85, 80, 75, 65, 50)),
 )
+
+
+NEAR = 0.2
+"""The share of frames whose two best classes count as near to each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Reference:
     frames: Sequence[Frame]
     answers: Sequence[Mapping[str, Array]]
     value: str | None
+    scores: Sequence[Array] = ()
+    """Before the softmax, where that is known; as many as frames."""
 
     @property
     def classes(self) -> list[int] | None:
@@ -68,11 +75,13 @@ class _Trip:
     decode_s: float
 
 
-def reference(chain: Chain, frames: Sequence[Frame]) -> Reference:
-    """Run every frame through the whole chain."""
+def reference(chain: Chain, frames: Sequence[Frame], last_stage: LastStage | None = None) -> Reference:
+    """Run every frame through the whole chain; with ``last_stage`` for the scores before the softmax as well."""
     value = chain.plan.output.get("value") if chain.plan.output.get("kind") == "classify" else None
     answers = [chain.answer(chain.run(frame.values, 0, len(chain.plan.stages))) for frame in frames]
-    return Reference(frames, answers, value)
+    last = len(chain.plan.stages) - 1
+    scores = [last_stage(chain.run(frame.values, 0, last)) for frame in frames] if last_stage and value else []
+    return Reference(frames, answers, value, scores)
 
 
 def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
@@ -89,18 +98,25 @@ def measure_codec(
     k: int,
     codec: str,
     book: Codebook = NO_BOOK,
+    last_stage: LastStage | None = None,
 ) -> dict[str, Any]:
     """One plan candidate, from the values alive at split k in every frame.
 
     ``bytes_mean``, ``bytes_p95``, ``encode_s``, ``decode_s`` (medians), ``frames``, ``relative_error`` and ``cosine``
     of the outputs (means), ``agreement`` (None for models that do not classify); with labels ``accuracy`` and
-    ``accuracy_unsplit``.
+    ``accuracy_unsplit``; with ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
     """
     trips = [_trip(chain.plan, preprocess, f, v, k, codec, book) for f, v in zip(known.frames, lives, strict=True)]
     answers = [
         chain.answer({**live, **chain.run({**live, **trip.values}, k, len(chain.plan.stages))})
         for live, trip in zip(lives, trips, strict=True)
     ]
+    last = len(chain.plan.stages) - 1
+    doubt = {}
+    if last_stage is not None and known.scores:
+        runs = zip(lives, trips, strict=True)
+        scores = [last_stage(chain.run({**live, **trip.values}, k, last)) for live, trip in runs]
+        doubt["agreement_expected"] = expected_agreement(known.scores, scores)
     outputs = chain.plan.outputs
     pairs = list(zip(answers, known.answers, strict=True))
     sizes = [trip.size_bytes for trip in trips]
@@ -114,8 +130,23 @@ def measure_codec(
         "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
         "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
         **_classes(answers, known),
+        **doubt,
         "frames": len(known.frames),
     }
+
+
+def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
+    """The share of frames to be answered alike, from scores before the softmax: what chance did to these frames apart.
+
+    A frame's answer turns when its two best classes are nearer to each other than loss moves them. How many frames lie
+    near 0 is a matter of luck among a few hundred; how many lie within the lowest fifth of all distances is less so,
+    and near 0 they are taken to be as dense as there.
+    """
+    best = [np.argsort(one)[-2:] for one in right]
+    margins = np.array([one[b] - one[a] for one, (a, b) in zip(right, best, strict=True)])
+    moved = np.array([one[b] - one[a] for one, (a, b) in zip(found, best, strict=True)]) - margins
+    near = float(np.quantile(margins, NEAR))
+    return 1.0 if not moved.any() else max(0.0, 1 - NEAR * float(np.mean(np.minimum(abs(moved) / (near or 1), 1))) / 2)
 
 
 def _classes(answers: Sequence[Mapping[str, Array]], known: Reference) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from partway.partitioner.agreement import Frame, Reference, codecs_of, measure_codec, reference
+from partway.partitioner.before_softmax import LastStage
 from partway.partitioner.chain import Chain
 from partway.partitioner.codec_fit import fit_split
 from partway.partitioner.plan import Plan
@@ -72,7 +73,7 @@ class CodecCalibration:
     """The pieces of work, split by split.
 
     ``fitted`` says whether codecs are to be fitted to the frames, ``pruned`` whether only those are kept that no other
-    beats.
+    beats; ``last_stage`` what stands in for the last stage while fitting.
     """
 
     def __init__(
@@ -83,10 +84,11 @@ class CodecCalibration:
         notes: Notes,
         fitted: bool,
         pruned: bool = True,
+        last_stage: LastStage | None = None,
     ) -> None:
         self.chain, self.preprocess, self.notes, self.fitted = chain, preprocess, notes, fitted
-        self.pruned = pruned
-        self.known: Reference = reference(chain, frames)
+        self.pruned, self.last_stage = pruned, last_stage
+        self.known: Reference = reference(chain, frames, last_stage)
         self.codecs: list[Entry] = []
         self.entries: list[Entry] = []
 
@@ -112,14 +114,14 @@ class CodecCalibration:
     def _fitted(self, k: int, lives: Sequence[Mapping[str, Array]]) -> list[Entry]:
         found: list[Entry] | None = self.notes.get(f"fit {k}")
         if found is None:
-            found = fit_split(self.chain, k, lives, self.known.answers)
+            found = fit_split(self.chain, k, lives, self.last_stage)
             self.notes.add(f"fit {k}", found)
         return found
 
     def _measured(self, k: int, codec: str, lives: Sequence[Mapping[str, Array]], book: Any) -> Entry:
         found: Entry | None = self.notes.get(f"{k} {codec}")
         if found is None:
-            found = measure_codec(self.chain, self.preprocess, self.known, lives, k, codec, book)
+            found = measure_codec(self.chain, self.preprocess, self.known, lives, k, codec, book, self.last_stage)
             self.notes.add(f"{k} {codec}", found)
         return found
 

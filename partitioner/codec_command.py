@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from partway.engines.engine import Engine
 from partway.partitioner.agreement import Frame
+from partway.partitioner.before_softmax import before_softmax
 from partway.partitioner.calibration_input import random_frames, read_frames
 from partway.partitioner.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.chain import Chain
@@ -45,10 +47,11 @@ def calibration_frames(args: argparse.Namespace, plan: Plan) -> list[Frame]:
     return read_frames(args.calibrate, plan, args.frames, args.truth, args.truth_offset)
 
 
-def calibrated(chain: Chain, frames: Sequence[Frame], out: Path, real: bool) -> Plan:
+def calibrated(chain: Chain, engine: Engine, frames: Sequence[Frame], out: Path, real: bool) -> Plan:
     """The plan with its codecs and candidates. Unless the frames are ``real``, nothing is fitted or said of answers."""
     notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
-    work = CodecCalibration(chain, Preprocess.from_json(chain.plan.input), frames, notes, fitted=real)
+    last = before_softmax(out, chain.plan, engine) if real else None
+    work = CodecCalibration(chain, Preprocess.from_json(chain.plan.input), frames, notes, fitted=real, last_stage=last)
     with Progress(transient=True, disable=not Console().is_terminal) as progress:
         task = progress.add_task("codecs", total=len(chain.plan.stages))
         for what, splits, _ in work.steps():

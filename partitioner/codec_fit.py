@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from partway.partitioner.before_softmax import LastStage
 from partway.partitioner.chain import Chain
 from partway.partitioner.plan import Plan
-from partway.partitioner.transform_fit import Cost, fit
+from partway.partitioner.sensitivity import Response
+from partway.partitioner.transform_fit import fit
+from partway.proto.basis import MAX_SIDE
 from partway.proto.fitted import to_json
 from partway.proto.tensors import TensorSpec
-from partway.proto.transform import MAX_SIDE, Transform
+from partway.proto.transform import Transform
 
 Array = np.ndarray[Any, Any]
 Live = Mapping[str, Array]
@@ -38,13 +41,18 @@ def layout_of(engine: str) -> str:
     return "NHWC" if engine == "litert" else "NCHW"
 
 
-def fit_split(chain: Chain, k: int, lives: Sequence[Live], wholes: Sequence[Live]) -> list[dict[str, Any]]:
-    """Entries of ``Plan.codecs`` for the tensors that cross at k, from their values and the unsplit answers."""
+def fit_split(chain: Chain, k: int, lives: Sequence[Live], last_stage: LastStage | None = None) -> list[dict[str, Any]]:
+    """Entries of ``Plan.codecs`` for the tensors that cross at k, from their values in every frame.
+
+    ``last_stage`` answers in place of the chain's own last stage.
+    """
     plan = chain.plan
     if len(lives) < LEAST_FRAMES:
         return []
     return [
-        to_json(spec.name, qualities(chain, k, spec, lives, wholes)) for spec in plan.crossing(k) if _suits(plan, spec)
+        to_json(spec.name, qualities(chain, k, spec, lives, last_stage))
+        for spec in plan.crossing(k)
+        if _suits(plan, spec)
     ]
 
 
@@ -53,25 +61,31 @@ def _suits(plan: Plan, spec: TensorSpec) -> bool:
     return fits(spec) and all(size is not None and size <= MAX_SIDE for size in sides[:2] if len(spec.shape) > 2)
 
 
-def qualities(chain: Chain, k: int, spec: TensorSpec, lives: Sequence[Live], wholes: Sequence[Live]) -> list[Transform]:
+def qualities(
+    chain: Chain, k: int, spec: TensorSpec, lives: Sequence[Live], last_stage: LastStage | None
+) -> list[Transform]:
     """Codecs ``t15`` to ``t100`` for one tensor."""
     most = max(LEAST_FRAMES, MOST_VALUES // spec.elements())
     samples = np.stack([live[spec.name][0] for live in lives[:most]])
-    made = fit(samples, layout_of(chain.plan.engine), answer_cost(chain, k, spec.name, lives, wholes))
+    made = fit(samples, layout_of(chain.plan.engine), answers(chain, k, spec.name, lives, last_stage))
     return [made.transform(f"t{quality}", quality / 100) for quality in QUALITIES]
 
 
-def answer_cost(chain: Chain, k: int, value: str, lives: Sequence[Live], wholes: Sequence[Live]) -> Cost:
-    """What replacing ``value`` does to the outputs: squared error over squared size, mean over frames."""
+def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage: LastStage | None) -> Response:
+    """What the model answers when others replace ``value``."""
+    last = len(chain.plan.stages)
 
-    def cost(decoded: Array, numbers: Sequence[int]) -> float:
-        errors = []
-        for sample, number in zip(decoded, numbers, strict=True):
-            live = chain.run({**lives[number], value: sample[None]}, k, len(chain.plan.stages))
-            errors.append(relative_error(live, wholes[number], chain.plan.outputs) ** 2)
-        return float(np.mean(errors))
+    def response(decoded: Array, number: int) -> Array:
+        found = []
+        for sample in decoded:
+            live = {**lives[number], value: sample[None]}
+            if last_stage is None:
+                found.append(_flat(chain.run(live, k, last), chain.plan.outputs))
+            else:
+                found.append(last_stage(chain.run(live, k, last - 1)))
+        return np.stack(found)
 
-    return cost
+    return response
 
 
 def relative_error(live: Live, whole: Live, outputs: Sequence[str]) -> float:

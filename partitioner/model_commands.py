@@ -171,7 +171,7 @@ def run_plan(args: argparse.Namespace) -> int:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     plan, chain, engine = sliced(args)
     frames = calibration_frames(args, plan)
-    plan = calibrated(chain, frames, args.out, real=args.calibrate is not None)
+    plan = calibrated(chain, engine, frames, args.out, real=args.calibrate is not None)
     profile = profile_to_json(measure(chain, frames[0].values, 0.5), engine, plan.digest, plan.model)
     plan = replace(plan, profiles=(profile,))
     save_plan(plan, args.out)

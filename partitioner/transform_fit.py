@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from partway.partitioner.sensitivity import Response, groups_of, measured
+from partway.proto.basis import Basis
 from partway.proto.grouping import SEGMENTS, segment_of
 from partway.proto.prefix_code import code_lengths
-from partway.proto.transform import Basis, Transform, bands
+from partway.proto.transform import Transform
 
 Array = np.ndarray[Any, Any]
 MOST_CHANNELS = 512
 POSITIONS_PER_CHANNEL = 4
 """Fewer samples than this per channel do not tell a basis from chance."""
-PROBES = 40
-"""Samples on which noise is tried."""
-NOISE = 0.2
-"""Deviation of that noise, if it were spread over everything, in deviations of the tensor."""
 STRENGTH = 0.8
-"""How far steps follow sensitivity: 1 would equalise what each group costs, 0 ignore it."""
-SPREAD = 3.0
-"""Steps differ from each other by at most this factor, either way."""
-
-Cost = Callable[[Array, Sequence[int]], float]
-"""Mean cost for the answer when these decoded samples [n, *shape] replace the calibration samples of these numbers."""
+"""How far steps follow sensitivity: 1 would equalise what each component costs, 0 ignore it."""
+FLOOR = 0.05
+"""Share of the mean sensitivity that every component is taken to have."""
 
 
 @dataclass(frozen=True)
 class Fit:
     """Everything about a tensor that does not depend on the quality.
 
-    ``variance`` float64 [components, bands]: mean square of coefficients. ``weights`` float32 [components, bands]:
-    relative steps, mean logarithm about zero.
+    ``coefficients`` float32 [samples, positions, components]; ``weights`` float32 [components, bands]: relative steps,
+    such that those of a basis that is not orthonormal cost as many bits as steps of one would of one that is.
     """
 
     dtype: str
@@ -50,7 +44,7 @@ class Fit:
     def variance(self) -> Array:
         """Mean squares, float64 [components, bands], shared among the frequencies of a band."""
         flat = np.square(self.coefficients, dtype=np.float64).mean(0)
-        return np.asarray(by_band(flat, bands(*self.basis.size[:2])).T)
+        return np.asarray(by_band(flat, self.basis.bands).T)
 
     def transform(self, name: str, relative_step: float) -> Transform:
         """The codec whose steps are, on average, ``relative_step`` deviations of the tensor."""
@@ -62,7 +56,7 @@ class Fit:
 
     def _tables(self, draft: Transform) -> tuple[Array, ...]:
         grouping = draft.grouping
-        scale = 1 / np.append(np.ascontiguousarray(draft.steps.T[bands(*self.basis.size[:2])]).reshape(-1), 1)
+        scale = 1 / np.append(self.basis.by_coefficient(draft.steps), 1)
         counts = [np.zeros(segment.symbols) for segment in SEGMENTS]
         for sample in self.coefficients:
             levels = np.rint((np.append(sample, 0) * scale).take(grouping.order)).astype(np.float32)
@@ -73,7 +67,7 @@ class Fit:
 
 
 def by_band(flat: Array, band: Array) -> Array:
-    """Means over each band: [height, width, components] to [bands, components]."""
+    """Means over each band: [positions, components] to [bands, components]."""
     return np.stack([flat[band == number].mean(0) for number in range(int(band.max()) + 1)])
 
 
@@ -87,18 +81,80 @@ def smoothed(counts: Array, size: int) -> Array:
     return np.append(0.8 * counts[:-1] + 0.2 * spread, counts[-1])
 
 
-def fit(samples: Array, layout: str, cost: Cost | None = None) -> Fit:
-    """Fit one tensor from samples [n, *shape]. Without ``cost`` all errors count the same."""
-    basis = learned_basis(samples, layout)
-    coefficients = np.stack([basis.forward(sample.astype(np.float32)) for sample in samples])
-    deviation = float(np.std(samples, dtype=np.float64)) or 1.0
+def fit(samples: Array, layout: str, response: Response | None = None) -> Fit:
+    """Fit one tensor from samples [n, *shape]. Without ``response`` all errors count the same."""
+    plain = _plain_basis(samples, layout)
     low, high = _range(samples)
-    flat = np.ones((coefficients.shape[-1], int(bands(*basis.size[:2]).max()) + 1), np.float32)
-    made = Fit(samples.dtype.name, basis, coefficients, flat, deviation, low, high)
-    if cost is None:
+    deviation = float(np.std(samples, dtype=np.float64)) or 1.0
+    height, width, channels = plain.size
+    flat = np.ones((channels, int(plain.bands.max()) + 1), np.float32)
+    made = Fit(samples.dtype.name, plain, _coefficients(plain, samples), flat, deviation, low, high)
+    enough = len(samples) * height * width >= POSITIONS_PER_CHANNEL * channels and channels <= MOST_CHANNELS
+    if not enough:
         return made
-    weights = sensitivity_weights(made, cost)
-    return Fit(made.dtype, basis, coefficients, weights, deviation, low, high)
+    cost = None if response is None else measured(plain, samples, response, lambda values: rounded(values, made))
+    basis, weights = mixed_basis(made, cost)
+    return replace(made, basis=basis, weights=weights, coefficients=_coefficients(basis, samples))
+
+
+def _plain_basis(samples: Array, layout: str) -> Basis:
+    shape = samples.shape[1:]
+    channels = Basis(layout, shape, np.zeros(1, np.float32), None).size[2]
+    axis = 1 if layout == "NCHW" and samples.ndim == 4 else samples.ndim - 1
+    mean = np.moveaxis(samples, axis, -1).reshape(-1, channels).mean(0, dtype=np.float64)
+    return Basis(layout, shape, mean.astype(np.float32), None)
+
+
+def _coefficients(basis: Basis, samples: Array) -> Array:
+    return np.stack([basis.forward(sample.astype(np.float32)) for sample in samples])
+
+
+def mixed_basis(made: Fit, cost: Array | None) -> tuple[Basis, Array]:
+    """Components by groups of frequencies that cost least bits for what they cost the answer; relative steps.
+
+    Principal components of what is left when channels are scaled by the root of the cost matrix: there, equal steps
+    are best (Karhunen-Loeve under a weighted error).
+    """
+    plain = made.basis
+    groups = groups_of(*plain.size[:2])
+    covariances = _covariances(made, groups[plain.bands])
+    trust = np.ones(len(covariances)) if cost is None else np.trace(cost, axis1=1, axis2=2)
+    positions = np.bincount(groups[plain.bands])
+    wide = np.maximum(trust, 1e-12 * trust.max()) ** (-STRENGTH / 2) if trust.max() > 0 else np.ones(len(trust))
+    wide /= np.exp(np.log(wide) @ positions / positions.sum())
+    vectors, weights = [], []
+    for number, covariance in enumerate(covariances):
+        scale = np.eye(len(covariance)) if cost is None else _root(cost[number])
+        _, turn = np.linalg.eigh(scale @ covariance @ scale)
+        synthesis = np.linalg.solve(scale, turn[:, ::-1])
+        length = np.linalg.norm(synthesis, axis=0)
+        vectors.append(packed_vectors(synthesis / length))
+        weights.append(wide[number] * length)
+    basis = Basis(plain.layout, plain.shape, plain.mean, np.stack(vectors), groups)
+    return basis, np.stack(weights, 1)[:, groups].astype(np.float32)
+
+
+def _covariances(made: Fit, group: Array) -> list[Array]:
+    """Of channels, per group of positions; the fewer samples there are the more like that of all."""
+    found = []
+    channels = made.coefficients.shape[-1]
+    flat = made.coefficients.reshape(-1, channels)
+    everywhere = flat.T.astype(np.float64) @ flat / len(flat)
+    for number in range(int(group.max()) + 1):
+        rows = made.coefficients[:, group == number].reshape(-1, channels).astype(np.float64)
+        own = rows.T @ rows / len(rows)
+        like = everywhere * (np.trace(own) / (np.trace(everywhere) or 1.0))
+        share = channels / (channels + len(rows))
+        found.append((1 - share) * own + share * like)
+    return found
+
+
+def _root(cost: Array) -> Array:
+    """The root of a cost matrix, as far as it is followed, of determinant one."""
+    values, vectors = np.linalg.eigh(cost)
+    values = np.maximum(values, 0) + FLOOR * max(float(values.mean()), 1e-30)
+    values = values ** (STRENGTH / 2)
+    return np.asarray((vectors * (values / np.exp(np.log(values).mean()))) @ vectors.T)
 
 
 def _range(samples: Array) -> tuple[float, float]:
@@ -110,57 +166,12 @@ def _range(samples: Array) -> tuple[float, float]:
     return (0.0 if low == 0 else low - room), high + room
 
 
-def learned_basis(samples: Array, layout: str) -> Basis:
-    """Means and, where the samples tell enough, principal directions of the channels."""
-    shape = samples.shape[1:]
-    channels = Basis(layout, shape, np.zeros(1, np.float32), None).size[2]
-    axis = 1 if layout == "NCHW" and samples.ndim == 4 else samples.ndim - 1
-    rows = np.moveaxis(samples, axis, -1).reshape(-1, channels).astype(np.float64)
-    mean = rows.mean(0).astype(np.float32)
-    if channels > MOST_CHANNELS or len(rows) < POSITIONS_PER_CHANNEL * channels:
-        return Basis(layout, shape, mean, None)
-    _, vectors = np.linalg.eigh(np.cov(rows, rowvar=False).reshape(channels, channels))
-    return Basis(layout, shape, mean, packed_vectors(vectors[:, ::-1]))
-
-
 def packed_vectors(vectors: Array) -> Array:
     """Vectors as the plan holds them: 16-bit fractions."""
     return np.asarray(np.rint(vectors * 32767).astype(np.int16) / np.float32(32767), np.float32)
-
-
-def sensitivity_weights(made: Fit, cost: Cost) -> Array:
-    """Relative steps float32 [components, bands], from what noise in groups of components and in bands costs."""
-    numbers = list(range(0, len(made.coefficients), max(1, len(made.coefficients) // PROBES)))[:PROBES]
-    band = bands(*made.basis.size[:2])
-    components = made.coefficients.shape[-1]
-    group = np.minimum(2 * np.log2(np.arange(components) + 1), 15).astype(int)
-    group = np.unique(group, return_inverse=True)[1]
-    in_groups = _wide([_noise_cost(made, cost, numbers, group == g) for g in range(int(group.max()) + 1)])
-    in_bands = _wide([_noise_cost(made, cost, numbers, (band == b)[:, :, None]) for b in range(int(band.max()) + 1)])
-    return (in_groups[group][:, None] * in_bands[None]).astype(np.float32)
-
-
-def _noise_cost(made: Fit, cost: Cost, numbers: Sequence[int], mask: Array) -> float:
-    """What noise of one and the same energy costs when all of it falls on the coefficients of a mask."""
-    rng = np.random.default_rng(0)
-    shape = made.coefficients.shape[1:]
-    where = np.broadcast_to(mask, shape)
-    amplitude = NOISE * made.deviation / np.sqrt(where.mean())
-    noise = rng.standard_normal((len(numbers), *shape)).astype(np.float32) * where * np.float32(amplitude)
-    noisy = [made.basis.inverse(made.coefficients[n] + noise[i]) for i, n in enumerate(numbers)]
-    return cost(rounded(np.stack(noisy), made), numbers)
 
 
 def rounded(values: Array, made: Fit) -> Array:
     """As decoding would leave them."""
     clipped = values.clip(made.low, made.high)
     return (clipped if np.dtype(made.dtype).kind == "f" else np.rint(clipped)).astype(made.dtype)
-
-
-def _wide(costs: Sequence[float]) -> Array:
-    """Relative steps from costs: wide where noise costs little."""
-    if min(costs) <= 0 and max(costs) <= 0:
-        return np.ones(len(costs))
-    floor = np.maximum(np.asarray(costs), max(costs) * 1e-4)
-    relative = floor / np.exp(np.log(floor).mean())
-    return np.asarray((relative ** (-STRENGTH / 2)).clip(1 / SPREAD, SPREAD))

@@ -21,7 +21,7 @@ import numpy as np
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
 from partway.proto.errors import CodecError, InputError
 from partway.proto.frame import Buffer, TensorHead
-from partway.proto.squeeze import Levels, Step, Zstd
+from partway.proto.squeeze import ChannelLevels, Levels, Step, Zstd
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +82,13 @@ class Fp16:
         return array.dtype.name in ("float32", "float64")
 
 
-_ALL: tuple[Codec, ...] = (Fp16(), Zstd(), *map(Levels, (8, 6, 5, 4, 3)), *map(Step, (2, 4, 8, 16)))
+_ALL: tuple[Codec, ...] = (
+    Fp16(),
+    Zstd(),
+    *map(Levels, (8, 6, 5, 4, 3)),
+    *map(ChannelLevels, (8, 6, 5, 4)),
+    *map(Step, (2, 4, 8, 16)),
+)
 CODECS = {codec.name: codec for codec in _ALL}
 """Activation codecs that any tensor's description is enough for, by name; ``raw`` apart."""
 Codebook = Mapping[str, Mapping[str, Codec]]

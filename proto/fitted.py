@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from partway.proto.basis import LAYOUTS, MAX_SIDE, Basis, bands
 from partway.proto.codecs import CODECS, RAW, Codebook
 from partway.proto.errors import CodecError, InputError
 from partway.proto.grouping import DROPPED, SEGMENTS
 from partway.proto.images import is_image_codec
-from partway.proto.transform import LAYOUTS, MAX_SIDE, Basis, Transform, bands
+from partway.proto.transform import Transform
 
 Array = np.ndarray[Any, Any]
 MAX_ELEMENTS = 1 << 24
+MAX_MIXED = 2048
+"""Most channels that are mixed into components."""
 _FRACTION = np.float32(32767)
 
 
@@ -42,10 +45,10 @@ def to_json(value: str, qualities: Iterable[Transform]) -> dict[str, Any]:
     """The entry of one tensor; its qualities share their basis."""
     codecs = list(qualities)
     first = codecs[0]
-    vectors = first.basis.vectors
+    vectors, groups = first.basis.vectors, first.basis.groups
     return {
         "value": value,
-        "kind": "transform",
+        "kind": "transform" if groups is None else "grouped transform",
         "dtype": first.dtype,
         "layout": first.basis.layout,
         "shape": list(first.basis.shape),
@@ -53,6 +56,7 @@ def to_json(value: str, qualities: Iterable[Transform]) -> dict[str, Any]:
         "high": first.high,
         "mean": _text(first.basis.mean.astype("<f4")),
         "vectors": None if vectors is None else _text(np.rint(vectors * _FRACTION).astype("<i2")),
+        **({} if groups is None else {"groups": groups.tolist()}),
         "qualities": [
             {
                 "name": codec.name,
@@ -69,22 +73,38 @@ def from_json(entry: Mapping[str, Any]) -> list[Transform]:
     """Inverse of to_json. Raises ValueError or CodecError on anything that cannot be."""
     shape, layout, dtype = tuple(int(size) for size in entry["shape"]), str(entry["layout"]), str(entry["dtype"])
     elements = int(np.prod(shape, dtype=np.float64))
-    if entry["kind"] != "transform" or layout not in LAYOUTS or not 1 <= len(shape) <= 3 or min(shape) < 1:
+    known = entry["kind"] in ("transform", "grouped transform") and layout in LAYOUTS
+    if not known or not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise ValueError("kind, layout or shape")
     if elements > MAX_ELEMENTS or np.dtype(dtype).kind not in "iuf":
         raise ValueError("size or dtype")
-    channels = Basis(layout, shape, np.zeros(1, np.float32), None).size[2]
-    mean = _array(entry["mean"], "<f4", (channels,))
-    vectors = None
-    if entry["vectors"] is not None:
-        vectors = _array(entry["vectors"], "<i2", (channels, channels)).astype(np.float32) / _FRACTION
-    basis = Basis(layout, shape, mean.astype(np.float32), vectors)
-    if max(basis.size[:2]) > MAX_SIDE or not np.isfinite(mean).all():
-        raise ValueError("size or mean")
+    basis = _basis(entry, layout, shape)
     low, high = float(entry["low"]), float(entry["high"])
     if not -np.inf < low <= high < np.inf:
         raise ValueError("low or high")
     return [_quality(quality, dtype, basis, low, high) for quality in entry["qualities"]]
+
+
+def _basis(entry: Mapping[str, Any], layout: str, shape: tuple[int, ...]) -> Basis:
+    height, width, channels = Basis(layout, shape, np.zeros(1, np.float32), None).size
+    if max(height, width) > MAX_SIDE:
+        raise ValueError("size")
+    mean = _array(entry["mean"], "<f4", (channels,)).astype(np.float32)
+    if not np.isfinite(mean).all():
+        raise ValueError("mean")
+    if entry["vectors"] is None:
+        return Basis(layout, shape, mean, None)
+    if channels > MAX_MIXED:
+        raise ValueError("channels")
+    if entry["kind"] == "grouped transform":
+        groups = np.array([int(group) for group in entry["groups"]])
+        last = int(bands(height, width).max())
+        if len(groups) != last + 1 or groups[0] != 0 or not np.isin(np.diff(groups), (0, 1)).all():
+            raise ValueError("groups")
+        vectors = _array(entry["vectors"], "<i2", (int(groups[-1]) + 1, channels, channels))
+        return Basis(layout, shape, mean, vectors.astype(np.float32) / _FRACTION, groups.astype(np.uint8))
+    vectors = _array(entry["vectors"], "<i2", (channels, channels))
+    return Basis(layout, shape, mean, vectors.astype(np.float32) / _FRACTION)
 
 
 def _quality(data: Mapping[str, Any], dtype: str, basis: Basis, low: float, high: float) -> Transform:

@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 MAX_BITS = 12
 """Longest code word; a table for decoding has 2**MAX_BITS entries."""
 _ENTRIES = 1 << MAX_BITS
-_STRIDE = 3
+_STRIDE = 4
 """Doublings of the chain of word lengths: the walk takes 2**_STRIDE words a step."""
 
 
@@ -75,6 +75,11 @@ class PrefixCode:
         return np.repeat(starts, self.counts)
 
     @cached_property
+    def _ends(self) -> Array:
+        """The symbol after each segment's last, int64 [segments]."""
+        return np.cumsum(self.counts)
+
+    @cached_property
     def _words(self) -> Array:
         """Code words of all segments, one after the other, and in the low four bits their lengths; int64."""
         words = np.concatenate([_canonical(lengths) for lengths in self.lengths])
@@ -103,8 +108,9 @@ class PrefixCode:
         here = np.bincount(unit, shifted >> 30, (total >> 5) + 2)  # sums of different bits are exact in a double
         here[1:] += np.bincount(unit, (shifted & 0x3FFFFFFF) << 2, (total >> 5) + 1)
         stream = here.astype(">u4").tobytes()[: (total + 7) >> 3]
-        marks = np.concatenate([[0], ends]).take(np.cumsum(self.counts))
-        return np.diff(marks, prepend=0), stream
+        marks = np.concatenate([[0], ends]).take(self._ends)
+        marks[1:] -= marks[:-1].copy()
+        return marks, stream
 
     def decode(self, bits: Sequence[int], stream: memoryview) -> Array:
         """The symbols, int [symbols], of a stream with so many bits per segment. Raises CodecError when not."""
@@ -116,9 +122,12 @@ class PrefixCode:
             return np.zeros(0, np.uint16)
         lengths, table = self._tables
         windows = _windows(stream, total)
-        windows += np.repeat(np.arange(len(bits), dtype=np.int32) * _ENTRIES, bits)
+        at = 0
+        for number, size in enumerate(bits):
+            windows[at : at + size] += number * _ENTRIES
+            at += size
         begins = _chain(lengths.take(windows, mode="clip"), self.symbols)
-        ends = np.cumsum(self.counts)
+        ends = self._ends
         after = np.append(begins, total).take(ends) if begins.size == self.symbols else ends
         if begins.size != self.symbols or not np.array_equal(after, np.cumsum(bits)):
             raise CodecError("a coded stream does not hold the symbols it should")
@@ -134,22 +143,23 @@ def _canonical(lengths: Array) -> Array:
 
 
 def _windows(stream: memoryview, total: int) -> Array:
-    """The MAX_BITS bits beginning at every bit position, int32 [total]."""
-    data = np.zeros(len(stream) + 2, np.int32)
+    """The MAX_BITS bits beginning at every bit position, int64 [total]: numpy takes by that without converting."""
+    data = np.zeros(len(stream) + 2, np.int64)
     data[:-2] = np.frombuffer(stream, np.uint8)
     three = (data[:-2] << 16) | (data[1:-1] << 8) | data[2:]
-    shifts = np.arange(24 - MAX_BITS, 16 - MAX_BITS, -1, dtype=np.int32)
-    return ((three[:, None] >> shifts) & (_ENTRIES - 1)).reshape(-1)[:total]
+    made = three[:, None] >> np.arange(24 - MAX_BITS, 16 - MAX_BITS, -1)
+    made &= _ENTRIES - 1
+    return made.reshape(-1)[:total]
 
 
-_known_positions = np.arange(1 << 14, dtype=np.int32)
+_known_positions = np.arange(1 << 14)
 
 
 def _positions(total: int) -> Array:
     """0 to total, kept from one frame to the next while they are not many."""
     global _known_positions  # noqa: PLW0603 - replaced as a whole: threads see the old or the new
     if total > _known_positions.size:
-        made = np.arange(total, dtype=np.int32)
+        made = np.arange(total)
         if total > 1 << 20:
             return made
         _known_positions = made
@@ -159,16 +169,19 @@ def _positions(total: int) -> Array:
 def _chain(lengths: Array, count: int) -> Array:
     """Bit positions at which ``count`` words begin, following their lengths; fewer where the stream ends first."""
     total = lengths.size
-    following = np.full(total + MAX_BITS, total, np.int32)  # whatever runs over the end stays there
+    following = np.empty(total + MAX_BITS, np.int64)
+    following[total:] = total  # whatever runs over the end stays there
     np.add(_positions(total), lengths, out=following[:total])
-    jump = following
+    jumps = [following]
     for _ in range(_STRIDE):
-        jump = jump.take(jump, mode="clip")  # the mode that skips checks; all are in range
-    hops, at = jump.data, 0
+        jumps.append(jumps[-1].take(jumps[-1], mode="clip"))  # the mode that skips checks; all are in range
+    hops, at = jumps.pop().data, 0
     strides = -(-count >> _STRIDE)
-    walked = [0, *[at := hops[at] for _ in range(strides - 1)]]
-    steps = [np.array(walked, np.int32)]
-    for _ in range((1 << _STRIDE) - 1):
-        steps.append(following.take(steps[-1], mode="clip"))
-    begins = np.stack(steps, 1).reshape(-1)[:count]
+    steps = np.empty((strides, 1 << _STRIDE), np.int64)
+    steps[:, 0] = [0, *[at := hops[at] for _ in range(strides - 1)]]
+    apart = 1 << _STRIDE
+    while jumps:  # from every word that is known to the one half as far on
+        steps[:, apart >> 1 :: apart] = jumps.pop().take(steps[:, ::apart], mode="clip")
+        apart >>= 1
+    begins = steps.reshape(-1)[:count]
     return begins if begins[-1] < total else begins[begins < total]

@@ -7,13 +7,13 @@ answer; entropy coding by static tables per expected size. Everything but the co
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from partway.proto.basis import Basis
 from partway.proto.errors import CodecError
 from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
 from partway.proto.prefix_code import PrefixCode
@@ -21,81 +21,6 @@ from partway.proto.tensors import TensorSpec
 from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]
-LAYOUTS = ("NCHW", "NHWC")
-MAX_SIDE = 512
-_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 51, 64, 81, 102, 128, 161, 203, 256)
-
-
-def bands(height: int, width: int) -> Array:
-    """The band, uint8 [height, width], of each frequency (u, v): by u + v, in widening steps."""
-    sums = np.add.outer(np.arange(height), np.arange(width))
-    number = np.searchsorted(_EDGES, sums, side="right")
-    return np.unique(number, return_inverse=True)[1].reshape(height, width).astype(np.uint8)
-
-
-def cosines(size: int) -> Array:
-    """The orthonormal DCT-II, float32 [size, size], one basis vector a row."""
-    k, i = np.arange(size)[:, None], np.arange(size)[None]
-    rows = np.cos(np.pi * (2 * i + 1) * k / (2 * size)) * math.sqrt(2 / size)
-    rows[0] /= math.sqrt(2)
-    return rows.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Basis:
-    """From one sample, [channels, height, width] or [height, width, channels], to its coefficients and back.
-
-    ``mean`` float32 [channels]; ``vectors`` float32 [channels, components], orthonormal columns, or None to keep
-    channels as they are. Ranks below 3 after the batch stand for height and width of one.
-    """
-
-    layout: str
-    shape: tuple[int, ...]
-    mean: Array
-    vectors: Array | None
-
-    @cached_property
-    def size(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        shape = self.shape
-        if len(shape) == 3:
-            return (shape[1], shape[2], shape[0]) if self.layout == "NCHW" else (shape[0], shape[1], shape[2])
-        return (shape[0], 1, shape[1]) if len(shape) == 2 else (1, 1, math.prod(shape))
-
-    @cached_property
-    def _cosines(self) -> tuple[Array, Array]:
-        return cosines(self.size[0]), cosines(self.size[1])
-
-    def forward(self, sample: Array) -> Array:
-        """Coefficients, float32 [height, width, components], of one sample of ``shape``."""
-        height, width, channels = self.size
-        planes = sample.transpose(1, 2, 0) if self._channels_first else sample
-        centred = planes.reshape(height * width, channels) - self.mean
-        rows, columns = self._cosines
-        mixed: Array = centred if self.vectors is None else centred @ self.vectors
-        if height > 1:
-            mixed = rows @ mixed.reshape(height, -1)
-        mixed = mixed.reshape(height, width, -1)
-        return mixed if width == 1 else np.asarray(columns @ mixed)
-
-    def inverse(self, coefficients: Array) -> Array:
-        """Inverse of forward: float32 of ``shape``."""
-        height, width, channels = self.size
-        rows, columns = self._cosines
-        mixed: Array = coefficients.reshape(height, width, -1)
-        if width > 1:
-            mixed = columns.T @ mixed
-        if height > 1:
-            mixed = rows.T @ mixed.reshape(height, -1)
-        mixed = mixed.reshape(height * width, -1)
-        planes = (mixed if self.vectors is None else mixed @ self.vectors.T) + self.mean
-        if self._channels_first:
-            return np.ascontiguousarray(planes.reshape(height, width, channels).transpose(2, 0, 1))
-        return np.asarray(planes.reshape(self.shape))
-
-    @property
-    def _channels_first(self) -> bool:
-        return self.layout == "NCHW" and len(self.shape) == 3
 
 
 @dataclass(frozen=True)
@@ -119,8 +44,8 @@ class Transform:
 
     @cached_property
     def grouping(self) -> Grouping:
-        """Coefficients [height, width, components], flat, in segments."""
-        return Grouping(np.ascontiguousarray(self.segments.T[self._bands]).reshape(-1))
+        """Coefficients [positions, components], flat, in segments."""
+        return Grouping(self.basis.by_coefficient(self.segments))
 
     @cached_property
     def code(self) -> PrefixCode:
@@ -128,14 +53,10 @@ class Transform:
         return PrefixCode(self.lengths, self.grouping.counts)
 
     @cached_property
-    def _bands(self) -> Array:
-        return bands(*self.basis.size[:2])
-
-    @cached_property
     def _scales(self) -> tuple[Array, Array, Array]:
         """Steps (infinite where padded, so that 0 is sent there) and their inverses, float32, in the grouping's order;
         and where each coefficient stands in it, one past the end where it is not sent."""
-        flat = np.append(np.ascontiguousarray(self.steps.T[self._bands]).reshape(-1), np.inf).astype(np.float32)
+        flat = np.append(self.basis.by_coefficient(self.steps), np.inf).astype(np.float32)
         places = self.grouping.order
         steps = flat.take(places)
         where = np.full(flat.size, places.size)

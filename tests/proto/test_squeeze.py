@@ -1,5 +1,7 @@
 """Codecs that need no calibration: lossless ones keep every bit, the others stay within half a step."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from partway.proto.codecs import CODECS, pack, unpack
 from partway.proto.datatypes import NUMPY_NAME
 from partway.proto.errors import CodecError
-from partway.proto.squeeze import Levels, Step, Zstd, decompressed
+from partway.proto.squeeze import ChannelLevels, Levels, Step, Zstd, decompressed
 from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -98,6 +100,89 @@ def test_a_bomb_is_refused_before_it_opens(codec: Any) -> None:
     head = b"\0" * 16 if isinstance(codec, Levels) else b""
     with pytest.raises(CodecError, match="must announce 4"):
         codec.decode(memoryview(head + bomb), "float32", (1,) if isinstance(codec, Zstd) else (4,))
+
+
+BOMB = """
+import resource
+import zstandard
+from partway.proto.codecs import CODECS
+from partway.proto.errors import CodecError
+
+parts = [zstandard.ZstdCompressor(level=1, write_content_size=says).compressobj(size) for says, size in MADE]
+honest, silent = (b"".join([*(p.compress(bytes(1 << 24)) for _ in range(64)), p.flush()]) for p in parts)
+at = honest.index((1 << 30).to_bytes(4, "little"))
+liar = honest[:at] + (1 << 18).to_bytes(4, "little") + honest[at + 4 :]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for name, head, dtype, shape in CASES:
+    for bomb in (honest, silent, liar):
+        try:
+            CODECS[name].decode(memoryview(head + bomb), dtype, shape)
+            raise SystemExit(f"{name} let a bomb through")
+        except CodecError:
+            pass
+print(len(honest), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_gigabyte_that_a_few_kilobytes_claim_takes_no_memory() -> None:
+    """Announced, not announced, and announced as what the plan expects: refused, the process as small as it was."""
+    cases = [("zstd", b"", "uint8", (1, 1 << 18)), ("q5", bytes(16), "float32", (1, 1 << 18))]
+    cases += [("c5", b"\1" + bytes(512), "float32", (1, 64, 64, 64)), ("s4", b"", "int8", (1, 1 << 18))]
+    names = f"MADE, CASES = ((True, 1 << 30), (False, -1)), {cases}\n"
+    done = subprocess.run([sys.executable, "-c", names + BOMB], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    sent_bytes, grown_kilobytes = map(int, done.stdout.split())
+    assert sent_bytes < 1 << 17
+    assert grown_kilobytes < 16 << 10
+
+
+@given(
+    st.sampled_from([codec for codec in CODECS.values() if isinstance(codec, ChannelLevels)]),
+    st.sampled_from(("float16", "float32")).flatmap(
+        lambda dtype: hnp.arrays(dtype, SHAPES, elements={"allow_nan": False, "allow_infinity": False})
+    ),
+)
+@settings(deadline=None)
+def test_levels_by_channel_are_off_by_half_a_step_of_their_channel(codec: ChannelLevels, array: Array) -> None:
+    """Half a step of the channel's own range, and what rounding to float32 and to the dtype adds."""
+    back = there_and_back(codec.name, array)
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    if not codec.fits(array):
+        assert back.tobytes() == array.tobytes()
+        return
+    axis = codec.encode(array)[0]
+    rows, came = (np.moveaxis(a.astype(np.float64), axis, 0).reshape(array.shape[axis], -1) for a in (array, back))
+    step = (rows.max(1) - rows.min(1)) / (2**codec.bits - 1)
+    slack = 8 * float(np.finfo(array.dtype).eps) * np.abs(rows).max(1) + 1e-5 * step + 1e-35 * 2**codec.bits
+    least = float(np.finfo(array.dtype).smallest_subnormal)
+    assert (np.abs(came - rows).max(1) <= step / 2 + slack + least).all()
+
+
+def test_a_channel_far_out_costs_the_others_nothing() -> None:
+    """As language models and float networks have them: one range for all leaves the rest with hardly a level."""
+    array = np.random.default_rng(0).standard_normal((1, 8, 16, 16)).astype(np.float32)
+    array[:, 3] *= 1000
+    for one, lesser in ((array, np.s_[:, :3]), (np.ascontiguousarray(array.transpose(0, 2, 3, 1)), np.s_[..., :3])):
+        off = {codec: np.abs(there_and_back(codec, one) - one)[lesser].max() for codec in ("q5", "c5")}
+        assert off["c5"] < 0.15 < off["q5"]
+
+
+def test_ranges_of_channels_that_are_none_are_refused() -> None:
+    """NaN, infinite, backwards, cut short, and levels beyond the bits."""
+    array = np.random.default_rng(0).standard_normal((1, 2, 8, 8)).astype(np.float32)
+    array[:, 1] *= 100
+    body = ChannelLevels(5).encode(array)
+    for at, number in ((1, np.nan), (1, np.inf), (9, -1.0), (13, np.nan), (9, 3e38)):
+        bad = body[:at] + np.float32(number).tobytes() + body[at + 4 :]
+        with pytest.raises(CodecError, match="no range"):
+            ChannelLevels(5).decode(memoryview(bad), "float32", array.shape)
+    for bad, words in (
+        (body[:16], "ends within"),
+        (b"\2" + body[1:], "not 2"),
+        (ChannelLevels(8).encode(array), "more than 5 bits"),
+    ):
+        with pytest.raises(CodecError, match=words):
+            ChannelLevels(5).decode(memoryview(bad), "float32", array.shape)
 
 
 def test_a_frame_that_lies_about_its_size_is_refused() -> None:

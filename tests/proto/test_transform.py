@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from partway.partitioner.sensitivity import groups_of
 from partway.partitioner.transform_fit import fit
+from partway.proto.basis import Basis, bands
 from partway.proto.codecs import pack, unpack
 from partway.proto.errors import CodecError, InputError
 from partway.proto.fitted import codebook, to_json
 from partway.proto.grouping import SEGMENTS, Grouping
 from partway.proto.prefix_code import MAX_BITS, PrefixCode, code_lengths
 from partway.proto.tensors import TensorSpec
-from partway.proto.transform import Basis, Transform, bands
+from partway.proto.transform import Transform
 from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]
@@ -103,6 +105,27 @@ def test_a_basis_turns_back(layout: str, shape: tuple[int, ...]) -> None:
     assert np.isclose(np.linalg.norm(coefficients), np.linalg.norm(samples[0]), rtol=1e-4)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("shape", [(6, 9, 5), (1, 1, 8), (3, 1, 4), (7, 12)])
+def test_a_basis_of_several_groups_turns_back(layout: str, shape: tuple[int, ...]) -> None:
+    """Any independent vectors, others for each group of bands; tables follow the order of positions."""
+    empty = Basis(layout, shape, np.zeros(1, np.float32), None)
+    height, width, channels = empty.size
+    groups = groups_of(height, width)
+    vectors = RNG.standard_normal((groups[-1] + 1, channels, channels)).astype(np.float32) + 3 * np.eye(channels)
+    basis = Basis(layout, shape, RNG.standard_normal(channels), vectors.astype(np.float32), groups)
+    sample = smooth(shape, 1)[0]
+    assert np.allclose(basis.inverse(basis.forward(sample)), sample, atol=1e-2)
+    table = np.tile(np.arange(groups.size), (channels, 1))
+    assert np.array_equal(basis.by_coefficient(table), np.repeat(np.sort(bands(height, width).ravel()), channels))
+
+
+def test_vectors_that_lie_in_a_plane_are_refused() -> None:
+    """What they mix cannot be told apart again."""
+    with pytest.raises(ValueError, match=r"[Ss]ingular|independent"):
+        Basis("NHWC", (1, 1, 3), np.zeros(3), np.ones((1, 3, 3), np.float32), np.zeros(1, np.uint8))
+
+
 @pytest.mark.parametrize("name", CODECS)
 def test_every_coefficient_that_is_sent_is_off_by_half_a_step_at_most(name: str) -> None:
     """Noise far from anything calibration saw as well, which escapes."""
@@ -112,9 +135,9 @@ def test_every_coefficient_that_is_sent_is_off_by_half_a_step_at_most(name: str)
     back = codec.decode(memoryview(codec.encode(array)), codec.dtype, array.shape)
     loose = Transform(codec.name, "float32", codec.basis, codec.steps, codec.segments, codec.lengths, -1e9, 1e9)
     free = loose.decode(memoryview(codec.encode(array)), "float32", array.shape)
-    step = np.ascontiguousarray(codec.steps.T[bands(*codec.basis.size[:2])])
+    step = codec.steps.T[codec.basis.bands]
     for sample, decoded in zip(array, free, strict=True):
-        sent = np.ascontiguousarray(codec.segments.T[bands(*codec.basis.size[:2])]) != 255
+        sent = codec.segments.T[codec.basis.bands] != 255
         off = np.abs(codec.basis.forward(sample.astype(np.float32)) - codec.basis.forward(decoded))
         assert (off <= step * 0.5 + 0.02)[sent].all()
     assert (back.dtype.name, back.shape) == (codec.dtype, array.shape)
@@ -209,6 +232,8 @@ def test_what_is_not_finite_is_sent_raw(value: float) -> None:
         {"mean": "AAAA"},
         {"mean": 5},
         {"vectors": ""},
+        {"groups": [1, 1, 1]},
+        {"groups": None},
         {"dtype": "object"},
         {"qualities": [{"name": "t30"}]},
         {"qualities": 3},

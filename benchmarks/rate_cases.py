@@ -1,0 +1,122 @@
+"""The models and real inputs of the rate and accuracy figures, drawn into two halves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from partway.engines.engine import engine_for
+from partway.partitioner.agreement import Frame
+from partway.partitioner.before_softmax import LastStage, before_softmax
+from partway.partitioner.chain import Chain, load_folder
+from partway.partitioner.describe import Wishes, described
+from partway.partitioner.frontiers import legal_cuts
+from partway.partitioner.idx import read_idx
+from partway.partitioner.plan import load_plan
+from partway.partitioner.preprocess import Preprocess
+from partway.partitioner.slicing import make_plan, read_graph
+from partway.partitioner.zoo import model_folder
+
+SEED = 7
+MOBILENET_CUTS = ("2/project", "4/project", "7/project", "14/project", "16/add")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model in stages, and real inputs in two halves."""
+
+    name: str
+    chain: Chain
+    preprocess: Preprocess | None
+    halves: tuple[Sequence[Frame], Sequence[Frame]]
+    last_stage: LastStage | None
+
+
+def halves(frames: Sequence[Frame], most: int) -> tuple[list[Frame], list[Frame]]:
+    """Two disjoint halves of at most ``most`` frames in all, drawn by a fixed seed."""
+    order = np.random.default_rng(SEED).permutation(len(frames))[:most]
+    half = len(order) // 2
+    return [frames[i] for i in sorted(order[:half])], [frames[i] for i in sorted(order[half:])]
+
+
+def mobilenet(data: Path, folder: Path) -> Case:
+    """MobileNetV2 (int8) on ImageNet photographs."""
+    from PIL import Image
+
+    file = data / "tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite"
+    names = [cut.cut.values[0] for cut in legal_cuts(read_graph(file, {})) if len(cut.cut.values) == 1]
+    wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in MOBILENET_CUTS]
+    wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
+    chain = sliced(file, folder, wanted, Wishes(fit="crop"))
+    chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
+    preprocess = Preprocess.from_json(chain.plan.input)
+    assert preprocess is not None
+    classes = json.loads((data / "imagenet/labels.json").read_text())
+    frames = []
+    for path in sorted((data / "imagenet").glob("*.JPEG")):
+        with Image.open(path) as picture:
+            pixels = preprocess.pixels(picture)
+        frames.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels, classes[path.name] + 1))
+    return Case(
+        "MobileNetV2 int8, ImageNet",
+        chain,
+        preprocess,
+        halves(frames, 300),
+        before_softmax(folder, chain.plan, engine_for("litert", 1)),
+    )
+
+
+def resnet(data: Path, folder: Path) -> Case:
+    """ResNet-8 (float32) on CIFAR-10."""
+    file = data / "tflite/pretrainedResnet.tflite"
+    frontiers = [f for f in legal_cuts(read_graph(file, {})) if len(f.cut.values) == 1]
+    last = {frontier.size_bytes: frontier.cut.values[0] for frontier in frontiers}  # the last of each size
+    cuts = [value for size, value in last.items() if 100 < size < 40_000]
+    chain = sliced(file, folder, cuts, Wishes(scale=1.0))
+    preprocess = Preprocess.from_json(chain.plan.input)
+    assert preprocess is not None
+    file = next((data / "cifar10").glob("*.npz"))
+    with np.load(file) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    frames = [
+        Frame({preprocess.value: preprocess.tensor(image)}, image, int(label))
+        for image, label in zip(images, labels, strict=True)
+    ]
+    return Case(
+        "ResNet-8 float32, CIFAR-10",
+        chain,
+        preprocess,
+        halves(frames, 600),
+        before_softmax(folder, chain.plan, engine_for("litert", 1)),
+    )
+
+
+def mnist(data: Path, _: Path) -> Case:
+    """The shipped model on MNIST."""
+    plan = load_plan(model_folder("mnist"))
+    chain = load_folder(model_folder("mnist"), plan, engine_for(plan.engine, 1))
+    preprocess = Preprocess.from_json(plan.input)
+    assert preprocess is not None
+    images = read_idx(next((data / "mnist").glob("t10k-images*")))
+    labels = read_idx(next((data / "mnist").glob("t10k-labels*")))
+    frames = [
+        Frame({preprocess.value: preprocess.tensor(image[:, :, None])}, image[:, :, None], int(label))
+        for image, label in zip(images[:2000], labels[:2000], strict=True)
+    ]
+    last = before_softmax(model_folder("mnist"), plan, engine_for(plan.engine, 1))
+    return Case("shipped CNN float32, MNIST", chain, preprocess, halves(frames, 600), last)
+
+
+CASES = {"mobilenet": mobilenet, "resnet": resnet, "mnist": mnist}
+
+
+def sliced(file: Path, folder: Path, cuts: Sequence[str] | None, wishes: Wishes) -> Chain:
+    """The model in stages, one thread."""
+    plan = make_plan(file, folder, ",".join(cuts) if cuts else "auto")
+    chain = load_folder(folder, plan, engine_for(plan.engine, 1))
+    plan = described(plan, chain, wishes)
+    return Chain(replace(plan, output={"kind": "classify", "value": plan.outputs[0]}), chain.stages)
