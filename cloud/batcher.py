@@ -37,7 +37,7 @@ class Batcher:
     ) -> None:
         self._models = models
         self._clock = clock
-        about = {name: (model.suffix_s, getattr(model.chain, "buckets", ())) for name, model in models.items()}
+        about = {name: (model.suffix_s, model.chain.buckets) for name, model in models.items()}
         self._queue = Queue(limits or Limits(), about, clock)
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None

@@ -1,6 +1,6 @@
 """Stages on torch, on the CPU or an NVIDIA GPU: the ONNX stage files themselves, operator by operator.
 
-See docs/decisions/0008-torch-runs-the-onnx-stages.md. torch is imported by whoever loads this engine only.
+See docs/decisions/0009-torch-runs-the-onnx-stages.md. torch is imported by whoever loads this engine only.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from partway.cloud.batching import Limits, Mode
 from partway.cloud.independence import independent
 from partway.cloud.repository import ServedModel, load_model
 from partway.engines.engine import OutOfMemory
+from partway.partitioner.chain import Chain
 from partway.partitioner.plan import save_plan
 from partway.partitioner.slicing import make_plan
 from partway.proto import messages as m
@@ -139,6 +140,7 @@ def test_devices_at_mixed_cuts_get_their_own_answers(
     assert stats.queued == stats.queued_bytes == stats.refused == stats.failed == 0
 
 
+@pytest.mark.usefixtures("sixteen")
 def test_a_bad_frame_harms_no_other(gate: Gate) -> None:
     """A frame that makes its batch fail is refused, those that were with it are answered."""
 
@@ -148,7 +150,7 @@ def test_a_bad_frame_harms_no_other(gate: Gate) -> None:
         return {"y": values["x"] * 2}
 
     numbers = [1.0, 2.0, np.nan, 4.0, np.nan, 6.0]
-    with Together({"picky": batching(served("picky", picky, (X,), (Y,), LONG_S))}, Limits(), gate) as together:
+    with Together({"picky": served("picky", picky, (X,), (Y,), LONG_S)}, Limits(), gate) as together:
         stream = together.client.open()
         for number in numbers:
             stream.send(request("picky", {"x": np.full((1, 4), number, np.float32)}).SerializeToString())
@@ -164,12 +166,13 @@ def test_a_bad_frame_harms_no_other(gate: Gate) -> None:
     assert together.cloud.stats.failed == 2
 
 
-def batching(model: ServedModel) -> ServedModel:
-    """Its engine prefers batches of sixteen."""
-    model.chain.buckets = (16,)  # type: ignore[attr-defined]
-    return model
+@pytest.fixture
+def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine prefers batches of sixteen."""
+    monkeypatch.setattr(Chain, "buckets", (16,))
 
 
+@pytest.mark.usefixtures("sixteen")
 def test_a_batch_that_finds_no_memory_is_run_in_halves(gate: Gate) -> None:
     """Every frame that fits is answered, later batches are smaller, and one that cannot fit is refused readably."""
     sizes: list[int] = []
@@ -181,7 +184,7 @@ def test_a_batch_that_finds_no_memory_is_run_in_halves(gate: Gate) -> None:
         return {"y": values["x"] * 2}
 
     numbers = [1.0, 2.0, 3.0, -4.0, 5.0, 6.0, 7.0, 8.0]
-    with Together({"small": batching(served("small", small, (X,), (Y,), LONG_S))}, Limits(), gate) as together:
+    with Together({"small": served("small", small, (X,), (Y,), LONG_S)}, Limits(), gate) as together:
         stream = together.client.open()
         for number in numbers:
             stream.send(request("small", {"x": np.full((1, 4), number, np.float32)}).SerializeToString())

@@ -194,8 +194,9 @@ def test_a_lookout_brings_the_token_and_sees_the_cloud(guarded: RealCloud, ca: A
     until_s = time.monotonic() + 20
     while lookout.sighting is None and time.monotonic() < until_s:
         time.sleep(0.01)
+    seen = lookout.sighting
     lookout.close()
-    assert lookout.sighting is not None
+    assert seen is not None
 
 
 def test_a_cloud_that_was_found_is_trusted_only_by_tls() -> None:

@@ -273,7 +273,7 @@ def test_a_frame_on_its_way_is_not_probed_behind():
     idle: list[Callable[[], bool]] = []
 
     class Clouds:
-        def watch(self, link: Link, is_idle: Callable[[], bool], on_link: object) -> None:
+        def watch(self, link: Link, is_idle: Callable[[], bool], on_link: object, now: object) -> None:
             idle.append(is_idle)
 
         def probes(self) -> tuple[Probed, ...]:

@@ -393,7 +393,7 @@ def test_a_cloud_that_sends_another_plan_than_it_names_is_refused(
     from partway.edge.transport import CloudClient
 
     honest = CloudClient.describe
-    monkeypatch.setattr(CloudClient, "describe", lambda self, _: replace(honest(self, "mnist"), digest="0" * 64))
+    monkeypatch.setattr(CloudClient, "describe", lambda self, *_: replace(honest(self, "mnist"), digest="0" * 64))
     line = _refused(["--model", "elsewhere", "--cloud", cloud.address], capsys)
     assert "does not match its digest" in line
 
@@ -405,7 +405,7 @@ def test_a_cloud_with_no_plan_lists_its_models(
     from partway.edge.transport import CloudClient
 
     honest = CloudClient.describe
-    monkeypatch.setattr(CloudClient, "describe", lambda self, _: honest(self, ""))
+    monkeypatch.setattr(CloudClient, "describe", lambda self, *_: honest(self, ""))
     line = _refused(["--model", "elsewhere", "--cloud", cloud.address], capsys)
     assert "unknown model 'elsewhere'" in line
     assert "mnist" in line

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from partway.edge import opening
+from partway.edge.access import Access
 from partway.edge.cli import main
 from partway.edge.fake import FakeCloud, answer_all
 from partway.edge.frames import NOBODY
@@ -42,10 +43,10 @@ class RecordingCloud:
     frames: list[Frame]
     chain: Chain
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        self.address = address
+    def __init__(self, address: str, timeout_s: float, access: Access) -> None:
+        self.address, self.access = address, access
 
-    def describe(self, model: str) -> Description:
+    def describe(self, model: str, digest: str) -> Description:
         profile = profile_to_json(StageTimes((1e-5, 1e-5, 1e-5), 0.0, 5), engine_for(MNIST.engine, 1), MNIST.digest)
         return Description((model,), MNIST, MNIST.digest, profile, "recording")
 
