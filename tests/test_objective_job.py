@@ -84,7 +84,8 @@ def test_constraints_leave_one_split(objective: str, edge_run: EdgeRun, cloud: R
     done = edge_run(*MODEL, *kept, "--cloud", cloud.address)
     assert done.returncode == 0
     assert re.fullmatch(
-        r"edge-run: all on the device needs [\d.]+ KB, more than --max-device-memory 50.0 KB: .*\n", done.stderr
+        r"edge-run: all on the device needs [\d.]+ KB, more than --max-device-memory 50.0 KB: .*\n",
+        beside_changes(done.stderr),
     )
     assert "which holds the first 1" in done.stdout
     assert re.search(r"frames answered \(\d+ by the cloud\)", done.stdout)
