@@ -7,6 +7,8 @@ table. One frame at a time, as fast as they are answered. A static candidate is 
 frames that are overdue are finished on the device.
 
     python -m benchmarks.traces --plans PLANS --traces DIR --input PICTURES --json FILE     (PLANS as in real_links)
+
+With ``--virtual`` whole traces, minutes each, in virtual time only: all candidates, auto and the clairvoyant.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,9 @@ from partway.proto.units import parse_s
 CASES = ("efficientnet_lite2:15:5", "efficientnet_lite2:30:1", "resnet50:15:10")
 RTT = "40ms"
 STATICS = 2
+THEORY = "mobilenet_v2_int8:60:5,efficientnet_lite2:15:1,efficientnet_lite2:30:5,resnet50:15:5"
+RESCUED = 12
+"""So many of the best static candidates without a way back are tried with one."""
 MOST_BYTES = 200_000
 """Candidates that send more are not replayed: they are the best on neither trace."""
 
@@ -127,6 +133,42 @@ def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folde
     return run, judge
 
 
+def in_theory(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A cell of ``--virtual``: means over the trace, and the best static candidates, with a way back and without."""
+    name, slow, drop = case.split(":")
+    first = folder / f"{case}.json"
+    if not first.exists():
+        together([begun(case, trace, 1.0, first, args)])
+    known = world(json.loads(first.read_text()), args.plans / name, trace)
+    seconds = min(seconds, int(trace.read_text().split()[-1]) / 1e3)
+    found: dict[str, Any] = {}
+    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
+    for key, rescued in (("stubborn", False), ("static", True)):
+        means = [(mean_s(list(static(known, c, seconds, rescued))), c) for c in small]
+        mean, best = min(means, key=lambda pair: pair[0])
+        found |= {f"{key}_s": mean, key: named(best, len(known.plan.stages))}
+        small = [c for _, c in sorted(means, key=lambda pair: pair[0])[:RESCUED]]
+    replay = Replay(known)
+    auto = list(replay.frames(seconds))
+    about = {"model": name, "slow": int(slow), "max_drop": float(drop), "trace": trace.name, "seconds": seconds}
+    more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(known, seconds)))}
+    return {**about, **found, **more, "frames": len(auto), "changes": len(replay.recut.changes)}
+
+
+def theory_table(rows: list[dict[str, Any]]) -> str:
+    """One line per model and trace."""
+    heads = ("model", "device", "trace", "auto", "best static", "clairvoyant", "auto / static", "auto / clairvoyant")
+    lines = [f"| {' | '.join((*heads, 'changes a minute'))} |", "|" + " --- |" * 9]
+    for row in rows:
+        auto, ahead, best = row["auto_s"], row["clairvoyant_s"], min(row["static_s"], row["stubborn_s"])
+        name = row["static"] if best == row["static_s"] else f"{row['stubborn']}, no way back"
+        model = f"{row['model']}, --max-drop {row['max_drop']:g}"
+        shown = (f"{auto * 1e3:.0f} ms", f"{best * 1e3:.0f} ms ({name})", f"{ahead * 1e3:.0f} ms")
+        ratios = (f"{auto / best:.2f}", f"{auto / ahead:.2f}", f"{row['changes'] / row['seconds'] * 60:.1f}")
+        lines.append(f"| {' | '.join((model, str(row['slow']) + ' ×', row['trace'], *shown, *ratios))} |")
+    return "\n".join(lines)
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """One line per model and trace."""
     heads = ("model", "device", "trace", "auto", "best static", "auto / static", "virtual: auto / clairvoyant")
@@ -160,22 +202,33 @@ def main() -> None:
     add("--plans", type=Path, required=True, help="a folder of plans, each with its profile.json")
     add("--traces", type=Path, required=True, help="a folder of traces, or one of them")
     add("--input", type=Path, required=True, help="a folder of photographs")
-    add("--cases", default=",".join(CASES), help="MODEL:SLOW:MAX_DROP, comma between (default: %(default)s)")
+    add("--cases", help=f"MODEL:SLOW:MAX_DROP, comma between (default: {','.join(CASES)}; --virtual: {THEORY})")
     add("--seconds", type=float, default=140.0, help="of each trace, from its beginning (default: %(default)g)")
+    add("--virtual", action="store_true", help="whole traces in virtual time")
     add("--json", type=Path, help="results; cells that are there already are not measured again")
     args = parser.parse_args()
     logging.getLogger("partway.edge").setLevel(logging.ERROR)  # of changes in virtual time
+    traces = sorted(args.traces.glob("*.up")) if args.traces.is_dir() else [args.traces]
+    about = {"machine": machine_line("onnxruntime", "grpcio"), "rtt": RTT}
+    if args.virtual:
+        cases = (args.cases or THEORY).split(",")
+        with tempfile.TemporaryDirectory() as folder:
+            found = [in_theory(case, trace, inf, args, Path(folder)) for case in cases for trace in traces]
+        if args.json is not None:
+            args.json.write_text(json.dumps({**about, "cells": found}, indent=1) + "\n")
+        print(theory_table(found))
+        return
     rows = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
     there = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
-    for trace in sorted(args.traces.glob("*.up")) if args.traces.is_dir() else [args.traces]:
-        cases = [case for case in args.cases.split(",") if (case, trace.name) not in there]
+    for trace in traces:
+        wanted = (args.cases or ",".join(CASES)).split(",")
+        cases = [case for case in wanted if (case, trace.name) not in there]
         with tempfile.TemporaryDirectory() as folder:
             cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
             for run, judge in cells:
                 together(run())
                 rows.append(judge())
         if args.json is not None:
-            about = {"machine": machine_line("onnxruntime", "grpcio"), "rtt": RTT}
             args.json.write_text(json.dumps({**about, "cells": rows}, indent=1) + "\n")
     print(f"{table(rows)}\n\n{summary(rows)}")
 
