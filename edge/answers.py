@@ -29,6 +29,15 @@ class Times:
     suffix_s: float = 0.0
 
 
+MOST_RETRY_S = 10.0
+
+
+def retry_s(reply: Reply) -> float:
+    """Seconds for which a cloud that refused for want of room wants no more frames; 0 where it did not say."""
+    hint = dict(reply.frame.header.parameters).get("partway.retry_ms", 0)
+    return min(max(hint, 0) / 1e3, MOST_RETRY_S) if isinstance(hint, int) else 0.0
+
+
 class Answers:
     """Reads the replies of one plan's frames and makes results."""
 

@@ -76,10 +76,11 @@ class FakeCloud:
         self.deliver(message)
         return message
 
-    def refuse(self, sentence: str, position: int = 0) -> None:
-        """Answer a waiting frame with an error in its place."""
+    def refuse(self, sentence: str, position: int = 0, retry_ms: int | None = None) -> None:
+        """Answer a waiting frame with an error in its place, and when to try again."""
         frame = self.waiting.pop(position)
-        self.deliver(encode_reply(Reply(Frame(Header(frame.header.model), frame.id, ()), Durations(), sentence)))
+        hint = () if retry_ms is None else (("partway.retry_ms", retry_ms),)
+        self.deliver(encode_reply(Reply(Frame(Header(frame.header.model, hint), frame.id, ()), Durations(), sentence)))
 
     def deliver(self, message: bytes) -> None:
         """Send these very bytes back."""

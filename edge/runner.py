@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.answers import Answers, Times
+from partway.edge.answers import Answers, Times, retry_s
 from partway.edge.feed import Arrivals, Groups
 from partway.edge.flight import Clouds, Group, Watch, give_up_s
 from partway.edge.frames import NOBODY, FrameResult
@@ -71,6 +71,7 @@ class Runner:
         self._next_id = 0
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
+        self._full_until_s = -inf
         self._uplink = Uplink(clouds or OneCloud(open_stream), stall_s, chain.whole)
 
     @property
@@ -153,8 +154,8 @@ class Runner:
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
-        usable = self._uplink.open and not (self._uplink.silent and self.chain.whole)
-        if candidate.codec is None or not usable:
+        spared = self.chain.whole and (self._uplink.silent or perf_counter() < self._full_until_s)
+        if candidate.codec is None or spared or not self._uplink.open:
             self._answer_here(group)
             return
         k, codec = candidate.k, candidate.codec
@@ -231,7 +232,9 @@ class Runner:
         """Take the cloud's answer, or finish the frames here when it is none."""
         group, reply = answer.group, answer.reply
         if reply.error:
-            self._refused(group, f"the cloud refused ({reply.error})")
+            full_s = retry_s(reply)
+            self._full_until_s = answer.received_s + full_s
+            self._refused(group, f"the cloud refused ({reply.error})", busy=full_s > 0)
             return
         try:
             outputs = self._answers.outputs(group, reply, self.batch > 1)
@@ -243,13 +246,13 @@ class Runner:
         link_s = max(0.0, answer.received_s - group.sent_s - d.queue_s - d.decode_s - d.suffix_s)
         self._finish(group, outputs, "cloud", Times(link_s, d.queue_s, d.decode_s, d.suffix_s), answer.size_bytes)
 
-    def _refused(self, group: Group, why: str) -> None:
+    def _refused(self, group: Group, why: str, busy: bool = False) -> None:
         """Said once for each reason, not once for each of thousands of frames."""
         then = "finished on the device" if self.chain.whole else "not answered"
         log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, then)
         self._refusals.add(why)
         self._finish_here(group)
-        self._refused_in_a_row += self.deadline_s is None  # else it may be the deadline's fault
+        self._refused_in_a_row += self.deadline_s is None and not busy  # else it may be the deadline's fault
         if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.whole:
             self._refused_in_a_row = 0
             lost = self._uplink.lose(LinkLost(f"the cloud refused {MOST_REFUSALS} frames in a row"))

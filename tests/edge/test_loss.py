@@ -156,6 +156,33 @@ def test_a_cloud_that_refuses_everything_is_left():
     assert [result.answered_by for result in results].count("cloud") == 20 - MOST_REFUSALS
 
 
+def test_a_cloud_that_is_full_is_spared_for_as_long_as_it_asks():
+    """Frames are answered here meanwhile, the cloud is not taken for lost, and afterwards it is asked again."""
+    full = FakeCloud(affine_chain(), lambda cloud: cloud.refuse("full", retry_ms=60_000))
+    runner = _runner(Fakes(full), Expecting())
+    results = _run(runner, 20)
+    assert_each_answered_once(results, 20)
+    assert (full.received, runner.lost) == (1, None)
+
+    def for_a_moment(cloud: FakeCloud) -> None:
+        if cloud.received <= MOST_REFUSALS + 1:
+            cloud.refuse("full", retry_ms=1)
+        else:
+            cloud.answer()
+
+    again = FakeCloud(affine_chain(), for_a_moment)
+    runner = _runner(Fakes(again), Expecting())
+
+    def later() -> Candidate:
+        time.sleep(0.003)
+        return Candidate(1, "raw")
+
+    results = list(runner.run(samples(20), later))
+    assert_each_answered_once(results, 20)
+    assert runner.lost is None
+    assert {result.answered_by for result in results[MOST_REFUSALS + 1 :]} == {"cloud"}
+
+
 def test_a_deadline_is_met_by_whichever_half_can():
     """A silent cloud and a device that can: no frame is missed. The wire carries what is left of the deadline."""
     sent: list[float] = []
