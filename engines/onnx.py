@@ -130,12 +130,13 @@ class QuantisedOnnxEngine(OnnxEngine):
 
 def _spec(node: Any) -> TensorSpec:
     try:
-        dtype = _DTYPES.get(node.type)
-        if dtype is None:
-            raise InputError(f"value {node.name} is a {node.type}; only plain tensors can cross between stages")
+        name, kind, shape = node.name, node.type, node.shape
     except UnicodeDecodeError as error:  # a damaged file's
         raise InputError("the name of a value of this stage is no text") from error
-    return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
+    dtype = _DTYPES.get(kind)
+    if dtype is None:
+        raise InputError(f"value {name} is a {kind}; only plain tensors can cross between stages")
+    return TensorSpec(name, dtype, tuple(size if isinstance(size, int) else None for size in shape))
 
 
 def brief(error: Exception) -> str:

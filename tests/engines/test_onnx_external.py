@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from partway.engines.onnx import OnnxEngine
@@ -208,6 +208,7 @@ def test_a_file_in_the_working_folder_is_never_opened(tmp_path: Path, monkeypatc
 
 @settings(deadline=None, max_examples=150)
 @given(at=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), cut=st.booleans())
+@example(at=291, byte=128, cut=False)  # a name that is no text
 def test_a_damaged_stage_is_refused_or_runs(at: int, byte: int, cut: bool) -> None:
     """No byte turned or file cut short ends in another error than a sentence."""
     bad = GOOD[:at] if cut else GOOD[:at] + bytes((byte,)) + GOOD[at + 1 :]

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,16 +176,17 @@ def test_mnist_images_pass_through_in_other_modes(mnist, mode):
         np.testing.assert_array_equal(digit_from_image(as_png(picture)), image)
 
 
-def test_passing_through_costs_microseconds(mnist):
-    """Below 30 microseconds an image once decoded, as thousands a second pass here; the best of five rounds."""
+def test_passing_through_costs_little(mnist):
+    """Once decoded, at most ten times what it takes to read its pixels; the best of five rounds of either, in turns."""
     pictures = [Image.fromarray(image) for image in mnist[:500]]
-    assert min(_round_s(pictures) for _ in range(5)) / len(pictures) < 30e-6
+    rounds = [(_round_s(digit_from_image, pictures), _round_s(np.array, pictures)) for _ in range(5)]
+    assert min(through for through, _ in rounds) < 10 * min(read for _, read in rounds)
 
 
-def _round_s(pictures: list[Image.Image]) -> float:
+def _round_s(work: Callable[[Image.Image], Any], pictures: list[Image.Image]) -> float:
     begin_s = time.perf_counter()
     for picture in pictures:
-        digit_from_image(picture)
+        work(picture)
     return time.perf_counter() - begin_s
 
 
