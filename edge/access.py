@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import ssl
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -38,6 +37,12 @@ class Tls:
             return grpc.ssl_channel_credentials(self.roots)
         own = read_key(self.key), read_certificates(self.certificate, "TLS certificate")
         return grpc.ssl_channel_credentials(self.roots, *own)
+
+    def fault(self, address: str) -> str:
+        """What is wrong with TLS at HOST:PORT, and what to do; empty when nothing is, or nobody is there at all."""
+        from partway.edge.tls_look import tls_fault  # and with it Python's own TLS, which takes 4 MB
+
+        return tls_fault(address, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ OPEN = Access()
 
 def checked(tls: Tls) -> Tls:
     """The same, once its files have been looked at. Raises InputError."""
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if tls.roots is not None:
@@ -105,6 +112,8 @@ def checked(tls: Tls) -> Tls:
 
 def system_roots() -> bytes | None:
     """The CAs this system trusts, as OpenSSL finds them (``SSL_CERT_FILE`` included); None where there is no file."""
+    import ssl
+
     file = ssl.get_default_verify_paths().cafile
     return read_certificates(Path(file), "the system's CA file") if file else None
 

@@ -19,7 +19,6 @@ import grpc
 
 from partway.edge.access import OPEN, Access
 from partway.edge.auto import probe_link
-from partway.edge.tls_look import tls_fault
 from partway.partitioner.estimate import Link
 from partway.proto import messages as m
 
@@ -161,7 +160,7 @@ class Lookout:
             self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
         elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
             self._say(f"the cloud at {self.address} refused: {error.details()}; it is not used")
-        elif self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
+        elif self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
             self._say(f"no TLS connection to the cloud at {self.address}: {fault}; it is not used")
 
     def _say(self, sentence: str) -> None:

@@ -19,7 +19,6 @@ from grpc import aio
 
 from partway.edge.access import OPEN, Access
 from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief, to_the_end
-from partway.edge.tls_look import speaks_tls, tls_fault
 from partway.partitioner.plan import Plan, plan_from_json
 from partway.proto import messages as m
 from partway.proto.errors import InputError, PartwayError, Refused, mapped
@@ -98,7 +97,7 @@ class CloudClient:
         try:
             return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
         except aio.AioRpcError as error:
-            if self.access.tls is None or error.code() not in _UNREACHABLE or tls_fault(self.address, self.access.tls):
+            if self.access.tls is None or error.code() not in _UNREACHABLE or self.access.tls.fault(self.address):
                 raise
         return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
@@ -181,9 +180,9 @@ class CloudClient:
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
         if error.code() in _UNREACHABLE:
-            if self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
+            if self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
                 return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
-            if self.access.tls is None and speaks_tls(self.address):
+            if self.access.tls is None and _speaks_tls(self.address):
                 return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
             why = self._look() or brief(error)
             return InputError(
@@ -240,3 +239,9 @@ def parse_address(text: str) -> str:
             f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001 or [2001:db8::7]:8001"
         )
     return f"{match[1]}:{int(match[2])}"
+
+
+def _speaks_tls(address: str) -> bool:
+    from partway.edge.tls_look import speaks_tls  # and with it Python's own TLS, which takes 4 MB
+
+    return speaks_tls(address)

@@ -11,6 +11,7 @@ from tests.containers.podman import Network, podman
 
 collect_ignore_glob = [] if os.environ.get("PARTWAY_IMAGES") == "1" else ["test_*.py"]
 
+
 @pytest.fixture(scope="session", autouse=True)
 def containers_conf() -> Iterator[None]:
     os.environ["CONTAINERS_CONF"] = str(Path(__file__).with_name("containers.conf"))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 import pytest
@@ -30,12 +31,16 @@ def test_sigterm_ends_a_device_soon_and_every_frame_it_took_is_answered(image):
     process = subprocess.Popen(
         [*command, f"localhost/partway-{image}", *asked], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False
     )
+    limit = Timer(60, lambda: podman("kill", "--signal", "KILL", "partway-sigterm", check=False))
+    limit.start()
     try:
         process.stdin.write(b"".join(bytes([index % 256]) * 784 for index in range(100)))
         process.stdin.flush()
         seen = 0
         while seen < 50:
-            seen += b"stdin[" in process.stdout.readline()
+            line = process.stdout.readline()
+            assert line, f"it ended after {seen} lines, or took too long"
+            seen += b"stdin[" in line
         begun_s = monotonic()
         podman("kill", "--signal", "TERM", "partway-sigterm")
         rest = process.stdout.read().decode()
@@ -44,6 +49,7 @@ def test_sigterm_ends_a_device_soon_and_every_frame_it_took_is_answered(image):
         answered = int(re.search(r"(\d+) frames answered", rest)[1])
         assert answered == seen + rest.count("stdin[") == 100
     finally:
+        limit.cancel()
         podman("rm", "-f", "-t", "1", "partway-sigterm", check=False)
         process.stdin.close()
         process.stdout.close()
