@@ -13,9 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc import aio
-
 from partway.proto.errors import InputError
 from partway.proto.secrets import read_certificates, read_key
 
@@ -33,6 +30,8 @@ class Tls:
 
     def credentials(self) -> Any:
         """gRPC channel credentials."""
+        import grpc
+
         if self.certificate is None or self.key is None:
             return grpc.ssl_channel_credentials(self.roots)
         own = read_key(self.key), read_certificates(self.certificate, "TLS certificate")
@@ -57,8 +56,8 @@ class Access:
         """To send with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
-    def channel(self, address: str, options: list[tuple[str, Any]], kind: Any = aio) -> Any:
-        """A channel of ``grpc.aio``, or with ``kind`` grpc a blocking one."""
+    def channel(self, address: str, options: list[tuple[str, Any]], kind: Any) -> Any:
+        """A channel of ``kind``: ``grpc.aio``, or grpc for a blocking one."""
         if self.tls is None:
             return kind.insecure_channel(address, options=options)
         named = [("grpc.ssl_target_name_override", self.tls.name)] if self.tls.name else []

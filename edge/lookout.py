@@ -28,8 +28,6 @@ FIRST_S, MOST_S = 0.1, 1.2
 """Pauses between looks at a cloud that is away; each half as long again as the one before, and ± JITTER."""
 JITTER = 0.3
 STANDBY_S = 3.0
-IDLE_S = 1.0
-"""Without frames for so long, the link is probed, as often."""
 TICK_S = 0.25
 ANSWER_S = 1.0
 PROBE_S = 0.03
