@@ -11,13 +11,13 @@ from partway.edge import opening
 from partway.edge.access import Access
 from partway.edge.cli import main
 from partway.edge.fake import FakeCloud, answer_all
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
 from partway.edge.frames import NOBODY
 from partway.edge.limits import check_limits, left, may_send, no_way_back, stages_that_fit
 from partway.edge.packing import Packer
 from partway.edge.report import frame_line
 from partway.edge.results import summarize
 from partway.edge.runner import Runner
-from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import Description
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_folder
