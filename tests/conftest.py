@@ -28,7 +28,7 @@ NEIGHBOURS = ("test_main_job", "test_readme", "test_doctor", "test_stale_cloud",
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, a file's tests stay in one, and neighbours' tests, which take longest, begin in the same."""
+    """Of several workers a file's tests stay in one; neighbours' tests, which take longest, begin in the same."""
     items.sort(key=lambda item: item.path.stem not in NEIGHBOURS)
     for item in items:
         group = "neighbours" if item.path.stem in NEIGHBOURS else str(item.path)
