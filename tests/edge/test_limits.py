@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partway.edge import opening
+from partway.edge import transport
 from partway.edge.access import Access
 from partway.edge.cli import main
 from partway.edge.fake import FakeCloud, answer_all
@@ -76,7 +76,7 @@ Recorded = Callable[..., tuple[int, list[Frame]]]
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Run edge-run with these options on a recording cloud: exit code and all frames that ever came there."""
     RecordingCloud.chain = load_folder(model_folder("mnist"), MNIST, engine_for(MNIST.engine, 1))
-    monkeypatch.setattr(opening, "CloudClient", RecordingCloud)
+    monkeypatch.setattr(transport, "CloudClient", RecordingCloud)
 
     def run(*options: str) -> tuple[int, list[Frame]]:
         RecordingCloud.frames = []
