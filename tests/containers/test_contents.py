@@ -7,6 +7,7 @@ import json
 import stat
 import subprocess
 import tarfile
+from functools import cache
 
 import pytest
 from tests.containers.podman import podman
@@ -18,6 +19,7 @@ TOOLS = {"pip", "pip3", "gcc", "cc", "ld", "apt", "apt-get", "dpkg", "su", "sudo
 UNWANTED = ("/tests/", "/pip/", "/setuptools/", "/include/", "/ensurepip/")
 
 
+@cache
 def files_of(image: str) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
     """Every file of every layer, by path: a secret that a later layer hides is still in an earlier one."""
     saved = subprocess.run(
