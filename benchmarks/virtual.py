@@ -15,8 +15,8 @@ from math import inf
 from typing import Any
 
 from partway.edge.flight import Group, give_up_s
-from partway.edge.lookout import IDLE_S, LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
-from partway.edge.recut import Recut
+from partway.edge.lookout import LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
+from partway.edge.recut import IDLE_S, Recut
 from partway.edge.shaper import TracePace
 from partway.edge.uplink import LOST_S
 from partway.partitioner.estimate import Candidate, Estimate, Link

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import ssl
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import grpc
-from grpc import aio
 
 from partway.proto.errors import InputError
 from partway.proto.secrets import read_certificates, read_key
@@ -34,10 +30,18 @@ class Tls:
 
     def credentials(self) -> Any:
         """gRPC channel credentials."""
+        import grpc
+
         if self.certificate is None or self.key is None:
             return grpc.ssl_channel_credentials(self.roots)
         own = read_key(self.key), read_certificates(self.certificate, "TLS certificate")
         return grpc.ssl_channel_credentials(self.roots, *own)
+
+    def fault(self, address: str) -> str:
+        """What is wrong with TLS at HOST:PORT, and what to do; empty when nothing is, or nobody is there at all."""
+        from partway.edge.tls_look import tls_fault  # and with it Python's own TLS, which takes 4 MB
+
+        return tls_fault(address, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,8 @@ class Access:
         """To send with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
-    def channel(self, address: str, options: list[tuple[str, Any]], kind: Any = aio) -> Any:
-        """A channel of ``grpc.aio``, or with ``kind`` grpc a blocking one."""
+    def channel(self, address: str, options: list[tuple[str, Any]], kind: Any) -> Any:
+        """A channel of ``kind``: ``grpc.aio``, or grpc for a blocking one."""
         if self.tls is None:
             return kind.insecure_channel(address, options=options)
         named = [("grpc.ssl_target_name_override", self.tls.name)] if self.tls.name else []
@@ -84,6 +88,8 @@ OPEN = Access()
 
 def checked(tls: Tls) -> Tls:
     """The same, once its files have been looked at. Raises InputError."""
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if tls.roots is not None:
@@ -105,6 +111,8 @@ def checked(tls: Tls) -> Tls:
 
 def system_roots() -> bytes | None:
     """The CAs this system trusts, as OpenSSL finds them (``SSL_CERT_FILE`` included); None where there is no file."""
+    import ssl
+
     file = ssl.get_default_verify_paths().cafile
     return read_certificates(Path(file), "the system's CA file") if file else None
 

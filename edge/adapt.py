@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from partway.edge.audit import Auditor
-from partway.edge.clouds import KnownClouds
 from partway.edge.decision import Decision
 from partway.edge.neighbours import Neighbours
 from partway.edge.opening import Opened
@@ -13,6 +12,10 @@ from partway.edge.options import Options
 from partway.edge.packing import Packer
 from partway.edge.recut import Recut
 from partway.partitioner.plan import Plan
+
+if TYPE_CHECKING:
+    from partway.edge.audit import Auditor
+    from partway.edge.clouds import KnownClouds
 
 
 def addresses(cloud: str) -> list[str]:
@@ -25,6 +28,8 @@ def clouds_of(opened: Opened, options: Options) -> KnownClouds | None:
     reached, plan = opened.reached, opened.chain.plan
     if reached is None:
         return None
+    from partway.edge.clouds import KnownClouds
+
     found = None if opened.search is None else Neighbours(opened.search, plan, options.access)
     return KnownClouds(reached.client, addresses(options.cloud), plan, found, opened.embedded)
 
@@ -53,6 +58,8 @@ def auditor_of(options: Options, packer: Packer, clouds: KnownClouds | None) -> 
     """The guard on lossy codecs, where one is wanted and there is a cloud. It starts a thread; close it."""
     if not options.audit or clouds is None:
         return None
+    from partway.edge.audit import Auditor
+
     calibrated = {(entry.get("k"), entry.get("codec")): entry.get("relative_error") for entry in packer.plan.candidates}
     return Auditor(
         packer,

@@ -102,7 +102,7 @@ class _Lines(FrameLines):
     """Keeps each answer with its time."""
 
     def __init__(self, report: _Recorder) -> None:
-        super().__init__(report.console, None)
+        super().__init__(report, None)
         self._report = report
 
     def add(self, result: FrameResult) -> None:

@@ -8,8 +8,8 @@ from math import inf
 from time import perf_counter
 
 from partway.edge.access import Access
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
 from partway.edge.lookout import Lookout, Probed, Sighting
-from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import CloudClient
 from partway.partitioner.estimate import Link
 from partway.partitioner.plan import Plan

@@ -28,9 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check everything, printing as it goes. 0 when an inference could run, on this device or in a cloud; else 1."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from partway.edge.address import parse_address
     from partway.edge.doctor import MACHINE_CHECKS, Finding, check_cache, ready, to_json
     from partway.edge.doctor_network import network_checks
-    from partway.edge.transport import parse_address
 
     wait_s, addresses = parse_s(args.wait), [parse_address(address) for address in args.cloud]
     access = access_of(args)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.stream import OnLost, OnReply, T
+from partway.edge.frame_stream import OnLost, OnReply, T
 from partway.partitioner.chain import Chain
 from partway.partitioner.preprocess import Preprocess
 from partway.proto.codecs import RAW, blob_elements, pack, unpack

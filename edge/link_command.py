@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from partway.edge.address import parse_address
 from partway.edge.relay import Relay
 from partway.edge.shaper import Pace, RatePace, Shape, read_trace
-from partway.edge.transport import parse_address
 from partway.proto.errors import InputError, mapped
 from partway.proto.units import parse_bps, parse_s, show_bps, show_s
 

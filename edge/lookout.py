@@ -19,7 +19,6 @@ import grpc
 
 from partway.edge.access import OPEN, Access
 from partway.edge.auto import probe_link
-from partway.edge.tls_look import tls_fault
 from partway.partitioner.estimate import Link
 from partway.proto import messages as m
 
@@ -29,8 +28,6 @@ FIRST_S, MOST_S = 0.1, 1.2
 """Pauses between looks at a cloud that is away; each half as long again as the one before, and ± JITTER."""
 JITTER = 0.3
 STANDBY_S = 3.0
-IDLE_S = 1.0
-"""Without frames for so long, the link is probed, as often."""
 TICK_S = 0.25
 ANSWER_S = 1.0
 PROBE_S = 0.03
@@ -161,7 +158,7 @@ class Lookout:
             self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
         elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
             self._say(f"the cloud at {self.address} refused: {error.details()}; it is not used")
-        elif self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
+        elif self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
             self._say(f"no TLS connection to the cloud at {self.address}: {fault}; it is not used")
 
     def _say(self, sentence: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from partway.edge.access import OPEN, Access
 from partway.edge.cache import StageCache, open_cache
@@ -20,7 +21,6 @@ from partway.edge.options import Options
 from partway.edge.probe import round_trip_s
 from partway.edge.report import Report
 from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient, Description
 from partway.edge.work import Work, read_ahead, work_of
 from partway.engines.engine import Engine
 from partway.partitioner.chain import Chain, load_chain, load_folder
@@ -28,6 +28,9 @@ from partway.partitioner.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
 from partway.partitioner.zoo.prepared import is_zoo_model, plan_name, prepare, prepared_folder
 from partway.proto.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from partway.edge.transport import CloudClient, Description
 
 log = logging.getLogger("partway.edge")
 
@@ -212,6 +215,8 @@ class Opening:
         return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
 
     def _connect(self, address: str, access: Access) -> CloudClient:
+        from partway.edge.transport import CloudClient  # and with it gRPC: 20 MB that a device without a cloud saves
+
         return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
 
     def _describe(self, client: CloudClient, plan: Plan | None) -> Description:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from partway.edge.access import OPEN, Access
 from partway.edge.access_options import access_of
+from partway.edge.address import parse_address
 from partway.edge.standard_input import parse_shape
-from partway.edge.transport import parse_address
 from partway.partitioner.constraints import Constraints
 from partway.partitioner.objectives import Objective, objective
 from partway.partitioner.profile import machine_name

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from partway.edge.audit import Tally
 from partway.edge.decision import Decision
 from partway.edge.objective import PARTS, Ranking
 from partway.edge.options import Options
@@ -17,6 +16,9 @@ from partway.edge.results import Results
 from partway.partitioner.candidates import candidate_name
 from partway.partitioner.estimate import Candidate, Estimate
 from partway.partitioner.plan import Plan
+
+if TYPE_CHECKING:
+    from partway.edge.audit import Tally
 
 
 @dataclass(slots=True)

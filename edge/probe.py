@@ -7,7 +7,6 @@ import math
 
 from partway.edge.access import OPEN, Access
 from partway.edge.discovery import FoundCloud
-from partway.edge.transport import CloudClient
 from partway.proto.errors import PartwayError
 
 log = logging.getLogger("partway.edge")
@@ -19,6 +18,8 @@ PAYLOAD_BYTES = 16 << 10
 
 def round_trip_s(found: FoundCloud, timeout_s: float = 1.0, access: Access = OPEN) -> float:
     """Seconds that a small frame takes there and back, the best of a few; infinite where it does not answer."""
+    from partway.edge.transport import CloudClient
+
     try:
         with CloudClient(found.address, timeout_s, access=access.for_found(found.address, found.tls)) as client:
             client.describe("")

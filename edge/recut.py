@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from partway.edge.flight import Group, Watch
 from partway.edge.link_estimate import LinkEstimator
-from partway.edge.lookout import IDLE_S, Probed
 from partway.edge.pace import Pace
 from partway.partitioner.candidates import candidate_name
 from partway.partitioner.estimate import Candidate, Estimate, Link
@@ -24,12 +24,17 @@ from partway.partitioner.plan import Plan
 from partway.proto.errors import LinkLost
 from partway.proto.frame import Durations
 
+if TYPE_CHECKING:
+    from partway.edge.lookout import Probed
+
 log = logging.getLogger("partway.edge")
 
 HYSTERESIS = 0.1
 LEAST_S = 0.5e-3
 """Gains below this are within what timing a frame is worth."""
 DWELL_S = 1.0
+IDLE_S = 1.0
+"""Without frames for so long, the link is probed, as often."""
 AHEAD_S = 0.5
 """Of the link's rate may be in flight: more would only wait."""
 LEAST_AHEAD_BYTES = 65_536

@@ -1,17 +1,17 @@
-"""What people see: header, candidates, one line a prediction, summary. Plain text where the output is no terminal."""
+"""What people see: header, candidates, one line a prediction, summary. Plain text where the output is no terminal.
+
+rich, 5 MB of it, is only imported for a terminal and for the table, so a service does without.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
+from functools import cached_property
+from threading import Lock, Timer
 from types import TracebackType
-from typing import Any, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TextIO
 
 from partway.edge.decision import Decision
 from partway.edge.frames import NOBODY, FrameResult
@@ -20,30 +20,63 @@ from partway.partitioner.estimate import Estimate
 from partway.partitioner.plan import Plan
 from partway.proto.units import show_bytes, show_s
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
 REFRESH_S = 0.1
 WIDTH = 130
 
 
 class Report:
-    """Prints to ``file``; ``quiet`` prints nothing (JSON on stdout)."""
+    """Prints to ``file``; ``quiet`` prints nothing (JSON on stdout), without ``table`` candidates are not listed."""
 
-    def __init__(self, file: TextIO | None = None, quiet: bool = False) -> None:
-        out = file or sys.stdout
-        width = None if out.isatty() else WIDTH
-        self.console = Console(file=out, quiet=quiet, highlight=False, width=width, soft_wrap=not out.isatty())
-        self.quiet = quiet
+    def __init__(self, file: TextIO | None = None, quiet: bool = False, table: bool = True) -> None:
+        self.out = file or sys.stdout
+        self.quiet, self._table = quiet, table
+
+    @property
+    def styled(self) -> bool:
+        """Whether somebody looks at it in a terminal."""
+        return self.out.isatty() and not self.quiet
+
+    @cached_property
+    def console(self) -> Console:
+        """rich's."""
+        from rich.console import Console
+
+        plain = not self.out.isatty()
+        width = WIDTH if plain else None
+        return Console(file=self.out, quiet=self.quiet, highlight=False, width=width, soft_wrap=plain)
 
     def header(self, rows: Sequence[tuple[str, str]]) -> None:
         """Model, engine, cloud, link."""
         for name, text in rows:
-            self.console.print(Text.assemble((f"{name:>7}", "bold"), f"  {text}"))
+            self._line(f"{name:>7}", f"  {text}")
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(Text(text))
+        self._line("", text)
+
+    def _line(self, bold: str, text: str) -> None:
+        if self.styled:
+            from rich.text import Text
+
+            self.console.print(Text.assemble((bold, "bold"), text))
+        elif not self.quiet:
+            self.out.write(f"{bold}{text}\n")
+            self.out.flush()
 
     def candidates(self, decision: Decision, plan: Plan) -> None:
         """The table of all candidates and the sentence of reason."""
+        if self._table and not self.quiet:
+            self._candidates(decision, plan)
+        self.say(f"-> {decision.reason}")
+
+    def _candidates(self, decision: Decision, plan: Plan) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
         ranking = decision.ranking
         more = [] if ranking.objective.name == "latency" else [ranking.objective.name]
         by = "".join(f" by {name}" for name in more)
@@ -57,11 +90,10 @@ class Report:
             cells = [*_row(estimate, plan, chosen), *(ranking.show(estimate) for _ in more)]
             table.add_row(*map(Text, cells), style="bold green" if chosen else "")
         self.console.print(table)
-        self.say(f"-> {decision.reason}")
 
     def frames(self, total: int | None) -> FrameLines:
         """A context that prints a line a frame, over a progress bar on a terminal."""
-        return FrameLines(self.console, total)
+        return FrameLines(self, total)
 
     def summary(self, summary: dict[str, Any]) -> None:
         """Counts, percentiles and where the time went."""
@@ -86,46 +118,68 @@ class Report:
 
 
 class FrameLines:
-    """Lines are gathered and printed a few times a second, so that thousands of frames a second are not slowed down."""
+    """Lines are gathered and printed a few times a second, so that thousands of frames a second are not slowed down.
 
-    def __init__(self, console: Console, total: int | None) -> None:
-        self._console, self._total = console, total
+    Those that were gathered are printed soon, whether or not another frame comes.
+    """
+
+    def __init__(self, report: Report, total: int | None) -> None:
+        self._to, self._total = report, total
         self._lines: list[str] = []
+        self._lock = Lock()
+        self._soon: Timer | None = None
         self._printed_s = 0.0
         self._progress: Progress | None = None
 
     def __enter__(self) -> FrameLines:
-        if self._console.is_terminal and not self._console.quiet:
+        if self._to.styled:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
             columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._progress = Progress(*columns, console=self._to.console, transient=True)
             self._task = self._progress.add_task("frames", total=self._total)
             self._progress.start()
         return self
 
     def add(self, result: FrameResult) -> None:
         """Another answered frame."""
-        if self._console.quiet:
+        if self._to.quiet:
             return
-        self._lines.append(frame_line(result))
-        now_s = time.perf_counter()
-        if now_s - self._printed_s > REFRESH_S:
-            self._flush(now_s)
+        with self._lock:
+            self._lines.append(frame_line(result))
+            if time.perf_counter() - self._printed_s > REFRESH_S:
+                self._flush()
+            elif self._soon is None:
+                self._soon = Timer(REFRESH_S, self._late)
+                self._soon.daemon = True
+                self._soon.start()
 
-    def _flush(self, now_s: float) -> None:
+    def _late(self) -> None:
+        with self._lock:
+            self._soon = None
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
         if self._progress is not None:
             self._progress.advance(self._task, len(self._lines))
+            from rich.text import Text
+
             self._progress.console.print(Text("\n".join(self._lines)))
-        elif self._lines:
-            self._console.file.write("\n".join(self._lines) + "\n")
-            self._console.file.flush()
+        else:
+            self._to.out.write("\n".join(self._lines) + "\n")
+            self._to.out.flush()
         self._lines.clear()
-        self._printed_s = now_s
+        self._printed_s = time.perf_counter()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lines:
-            self._flush(0.0)
+        with self._lock:
+            if self._soon is not None:
+                self._soon.cancel()
+            self._flush()
         if self._progress is not None:
             self._progress.stop()
 

@@ -20,10 +20,10 @@ import numpy as np
 from partway.edge.answers import Answers, Times, retry_s
 from partway.edge.feed import Arrivals, Groups
 from partway.edge.flight import Clouds, Group, Watch, give_up_s
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
 from partway.edge.frames import NOBODY, FrameResult
 from partway.edge.packing import Packer
 from partway.edge.sources import Sample
-from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.uplink import Answer, Happening, OneCloud, Uplink
 from partway.partitioner.chain import Chain
 from partway.partitioner.estimate import Candidate

@@ -42,7 +42,7 @@ class Service(Run):
     """A run that keeps nothing and can be told to end. ``json_path``: lines of JSON there, ``-`` standard output."""
 
     def __init__(self, options: Options, search: Search | None, json_path: str | None) -> None:
-        super().__init__(options, Report(quiet=json_path == "-"), search)
+        super().__init__(options, Report(quiet=json_path == "-", table=False), search)
         self._lines: TextIO = sys.stdout
         if json_path not in (None, "-"):
             self._lines = self._stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))  # noqa: SIM115

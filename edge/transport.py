@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ import grpc
 from grpc import aio
 
 from partway.edge.access import OPEN, Access
-from partway.edge.stream import FrameStream, GrpcStream, OnLost, OnReply, brief, to_the_end
-from partway.edge.tls_look import speaks_tls, tls_fault
+from partway.edge.address import parse_address
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
+from partway.edge.stream import GrpcStream, brief, to_the_end
 from partway.partitioner.plan import Plan, plan_from_json
 from partway.proto import messages as m
 from partway.proto.errors import InputError, PartwayError, Refused, mapped
@@ -35,7 +35,6 @@ _OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),
 ]
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _LOOP_S = 5.0
 """How long what needs no network may take."""
 _LOOK_S = 0.3
@@ -75,7 +74,7 @@ class CloudClient:
         self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
     async def _open(self) -> aio.Channel:
-        made: aio.Channel = self.access.channel(self.address, _OPTIONS)
+        made: aio.Channel = self.access.channel(self.address, _OPTIONS, aio)
         return made
 
     def describe(self, model: str, known_digest: str = "") -> Description:
@@ -98,7 +97,7 @@ class CloudClient:
         try:
             return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
         except aio.AioRpcError as error:
-            if self.access.tls is None or error.code() not in _UNREACHABLE or tls_fault(self.address, self.access.tls):
+            if self.access.tls is None or error.code() not in _UNREACHABLE or self.access.tls.fault(self.address):
                 raise
         return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
@@ -181,9 +180,9 @@ class CloudClient:
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
         if error.code() in _UNREACHABLE:
-            if self.access.tls is not None and (fault := tls_fault(self.address, self.access.tls)):
+            if self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
                 return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
-            if self.access.tls is None and speaks_tls(self.address):
+            if self.access.tls is None and _speaks_tls(self.address):
                 return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
             why = self._look() or brief(error)
             return InputError(
@@ -232,11 +231,7 @@ class CloudClient:
         self.close()
 
 
-def parse_address(text: str) -> str:
-    """HOST:PORT as gRPC takes it. Raises InputError on anything else."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match[2]) < 65536:
-        raise InputError(
-            f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001 or [2001:db8::7]:8001"
-        )
-    return f"{match[1]}:{int(match[2])}"
+def _speaks_tls(address: str) -> bool:
+    from partway.edge.tls_look import speaks_tls  # and with it Python's own TLS, which takes 4 MB
+
+    return speaks_tls(address)

@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 
 from partway.edge.flight import Clouds, Group, InFlight, Watch
-from partway.edge.stream import FrameStream, OnLost, OnReply, T
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply, T
 from partway.proto.errors import LinkLost, WireError
 from partway.proto.frame import Reply, decode_reply
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -70,12 +71,16 @@ def _imported(package: str) -> Any:
 
 
 def _version(distribution: str) -> str:
+    name = distribution.replace("-", "_")
+    for folder in map(Path, sys.path):
+        for found in folder.glob(f"{name}-*.dist-info"):  # importlib.metadata takes a MB to say the same
+            return found.stem.partition("-")[2]
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(distribution)
     except PackageNotFoundError:  # installed by a system's own packages
-        return str(getattr(importlib.import_module(distribution.replace("-", "_")), "__version__", "0"))
+        return str(getattr(importlib.import_module(name), "__version__", "0"))
 
 
 @contextmanager

@@ -117,7 +117,9 @@ def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]
 
 def spread(seconds: Sequence[float]) -> float:
     """Interquartile range over median: 0 for a quiet machine."""
-    low, middle, high = np.percentile(seconds, (25, 50, 75))
+    if len(seconds) < 2:
+        return 0.0
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
     return float((high - low) / middle) if middle else 0.0
 
 

@@ -24,7 +24,8 @@ UID = 10001
 def main(arch: str, root: Path, name: str) -> None:
     """Everything, in order."""
     epoch_s = int(os.environ["SOURCE_DATE_EPOCH"])
-    components = sorted([*_debian(root, arch), *_python(root)], key=lambda part: part["purl"])
+    found = {part["purl"]: part for part in [*_debian(root, arch), *_python(root)]}
+    components = [found[purl] for purl in sorted(found)]
     _write(root / f"usr/share/sbom/{name}.cdx.json", name, arch, components)
     for folder in OWNED:
         os.chown(root / folder, UID, UID)
@@ -45,7 +46,7 @@ def _debian(root: Path, arch: str) -> list[dict[str, Any]]:
 
 def _python(root: Path) -> list[dict[str, Any]]:
     made = []
-    for info in (root / PACKAGES).glob("*.dist-info"):
+    for info in sorted((root / PACKAGES).rglob("*.dist-info")):  # what packages bring along within them, too
         fields = email.message_from_bytes((info / "METADATA").read_bytes())
         name, version = fields["Name"].lower().replace("_", "-"), fields["Version"]
         purl = f"pkg:pypi/{name}@{version}"

@@ -11,19 +11,10 @@ from tests.containers.podman import Network, podman
 
 collect_ignore_glob = [] if os.environ.get("PARTWAY_IMAGES") == "1" else ["test_*.py"]
 
-CONFIG = """[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-runtime = "runc"
-"""
-"""What podman needs where it is not the host's own: crun wants cgroups of its own, and limits may not be raised."""
-
 
 @pytest.fixture(scope="session", autouse=True)
-def containers_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    path = tmp_path_factory.mktemp("conf") / "containers.conf"
-    path.write_text(CONFIG)
-    os.environ["CONTAINERS_CONF"] = str(path)
+def containers_conf() -> Iterator[None]:
+    os.environ["CONTAINERS_CONF"] = str(Path(__file__).with_name("containers.conf"))
     yield
     del os.environ["CONTAINERS_CONF"]
 

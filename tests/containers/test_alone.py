@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 import pytest
@@ -30,12 +32,16 @@ def test_sigterm_ends_a_device_soon_and_every_frame_it_took_is_answered(image):
     process = subprocess.Popen(
         [*command, f"localhost/partway-{image}", *asked], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False
     )
+    limit = Timer(60, lambda: podman("kill", "--signal", "KILL", "partway-sigterm", check=False))
+    limit.start()
     try:
         process.stdin.write(b"".join(bytes([index % 256]) * 784 for index in range(100)))
         process.stdin.flush()
         seen = 0
         while seen < 50:
-            seen += b"stdin[" in process.stdout.readline()
+            line = process.stdout.readline()
+            assert line, f"it ended after {seen} lines, or took too long"
+            seen += b"stdin[" in line
         begun_s = monotonic()
         podman("kill", "--signal", "TERM", "partway-sigterm")
         rest = process.stdout.read().decode()
@@ -44,6 +50,7 @@ def test_sigterm_ends_a_device_soon_and_every_frame_it_took_is_answered(image):
         answered = int(re.search(r"(\d+) frames answered", rest)[1])
         assert answered == seen + rest.count("stdin[") == 100
     finally:
+        limit.cancel()
         podman("rm", "-f", "-t", "1", "partway-sigterm", check=False)
         process.stdin.close()
         process.stdout.close()
@@ -84,17 +91,32 @@ def test_a_cache_volume_that_may_not_be_written_is_named_too(tmp_path: Path):
 DATA = Path(os.environ.get("PARTWAY_DATA", Path(__file__).resolve().parents[3] / "shared/data")) / "mnist"
 
 
+def first(count: int, path: Path) -> bytes:
+    """The IDX file of the first ``count`` digits or labels of one."""
+    data = gzip.decompress(path.read_bytes())
+    start, many, each = 4 + 4 * data[3], int.from_bytes(data[4:8], "big"), 1
+    for at in range(8, start, 4):
+        each *= int.from_bytes(data[at : at + 4], "big")
+    assert many > count
+    return data[:4] + count.to_bytes(4, "big") + data[8 : start + count * each]
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="no MNIST files: set PARTWAY_DATA")
-def test_training_prints_its_epochs_and_writes_the_archive_for_its_owner():
-    """One epoch on the published data; model and record belong to the user that trained, and are no one else's."""
+def test_training_prints_its_epochs_and_writes_the_archive_for_its_owner(tmp_path: Path):
+    """Two epochs on a tenth of the published data; what they leave belongs to the user that trained."""
+    tmp_path.chmod(0o755)
+    for file in DATA.glob("*-ubyte.gz"):
+        (tmp_path / file.name).write_bytes(gzip.compress(first(6_000 if "train" in file.name else 1_000, file)))
     podman("volume", "rm", "-f", "partway-trained", check=False)
     try:
-        asked = ["--data", "/data", "--out", "/out", "--epochs", "1"]
-        volumes = ["-v", f"{DATA}:/data:ro", "-v", "partway-trained:/out"]
-        done = podman("run", *HARD, "--network=none", *volumes, "localhost/partway-train:cpu", *asked, limit_s=400)
-        assert re.search(r"epoch 1/1: training loss .* test accuracy 9[0-9]\.\d+%", done.stdout), done.stdout
+        asked = ["--data", "/data", "--out", "/out", "--epochs", "2"]
+        volumes = ["-v", f"{tmp_path}:/data:ro", "-v", "partway-trained:/out"]
+        done = podman("run", *HARD, "--network=none", *volumes, "localhost/partway-train:cpu", *asked, limit_s=300)
+        for epoch in (1, 2):
+            assert re.search(rf"^epoch {epoch}/2: training loss .* test accuracy \d\d\.\d+%", done.stdout, re.MULTILINE)
+        assert re.search(r"^Test set: .* accuracy \d+/1000 \([89]\d\.\d+%\)$", done.stdout, re.MULTILINE), done.stdout
         place = Path(podman("volume", "inspect", "partway-trained", "--format", "{{.Mountpoint}}").stdout.strip())
-        for name in ("mnist.onnx", "training.json"):
-            assert (place / name).stat().st_uid == 10001
+        assert {path.name for path in place.iterdir()} == {"checkpoint.pt", "mnist.onnx", "training.json"}
+        assert all(path.stat().st_uid == path.stat().st_gid == 10001 for path in place.iterdir())
     finally:
         podman("volume", "rm", "-f", "partway-trained", check=False)

@@ -25,7 +25,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_up_serves_and_runs_mnist(compose):
     """Both come up, and the device's thirty digits are answered by the cloud."""
     try:
-        subprocess.run([*compose, "up", "-d", "--no-build"], check=True, timeout=180)
+        subprocess.run([*compose, "up", "-d"], check=True, timeout=180)
         until_s = time.monotonic() + 60
         while True:
             logs = subprocess.run([*compose, "logs", "edge"], capture_output=True, text=True, timeout=60, check=False)

@@ -10,10 +10,10 @@ import pytest
 from partway.edge.adapt import recut_of
 from partway.edge.decision import Decision
 from partway.edge.flight import GRACE_S, Group, give_up_s
-from partway.edge.lookout import IDLE_S, Probed
+from partway.edge.lookout import Probed
 from partway.edge.options import Options
 from partway.edge.pace import EVERY_S, Pace
-from partway.edge.recut import DWELL_S, Recut
+from partway.edge.recut import DWELL_S, IDLE_S, Recut
 from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.partitioner.objectives import objective
 from partway.proto.errors import LinkLost

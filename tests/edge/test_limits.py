@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from partway.edge import opening
+from partway.edge import transport
 from partway.edge.access import Access
 from partway.edge.cli import main
 from partway.edge.fake import FakeCloud, answer_all
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
 from partway.edge.frames import NOBODY
 from partway.edge.limits import check_limits, left, may_send, no_way_back, stages_that_fit
 from partway.edge.packing import Packer
 from partway.edge.report import frame_line
 from partway.edge.results import summarize
 from partway.edge.runner import Runner
-from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.edge.transport import Description
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import Chain, load_folder
@@ -76,7 +76,7 @@ Recorded = Callable[..., tuple[int, list[Frame]]]
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Run edge-run with these options on a recording cloud: exit code and all frames that ever came there."""
     RecordingCloud.chain = load_folder(model_folder("mnist"), MNIST, engine_for(MNIST.engine, 1))
-    monkeypatch.setattr(opening, "CloudClient", RecordingCloud)
+    monkeypatch.setattr(transport, "CloudClient", RecordingCloud)
 
     def run(*options: str) -> tuple[int, list[Frame]]:
         RecordingCloud.frames = []

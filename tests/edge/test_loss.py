@@ -7,10 +7,10 @@ import pytest
 
 from partway.edge.fake import FakeCloud, answer_all
 from partway.edge.flight import Watch
+from partway.edge.frame_stream import FrameStream, OnLost, OnReply
 from partway.edge.frames import FrameResult
 from partway.edge.packing import Packer
 from partway.edge.runner import MOST_REFUSALS, Runner
-from partway.edge.stream import FrameStream, OnLost, OnReply
 from partway.partitioner.chain import Chain
 from partway.partitioner.estimate import Candidate
 from partway.proto.errors import LinkLost

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,23 @@ def test_nothing_answered_is_said() -> None:
     Report(out).summary(made)
     assert out.getvalue() == "no frame was answered\n"
     assert (made["answered"], made["frames_per_s"], made["p99_s"]) == (0, 0.0, 0.0)
+
+
+def test_a_line_is_printed_soon_though_no_other_frame_comes() -> None:
+    """Of two frames at once the second is not kept until a third comes, or the input ends."""
+    out = io.StringIO()
+    with Report(out).frames(None) as lines:
+        lines.add(_result(1))
+        lines.add(_result(2))
+        until_s = monotonic() + 10.0
+        while "2.png" not in out.getvalue():
+            assert monotonic() < until_s, out.getvalue()
+            sleep(0.01)
+    assert out.getvalue().count("2.png") == 1
+
+
+def test_a_service_lists_no_candidates_and_says_why_one_was_chosen() -> None:
+    """A journal gets the header and the reason; the table is for people."""
+    out = io.StringIO()
+    Report(out, table=False).candidates(DECISION, PLAN)
+    assert out.getvalue() == "-> because\n"

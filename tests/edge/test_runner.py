@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from partway.edge.fake import FakeCloud, answer_all
+from partway.edge.frame_stream import T
 from partway.edge.packing import Packer
 from partway.edge.runner import HAND_OVER_S, Runner
 from partway.edge.sources import Sample
-from partway.edge.stream import T
 from partway.engines.engine import LoadedStage, Outputs, engine_for
 from partway.partitioner.chain import Chain, load_chain
 from partway.partitioner.estimate import Candidate

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from partway.edge.address import parse_address
 from partway.edge.packing import Packer
 from partway.edge.runner import Runner
 from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient, parse_address
+from partway.edge.transport import CloudClient
 from partway.engines.engine import engine_for
 from partway.partitioner.chain import load_chain
 from partway.partitioner.estimate import Candidate
