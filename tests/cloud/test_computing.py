@@ -114,8 +114,9 @@ def test_a_model_that_torch_does_not_know_runs_on_onnx_and_that_is_said(
 ) -> None:
     """With auto; asked for by name, it is refused with the operator's name."""
     pytest.importorskip("torch")
-    from partway.engines import torch_table
+    from partway.engines import torch_build, torch_table
 
+    assert torch_build  # whose import fills the table
     monkeypatch.delitem(torch_table.TABLE, ("", "Gemm"))
     folder = model_folder("mnist")
     plan = load_plan(folder)
