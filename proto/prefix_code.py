@@ -139,7 +139,7 @@ class PrefixCode:
         return sizes, here.astype("<u4").tobytes()[: int(sizes.sum())]
 
     def decode(self, sizes: Sequence[int], stream: memoryview) -> Array:
-        """The symbols, uint8 [symbols], of a stream with so many bytes per segment in use. Raises CodecError when not."""
+        """The symbols, uint8 [symbols], of a stream with so many bytes per used segment. Raises CodecError when not."""
         readers = self._readers
         if len(sizes) != len(readers) or sum(sizes) != len(stream) or min(sizes, default=0) < 0:
             raise CodecError(f"a coded stream of {len(stream)} bytes is not made of what it announces")
