@@ -3,8 +3,8 @@
     python -m benchmarks.coding [--data DIR] [--json FILE]
 
 Fitted on one half of the photographs, timed on the other, in 400 short blocks of four frames a codec; a block's time
-over its frames. "Best" is the quickest of the blocks, what the work itself takes when nothing else runs; the median is what
-it took on this machine meanwhile.
+over its frames. "Best" is the quickest of the blocks, what the work itself takes when nothing else runs; the median is
+what it took on this machine meanwhile.
 """
 
 from __future__ import annotations

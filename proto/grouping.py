@@ -126,6 +126,11 @@ class Grouping:
         return _joined([np.full(count, segment.size) for segment, count in self._used], np.int64)
 
     @cached_property
+    def _symbol(self) -> Array:
+        """Per place: which symbol it belongs to, int64."""
+        return np.repeat(np.arange(self._sizes.size), self._sizes)
+
+    @cached_property
     def _tables(self) -> tuple[Array, Array]:
         """Numbers of the groups of all segments, one after the other; per symbol where those of its own begin, and
         what its digits are too small by, int64."""
@@ -138,16 +143,16 @@ class Grouping:
         return _joined(tables, np.int16), _joined(offsets, np.int64)
 
     @cached_property
-    def _digits(self) -> tuple[Array, Array, Array]:
+    def _digits(self) -> tuple[Array, Array]:
         """Values of all symbols in one int16 table, zeros for escape symbols; per place where the row of its symbol 0
-        begins, its own digit counted in; per place its symbol's place and row length as one number to take by."""
+        begins, its own digit counted in."""
         tables, rows, at = [], [], 0
         for segment, count in self._used:
             values = np.append(patterns(segment.size, segment.most), np.zeros((1, segment.size), np.int16), 0)
             tables.append(values.reshape(-1))
             rows.append(np.tile(at + np.arange(segment.size), count))
             at += values.size
-        return _joined(tables, np.int16), _joined(rows, np.int64), np.repeat(np.arange(self._sizes.size), self._sizes)
+        return _joined(tables, np.int16), _joined(rows, np.int64)
 
     def symbols(self, levels: Array) -> tuple[Array, bytes]:
         """Symbols (int16) and the escaped values of integral float32 levels in ``order``."""
@@ -156,41 +161,51 @@ class Grouping:
         table, offset = self._tables
         near = np.minimum(np.maximum(levels, -self._most), self._most)
         symbols = table.take(self._summed(near).astype(np.int64) + offset)
-        escaped = symbols == self._escape
-        if (near != levels).any():
-            far = np.logical_or.reduceat(near != levels, np.cumsum(self._sizes) - self._sizes)
-            symbols[far] = self._escape[far]
-            escaped |= far
-        if not escaped.any():
+        far = np.flatnonzero(near != levels)
+        if far.size:
+            at = self._symbol.take(far)
+            symbols[at] = self._escape[at]
+        escaped = np.flatnonzero(symbols == self._escape)
+        if not escaped.size:
             return symbols, b""
-        return symbols, levels[np.repeat(escaped, self._sizes)].clip(-LIMIT, LIMIT).astype("<i2").tobytes()
+        return symbols, levels[self._places(escaped)].clip(-LIMIT, LIMIT).astype("<i2").tobytes()
+
+    def _places(self, symbols: Array) -> Array:
+        """Where the values of these symbols stand, rising."""
+        sizes = self._sizes[symbols]
+        begins = self._symbol.searchsorted(symbols)
+        return np.repeat(begins - sizes.cumsum() + sizes, sizes) + np.arange(sizes.sum())
+
+    @cached_property
+    def _parts(self) -> list[tuple[int, int, int, Array]]:
+        """Per used segment: its first place, the one after its last, values a symbol, and what its digits count."""
+        parts, at = [], 0
+        for segment, count in self._used:
+            weights = (2.0 * segment.most + 1) ** np.arange(segment.size)
+            parts.append((at, at + segment.size * count, segment.size, weights.astype(np.float32)))
+            at += segment.size * count
+        return parts
 
     def _summed(self, levels: Array) -> Array:
         """The values of every symbol as one number, their digits."""
-        parts, at = [], 0
-        for segment, count in self._used:
-            end = at + segment.size * count
-            part = levels[at:end]
-            if segment.size > 1:
-                weights = (2.0 * segment.most + 1) ** np.arange(segment.size)
-                part = part.reshape(count, segment.size) @ weights.astype(np.float32)
-            parts.append(part)
-            at = end
-        return np.concatenate(parts)
+        found = [
+            levels[begin:end] if size == 1 else levels[begin:end].reshape(-1, size) @ weights
+            for begin, end, size, weights in self._parts
+        ]
+        return np.concatenate(found)
 
     def levels(self, symbols: Array, escaped: memoryview) -> Array:
         """Inverse of ``symbols``: int16 levels in ``order``. Raises CodecError when the escaped values do not fit."""
-        escapes = symbols == self._escape
-        many = bool(escapes.any())
-        wanted = 2 * int(self._sizes[escapes].sum()) if many else 0
+        escapes = np.flatnonzero(symbols == self._escape)
+        wanted = 2 * int(self._sizes[escapes].sum())
         if len(escaped) != wanted:
             raise CodecError(f"a coded tensor brings {len(escaped)} bytes of escaped values, {wanted} are announced")
         if not symbols.size:
             return np.zeros(0, np.int16)
-        table, row, place = self._digits
-        levels = np.asarray(table.take(row + (symbols * self._sizes).take(place, mode="clip"), mode="clip"))
-        if many:
-            levels[escapes.take(place)] = np.frombuffer(escaped, "<i2")
+        table, row = self._digits
+        levels = np.asarray(table.take(row + (symbols * self._sizes).take(self._symbol, mode="clip"), mode="clip"))
+        if wanted:
+            levels[self._places(escapes)] = np.frombuffer(escaped, "<i2")
         return levels
 
 
