@@ -83,6 +83,22 @@ def test_a_deflate_stream_that_is_none_of_ours_is_refused() -> None:
             code.decode(lie, whole)
 
 
+def test_a_gigabyte_behind_the_symbols_stays_where_it_is() -> None:
+    """The block ended at once, then blocks of the sender's own: refused after as many symbols as the plan says."""
+    code = PrefixCode((np.array([1, 2, 2], np.uint8),), (9,))
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    zeros = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    own = int.from_bytes(zeros * 64, "little") << 2 | 0b11  # the last word of the table: the end of the block
+    bomb = own.to_bytes(len(zeros) * 64 + 1, "little")
+    tracemalloc.start()
+    with pytest.raises(CodecError, match="does not hold the symbols"):
+        code.decode([len(bomb)], memoryview(bomb))
+    assert tracemalloc.get_traced_memory()[1] < 2 * len(bomb) + (1 << 18)
+    tracemalloc.stop()
+    unpacker = zlib.decompressobj(-15)
+    assert len(unpacker.decompress(zeros * 64, 1 << 25)) == 1 << 25  # a bomb it is
+
+
 def test_a_stream_is_as_short_as_its_entropy_allows() -> None:
     """Within two per cent for a skewed alphabet."""
     symbols = np.minimum(RNG.geometric(0.1, 20000) - 1, 99)
