@@ -32,16 +32,20 @@ def code_lengths(counts: Array) -> Array:
     A symbol that never occurred gets a word all the same. Needs 2 to 2**MAX_BITS symbols.
     """
     weights = np.maximum(np.asarray(counts, np.float64), 0.02)
-    leaves: list[tuple[float, tuple[int, ...]]] = [
-        (float(weights[n]), (int(n),)) for n in np.argsort(weights, kind="stable")
-    ]
-    level = list(leaves)
-    for _ in range(MAX_BITS - 1):
-        paired = [(a[0] + b[0], a[1] + b[1]) for a, b in zip(level[0::2], level[1::2], strict=False)]
-        level = sorted([*leaves, *paired], key=lambda package: package[0])
-    lengths = np.zeros(len(weights), np.uint8)
-    for _, symbols in level[: 2 * len(weights) - 2]:
-        np.add.at(lengths, list(symbols), 1)
+    rows = np.argsort(weights, kind="stable")
+    leaves, packages = weights[rows], np.zeros(0)
+    levels = []
+    for _ in range(MAX_BITS):
+        both = np.concatenate([leaves, packages])
+        order = np.argsort(both, kind="stable")
+        levels.append(order < leaves.size)
+        pairs = both[order][: both.size // 2 * 2]
+        packages = pairs[0::2] + pairs[1::2]
+    lengths, taken = np.zeros(leaves.size, np.uint8), 2 * leaves.size - 2
+    for level in reversed(levels):  # what is taken of a level is two of the one below for every package
+        alone = int(np.count_nonzero(level[:taken]))
+        lengths[rows[:alone]] += 1
+        taken = 2 * (taken - alone)
     return lengths
 
 
