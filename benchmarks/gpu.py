@@ -2,6 +2,7 @@
 
     python -m benchmarks.gpu --prepare DIR [--models NAME …]      once, anywhere: export and slice (random weights)
     python -m benchmarks.gpu DIR [--device cuda:0] [--precision fp32] [--pictures DIR] [--json FILE]
+    python -m benchmarks.gpu DIR --device cpu --parity            only that, anywhere
     python -m benchmarks.gpu --device cpu --small                 the digit model on the processor: the same code
 
 parity: prefix on ONNX Runtime (CPU), suffix on torch, at every useful cut, against ONNX Runtime alone: the largest
@@ -185,7 +186,7 @@ def measure(folder: Path, args: argparse.Namespace, pictures: Sequence[Path]) ->
     chain = load_folder(folder, plan, engine)
     small = args.small
     rows: dict[str, Any] = {"model": plan.model, "parity": parity(reference, chain, pictures)}
-    if not plan.batches or len(plan.stages) == 1:
+    if args.parity or not plan.batches or len(plan.stages) == 1:
         return rows
     rows["latency"] = latency(reference, chain, BATCHES[:3] if small else BATCHES, 0.02 if small else 0.5)
     chosen = Chosen(args.device, "torch", "benchmark")
@@ -234,6 +235,7 @@ def main() -> None:
     add("--tf32", action="store_true")
     add("--pictures", type=Path, metavar="DIR", help="photographs (.jpg, .JPEG, .png)")
     add("--devices", type=int, default=64)
+    add("--parity", action="store_true", help="nothing but parity, which needs no quiet machine")
     add("--small", action="store_true", help="the shipped digit model only, briefly")
     add("--json", type=Path)
     args = parser.parse_args()

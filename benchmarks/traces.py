@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -163,6 +164,7 @@ def main() -> None:
     add("--seconds", type=float, default=140.0, help="of each trace, from its beginning (default: %(default)g)")
     add("--json", type=Path, help="results; cells that are there already are not measured again")
     args = parser.parse_args()
+    logging.getLogger("partway.edge").setLevel(logging.ERROR)  # of changes in virtual time
     rows = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
     there = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
     for trace in sorted(args.traces.glob("*.up")) if args.traces.is_dir() else [args.traces]:

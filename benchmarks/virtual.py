@@ -9,7 +9,6 @@ the next second of the link. How far it is from real replays is measured by benc
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -141,7 +140,6 @@ class Replay:
     """Recut at the wheel, in virtual time."""
 
     def __init__(self, world: World, fixed: Candidate | None = None) -> None:
-        logging.getLogger("partway.edge").setLevel(logging.ERROR)
         self.world, self.road, self.now_s = world, world.road.begin(), 0.0
         chosen = fixed or min(world.estimates.values(), key=lambda e: e.total_s).candidate
         estimates = list(world.estimates.values())

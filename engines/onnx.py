@@ -129,9 +129,12 @@ class QuantisedOnnxEngine(OnnxEngine):
 
 
 def _spec(node: Any) -> TensorSpec:
-    dtype = _DTYPES.get(node.type)
-    if dtype is None:
-        raise InputError(f"value {node.name} is a {node.type}; only plain tensors can cross between stages")
+    try:
+        dtype = _DTYPES.get(node.type)
+        if dtype is None:
+            raise InputError(f"value {node.name} is a {node.type}; only plain tensors can cross between stages")
+    except UnicodeDecodeError as error:  # a damaged file's
+        raise InputError("the name of a value of this stage is no text") from error
     return TensorSpec(node.name, dtype, tuple(size if isinstance(size, int) else None for size in node.shape))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,18 @@ from partway.partitioner.plan import Plan, Stage, save_plan
 from partway.proto.tensors import TensorSpec
 
 ROOT = Path(__file__).parent.parent
+
+
+NEIGHBOURS = ("test_main_job", "test_readme", "test_doctor", "test_stale_cloud", "test_package")
+"""Tests that announce clouds or tell which is found: one at a time, since all processes of a run share the network."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, a file's tests stay in one, and neighbours' tests, which take longest, begin in the same."""
+    items.sort(key=lambda item: item.path.stem not in NEIGHBOURS)
+    for item in items:
+        group = "neighbours" if item.path.stem in NEIGHBOURS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +101,11 @@ def start_cloud() -> Iterator[Callable[..., RealCloud]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def beside_changes(stderr: str) -> str:
+    """What was said besides changes of the candidate, which any run may see: other processes share the machine."""
+    return re.sub(r"^edge-run: from frame .*\n", "", stderr, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="session")

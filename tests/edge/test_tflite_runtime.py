@@ -27,7 +27,8 @@ ABSENT = ("onnxruntime", "ai_edge_litert", "torch", "onnx", "flatbuffers")
 
 def pip(python: Path, *arguments: str) -> None:
     """Install; the test is skipped when this Python has no wheel of tflite-runtime, and fails for any other reason."""
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    command += arguments
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if "No matching distribution found for tflite-runtime" in done.stderr:
         pytest.skip(f"tflite-runtime 2.14.0 has no wheel for Python {sys.version.split()[0]} on this machine")
@@ -52,7 +53,7 @@ def python() -> Path:
     kept = "\n".join(line for line in pins.splitlines() if not line.startswith(("numpy", "flatbuffers")))
 
     def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
         (folder / "constraints.txt").write_text(kept)
         pip(folder / "bin" / "python", "-c", str(folder / "constraints.txt"), *RUNTIME, *DEVICE)
 
