@@ -92,14 +92,16 @@ class PrefixCode:
         return np.repeat(starts, self.counts)
 
     @cached_property
-    def _part(self) -> Array:
-        """Which of the segments in use each symbol is in, int64 [symbols of a stream]."""
-        return np.repeat(np.arange(self.used), [count for count in self.counts if count])
-
-    @cached_property
-    def _ends(self) -> Array:
-        """The symbol after each used segment's last, int64."""
-        return np.cumsum([count for count in self.counts if count])
+    def _pairs(self) -> tuple[Array, Array, Array, Array]:
+        """Symbols by twos, none of two segments: the first of each pair and the second (one past the last symbol where
+        there is none), which of the segments in use it is in, and the pair after each segment's last; int64."""
+        counts = np.array([count for count in self.counts if count])
+        pairs = (counts + 1) // 2
+        part = np.repeat(np.arange(counts.size), pairs)
+        begins, ends = counts.cumsum() - counts, counts.cumsum()
+        first = begins[part] + 2 * (np.arange(part.size) - (pairs.cumsum() - pairs)[part])
+        second = np.where(first + 1 < ends[part], first + 1, self.symbols)
+        return first, second, part, pairs.cumsum()
 
     @cached_property
     def _words(self) -> Array:
@@ -127,15 +129,19 @@ class PrefixCode:
         """Bytes of each segment in use (int64) and the stream, for int [symbols] in segment order."""
         if not self.symbols:
             return np.zeros(0, np.int64), b""
-        words = self._words.take(self._first_word + symbols)
-        bits = words & 15
+        first, second, part, after = self._pairs
+        words = np.append(self._words.take(self._first_word + symbols), 0)
+        one, two = words.take(first), words.take(second)
+        bits = one & 15
+        one = (one >> 4) | (two >> 4) << bits
+        bits += two & 15
         ends = bits.cumsum()
-        marks = ends.take(self._ends - 1)
+        marks = ends.take(after - 1)
         marks[1:] -= marks[:-1].copy()
         sizes = (marks + 7) >> 3
         gaps = sizes * 8 - marks
-        begins = ends - bits + (gaps.cumsum() - gaps).take(self._part)
-        shifted = (words >> 4) << (begins & 31)
+        begins = ends - bits + (gaps.cumsum() - gaps).take(part)
+        shifted = one << (begins & 31)  # two words are 30 bits at most
         unit = begins >> 5
         units = int(begins[-1] >> 5) + 2
         here = np.bincount(unit, shifted & 0xFFFFFFFF, units)  # sums of different bits are exact in a double
