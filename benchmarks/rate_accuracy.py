@@ -1,6 +1,7 @@
 """Bytes a frame against what the answers keep: every cut with every codec, and JPEG and WebP at many qualities.
 
     python -m benchmarks.rate_accuracy [--data DIR] [--picture docs/rate_accuracy.png] [--json FILE] [mobilenet ...]
+    python -m benchmarks.rate_accuracy --again benchmarks/results/rate_accuracy.json [--picture docs/rate_accuracy.png]
 
 Pictures are drawn into two halves by a fixed seed. Codecs are fitted and chosen on one half, JPEG's and WebP's quality
 chosen as well, and every figure is of the other half; then the other way round.
@@ -23,7 +24,8 @@ import numpy as np
 from benchmarks.machine import machine_line
 from benchmarks.rate_cases import CASES, Case
 from benchmarks.rate_shares import builtin_shares, shares
-from benchmarks.rate_tables import choices, reach, shape
+from benchmarks.rate_tables import Result, choices, lossy_picture, reach, shape, splits
+from benchmarks.rate_tables import time as time_before
 from partway.partitioner.agreement import Frame, measure_codec, reference
 from partway.partitioner.codec_calibration import CodecCalibration, Notes
 from partway.proto.codecs import Codebook
@@ -54,7 +56,9 @@ def rows_of(case: Case) -> list[Row]:
         for row in measured(case, tested_on, chosen_on.keys(), book):
             here = (row["k"], row["codec"])
             before = {"share": share[row["k"]], "share_builtin": builtin and builtin[row["k"]]}
-            found.append({**row, "way": way, **before, "chosen_on": chosen_on[here]})
+            found.append(
+                {**row, "what": shape(case.chain.plan, row["k"]), "way": way, **before, "chosen_on": chosen_on[here]}
+            )
     return found
 
 
@@ -68,38 +72,40 @@ def measured(case: Case, frames: Sequence[Frame], wanted: Collection[tuple[int, 
             yield measure_codec(case.chain, case.preprocess, known, lives, k, codec, book, case.last_stage)
 
 
-def draw(results: Mapping[str, tuple[Case, Sequence[Row]]], path: Path) -> None:
+def draw(results: Collection[Result], path: Path) -> None:
     """Agreement and top-1 over bytes, one row of panels per model."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(len(results), 2, figsize=(11, 4 * len(results)), squeeze=False)
-    for line, (case, rows) in zip(panels, results.values(), strict=True):
+    figure, panels = plt.subplots(len(results), 2, figsize=(11, 4.5 * len(results)), squeeze=False)
+    for line, result in zip(panels, results, strict=True):
         for axes, what in zip(line, ("agreement", "accuracy"), strict=True):
-            _curves(axes, case, rows, what)
-    panels[0][1].legend(fontsize=7, loc="lower right")
+            _curves(axes, result, what)
+        line[0].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
 
-def _curves(axes: Any, case: Case, rows: Sequence[Row], what: str) -> None:
+def _curves(axes: Any, result: Result, what: str) -> None:
+    rows = result["rows"]
     families = [("JPEG", 0, "jpeg", "--"), ("WebP", 0, "webp", ":")]
-    families += [
-        (f"{shape(case.chain.plan, k)}, {rows[0] and _share_of(rows, k):.0%}", k, "", "-")
-        for k in range(1, len(case.chain.plan.stages))
-    ]
+    for k in splits(rows)[1:]:
+        first = next(row for row in rows if row["k"] == k)
+        families.append((f"{first['what']}, {time_before(first)}", k, "", "-"))
     for label, k, begins, style in families:
-        mine = [r for r in rows if r["k"] == k and r["codec"].startswith(begins) and (k or r["codec"][-1].isdigit())]
+        mine = [r for r in rows if r["k"] == k and r["codec"].startswith(begins) and (k or lossy_picture(r))]
         points = frontier([both_ways(mine, codec, what) for codec in dict.fromkeys(r["codec"] for r in mine)])
         if points:
             axes.plot(*zip(*points, strict=True), style, marker="o", markersize=3, linewidth=1.2, label=label)
+    whole = 1.0 if what == "agreement" else float(np.mean([row["accuracy_unsplit"] for row in rows]))
+    axes.axhline(whole, color="black", linewidth=0.6)
     axes.set_xscale("log")
-    axes.set_ylim(max(0.5, rows[0][what] - 0.25), min(1.005, rows[0][what] + 0.04))
+    axes.set_ylim(whole - 0.2, whole + 0.02)
     axes.set_xlabel("bytes a frame, mean")
     axes.set_ylabel({"agreement": "answers equal to the unsplit model", "accuracy": "top-1"}[what])
-    axes.set_title(case.name, fontsize=9)
+    axes.set_title(result["name"], fontsize=9)
     axes.grid(alpha=0.3)
 
 
@@ -107,10 +113,6 @@ def both_ways(rows: Sequence[Row], codec: str, what: str) -> tuple[float, float]
     """Bytes and a share of one codec, mean over both ways round."""
     mine = [row for row in rows if row["codec"] == codec]
     return float(np.mean([row["bytes_mean"] for row in mine])), float(np.mean([row[what] for row in mine]))
-
-
-def _share_of(rows: Sequence[Row], k: int) -> float:
-    return float(next(row["share"] for row in rows if row["k"] == k))
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -140,20 +142,31 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PARTWAY_DATA", "../shared/data")))
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--again", type=Path, metavar="FILE", help="print and draw what --json wrote")
     args = parser.parse_args()
-    results: dict[str, tuple[Case, Sequence[Row]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in args.cases or CASES:
-            case = CASES[name](args.data, Path(folder, name))
-            results[name] = (case, rows_of(case))
-            print("\n" + choices(*results[name]) + "\n\n" + reach(*results[name]) + "\n", flush=True)
-    machine = machine_line("numpy", "onnxruntime", "ai-edge-litert", "pillow")
-    print(machine)
+    if args.again:
+        data = json.loads(args.again.read_text())
+        for result in data["cases"].values():
+            show(result)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            cases = {}
+            for name in args.cases or CASES:
+                case = CASES[name](args.data, Path(folder, name))
+                inputs = sum(len(half) for half in case.halves)
+                cases[name] = {"name": case.name, "inputs": inputs, "rows": [_short(row) for row in rows_of(case)]}
+                show(cases[name])
+        data = {"machine": machine_line("numpy", "onnxruntime", "ai-edge-litert", "pillow"), "cases": cases}
+    print(data["machine"])
     if args.json:
-        every = {name: [_short(row) for row in rows] for name, (_, rows) in results.items()}
-        args.json.write_text(json.dumps({"machine": machine, "cases": every}, separators=(",", ":")) + "\n")
+        args.json.write_text(json.dumps(data, separators=(",", ":")) + "\n")
     if args.picture:
-        draw(results, args.picture)
+        draw(data["cases"].values(), args.picture)
+
+
+def show(result: Result) -> None:
+    """Print the tables of one model."""
+    print("\n" + choices(result) + "\n\n" + reach(result) + "\n", flush=True)
 
 
 if __name__ == "__main__":

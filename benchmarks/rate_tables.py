@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rate_cases import Case
 from partway.partitioner.plan import Plan
 
 Row = dict[str, Any]
+Result = dict[str, Any]
+"""``name`` of the model and data, ``inputs`` in both halves together, ``rows``."""
 SHARES = (0.99, 0.98)
 DROP = 0.005
 """Of top-1: what may be lost where the table below says that nothing is."""
@@ -23,6 +24,11 @@ def shape(plan: Plan, k: int) -> str:
     return " + ".join("×".join(str(size) for size in spec.shape[1:]) + f" {spec.dtype}" for spec in plan.crossing(k))
 
 
+def splits(rows: Sequence[Row]) -> list[int]:
+    """All that rows tell of."""
+    return sorted({int(row["k"]) for row in rows})
+
+
 def picture(row: Row) -> bool:
     """Of split 0, coded as a picture and not as a tensor."""
     return row["k"] == 0 and row["codec"].startswith(("u8", "png", "webp", "jpeg"))
@@ -33,21 +39,22 @@ def lossy_picture(row: Row) -> bool:
     return picture(row) and row["codec"][-1].isdigit() and row["codec"] != "u8"
 
 
-def choices(case: Case, rows: Sequence[Row]) -> str:
+def choices(result: Result) -> str:
     """What would be chosen on the half that is known, measured on the other: both ways round in one line."""
-    frames = sum(len(half) for half in case.halves)
+    rows = result["rows"]
     lines = [
-        f"**{case.name}**: {frames} inputs, each coded by what was fitted to and chosen on the half it is not in.",
+        f"**{result['name']}**: {result['inputs']} inputs, each coded by what was fitted to and chosen on the half"
+        " it is not in.",
         "",
         "| at least | what crosses | time before | codec | bytes, mean / 95 % | equal: halves, all | top-1 | coding |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for least in SHARES:
-        for k in range(len(case.chain.plan.stages)):
+        for k in splits(rows):
             mine = [row for row in rows if row["k"] == k and (k or picture(row))]
             both = [row for row in (chosen([r for r in mine if r["way"] == way], least) for way in (0, 1)) if row]
             if len(both) == 2:
-                lines.append(f"| {least:.0%} | {shape(case.chain.plan, k)} | {time(both[0])} | {_line(both)} |")
+                lines.append(f"| {least:.0%} | {mine[0]['what']} | {time(both[0])} | {_line(both)} |")
     return "\n".join(lines)
 
 
@@ -82,25 +89,26 @@ def _line(both: Sequence[Row]) -> str:
     )
 
 
-def reach(case: Case, rows: Sequence[Row], least: float = 0.98) -> str:
+def reach(result: Result, least: float = 0.98) -> str:
     """The smallest per cut that keeps so many answers and top-1, of each half apart; beside it JPEG and WebP."""
+    rows = result["rows"]
     lines = [
-        f"**{case.name}**: the smallest that keeps {least:.0%} of the answers and top-1 within {100 * DROP:g} points,"
-        f" fitted to one half, measured on the other. `s2`, rounding to even numbers, is the least loss there is.",
+        f"**{result['name']}**: the smallest that keeps {least:.0%} of the answers and top-1 within {100 * DROP:g}"
+        " points, fitted to one half, measured on the other. `s2`, rounding to even numbers, is the least loss there is.",
         "",
         "| measured | what crosses | time before | codec | bytes | equal | top-1 | `s2` keeps | JPEG, WebP as good |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for way, name in ((0, "second half"), (1, "first half")):
         mine = [row for row in rows if row["way"] == way]
-        for k in range(1, len(case.chain.plan.stages)):
+        for k in splits(rows)[1:]:
             row = smallest([row for row in mine if row["k"] == k], least)
             if row is None:
                 continue
             top = f"{row['accuracy']:.1%} ({100 * (row['accuracy'] - row['accuracy_unsplit']):+.1f})"
             finest = next((f"{r['agreement']:.1%}" for r in mine if r["k"] == k and r["codec"] == "s2"), "–")
             lines.append(
-                f"| {name} | {shape(case.chain.plan, k)} | {time(row)} | {row['codec']} | {row['bytes_mean']:,.0f} |"
+                f"| {name} | {row['what']} | {time(row)} | {row['codec']} | {row['bytes_mean']:,.0f} |"
                 f" {row['agreement']:.1%} | {top} | {finest} | {rival(mine, row)} |"
             )
     return "\n".join(lines)
@@ -120,6 +128,6 @@ def rival(rows: Sequence[Row], ours: Row) -> str:
         exact = next(row for row in rows if row["codec"] == "webp-lossless")
         return (
             f"none; best {best['codec']} {best['bytes_mean']:,.0f} B {best['agreement']:.1%};"
-            f" lossless {exact['bytes_mean']:,.0f} B, {exact['bytes_mean'] / ours['bytes_mean']:.0f} ×"
+            f" lossless {exact['bytes_mean']:,.0f} B, {exact['bytes_mean'] / ours['bytes_mean']:.1f} ×"
         )
     return f"{found['codec']} {found['bytes_mean']:,.0f} B, {found['bytes_mean'] / ours['bytes_mean']:.1f} ×"

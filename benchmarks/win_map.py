@@ -121,7 +121,7 @@ def always(ratio: float) -> Ratio:
 
 def measured_points(file: Path) -> list[tuple[float, float, str]]:
     """Of MobileNetV2's cuts: share of its time before them, ratio to float32, codecs; both ways round."""
-    rows = json.loads(file.read_text())["cases"]["mobilenet"]
+    rows = json.loads(file.read_text())["cases"]["mobilenet"]["rows"]
     points = []
     for k in sorted({row["k"] for row in rows} - {0}):
         mine = [row for row in rows if row["k"] == k]

@@ -43,5 +43,5 @@ def test_ratios_are_of_what_the_other_half_would_have_chosen(tmp_path: Path) -> 
 
     rows = [row(way, *one) for way in (0, 1) for one in (("raw", 4000, 1.0), ("t40", 1000, 0.985), ("t50", 800, 0.97))]
     file = tmp_path / "rate_accuracy.json"
-    file.write_text(json.dumps({"cases": {"mobilenet": rows}}))
+    file.write_text(json.dumps({"cases": {"mobilenet": {"rows": rows}}}))
     assert measured_points(file) == [(0.5, 16.0, "t40")]
