@@ -83,7 +83,7 @@ def draw(results: Collection[Result], path: Path) -> None:
     for line, result in zip(panels, results, strict=True):
         for axes, what in zip(line, ("agreement", "accuracy"), strict=True):
             _curves(axes, result, what)
-        line[0].legend(fontsize=7, loc="lower right")
+        line[1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 

@@ -94,7 +94,7 @@ def reach(result: Result, least: float = 0.98) -> str:
     rows = result["rows"]
     lines = [
         f"**{result['name']}**: the smallest that keeps {least:.0%} of the answers and top-1 within {100 * DROP:g}"
-        " points, fitted to one half, measured on the other. `s2`, rounding to even numbers, is the least loss there is.",
+        " points, fitted to one half, measured on the other. `s2`, rounding to even numbers, is the least loss.",
         "",
         "| measured | what crosses | time before | codec | bytes | equal | top-1 | `s2` keeps | JPEG, WebP as good |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
