@@ -1,6 +1,7 @@
 """Bytes a frame against what the answers keep: every cut with every codec, and JPEG and WebP at many qualities.
 
     python -m benchmarks.rate_accuracy [--data DIR] [--picture docs/rate_accuracy.png] [--json FILE] [mobilenet ...]
+    python -m benchmarks.rate_accuracy --again benchmarks/results/rate_accuracy.json [--picture docs/rate_accuracy.png]
 
 Pictures are drawn into two halves by a fixed seed. Codecs are fitted and chosen on one half, JPEG's and WebP's quality
 chosen as well, and every figure is of the other half; then the other way round.
@@ -22,23 +23,24 @@ import numpy as np
 
 from benchmarks.machine import machine_line
 from benchmarks.rate_cases import CASES, Case
+from benchmarks.rate_shares import builtin_shares, shares
+from benchmarks.rate_tables import Result, choices, lossy_picture, reach, shape, splits
+from benchmarks.rate_tables import time as time_before
 from partway.partitioner.agreement import Frame, measure_codec, reference
 from partway.partitioner.codec_calibration import CodecCalibration, Notes
-from partway.partitioner.plan import Plan
-from partway.partitioner.profile import measure
 from partway.proto.codecs import Codebook
 from partway.proto.fitted import codebook
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
-QUALITIES = (98, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)
+QUALITIES = (100, 98, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)
 PICTURES = ("u8", "png", "webp-lossless", *(f"{f}{q}" for f in ("jpeg", "webp") for q in QUALITIES))
-SHARES = (0.99, 0.98)
 
 
 def rows_of(case: Case) -> list[Row]:
     """One row per (way round, split, codec), of the half that nothing was fitted to; ``chosen_on`` is of the other."""
-    share = shares(case)
+    with tempfile.TemporaryDirectory() as folder:
+        share, builtin = shares(case, Path(folder)), builtin_shares(case, Path(folder))
     found: list[Row] = []
     for way, (fitted_on, tested_on) in enumerate((case.halves, case.halves[::-1])):
         work = CodecCalibration(
@@ -53,7 +55,10 @@ def rows_of(case: Case) -> list[Row]:
         chosen_on |= {(row["k"], row["codec"]): row for row in measured(case, fitted_on, more, book)}
         for row in measured(case, tested_on, chosen_on.keys(), book):
             here = (row["k"], row["codec"])
-            found.append({**row, "way": way, "share": share[row["k"]], "chosen_on": chosen_on[here]})
+            before = {"share": share[row["k"]], "share_builtin": builtin and builtin[row["k"]]}
+            found.append(
+                {**row, "what": shape(case.chain.plan, row["k"]), "way": way, **before, "chosen_on": chosen_on[here]}
+            )
     return found
 
 
@@ -67,95 +72,40 @@ def measured(case: Case, frames: Sequence[Frame], wanted: Collection[tuple[int, 
             yield measure_codec(case.chain, case.preprocess, known, lives, k, codec, book, case.last_stage)
 
 
-def shares(case: Case) -> list[float]:
-    """Share of the model's time before each split, medians on this machine, one thread."""
-    times = measure(case.chain, case.halves[0][0].values, 3.0).stage_s
-    return [sum(times[:k]) / sum(times) for k in range(len(times) + 1)]
-
-
-def best(rows: Sequence[Row], least: float) -> Row | None:
-    """The smallest of those that the half they were fitted to expects to keep so many answers."""
-    good = [row for row in rows if kept(row["chosen_on"]) >= least]
-    return min(good, key=lambda row: float(row["chosen_on"]["bytes_mean"]), default=None)
-
-
-def kept(entry: Row) -> float:
-    """Expected agreement where scores are known, else what was counted."""
-    return float(entry.get("agreement_expected", entry["agreement"]))
-
-
-def table(case: Case, rows: Sequence[Row]) -> str:
-    """What was chosen per split and least agreement, both ways round, in Markdown."""
-    frames = sum(len(half) for half in case.halves)
-    lines = [
-        f"**{case.name}**: {frames} frames, each coded by what was fitted to and chosen on the half it is not in.",
-        "",
-        "| at least | what crosses | time before | codec | bytes, mean / 95 % | equal: halves, all | top-1 | coding |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    splits = [("picture", 0), *((_shape(case.chain.plan, k), k) for k in range(1, len(case.chain.plan.stages)))]
-    for least in SHARES:
-        for words, k in splits:
-            mine = [row for row in rows if row["k"] == k and (k or row["codec"] in PICTURES)]
-            ways = [best([row for row in mine if row["way"] == way], least) for way in (0, 1)]
-            both = [row for row in ways if row is not None]
-            if len(both) == 2:
-                lines.append(f"| {least:.0%} | {words} | {both[0]['share']:.0%} | {_line(both)} |")
-    return "\n".join(lines)
-
-
-def _line(both: Sequence[Row]) -> str:
-    """The two ways round in one line."""
-
-    def mean(what: str) -> float:
-        return float(np.mean([row[what] for row in both]))
-
-    names = " / ".join(dict.fromkeys(row["codec"] for row in both))
-    each = ", ".join(f"{row['agreement']:.1%}" for row in both)
-    change = 100 * (mean("accuracy") - mean("accuracy_unsplit"))
-    coding = (mean("encode_s") + mean("decode_s")) * 1e3
-    return (
-        f"{names} | {mean('bytes_mean'):,.0f} / {mean('bytes_p95'):,.0f} | {each}: {mean('agreement'):.1%} |"
-        f" {mean('accuracy'):.1%} ({change:+.1f}) | {coding:.2f} ms"
-    )
-
-
-def _shape(plan: Plan, k: int) -> str:
-    return " + ".join("×".join(str(size) for size in spec.shape[1:]) + f" {spec.dtype}" for spec in plan.crossing(k))
-
-
-def draw(results: Mapping[str, tuple[Case, Sequence[Row]]], path: Path) -> None:
+def draw(results: Collection[Result], path: Path) -> None:
     """Agreement and top-1 over bytes, one row of panels per model."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(len(results), 2, figsize=(11, 4 * len(results)), squeeze=False)
-    for line, (case, rows) in zip(panels, results.values(), strict=True):
+    figure, panels = plt.subplots(len(results), 2, figsize=(11, 4.5 * len(results)), squeeze=False)
+    for line, result in zip(panels, results, strict=True):
         for axes, what in zip(line, ("agreement", "accuracy"), strict=True):
-            _curves(axes, case, rows, what)
-    panels[0][1].legend(fontsize=7, loc="lower right")
+            _curves(axes, result, what)
+        line[1].legend(fontsize=7, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
 
-def _curves(axes: Any, case: Case, rows: Sequence[Row], what: str) -> None:
+def _curves(axes: Any, result: Result, what: str) -> None:
+    rows = result["rows"]
     families = [("JPEG", 0, "jpeg", "--"), ("WebP", 0, "webp", ":")]
-    families += [
-        (f"{_shape(case.chain.plan, k)}, {rows[0] and _share_of(rows, k):.0%}", k, "", "-")
-        for k in range(1, len(case.chain.plan.stages))
-    ]
+    for k in splits(rows)[1:]:
+        first = next(row for row in rows if row["k"] == k)
+        families.append((f"{first['what']}, {time_before(first)}", k, "", "-"))
     for label, k, begins, style in families:
-        mine = [r for r in rows if r["k"] == k and r["codec"].startswith(begins) and (k or r["codec"][-1].isdigit())]
+        mine = [r for r in rows if r["k"] == k and r["codec"].startswith(begins) and (k or lossy_picture(r))]
         points = frontier([both_ways(mine, codec, what) for codec in dict.fromkeys(r["codec"] for r in mine)])
         if points:
             axes.plot(*zip(*points, strict=True), style, marker="o", markersize=3, linewidth=1.2, label=label)
+    whole = 1.0 if what == "agreement" else float(np.mean([row["accuracy_unsplit"] for row in rows]))
+    axes.axhline(whole, color="black", linewidth=0.6)
     axes.set_xscale("log")
-    axes.set_ylim(max(0.5, rows[0][what] - 0.25), min(1.005, rows[0][what] + 0.04))
+    axes.set_ylim(whole - 0.2, whole + 0.02)
     axes.set_xlabel("bytes a frame, mean")
     axes.set_ylabel({"agreement": "answers equal to the unsplit model", "accuracy": "top-1"}[what])
-    axes.set_title(case.name, fontsize=9)
+    axes.set_title(result["name"], fontsize=9)
     axes.grid(alpha=0.3)
 
 
@@ -163,10 +113,6 @@ def both_ways(rows: Sequence[Row], codec: str, what: str) -> tuple[float, float]
     """Bytes and a share of one codec, mean over both ways round."""
     mine = [row for row in rows if row["codec"] == codec]
     return float(np.mean([row["bytes_mean"] for row in mine])), float(np.mean([row[what] for row in mine]))
-
-
-def _share_of(rows: Sequence[Row], k: int) -> float:
-    return float(next(row["share"] for row in rows if row["k"] == k))
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -178,6 +124,17 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return found
 
 
+def _short(row: Row) -> Row:
+    """Five digits of every number, and of the half that it was fitted to only what differs by it."""
+    kept = ("bytes_mean", "agreement", "agreement_expected", "accuracy")
+    inner = {k: v for k, v in row["chosen_on"].items() if k in kept}
+    return _rounded({**row, "chosen_on": _rounded(inner)})
+
+
+def _rounded(entry: Row) -> Row:
+    return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in entry.items()}
+
+
 def main() -> None:
     """Measure, print the tables, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -185,18 +142,31 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PARTWAY_DATA", "../shared/data")))
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--again", type=Path, metavar="FILE", help="print and draw what --json wrote")
     args = parser.parse_args()
-    results: dict[str, tuple[Case, Sequence[Row]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in args.cases or CASES:
-            case = CASES[name](args.data, Path(folder, name))
-            results[name] = (case, rows_of(case))
-            print("\n" + table(*results[name]) + "\n", flush=True)
-            if args.json:
-                args.json.write_text(json.dumps({name: rows for name, (_, rows) in results.items()}) + "\n")
-    print(machine_line("numpy", "onnxruntime", "ai-edge-litert", "pillow"))
+    if args.again:
+        data = json.loads(args.again.read_text())
+        for result in data["cases"].values():
+            show(result)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            cases = {}
+            for name in args.cases or CASES:
+                case = CASES[name](args.data, Path(folder, name))
+                inputs = sum(len(half) for half in case.halves)
+                cases[name] = {"name": case.name, "inputs": inputs, "rows": [_short(row) for row in rows_of(case)]}
+                show(cases[name])
+        data = {"machine": machine_line("numpy", "onnxruntime", "ai-edge-litert", "pillow"), "cases": cases}
+    print(data["machine"])
+    if args.json:
+        args.json.write_text(json.dumps(data, separators=(",", ":")) + "\n")
     if args.picture:
-        draw(results, args.picture)
+        draw(data["cases"].values(), args.picture)
+
+
+def show(result: Result) -> None:
+    """Print the tables of one model."""
+    print("\n" + choices(result) + "\n\n" + reach(result) + "\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from partway.partitioner.slicing import make_plan, read_graph
 from partway.partitioner.zoo import model_folder
 
 SEED = 7
-MOBILENET_CUTS = ("2/project", "4/project", "7/project", "14/project", "16/add")
+MOBILENET_CUTS = ("2/project", "3/add", "4/project", "6/add", "7/project", "9/add", "14/project", "16/add")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Case:
     preprocess: Preprocess | None
     halves: tuple[Sequence[Frame], Sequence[Frame]]
     last_stage: LastStage | None
+    file: Path | None = None
+    """The whole model, where it is a file of its own."""
 
 
 def halves(frames: Sequence[Frame], most: int) -> tuple[list[Frame], list[Frame]]:
@@ -43,13 +45,13 @@ def halves(frames: Sequence[Frame], most: int) -> tuple[list[Frame], list[Frame]
     return [frames[i] for i in sorted(order[:half])], [frames[i] for i in sorted(order[half:])]
 
 
-def mobilenet(data: Path, folder: Path) -> Case:
+def mobilenet(data: Path, folder: Path, cuts: Sequence[str] = MOBILENET_CUTS) -> Case:
     """MobileNetV2 (int8) on ImageNet photographs."""
     from PIL import Image
 
     file = data / "tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite"
     names = [cut.cut.values[0] for cut in legal_cuts(read_graph(file, {})) if len(cut.cut.values) == 1]
-    wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in MOBILENET_CUTS]
+    wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in cuts]
     wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
     chain = sliced(file, folder, wanted, Wishes(fit="crop"))
     chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
@@ -67,6 +69,7 @@ def mobilenet(data: Path, folder: Path) -> Case:
         preprocess,
         halves(frames, 300),
         before_softmax(folder, chain.plan, engine_for("litert", 1)),
+        file,
     )
 
 
@@ -79,8 +82,7 @@ def resnet(data: Path, folder: Path) -> Case:
     chain = sliced(file, folder, cuts, Wishes(scale=1.0))
     preprocess = Preprocess.from_json(chain.plan.input)
     assert preprocess is not None
-    file = next((data / "cifar10").glob("*.npz"))
-    with np.load(file) as arrays:
+    with np.load(next((data / "cifar10").glob("*.npz"))) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     frames = [
         Frame({preprocess.value: preprocess.tensor(image)}, image, int(label))
@@ -92,6 +94,7 @@ def resnet(data: Path, folder: Path) -> Case:
         preprocess,
         halves(frames, 600),
         before_softmax(folder, chain.plan, engine_for("litert", 1)),
+        file,
     )
 
 

@@ -106,27 +106,26 @@ def measure_codec(
     of the outputs (means), ``agreement`` (None for models that do not classify); with labels ``accuracy`` and
     ``accuracy_unsplit``; with ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
     """
-    trips = [_trip(chain.plan, preprocess, f, v, k, codec, book) for f, v in zip(known.frames, lives, strict=True)]
-    answers = [
-        chain.answer({**live, **chain.run({**live, **trip.values}, k, len(chain.plan.stages))})
-        for live, trip in zip(lives, trips, strict=True)
-    ]
     last = len(chain.plan.stages) - 1
-    doubt = {}
-    if last_stage is not None and known.scores:
-        runs = zip(lives, trips, strict=True)
-        scores = [last_stage(chain.run({**live, **trip.values}, k, last)) for live, trip in runs]
-        doubt["agreement_expected"] = expected_agreement(known.scores, scores)
+    trips, answers, scores = [], [], []
+    for frame, live in zip(known.frames, lives, strict=True):
+        trip = _trip(chain.plan, preprocess, frame, live, k, codec, book)
+        before = {**live, **chain.run({**live, **trip.values}, k, last)}
+        answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
+        if last_stage is not None and known.scores:
+            scores.append(last_stage(before))
+        trips.append((trip.size_bytes, trip.encode_s, trip.decode_s))
+    doubt = {"agreement_expected": expected_agreement(known.scores, scores)} if scores else {}
     outputs = chain.plan.outputs
     pairs = list(zip(answers, known.answers, strict=True))
-    sizes = [trip.size_bytes for trip in trips]
+    sizes, encoding, decoding = zip(*trips, strict=True)
     return {
         "k": k,
         "codec": codec,
         "bytes_mean": statistics.fmean(sizes),
         "bytes_p95": float(np.percentile(sizes, 95)),
-        "encode_s": statistics.median(trip.encode_s for trip in trips),
-        "decode_s": statistics.median(trip.decode_s for trip in trips),
+        "encode_s": statistics.median(encoding),
+        "decode_s": statistics.median(decoding),
         "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
         "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
         **_classes(answers, known),

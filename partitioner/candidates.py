@@ -93,10 +93,12 @@ def kept_share(entry: Mapping[str, Any]) -> float | None:
     """What a codec's budget is held against: the share of answers it keeps, 0 to 1, None where that is not known.
 
     That is the agreement with the unsplit model; where the right answers were given, no less than one minus what
-    accuracy fell by and its standard error (of a paired comparison: only frames answered otherwise count).
+    accuracy fell by and its standard error (of a paired comparison: only frames answered otherwise count). Of models
+    that do not classify it is one minus the mean relative error of the output.
     """
     if entry.get("agreement") is None:
-        return None
+        error = entry.get("relative_error")
+        return None if error is None else max(0.0, 1 - float(error))
     agreement = float(entry["agreement"])
     accuracy, unsplit = entry.get("accuracy"), entry.get("accuracy_unsplit")
     if accuracy is None or unsplit is None:

@@ -80,6 +80,8 @@ def codec_table(plan: Plan, max_drop: float) -> Table:
         sizes = (show_bytes(entry["bytes_mean"]), show_bytes(entry["bytes_p95"]))
         times = show_s(entry["encode_s"] + entry["decode_s"])
         shares = [_share(entry.get(name)) for name in ("agreement", "accuracy")]
+        if entry.get("agreement") is None and entry.get("relative_error") is not None:
+            shares[0] = f"off {entry['relative_error']:.1%}"  # of a model that does not classify
         table.add_row(str(key[0]), key[1], *sizes, times, *shares, "yes" if key in admitted else "")
     return table
 

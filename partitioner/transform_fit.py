@@ -11,7 +11,7 @@ import numpy as np
 from partway.partitioner.sensitivity import Response, groups_of, measured
 from partway.proto.basis import Basis
 from partway.proto.grouping import SEGMENTS, segment_of
-from partway.proto.prefix_code import code_lengths
+from partway.proto.prefix_code import table
 from partway.proto.transform import Transform
 
 Array = np.ndarray[Any, Any]
@@ -50,7 +50,7 @@ class Fit:
         """The codec whose steps are, on average, ``relative_step`` deviations of the tensor."""
         steps = (self.weights * self.deviation * relative_step).astype(np.float32)
         segments = segment_of(np.sqrt(self.variance) / steps)
-        blank = tuple(np.array([1, 1], np.uint8) for _ in SEGMENTS)
+        blank = tuple(np.ones(2, np.uint8) for _ in SEGMENTS)
         draft = Transform(name, self.dtype, self.basis, steps, segments, blank, self.low, self.high)
         return Transform(name, self.dtype, self.basis, steps, segments, self._tables(draft), self.low, self.high)
 
@@ -63,7 +63,7 @@ class Fit:
             symbols, _ = grouping.symbols(levels)
             for number, part in enumerate(np.split(symbols, np.cumsum(grouping.counts)[:-1])):
                 counts[number] += np.bincount(part, minlength=counts[number].size)
-        return tuple(code_lengths(smoothed(total, s.size)) for total, s in zip(counts, SEGMENTS, strict=True))
+        return tuple(table(smoothed(total, s.size)) for total, s in zip(counts, SEGMENTS, strict=True))
 
 
 def by_band(flat: Array, band: Array) -> Array:

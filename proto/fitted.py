@@ -116,7 +116,7 @@ def _quality(data: Mapping[str, Any], dtype: str, basis: Basis, low: float, high
         raise ValueError("steps")
     if not ((segments < len(SEGMENTS)) | (segments == DROPPED)).all():
         raise ValueError("segments")
-    sizes = [segment.symbols for segment in SEGMENTS]
+    sizes = [segment.symbols + 1 for segment in SEGMENTS]
     lengths = np.split(_array(data["lengths"], "u1", (sum(sizes),)), np.cumsum(sizes)[:-1])
     made = Transform(str(data["name"]), dtype, basis, steps, segments, tuple(lengths), low, high)
     _ = made.code  # checks the tables

@@ -15,7 +15,7 @@ import numpy as np
 
 from partway.proto.basis import Basis
 from partway.proto.errors import CodecError
-from partway.proto.grouping import DROPPED, SEGMENTS, Grouping
+from partway.proto.grouping import DROPPED, Grouping
 from partway.proto.prefix_code import PrefixCode
 from partway.proto.tensors import TensorSpec
 from partway.proto.varints import read_varints, varints
@@ -94,8 +94,8 @@ class Transform:
 
     def _encode_sample(self, sample: Array) -> bytes:
         symbols, escaped = self.grouping.symbols(self.levels(sample))
-        bits, stream = self.code.encode(symbols)
-        return varints((*bits.tolist(), len(escaped) // 2)) + stream + escaped
+        sizes, stream = self.code.encode(symbols)
+        return varints((*sizes.tolist(), len(escaped) // 2)) + stream + escaped
 
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
@@ -112,12 +112,12 @@ class Transform:
         return made
 
     def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
-        (*bits, escapes), at = read_varints(body, at, len(SEGMENTS) + 1)
-        middle = at + ((sum(bits) + 7) >> 3)
+        (*sizes, escapes), at = read_varints(body, at, self.code.used + 1)
+        middle = at + sum(sizes)
         end = middle + 2 * escapes
         if end > len(body):
             raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
-        symbols = self.code.decode(bits, body[at:middle])
+        symbols = self.code.decode(sizes, body[at:middle])
         levels = self.grouping.levels(symbols, body[middle:end])
         _, _, where = self._scales
         scaled = levels * self._scales_back

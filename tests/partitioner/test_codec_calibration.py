@@ -142,6 +142,8 @@ def test_both_halves_understand_what_the_plan_brings(
     ("entry", "kept"),
     [
         ({"agreement": None}, None),
+        ({"agreement": None, "relative_error": 0.03}, 0.97),
+        ({"agreement": None, "relative_error": float("nan")}, 0.0),
         ({"agreement": 0.97}, 0.97),
         ({"agreement": 0.97, "accuracy": 0.9, "accuracy_unsplit": 0.9, "frames": 10**6}, 0.9998),
         ({"agreement": 0.97, "accuracy": 0.95, "accuracy_unsplit": 0.9, "frames": 100}, 0.9827),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from partway.proto.codecs import CODECS, pack, unpack
+from partway.proto.codecs import CODECS, RAW, pack, unpack
 from partway.proto.datatypes import NUMPY_NAME
 from partway.proto.errors import CodecError
 from partway.proto.squeeze import ChannelLevels, Levels, Step, Zstd, decompressed
@@ -34,6 +34,23 @@ def test_lossless_is_lossless_for_every_dtype(array: Array) -> None:
     """Whatever the bits are, the very same come out."""
     back = there_and_back("zstd", array)
     assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+
+
+@pytest.mark.parametrize("codec", [RAW, *(codec.name for codec in CODECS.values() if codec.lossless)])
+@pytest.mark.parametrize("dtype", NUMPY_NAME.values())
+def test_lossless_is_lossless_for_what_tensors_are_like(dtype: str, codec: str) -> None:
+    """Zeros, all equal, any bits at all (NaN with payloads, infinities, denormals), small numbers, and mostly zeros."""
+    rng = np.random.default_rng(0)
+    size = np.dtype(dtype).itemsize
+    for shape in ((), (1,), (1, 1000), (2, 3, 5, 7), (1, 14, 14, 64), (1, 64, 14, 14)):
+        count = int(np.prod(shape))
+        noise = rng.integers(0, 2 if dtype == "bool" else 256, count * size, np.uint8).view(dtype)
+        some = np.where(rng.random(count) < 0.05, noise, np.zeros(1, dtype))
+        low = np.where(np.arange(count * size) % size == 0, rng.integers(0, 2, count * size), 0).astype(np.uint8)
+        for values in (np.zeros(count, dtype), np.repeat(noise[:1], count), noise, some, low.view(dtype)):
+            array = values.reshape(shape)
+            back = there_and_back(codec, array)
+            assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
