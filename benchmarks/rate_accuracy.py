@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +143,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--again", type=Path, metavar="FILE", help="print and draw what --json wrote")
+    parser.add_argument("--shares", action="store_true", help="measure the time before each cut again")
     args = parser.parse_args()
     if args.again:
         data = json.loads(args.again.read_text())
-        for result in data["cases"].values():
+        for name, result in data["cases"].items():
+            if args.shares:
+                timed_again(CASES[name], args.data, result["rows"])
             show(result)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -162,6 +165,16 @@ def main() -> None:
         args.json.write_text(json.dumps(data, separators=(",", ":")) + "\n")
     if args.picture:
         draw(data["cases"].values(), args.picture)
+
+
+def timed_again(make: Callable[[Path, Path], Case], data: Path, rows: Sequence[Row]) -> None:
+    """Shares of time measured anew, of rows that are known."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = make(data, Path(folder, "case"))
+        share, builtin = shares(case, Path(folder)), builtin_shares(case, Path(folder))
+    for row in rows:
+        row["share"] = round(share[row["k"]], 5)
+        row["share_builtin"] = builtin and round(builtin[row["k"]], 5)
 
 
 def show(result: Result) -> None:

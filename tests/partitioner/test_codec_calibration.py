@@ -18,7 +18,7 @@ from partway.engines.engine import engine_for
 from partway.partitioner import codec_calibration
 from partway.partitioner.agreement import Frame
 from partway.partitioner.calibration_input import read_frames
-from partway.partitioner.candidates import kept_share, worthwhile
+from partway.partitioner.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.chain import Chain, load_folder
 from partway.partitioner.codec_calibration import CodecCalibration, Notes, calibration_key
 from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, save_plan
@@ -136,6 +136,20 @@ def test_both_halves_understand_what_the_plan_brings(
     right = mnist.run(frames[0].values, 0, 3)[plan.outputs[0]][0]
     assert np.linalg.norm(found - right) < 0.5 * np.linalg.norm(right)
     assert not np.array_equal(found, right)
+
+
+def test_a_model_that_does_not_classify_has_a_budget_too(mnist: Chain, frames: list[Frame]) -> None:
+    """What its output is off by, relative to its length: a looser budget admits more, nothing that is off by more."""
+    chain = Chain(replace(mnist.plan, output={}), mnist.stages)
+    work = calibrate(chain, frames[:9], Notes(None, ""))
+    assert all(entry["agreement"] is None and entry["cosine"] <= 1 + 1e-9 for entry in work.entries)
+    off = {(entry["k"], entry["codec"]): entry["relative_error"] for entry in work.entries}
+    candidates = plan_candidates(replace(chain.plan, candidates=tuple(work.entries), codecs=tuple(work.codecs)))
+    lossy = [one for one in candidates if not one.lossless]
+    by_budget = {most: {(c.k, c.codec) for c in lossy if c.admitted(most)} for most in (0.0, 2.0, 20.0)}
+    for most, found in by_budget.items():
+        assert found == {(c.k, c.codec) for c in lossy if off[c.k, str(c.codec)] * 100 <= most + 1e-6}
+    assert by_budget[0.0] < by_budget[2.0] < by_budget[20.0]
 
 
 @pytest.mark.parametrize(
