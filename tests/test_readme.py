@@ -137,7 +137,7 @@ def test_every_command_works_as_written(document: Path, folder: Path, background
         command = background.placed(command)
         env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
         done = subprocess.run(
-            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=90, check=False
+            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert ran or document.name != "README.md"
