@@ -27,6 +27,7 @@ NEIGHBOURS = ("test_main_job", "test_readme", "test_doctor", "test_stale_cloud",
 """Tests that announce clouds or tell which is found: one at a time, since all processes of a run share the network."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers, a file's tests stay in one, and neighbours' tests, which take longest, begin in one."""
     items.sort(key=lambda item: item.path.stem not in NEIGHBOURS)
