@@ -10,7 +10,7 @@ run: $(VENV)/.base
 	@$(BIN)/edge-run --model mnist --split auto
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
 
 check: $(VENV)/.test
 	@scripts/check

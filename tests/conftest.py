@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,22 @@ NEIGHBOURS = ("test_main_job", "test_readme", "test_doctor", "test_stale_cloud",
 """Tests that announce clouds or tell which is found: one at a time, since all processes of a run share the network."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, a file's tests stay in one, and neighbours' tests, which take longest, begin in one."""
+    """Neighbours' tests take longest, so they come first."""
     items.sort(key=lambda item: item.path.stem not in NEIGHBOURS)
-    for item in items:
-        group = "neighbours" if item.path.stem in NEIGHBOURS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers, a file's tests stay in one, and all neighbours' tests in the same."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "neighbours" if Path(file).stem in NEIGHBOURS else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
