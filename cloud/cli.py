@@ -20,11 +20,12 @@ from partway.cloud.access import Access
 from partway.cloud.batch_options import add_batch_options, batch_limits
 from partway.cloud.certificates import Certificates
 from partway.cloud.computing import computing_arguments, computing_of
-from partway.cloud.health_call import Health
+from partway.cloud.health_call import ask
 from partway.cloud.repository import ServedModel, load_repository
 from partway.cloud.server import CloudServer
 from partway.partitioner.zoo import bundled_folder
 from partway.partitioner.zoo.prepared import prepare
+from partway.proto.containers import HealthAction
 from partway.proto.errors import InputError, PartwayError
 from partway.proto.secrets import token_of
 
@@ -64,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
     made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
     made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
-    made.add_argument("--health", action=Health, nargs=0, help="say whether this container's cloud serves, and exit")
+    made.add_argument(
+        "--health", action=HealthAction, nargs=0, const=ask, help="say whether this container's cloud serves, and exit"
+    )
     made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     return made
 

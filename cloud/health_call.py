@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from typing import Any
-
 from partway.proto.containers import health_name, wants_health
 
 ASK_S = 5.0
@@ -31,16 +27,3 @@ def ask() -> tuple[bool, str]:
         except grpc.RpcError as error:
             return False, f"no cloud-serve answers here ({error.code().name.lower()})"
     return said == SERVING, "serving" if said == SERVING else "not serving: it starts or ends"
-
-
-class Health(argparse.Action):
-    """``--health``: print the sentence and exit, 0 where it serves and else 1."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None, option_string: str | None = None,
-    ) -> None:  # fmt: skip
-        """See argparse."""
-        well, said = ask()
-        print(said)  # noqa: T201 - this is a command
-        parser.exit(0 if well else 1)

@@ -30,6 +30,7 @@ class Times:
 
 
 MOST_RETRY_S = 10.0
+"""However long a cloud asks to be spared, it is asked again after this time."""
 
 
 def retry_s(reply: Reply) -> float:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import partway
 from partway.edge.access_options import access_arguments
 from partway.edge.discovery import Search
-from partway.edge.pulse import Health
+from partway.edge.pulse import ask
 from partway.partitioner.wanted import decision_arguments
+from partway.proto.containers import HealthAction
 from partway.proto.errors import InputError, PartwayError
 
 if TYPE_CHECKING:
@@ -113,7 +114,13 @@ def parser() -> argparse.ArgumentParser:
         help="write everything as one JSON object; - is standard output, and prints nothing else",
     )
     add("--service", action="store_true", help="run until SIGTERM, a line a frame (of JSON with --json); for systemd")
-    add("--health", action=Health, nargs=0, help="tell whether the edge-run of this container is well, and exit")
+    add(
+        "--health",
+        action=HealthAction,
+        nargs=0,
+        const=ask,
+        help="tell whether this container's edge-run is well, and exit",
+    )
     add("--version", action="version", version=f"partway {partway.__version__}")
     return made
 

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -86,16 +84,3 @@ def ask() -> tuple[bool, str]:
         return False, "no edge-run answers here (it tells its health where PARTWAY_HEALTH=1 is set, as in the images)"
     said = f"{state['frames']} frames answered, the last change {state['quiet_s']} s ago"
     return bool(state["well"]), said if state["well"] else f"{said}: frames are taken and not answered"
-
-
-class Health(argparse.Action):
-    """``--health``: print the sentence and exit, 0 where all is well and else 1."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None, option_string: str | None = None,
-    ) -> None:  # fmt: skip
-        """See argparse."""
-        well, said = ask()
-        print(said)  # noqa: T201 - this is a command
-        parser.exit(0 if well else 1)

@@ -233,7 +233,7 @@ class Runner:
         group, reply = answer.group, answer.reply
         if reply.error:
             full_s = retry_s(reply)
-            self._full_until_s = answer.received_s + full_s
+            self._full_until_s = max(self._full_until_s, answer.received_s + full_s)
             self._refused(group, f"the cloud refused ({reply.error})", busy=full_s > 0)
             return
         try:

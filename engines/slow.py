@@ -22,11 +22,10 @@ SPIN_S = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class SlowStage:
-    """A stage that takes ``times`` as long."""
+class _WrappingStage:
+    """Another stage, with its tensors."""
 
     stage: LoadedStage
-    times: int
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -37,6 +36,13 @@ class SlowStage:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """See LoadedStage."""
         return self.stage.outputs
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStage(_WrappingStage):
+    """A stage that takes ``times`` as long."""
+
+    times: int
 
     def run(self, values: Values) -> Outputs:
         """See LoadedStage."""
@@ -46,21 +52,10 @@ class SlowStage:
 
 
 @dataclass(frozen=True, slots=True)
-class PacedStage:
+class PacedStage(_WrappingStage):
     """A stage that takes ``seconds``, or what it really takes where that is longer."""
 
-    stage: LoadedStage
     seconds: float
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """See LoadedStage."""
-        return self.stage.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """See LoadedStage."""
-        return self.stage.outputs
 
     def run(self, values: Values) -> Outputs:
         """See LoadedStage."""

@@ -6,8 +6,11 @@ identity of the process namespace, because containers that share their host's ne
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "PARTWAY_HEALTH"
 """Set to 1 in the images: without it nothing listens."""
@@ -25,3 +28,18 @@ def health_name(half: str) -> str:
     except OSError:
         space = "0"
     return f"partway-{half}-{space}"
+
+
+class HealthAction(argparse.Action):
+    """``--health``: print what ``const`` says of the process beside this one, and exit: 0 where all is well, else 1."""
+
+    const: Callable[[], tuple[bool, str]]
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None, option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """See argparse."""
+        well, said = self.const()
+        print(said)  # noqa: T201 - this is a command
+        parser.exit(0 if well else 1)
