@@ -28,15 +28,15 @@ import numpy as np
 
 from benchmarks.machine import machine_line
 from partway.cloud.answer import Refusal, Router, answer
-from partway.cloud.batcher import Batcher
-from partway.cloud.batching import Limits, Mode
-from partway.cloud.repository import ServedModel, load_model
-from partway.partitioner.plan import save_plan
-from partway.partitioner.profile import sample_values
+from partway.cloud.batching.scheduler import Limits, Mode
+from partway.cloud.batching.worker import Batcher
+from partway.cloud.models.repository import ServedModel, load_model
+from partway.partitioner.plan.plan import save_plan
+from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
-from partway.proto.codecs import RAW, pack
+from partway.proto.codecs.registry import RAW, pack
 from partway.proto.frame import Frame, Header, Reply
-from partway.proto.units import show_s
+from partway.units import show_s
 
 MODELS = ("alexnet", "resnet18")
 WARM = 0.3

@@ -28,16 +28,16 @@ import grpc
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.edge.cli import parser as edge_parser
+from partway.edge.main import parser as edge_parser
 from partway.edge.options import options_of
-from partway.edge.outcome import Outcome
-from partway.edge.packing import Packer
-from partway.edge.report import Report
-from partway.edge.run import Run
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.edge.work import Work
-from partway.partitioner.plan import load_plan, save_plan
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.runner import Runner
+from partway.edge.report.run_json import Outcome
+from partway.edge.report.terminal import Report
+from partway.edge.session.run import Run
+from partway.edge.sources.files import Sample
+from partway.edge.sources.work import Work
+from partway.partitioner.plan.plan import load_plan, save_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
 

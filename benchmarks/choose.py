@@ -7,9 +7,9 @@ import random
 from time import perf_counter
 
 from benchmarks.machine import machine_line
-from partway.partitioner.chooser import Chooser, crossovers
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.objectives import OBJECTIVES, objective
+from partway.partitioner.decide.crossovers import Chooser, crossovers
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import OBJECTIVES, objective
 
 SPLITS = 10
 CODECS = 6

@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks import rate_cases
 from benchmarks.machine import machine_line
 from benchmarks.rate_tables import shape
-from partway.partitioner.codec_fit import fit_split
-from partway.proto.codecs import pack, unpack
-from partway.proto.fitted import codebook
+from partway.partitioner.calibrate.fit_split import fit_split
+from partway.proto.codecs.registry import pack, unpack
+from partway.proto.codecs.transform.codebook import codebook
 
 CUTS = ("4/project", "7/project", "16/add")
 CODECS = ("t40", "t70", "zstd", "s8")

@@ -28,14 +28,14 @@ import numpy as np
 
 from benchmarks.batching import loaded, simulate
 from benchmarks.machine import machine_line
-from partway.cloud.computing import Computing
+from partway.cloud.models.placement import Computing
 from partway.engines.device import Chosen
-from partway.engines.engine import Engine, engine_for
-from partway.partitioner.chain import Chain, load_folder
-from partway.partitioner.plan import PLAN_FILE, load_plan
-from partway.partitioner.preprocess import Preprocess
-from partway.partitioner.profile import sample_values
-from partway.partitioner.verify import relative_error
+from partway.engines.interface import Engine, engine_for
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.parity import relative_error
+from partway.partitioner.plan.plan import PLAN_FILE, load_plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.zoo import model_folder
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -46,10 +46,10 @@ Array = np.ndarray[Any, Any]
 def prepare(folder: Path, names: Sequence[str]) -> None:
     """Export zoo models (random weights) and slice them at their useful cuts. Needs the exporter, no GPU."""
     from benchmarks.models import export
-    from partway.partitioner.plan import save_plan
+    from partway.partitioner.plan.plan import save_plan
     from partway.partitioner.slicing import open_model, plan_model
     from partway.partitioner.zoo.catalogue import ZOO
-    from partway.partitioner.zoo.choice import cuts_of
+    from partway.partitioner.zoo.cuts import cuts_of
 
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from partway.partitioner.profile import machine_name
+from partway.partitioner.profile.measure import machine_name
 
 
 def machine_line(*packages: str) -> str:

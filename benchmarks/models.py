@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from partway.partitioner.zoo.prepare import export_model
+from partway.partitioner.zoo.export import export_model
 
 
 def export(name: str, folder: Path) -> Path:

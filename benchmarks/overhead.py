@@ -32,13 +32,13 @@ from grpc import aio
 
 from benchmarks.echo import LENGTH, LIMITS, STREAM, UNARY, receive_exactly
 from benchmarks.machine import machine_line
-from partway.edge.packing import Packer
-from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.sources.files import Sample
+from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
-from partway.partitioner.cuts import Cut
-from partway.partitioner.plan import Plan, Stage, save_plan
-from partway.proto.codecs import RAW, unpack
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.plan.plan import Plan, Stage, save_plan
+from partway.proto.codecs.registry import RAW, unpack
 from partway.proto.frame import decode_reply
 from partway.proto.tensors import TensorSpec
 

@@ -23,15 +23,15 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from benchmarks.machine import machine_line
-from partway.partitioner.bandwidths import sweep
-from partway.partitioner.chooser import Chooser
-from partway.partitioner.cuts import Cut, input_cut, output_cut, prefix_of, wire_bytes
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.graph import Graph
-from partway.partitioner.mincut import problem
-from partway.partitioner.objectives import objective
-from partway.partitioner.onnx_reader import open_onnx
+from partway.partitioner.cuts.bandwidth_sweep import sweep
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.crossing import Cut, input_cut, output_cut, prefix_of, wire_bytes
+from partway.partitioner.cuts.mincut import problem
+from partway.partitioner.decide.crossovers import Chooser
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.graph.graph import Graph
 
 ZOO: dict[str, dict[str, Any]] = {
     "resnet18": {}, "resnet50": {}, "mobilenet_v3_small": {}, "efficientnet_b0": {}, "densenet121": {},

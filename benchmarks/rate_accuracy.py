@@ -26,10 +26,10 @@ from benchmarks.rate_cases import CASES, Case
 from benchmarks.rate_shares import builtin_shares, shares
 from benchmarks.rate_tables import Result, choices, lossy_picture, reach, shape, splits
 from benchmarks.rate_tables import time as time_before
-from partway.partitioner.agreement import Frame, measure_codec, reference
-from partway.partitioner.codec_calibration import CodecCalibration, Notes
-from partway.proto.codecs import Codebook
-from partway.proto.fitted import codebook
+from partway.partitioner.calibrate.accuracy import Frame, measure_codec, reference
+from partway.partitioner.calibrate.run import CodecCalibration, Notes
+from partway.proto.codecs.registry import Codebook
+from partway.proto.codecs.transform.codebook import codebook
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]

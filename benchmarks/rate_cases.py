@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from partway.engines.engine import engine_for
-from partway.partitioner.agreement import Frame
-from partway.partitioner.before_softmax import LastStage, before_softmax
-from partway.partitioner.chain import Chain, load_folder
-from partway.partitioner.describe import Wishes, described
-from partway.partitioner.frontiers import legal_cuts
-from partway.partitioner.idx import read_idx
-from partway.partitioner.plan import load_plan
-from partway.partitioner.preprocess import Preprocess
+from partway.engines.interface import engine_for
+from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.logits import LastStage, before_softmax
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.slicing import make_plan, read_graph
 from partway.partitioner.zoo import model_folder
+from partway.partitioner.zoo.idx import read_idx
 
 SEED = 7
 MOBILENET_CUTS = ("2/project", "3/add", "4/project", "6/add", "7/project", "9/add", "14/project", "16/add")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rate_cases import Case
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.plan import Plan
-from partway.partitioner.profile import measure
+from partway.engines.interface import engine_for
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.profile.measure import measure
 from partway.partitioner.slicing import make_plan
 
 BLOCKS = 150

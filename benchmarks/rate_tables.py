@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.plan import Plan
+from partway.partitioner.plan.plan import Plan
 
 Row = dict[str, Any]
 Result = dict[str, Any]

@@ -16,23 +16,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from partway.edge.bench import Device
-from partway.edge.flight import Watch
-from partway.edge.frames import FrameResult
-from partway.edge.objective import Ranking
+from partway.edge.decision.ranking import Ranking
+from partway.edge.emulator.replay import Device
 from partway.edge.options import Options
-from partway.edge.outcome import Outcome
-from partway.edge.packing import Packer
-from partway.edge.report import Report
-from partway.edge.run import Run
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.engines.engine import Engine
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Candidate, Estimate
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import Plan
-from partway.proto.images import PIXELS, is_image_codec
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.in_flight import Watch
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.pipeline.runner import Runner
+from partway.edge.report.run_json import Outcome
+from partway.edge.report.terminal import Report
+from partway.edge.session.run import Run
+from partway.edge.sources.files import Sample
+from partway.engines.interface import Engine
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.plan import Plan
+from partway.proto.codecs.image import PIXELS, is_image_codec
 
 PICTURES = 24
 LEAST, MOST = 3, 60

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.plan import load_plan, save_plan
+from partway.partitioner.plan.plan import load_plan, save_plan
 from partway.partitioner.zoo.networks import network as zoo_network
-from partway.proto.images import is_image_codec
+from partway.proto.codecs.image import is_image_codec
 
 SIDE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -26,16 +26,16 @@ import numpy as np
 
 from benchmarks.chaos import Cloud
 from benchmarks.machine import machine_line
-from partway.edge.packing import Packer
-from partway.edge.runner import Runner
-from partway.edge.sources import random_source
-from partway.edge.transport import CloudClient
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import load_plan
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import random_source
+from partway.edge.transport.client import CloudClient
+from partway.engines.interface import engine_for
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.codecs import packs
+from partway.proto.codecs.registry import packs
 
 Kind = tuple[int, str | None]
 

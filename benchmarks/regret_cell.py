@@ -9,18 +9,18 @@ import statistics
 from time import perf_counter
 from typing import Any
 
-from partway.edge.auto import COLD_FRAMES
+from partway.edge.decision.trial import COLD_FRAMES
 from partway.edge.options import Options
-from partway.edge.outcome import Outcome
-from partway.edge.report import Report
-from partway.edge.run import Run
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.engines.engine import Engine
-from partway.engines.slow import SlowEngine
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import Plan
+from partway.edge.pipeline.runner import Runner
+from partway.edge.report.run_json import Outcome
+from partway.edge.report.terminal import Report
+from partway.edge.session.run import Run
+from partway.edge.sources.files import Sample
+from partway.engines.interface import Engine
+from partway.engines.throttled import SlowEngine
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.plan import Plan
 
 MOST_FRAMES = 11
 LEAST_FRAMES = 3

@@ -20,17 +20,17 @@ from typing import Any
 
 from benchmarks.chaos import Cloud
 from benchmarks.machine import machine_line
-from partway.edge.clouds import KnownClouds
-from partway.edge.packing import Packer
-from partway.edge.recut import Recut
-from partway.edge.runner import Runner
-from partway.edge.sources import random_source
-from partway.edge.transport import CloudClient
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.estimate import Candidate, Link, Speeds, estimate
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import load_plan
+from partway.edge.decision.split_controller import Recut
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import random_source
+from partway.edge.transport.client import CloudClient
+from partway.edge.transport.failover import KnownClouds
+from partway.engines.interface import engine_for
+from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 
 WARM = 0.2

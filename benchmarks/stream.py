@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
-from partway.partitioner.idx import read_idx
-from partway.partitioner.plan import load_plan, read_stage
-from partway.partitioner.preprocess import Preprocess
+from partway.engines.interface import engine_for
+from partway.partitioner.plan.chain import load_chain
+from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
+from partway.partitioner.zoo.idx import read_idx
 
 SETTINGS = (("cloud", 1), ("1", 1), ("2", 1), ("device", 1), ("cloud", 16), ("1", 16), ("2", 16), ("device", 16))
 

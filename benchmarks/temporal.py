@@ -22,9 +22,9 @@ from PIL import Image
 
 from benchmarks import rate_cases
 from benchmarks.rate_tables import shape
-from partway.partitioner.transform_fit import by_band, fit, smoothed
-from partway.proto.grouping import SEGMENTS, Grouping, segment_of
-from partway.proto.prefix_code import PrefixCode, table
+from partway.partitioner.calibrate.fit_transform import by_band, fit, smoothed
+from partway.proto.codecs.transform.huffman import PrefixCode, table
+from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping, segment_of
 
 Array = np.ndarray[Any, Any]
 CUTS = ("4/project", "7/project")

@@ -24,20 +24,20 @@ import numpy as np
 
 from benchmarks.chaos import Cloud, Link
 from benchmarks.machine import machine_line
-from partway.edge.frames import FrameResult
-from partway.edge.packing import Packer
-from partway.edge.recut import Recut
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient
-from partway.engines.engine import engine_for
+from partway.edge.decision.split_controller import Recut
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import Sample
+from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
-from partway.partitioner.chain import load_folder
-from partway.partitioner.cuts import Cut
-from partway.partitioner.estimate import Candidate, Estimate
-from partway.partitioner.estimate import Link as Speed
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import Plan, Stage, save_plan
+from partway.engines.interface import engine_for
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.decide.estimate import Link as Speed
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import Plan, Stage, save_plan
 from partway.proto.tensors import TensorSpec
 
 RATE, RTT = "20Mbps", "40ms"

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from partway.edge.flight import Group, give_up_s
-from partway.edge.lookout import LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
-from partway.edge.recut import IDLE_S, Recut
-from partway.edge.shaper import TracePace
-from partway.edge.uplink import LOST_S
-from partway.partitioner.estimate import Candidate, Estimate, Link
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import Plan
-from partway.proto.errors import LinkLost
+from partway.edge.decision.split_controller import IDLE_S, Recut
+from partway.edge.emulator.shaper import TracePace
+from partway.edge.pipeline.in_flight import Group, give_up_s
+from partway.edge.pipeline.uplink import LOST_S
+from partway.edge.transport.cloud_monitor import LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
+from partway.errors import LinkLost
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.plan import Plan
 from partway.proto.frame import Durations
 
 ANSWER_S = 1.0

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rate_tables import chosen
-from partway.partitioner.scission import Scission, read_scission
+from partway.partitioner.profile.scission_import import Scission, read_scission
 
 BANDWIDTHS_BPS = tuple(mbps * 1e6 for mbps in (0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 50))
 RTT_S = 0.040

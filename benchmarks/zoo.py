@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine_line
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.front.to_onnx import write_onnx
-from partway.partitioner.front.trace import trace
+from partway.engines.interface import engine_for
+from partway.partitioner.formats.pytorch.export import write_onnx
+from partway.partitioner.formats.pytorch.trace import trace
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.parity import relative_error, run_split
 from partway.partitioner.slicing import open_model, plan_model
-from partway.partitioner.verify import relative_error, run_split
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.choice import cuts_of
+from partway.partitioner.zoo.cuts import cuts_of
 from partway.partitioner.zoo.networks import network
 
 RESULTS = Path(__file__).parent / "results" / "zoo.json"

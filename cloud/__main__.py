@@ -1,5 +1,5 @@
 """``python -m partway.cloud`` is ``cloud-serve``."""
 
-from partway.cloud.cli import main
+from partway.cloud.main import main
 
 raise SystemExit(main())

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from partway.cloud.repository import ServedModel
-from partway.proto.codecs import RAW, RawLayout, blob_elements, codec_names, pack, raw_layout, unpack
+from partway.cloud.models.repository import ServedModel
+from partway.errors import CodecError, InputError, PartwayError, WireError
+from partway.proto.codecs.image import decode_image, is_image_codec
+from partway.proto.codecs.registry import RAW, RawLayout, blob_elements, codec_names, pack, raw_layout, unpack
 from partway.proto.datatypes import BYTES, NUMPY_NAME
-from partway.proto.errors import CodecError, InputError, PartwayError, WireError
 from partway.proto.frame import MAX_CACHED_HEADER_BYTES, Durations, Frame, Header, Parameter, Reply, TensorHead
-from partway.proto.images import decode_image, is_image_codec
 from partway.proto.tensors import MAX_BATCH
 
 Array = np.ndarray[Any, Any]

@@ -8,16 +8,16 @@ from contextlib import suppress
 
 from grpc import aio
 
-from partway.cloud.access import Access
-from partway.cloud.audit import Auditor, Verdict
-from partway.cloud.batcher import Batcher
-from partway.cloud.batching import Limits
-from partway.cloud.health import health_handlers
-from partway.cloud.health_call import health_address
-from partway.cloud.inference import InferenceService
-from partway.cloud.repository import ServedModel
-from partway.cloud.split import MAX_REPLY_BYTES, SplitService
-from partway.proto.errors import InputError
+from partway.cloud.access.authentication import Access
+from partway.cloud.batching.scheduler import Limits
+from partway.cloud.batching.worker import Batcher
+from partway.cloud.models.repository import ServedModel
+from partway.cloud.services.audit import Auditor, Verdict
+from partway.cloud.services.health import health_handlers
+from partway.cloud.services.health_call import health_address
+from partway.cloud.services.inference import InferenceService
+from partway.cloud.services.split import MAX_REPLY_BYTES, SplitService
+from partway.errors import InputError
 from partway.proto.tensors import MAX_BATCH
 
 MOST_BYTES = (1 << 31) - 1

@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from partway.edge.frames import FrameResult
-    from partway.edge.session import OpenSession, Session
-    from partway.edge.session_async import AsyncSession
+    from partway.edge.pipeline.result import FrameResult
+    from partway.edge.session.async_session import AsyncSession
+    from partway.edge.session.session import OpenSession, Session
 
 __all__ = ["AsyncSession", "FrameResult", "OpenSession", "Session"]
 
-_WHERE = {"FrameResult": "frames", "OpenSession": "session", "Session": "session", "AsyncSession": "session_async"}
+_WHERE = {
+    "FrameResult": "pipeline.result",
+    "OpenSession": "session.session",
+    "Session": "session.session",
+    "AsyncSession": "session.async_session",
+}
 
 
 def __getattr__(name: str) -> Any:

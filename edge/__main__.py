@@ -1,5 +1,5 @@
 """``python -m partway.edge`` is ``edge-run``."""
 
-from partway.edge.cli import main
+from partway.edge.main import main
 
 raise SystemExit(main())

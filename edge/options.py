@@ -6,18 +6,18 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from partway.edge.access import OPEN, Access
-from partway.edge.access_options import access_of
-from partway.edge.address import parse_address
-from partway.edge.standard_input import parse_shape
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.objectives import Objective, objective
-from partway.partitioner.profile import machine_name
-from partway.partitioner.wanted import MAX_DROP, constraints_of, objective_of
-from partway.proto.codecs import codec_names, is_fitted
-from partway.proto.errors import InputError
-from partway.proto.images import is_image_codec
-from partway.proto.units import parse_bps, parse_s
+from partway.edge.sources.stdin import parse_shape
+from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access_options import access_of
+from partway.edge.transport.address import parse_address
+from partway.errors import InputError
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.objectives import Objective, objective
+from partway.partitioner.decide.options import MAX_DROP, constraints_of, objective_of
+from partway.partitioner.profile.measure import machine_name
+from partway.proto.codecs.image import is_image_codec
+from partway.proto.codecs.registry import codec_names, is_fitted
+from partway.units import parse_bps, parse_s
 
 MOST_WINDOW = 64
 

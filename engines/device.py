@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from partway.proto.errors import InputError, MissingPackage
+from partway.errors import InputError, MissingPackage
 
 ASKED = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?", re.ASCII)
 EXTRA = "pip install 'partway[torch]'"
@@ -78,7 +78,7 @@ def _by_torch(index: int) -> tuple[str | None, str]:
     """The engine torch and the GPU's name, or None and why not."""
     if find_spec("torch") is None:
         return None, "torch is not installed"
-    from partway.engines.torch_gpu import gpu_name, gpus
+    from partway.engines.torch.torch_gpu import gpu_name, gpus
 
     count = gpus()
     if not count:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.engine import Outputs
-from partway.proto.errors import InputError
+from partway.engines.interface import Outputs
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec, Values
 
 

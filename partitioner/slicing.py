@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from partway.engines.trial import try_stages
-from partway.partitioner.cuts import BytesOf, Cut, cut_from_names, input_cut, output_cut
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.graph import Graph
-from partway.partitioner.plan import Plan, Stage
-from partway.proto.errors import InputError
+from partway.engines.sandbox import try_stages
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.crossing import BytesOf, Cut, cut_from_names, input_cut, output_cut
+from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.plan import Plan, Stage
 
 Sizes = Mapping[str, Sequence[int | None]]
 
@@ -47,16 +47,16 @@ def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
 
 
 def _open_onnx(path: Path, sizes: Sizes) -> SliceableModel:
-    from partway.partitioner.onnx_reader import open_onnx
-    from partway.partitioner.onnx_slicer import slice_model
+    from partway.partitioner.formats.onnx.reader import open_onnx
+    from partway.partitioner.formats.onnx.slicer import slice_model
 
     model = open_onnx(path, sizes)
     return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
 def _open_tflite(path: Path, sizes: Sizes) -> SliceableModel:
-    from partway.partitioner.tflite_reader import open_tflite
-    from partway.partitioner.tflite_slicer import slice_model
+    from partway.partitioner.formats.tflite.reader import open_tflite
+    from partway.partitioner.formats.tflite.slicer import slice_model
 
     model = open_tflite(path, sizes)
     return SliceableModel(

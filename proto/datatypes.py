@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.proto.errors import WireError
+from partway.errors import WireError
 
 NUMPY_NAME = {
     "BOOL": "bool",

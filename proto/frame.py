@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from partway.proto.errors import WireError
+from partway.errors import WireError
 from partway.proto.messages import ModelInferRequest, ModelInferResponse
-from partway.proto.wire import LENGTH, MAX_FIELDS, read_varint, scan, varint
+from partway.proto.protowire import LENGTH, MAX_FIELDS, read_varint, scan, varint
 
 Parameter = bool | int | float | str
 Buffer = bytes | memoryview

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from partway.errors import InputError
 from partway.proto.datatypes import OIP_NAME
-from partway.proto.errors import InputError
 
 MAX_BATCH = 64
 """Samples one frame may hold."""

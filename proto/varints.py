@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from partway.proto.errors import CodecError
+from partway.errors import CodecError
 
 _VARINT_BYTES = 4
 

@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.__main__ import main as partway_main
-from partway.edge.cli import main as edge_main
-from partway.partitioner.plan import load_plan, plan_from_json, plan_to_json
+from partway.cli.main import main as partway_main
+from partway.edge.main import main as edge_main
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan, plan_from_json, plan_to_json
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 from .conftest import write_fake_plan
 

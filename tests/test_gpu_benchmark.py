@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from partway.proto.errors import InputError
+from partway.errors import InputError
 
 pytest.importorskip("torch")
 

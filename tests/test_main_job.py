@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from partway.partitioner.digits import digit_from_image
-from partway.partitioner.plan import load_plan, save_plan
+from partway.partitioner.plan.mnist_digit import digit_from_image
+from partway.partitioner.plan.plan import load_plan, save_plan
 from partway.partitioner.zoo import model_folder, sample_folder
 
 from .conftest import ROOT, RealCloud, beside_changes

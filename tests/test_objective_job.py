@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from partway.partitioner.objectives import OBJECTIVES
-from partway.partitioner.power import POWERS
+from partway.partitioner.decide.objectives import OBJECTIVES
+from partway.partitioner.decide.power import POWERS
 
 from .conftest import RealCloud, beside_changes
 from .test_main_job import LONG_S, SCHEMA, digits, edge_process, until_first_frame
@@ -136,7 +136,7 @@ def test_a_device_fetches_no_stage_that_it_may_not_hold(
     """From a cloud that alone knows the model, the first stage is all that comes."""
     import shutil
 
-    from partway.partitioner.plan import load_plan, save_plan
+    from partway.partitioner.plan.plan import load_plan, save_plan
     from partway.partitioner.zoo import model_folder, sample_folder
 
     shutil.copytree(model_folder("mnist"), tmp_path / "models" / "elsewhere")

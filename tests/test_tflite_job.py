@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.sources import open_source
-from partway.engines.engine import engine_for
-from partway.partitioner.plan import Plan, load_plan
-from partway.partitioner.preprocess import Preprocess
+from partway.edge.sources.files import open_source
+from partway.engines.interface import engine_for
+from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.preprocess import Preprocess
 
 from .conftest import RealCloud
 

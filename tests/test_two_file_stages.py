@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.__main__ import main
-from partway.partitioner.plan import load_plan
+from partway.cli.main import main
+from partway.partitioner.plan.plan import load_plan
 
 from .conftest import RealCloud
 
@@ -46,7 +46,7 @@ def sliced(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its plan, made as if no file could be larger than 40 KB."""
     out = tmp_path_factory.mktemp("plans") / "wide"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("partway.partitioner.onnx_write.LARGEST_FILE_BYTES", 40_000)
+        patch.setattr("partway.partitioner.formats.onnx.writer.LARGEST_FILE_BYTES", 40_000)
         assert main(["plan", str(model), "--out", str(out), "--cuts", "l1"]) == 0
     stages = load_plan(out).stages
     assert stages[1].data is not None

@@ -3,9 +3,9 @@
 import pytest
 from benchmarks.virtual import HEAD_BYTES, Replay, Road, World, clairvoyant, mean_s, static
 
-from partway.edge.shaper import TracePace, wire_bytes
-from partway.partitioner.estimate import Candidate, Estimate, Link
-from partway.partitioner.plan import load_plan
+from partway.edge.emulator.shaper import TracePace, wire_bytes
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 
 PLAN = load_plan(model_folder("mnist"))

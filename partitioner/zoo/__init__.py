@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from partway.partitioner.plan import PLAN_FILE
+from partway.errors import InputError
+from partway.partitioner.plan.plan import PLAN_FILE
 from partway.partitioner.zoo.catalogue import ZOO
-from partway.proto.errors import InputError
 
 _HERE = Path(__file__).parent
 
@@ -55,7 +55,7 @@ def _folder(model: str, path: Path) -> Path:
 
 def _made_by_name(model: str) -> Path:
     """The plan that this user's cache has of a model by name, trained or random."""
-    from partway.partitioner.zoo.prepared import prepared_folder
+    from partway.partitioner.zoo.cache import prepared_folder
 
     found = prepared_folder(model, False, None) or prepared_folder(model, True, None)
     if found is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from partway.partitioner.front.package import import_torch, silenced
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.formats.pytorch.package import import_torch, silenced
 from partway.partitioner.zoo.catalogue import ZOO, ZooModel
-from partway.proto.errors import InputError, MissingPackage
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": False},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from partway.partitioner.front.api import plan as plan
+    from partway.partitioner.api import plan as plan
 
 __all__ = ["__version__", "plan"]
 __version__ = "0.1.0"
@@ -16,5 +16,5 @@ def __getattr__(name: str) -> Any:
     if name == "plan":
         from importlib import import_module
 
-        return import_module("partway.partitioner.front.api").plan
+        return import_module("partway.partitioner.api").plan
     raise AttributeError(f"module 'partway' has no attribute {name!r}")

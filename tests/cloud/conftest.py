@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from partway.cloud import server
-from partway.cloud.repository import ServedModel, load_model
+from partway.cloud.models.repository import ServedModel, load_model
 from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
 

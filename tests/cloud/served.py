@@ -14,13 +14,13 @@ import grpc
 import numpy as np
 
 from partway.cloud import server
-from partway.cloud.access import Access
-from partway.cloud.batching import Limits
-from partway.cloud.repository import ServedModel
-from partway.partitioner.chain import Chain
-from partway.partitioner.cuts import Cut
-from partway.partitioner.plan import Plan, Stage
-from partway.partitioner.preprocess import Preprocess
+from partway.cloud.access.authentication import Access
+from partway.cloud.batching.scheduler import Limits
+from partway.cloud.models.repository import ServedModel
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto import messages as m
 from partway.proto.tensors import TensorSpec, Values
 

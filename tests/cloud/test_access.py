@@ -13,12 +13,12 @@ import grpc
 import numpy as np
 import pytest
 
-from partway.cloud.access import NO_TOKEN, WRONG_TOKEN, Access, is_loopback
-from partway.cloud.certificates import Certificates
-from partway.cloud.cli import main
-from partway.cloud.health import SERVICE
+from partway.cloud.access.authentication import NO_TOKEN, WRONG_TOKEN, Access, is_loopback
+from partway.cloud.access.certificates import Certificates
+from partway.cloud.main import main
+from partway.cloud.services.health import SERVICE
+from partway.errors import InputError
 from partway.proto import messages as m
-from partway.proto.errors import InputError
 
 from ..certs import Authority, authority
 from .conftest import small_models

@@ -12,7 +12,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 import partway
 from partway.cloud import advertise as module
 from partway.cloud.advertise import advertise, reachable_addresses
-from partway.edge import discovery
+from partway.edge.discovery import zeroconf as discovery
 
 ORIGINAL, SERVICE_TYPE = module.SERVICE_TYPE, "_partway-test._tcp.local."
 

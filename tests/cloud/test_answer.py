@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from partway.cloud.answer import Refusal, Router, answer, refused
-from partway.cloud.repository import ServedModel
+from partway.cloud.models.repository import ServedModel
 from partway.proto.frame import Frame, Header, Reply, TensorHead
 
 from .conftest import small_models

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.cloud.answer import MAX_ROUTES, Refusal, Router, answer
-from partway.cloud.repository import ServedModel
+from partway.cloud.models.repository import ServedModel
 from partway.cloud.server import largest_frame_bytes
-from partway.partitioner.cuts import Cut
+from partway.errors import WireError
+from partway.partitioner.cuts.crossing import Cut
 from partway.proto import messages as m
-from partway.proto.errors import WireError
 from partway.proto.frame import decode_request
 from partway.proto.tensors import TensorSpec
 

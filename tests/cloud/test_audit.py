@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.cloud.repository import ServedModel
-from partway.edge.packing import Packer
-from partway.edge.sources import Sample
-from partway.partitioner.idx import read_idx
+from partway.cloud.models.repository import ServedModel
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.sources.files import Sample
+from partway.partitioner.zoo.idx import read_idx
 from partway.proto import messages as m
 
 from .served import Client, Cloud, assert_readable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from partway.cloud.batch_gain import SELDOM, Gains
+from partway.cloud.batching.batch_size import SELDOM, Gains
 
 TWO = (0.2, 0.1, 0.0)
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from partway.cloud.batch_options import add_batch_options, batch_limits
-from partway.cloud.batching import Limits, Mode
-from partway.proto.errors import InputError
+from partway.cloud.batching.options import add_batch_options, batch_limits
+from partway.cloud.batching.scheduler import Limits, Mode
+from partway.errors import InputError
 
 
 def limits(*options: str) -> Limits:

@@ -16,18 +16,18 @@ import numpy as np
 import onnx
 import pytest
 
-from partway.cloud import inference
 from partway.cloud.answer import Refusal, Router
-from partway.cloud.batcher import Batcher
-from partway.cloud.batching import Limits, Mode
-from partway.cloud.independence import independent
-from partway.cloud.repository import ServedModel, load_model
-from partway.engines.engine import OutOfMemory
-from partway.partitioner.chain import Chain
-from partway.partitioner.plan import save_plan
+from partway.cloud.batching.scheduler import Limits, Mode
+from partway.cloud.batching.worker import Batcher
+from partway.cloud.models.batch_independence import independent
+from partway.cloud.models.repository import ServedModel, load_model
+from partway.cloud.services import inference
+from partway.engines.interface import OutOfMemory
+from partway.errors import InputError
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import save_plan
 from partway.partitioner.slicing import make_plan
 from partway.proto import messages as m
-from partway.proto.errors import InputError
 from partway.proto.frame import Reply, decode_request
 
 from ..conftest import RealCloud

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.cloud.batch_queue import Queue
-from partway.cloud.batching import Entry, Known, Limits, Mode, Run, Wait, decide, expired, refuse
+from partway.cloud.batching.fair_queue import Queue
+from partway.cloud.batching.scheduler import Entry, Known, Limits, Mode, Run, Wait, decide, expired, refuse
 
 FOUR = (0.040, 0.030, 0.020, 0.010, 0.0)
 """Seconds of the suffixes of a model of four stages of 10 ms."""

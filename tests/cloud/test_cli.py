@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import partway
-from partway.cloud.cli import main
+from partway.cloud.main import main
 from partway.cloud.server import DRAIN_S
 
 from ..conftest import RealCloud, write_fake_plan
@@ -247,7 +247,7 @@ def test_ctrl_c_while_loading_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("partway.cloud.cli.load_repository", interrupted)
+    monkeypatch.setattr("partway.cloud.main.load_repository", interrupted)
     assert main([]) == 130
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.cloud.cli import main
-from partway.cloud.computing import Computing
-from partway.cloud.repository import load_model
+from partway.cloud.main import main
+from partway.cloud.models.placement import Computing
+from partway.cloud.models.repository import load_model
 from partway.engines import device
 from partway.engines.device import Chosen, choose_device
-from partway.engines.engine import Unsupported
-from partway.partitioner.plan import load_plan
+from partway.engines.interface import Unsupported
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError, MissingPackage
 
 IMAGE = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
 
@@ -67,7 +67,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(device, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match=r"torch is not installed.*pip install 'partway\[torch\]'"):
         choose_device("cuda", "torch")
-    monkeypatch.setitem(__import__("sys").modules, "partway.engines.torch_engine", None)
+    monkeypatch.setitem(__import__("sys").modules, "partway.engines.torch.engine", None)
     with pytest.raises(MissingPackage, match=r"the engine torch needs torch.*pip install 'partway\[torch\]'"):
         load_model(model_folder("mnist"), 1, "torch")
 
@@ -76,8 +76,8 @@ def test_a_gpu_is_taken_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a driver and a device, auto is the engine torch on it; an index that is not there is refused."""
     pytest.importorskip("torch")
     monkeypatch.setattr(device, "no_driver", lambda: None)
-    monkeypatch.setattr("partway.engines.torch_gpu.gpus", lambda: 2)
-    monkeypatch.setattr("partway.engines.torch_gpu.gpu_name", lambda index: f"GPU number {index}")
+    monkeypatch.setattr("partway.engines.torch.torch_gpu.gpus", lambda: 2)
+    monkeypatch.setattr("partway.engines.torch.torch_gpu.gpu_name", lambda index: f"GPU number {index}")
     assert choose_device("auto") == Chosen("cuda:0", "torch", "GPU number 0")
     assert str(choose_device("cuda:1")) == "cuda:1: GPU number 1"
     with pytest.raises(InputError, match=r"2 CUDA devices, the last is cuda:1"):
@@ -114,7 +114,8 @@ def test_a_model_that_torch_does_not_know_runs_on_onnx_and_that_is_said(
 ) -> None:
     """With auto; asked for by name, it is refused with the operator's name."""
     pytest.importorskip("torch")
-    from partway.engines import torch_build, torch_table
+    from partway.engines.torch import builder as torch_build
+    from partway.engines.torch import operator_table as torch_table
 
     assert torch_build  # whose import fills the table
     monkeypatch.delitem(torch_table.TABLE, ("", "Gemm"))

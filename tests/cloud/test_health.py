@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from partway.cloud.health import SERVICE, health_handlers
+from partway.cloud.services.health import SERVICE, health_handlers
 
 from .conftest import small_models
 from .served import PATIENCE_S, Client, Cloud

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from partway.cloud.access import Access
-from partway.cloud.certificates import Certificates
-from partway.cloud.http import HttpServer
-from partway.cloud.repository import ServedModel
+from partway.cloud.access.authentication import Access
+from partway.cloud.access.certificates import Certificates
+from partway.cloud.http_api.app import HttpServer
+from partway.cloud.models.repository import ServedModel
+from partway.errors import InputError
 from partway.proto import messages as m
-from partway.proto.errors import InputError
 
 from ..certs import authority
 from .conftest import small_models

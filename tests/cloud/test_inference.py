@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 
 import partway
-from partway.cloud.inference import STREAM_WINDOW
+from partway.cloud.services.inference import STREAM_WINDOW
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m
-from partway.proto.codecs import pack
-from partway.proto.images import encode_image
+from partway.proto.codecs.image import encode_image
+from partway.proto.codecs.registry import pack
 
 from .conftest import Gate
 from .served import PATIENCE_S, Array, Client, Cloud, outputs, request

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.cloud.replies import OrderedReplies
+from partway.cloud.services.ordered_replies import OrderedReplies
 
 
 class Out:

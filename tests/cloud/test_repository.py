@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.cloud.repository import load_model, load_repository, plan_folders
-from partway.partitioner.plan import load_plan, save_plan
+from partway.cloud.models.repository import load_model, load_repository, plan_folders
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan, save_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
-from partway.proto.errors import InputError
 
 from ..conftest import write_fake_plan
 

@@ -9,8 +9,8 @@ import pytest
 
 from partway.cloud import server
 from partway.cloud.server import server_options
+from partway.errors import InputError
 from partway.proto import messages as m
-from partway.proto.errors import InputError
 
 from .conftest import Gate, small_models
 from .served import PATIENCE_S, Client, Cloud, outputs, request

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 import partway
-from partway.cloud.repository import ServedModel, load_model
-from partway.cloud.split import CHUNK_BYTES, MAX_REPLY_BYTES
-from partway.partitioner.plan import plan_from_json
+from partway.cloud.models.repository import ServedModel, load_model
+from partway.cloud.services.split import CHUNK_BYTES, MAX_REPLY_BYTES
+from partway.partitioner.plan.plan import plan_from_json
 from partway.proto import messages as m
 
 from .served import PATIENCE_S, Client, Cloud, assert_readable

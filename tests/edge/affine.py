@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.fake import Behaviour, FakeCloud, answer_all
-from partway.edge.frames import FrameResult
-from partway.edge.packing import Packer
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.engines.engine import Outputs
-from partway.partitioner.chain import Chain
-from partway.partitioner.cuts import Cut
-from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import Plan, Stage
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import Sample
+from partway.edge.transport.fake import Behaviour, FakeCloud, answer_all
+from partway.engines.interface import Outputs
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan, Stage
 from partway.proto.tensors import TensorSpec, Values
 
 SIZES = (4, 6, 3, 2)

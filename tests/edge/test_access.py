@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.access import OPEN, Access, Tls, checked
-from partway.edge.discovery import Search
-from partway.edge.embedded import EmbeddedCloud
-from partway.edge.lookout import Lookout
-from partway.edge.session import Session
-from partway.edge.tls_look import tls_fault
-from partway.edge.transport import CloudClient
-from partway.partitioner.plan import load_plan
+from partway.edge.discovery.zeroconf import Search
+from partway.edge.session.embedded_cloud import EmbeddedCloud
+from partway.edge.session.session import Session
+from partway.edge.transport.access import OPEN, Access, Tls, checked
+from partway.edge.transport.client import CloudClient
+from partway.edge.transport.cloud_monitor import Lookout
+from partway.edge.transport.tls_diagnosis import tls_fault
+from partway.errors import InputError, Refused
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError, Refused
 
 from ..certs import Authority, authority
 from ..conftest import RealCloud

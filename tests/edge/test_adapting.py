@@ -7,16 +7,16 @@ from time import perf_counter
 
 import pytest
 
-from partway.edge.adapt import recut_of
-from partway.edge.decision import Decision
-from partway.edge.flight import GRACE_S, Group, give_up_s
-from partway.edge.lookout import Probed
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.slowdown import EVERY_S, Pace
+from partway.edge.decision.split_controller import DWELL_S, IDLE_S, Recut
 from partway.edge.options import Options
-from partway.edge.pace import EVERY_S, Pace
-from partway.edge.recut import DWELL_S, IDLE_S, Recut
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.objectives import objective
-from partway.proto.errors import LinkLost
+from partway.edge.pipeline.in_flight import GRACE_S, Group, give_up_s
+from partway.edge.session.wiring import recut_of
+from partway.edge.transport.cloud_monitor import Probed
+from partway.errors import LinkLost
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import objective
 from partway.proto.frame import Durations
 
 from .affine import STAGES, affine_chain

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.audit import CHANCE, falls_short
+from partway.edge.decision.audit import CHANCE, falls_short
 from partway.partitioner.zoo import model_folder
 
 

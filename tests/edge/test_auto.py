@@ -8,19 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from partway.edge import auto
-from partway.edge.auto import decide, measure_candidates, probe_link, trial_of
-from partway.edge.fake import FakeCloud
-from partway.edge.limits import left
-from partway.edge.packing import Packer
-from partway.edge.sources import Sample
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds, choose
-from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.edge.decision import trial as auto
+from partway.edge.decision.constraints import left
+from partway.edge.decision.trial import decide, measure_candidates, probe_link, trial_of
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.sources.files import Sample
+from partway.edge.transport.fake import FakeCloud
+from partway.engines.interface import engine_for
+from partway.errors import PartwayError
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, choose
+from partway.partitioner.plan.chain import Chain, load_chain
+from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import PartwayError
 from partway.proto.frame import Durations, Reply, encode_reply
 
 from .affine import STAGES, affine_chain, runner_on, samples
@@ -32,7 +32,7 @@ PLAN = affine_chain().plan
 def fake_probe(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], Callable[[int], float]]:
     """Links that take exactly as long as their figures say, on a clock of their own."""
     now_s = [0.0]
-    monkeypatch.setattr("partway.edge.auto.perf_counter", lambda: now_s[0])
+    monkeypatch.setattr("partway.edge.decision.trial.perf_counter", lambda: now_s[0])
 
     def link(bandwidth_bps: float, rtt_s: float) -> Callable[[int], float]:
         def probe(size: int) -> float:

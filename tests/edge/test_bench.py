@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.__main__ import main
-from partway.edge.bench import Answered, Replay
-from partway.edge.bench_report import frame_energy_j, missed, series, shares, summary
-from partway.edge.frames import FrameResult
-from partway.edge.outcome import Outcome
-from partway.edge.relay import Relay
-from partway.edge.shaper import Shape, TracePace, capacity, read_trace
+from partway.cli.main import main
+from partway.edge.emulator.relay import Relay
+from partway.edge.emulator.replay import Answered, Replay
+from partway.edge.emulator.shaper import Shape, TracePace, capacity, read_trace
+from partway.edge.emulator.summary import frame_energy_j, missed, series, shares, summary
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.report.run_json import Outcome
 from partway.engines.fake import FakeEngine, fake_stage
-from partway.engines.slow import SlowEngine
-from partway.partitioner.plan import load_plan
-from partway.partitioner.power import Power
+from partway.engines.throttled import SlowEngine
+from partway.partitioner.decide.power import Power
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
 

@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import pytest
 
-from partway.edge.cache import StageCache, open_cache
-from partway.partitioner.cache_folder import default_cache
-from partway.partitioner.plan import Stage, StageFile
-from partway.proto.errors import InputError
+from partway.edge.session.stage_cache import StageCache, open_cache
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Stage, StageFile
+from partway.system.cache_dir import default_cache
 
 BODY = b"a stage"
 STAGE = Stage("stage0.onnx", hashlib.sha256(BODY).hexdigest(), len(BODY), (), (), 1)

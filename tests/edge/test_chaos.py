@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from partway.edge.lookout import ANSWER_S
+from partway.edge.transport.cloud_monitor import ANSWER_S
 
 ROOT = Path(__file__).parent.parent.parent
 MUCH_S = 15.0

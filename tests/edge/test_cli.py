@@ -11,17 +11,18 @@ import jsonschema
 import numpy as np
 import pytest
 
-from partway.edge import auto, opening
-from partway.edge.cli import main
-from partway.edge.discovery import FoundCloud, Search
-from partway.edge.embedded import EmbeddedCloud
-from partway.edge.fake import FakeCloud
-from partway.edge.flight import Group
+from partway.edge.decision import trial as auto
+from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.main import main
 from partway.edge.options import Options
-from partway.edge.outcome import Outcome
-from partway.edge.run import Run
-from partway.edge.runner import Runner
-from partway.partitioner.plan import load_plan
+from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.runner import Runner
+from partway.edge.report.run_json import Outcome
+from partway.edge.session import startup as opening
+from partway.edge.session.embedded_cloud import EmbeddedCloud
+from partway.edge.session.run import Run
+from partway.edge.transport.fake import FakeCloud
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
 
 from ..conftest import ROOT, RealCloud
@@ -390,7 +391,7 @@ def test_a_cloud_that_sends_another_plan_than_it_names_is_refused(
     """A plan whose digest is not the one its cloud works by would have every frame refused: it is told at once."""
     from dataclasses import replace
 
-    from partway.edge.transport import CloudClient
+    from partway.edge.transport.client import CloudClient
 
     honest = CloudClient.describe
     monkeypatch.setattr(CloudClient, "describe", lambda self, *_: replace(honest(self, "mnist"), digest="0" * 64))
@@ -402,7 +403,7 @@ def test_a_cloud_with_no_plan_lists_its_models(
     cloud: RealCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A description without a plan is an unknown model."""
-    from partway.edge.transport import CloudClient
+    from partway.edge.transport.client import CloudClient
 
     honest = CloudClient.describe
     monkeypatch.setattr(CloudClient, "describe", lambda self, *_: honest(self, ""))
@@ -442,7 +443,7 @@ def test_a_cloud_found_by_zeroconf_is_used_instead_of_an_embedded_one(
         return made
 
     found = FoundCloud(cloud.address, {"mnist": load_plan(model_folder("mnist")).digest[:32]})
-    monkeypatch.setattr("partway.edge.cli.Search", lambda: Heard(found))
+    monkeypatch.setattr("partway.edge.main.Search", lambda: Heard(found))
     monkeypatch.setattr(opening, "EmbeddedCloud", embedded)
     assert main(["--model", "mnist", "--input", str(digits)]) == 0
     assert f"{cloud.address} (found by zeroconf)" in capsys.readouterr().out
@@ -455,11 +456,11 @@ def test_when_no_cloud_is_found_an_embedded_one_is_used(
     digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Auto without a cloud in reach starts one; a Run that is given no search makes its own."""
-    monkeypatch.setattr("partway.edge.cli.Search", lambda: Heard(None))
+    monkeypatch.setattr("partway.edge.main.Search", lambda: Heard(None))
     assert main(["--model", "mnist", "--input", str(digits)]) == 0
     assert "embedded: started on this machine" in capsys.readouterr().out
 
-    from partway.edge.report import Report
+    from partway.edge.report.terminal import Report
 
     monkeypatch.setattr(opening, "Search", lambda: Heard(None))
     outcomes: list[Outcome] = []
@@ -545,7 +546,7 @@ def test_a_deadline_travels_with_the_frames(
     digits: Path, cloud: RealCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--deadline goes to the cloud in milliseconds; frames that are in time are answered there."""
-    from partway.edge.packing import Packer
+    from partway.edge.pipeline.encoder import Packer
 
     deadlines = []
     honest = Packer.__init__
@@ -562,12 +563,12 @@ def test_a_deadline_travels_with_the_frames(
 
 def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The fake shipped for users answers the shipped model's frames as the real cloud does."""
-    from partway.edge.packing import Packer
-    from partway.edge.sources import open_source
-    from partway.engines.engine import engine_for
-    from partway.partitioner.chain import load_chain
-    from partway.partitioner.estimate import Candidate
-    from partway.partitioner.plan import read_stage
+    from partway.edge.pipeline.encoder import Packer
+    from partway.edge.sources.files import open_source
+    from partway.engines.interface import engine_for
+    from partway.partitioner.decide.estimate import Candidate
+    from partway.partitioner.plan.chain import load_chain
+    from partway.partitioner.plan.plan import read_stage
 
     plan = load_plan(model_folder("mnist"))
     chain = load_chain(plan, engine_for("onnx", 1), lambda stage: read_stage(model_folder("mnist"), stage))

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.access import OPEN
-from partway.edge.cli import main
-from partway.edge.clouds import KnownClouds
-from partway.edge.lookout import Lookout
-from partway.edge.packing import Packer
-from partway.edge.recut import Recut
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.estimate import Candidate, Link, Speeds, estimate
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import load_plan
+from partway.edge.decision.split_controller import Recut
+from partway.edge.main import main
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import Sample
+from partway.edge.transport.access import OPEN
+from partway.edge.transport.client import CloudClient
+from partway.edge.transport.cloud_monitor import Lookout
+from partway.edge.transport.failover import KnownClouds
+from partway.engines.interface import engine_for
+from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 
 from ..conftest import RealCloud
@@ -120,7 +120,7 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
     start_cloud: Callable[..., RealCloud], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cloud in use turns out to be far; what is in flight goes to the nearer one as well."""
-    monkeypatch.setattr("partway.edge.clouds.STAY_S", 0.0)
+    monkeypatch.setattr("partway.edge.transport.failover.STAY_S", 0.0)
     far, near = start_cloud("--threads", "1"), start_cloud("--threads", "1")
     split, link = Candidate(1, "raw", 2600, 200), Link(1e8, 1e-3)
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
@@ -136,7 +136,7 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
                 yield sample
                 if clouds.address == near.address:
                     break
-            monkeypatch.setattr("partway.edge.clouds.STAY_S", 60.0)
+            monkeypatch.setattr("partway.edge.transport.failover.STAY_S", 60.0)
             yield from _samples(20)
 
         results = list(runner.run(frames(), recut))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.decision import Decision, reason, restrict, settle, split_number
-from partway.partitioner.candidates import candidate_name
-from partway.partitioner.estimate import Candidate, Estimate, Link
-from partway.partitioner.plan import plan_from_json, plan_to_json
-from partway.proto.errors import InputError
+from partway.edge.decision.decision import Decision, reason, restrict, settle, split_number
+from partway.errors import InputError
+from partway.partitioner.decide.candidates import candidate_name
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.plan.plan import plan_from_json, plan_to_json
 
 from .affine import affine_chain
 

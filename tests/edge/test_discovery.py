@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import zeroconf
 
-from partway.edge.discovery import FoundCloud, Search, reachable
+from partway.edge.discovery.zeroconf import FoundCloud, Search, reachable
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -176,7 +176,7 @@ def test_a_cloud_that_leaves_is_forgotten() -> None:
 
 def test_a_clouds_distance_is_measured(start_cloud: Any) -> None:
     """A real cloud takes a real time; nobody takes for ever."""
-    from partway.edge.probe import round_trip_s
+    from partway.edge.discovery.nearest import round_trip_s
 
     assert 0 < round_trip_s(FoundCloud(start_cloud().address, {})) < 60
     assert round_trip_s(FoundCloud("127.0.0.1:1", {}), 0.2) == float("inf")

@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from partway.__main__ import main
-from partway.edge import doctor, doctor_network
-from partway.edge.discovery import FoundCloud, Search
-from partway.edge.doctor import BAD, GOOD, NOTE, Finding, check_cache, check_engines, check_heat, check_numpy, ready
-from partway.edge.doctor_network import check_cloud, check_clouds
-from partway.partitioner.plan import load_plan
+from partway.cli.main import main
+from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.doctor import checks as doctor
+from partway.edge.doctor import network as doctor_network
+from partway.edge.doctor.checks import (
+    BAD,
+    GOOD,
+    NOTE,
+    Finding,
+    check_cache,
+    check_engines,
+    check_heat,
+    check_numpy,
+    ready,
+)
+from partway.edge.doctor.network import check_cloud, check_clouds
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 
 DIGEST = load_plan(model_folder("mnist")).digest

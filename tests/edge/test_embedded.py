@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from partway.edge import embedded
-from partway.edge.embedded import EmbeddedCloud
-from partway.edge.transport import CloudClient
+from partway.edge.session import embedded_cloud as embedded
+from partway.edge.session.embedded_cloud import EmbeddedCloud
+from partway.edge.transport.client import CloudClient
+from partway.errors import PartwayError
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import PartwayError
 
 
 def test_an_embedded_cloud_serves_and_is_gone_afterwards() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from partway.edge.fake import FakeCloud, answer_all
-from partway.edge.feed import Feed
-from partway.edge.sources import Sample
-from partway.partitioner.estimate import Candidate
-from partway.proto.errors import InputError
+from partway.edge.sources.files import Sample
+from partway.edge.sources.frame_queue import Feed
+from partway.edge.transport.fake import FakeCloud, answer_all
+from partway.errors import InputError
+from partway.partitioner.decide.estimate import Candidate
 
 from .affine import affine_chain, assert_each_answered_once, runner_on, samples
 

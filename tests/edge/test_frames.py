@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.edge.frames import FEW, FrameResult, Reader
+from partway.edge.pipeline.result import FEW, FrameResult, Reader
 
 
 def _reader(**output: Any) -> Reader:

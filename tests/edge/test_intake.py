@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.edge import intake as intake_module
-from partway.edge.intake import open_intake
 from partway.edge.options import options_of
-from partway.edge.standard_input import parse_shape, stdin_items
-from partway.edge.video import video_items
-from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json
+from partway.edge.sources import open_inputs as intake_module
+from partway.edge.sources.open_inputs import open_intake
+from partway.edge.sources.stdin import parse_shape, stdin_items
+from partway.edge.sources.video import video_items
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 Array = np.ndarray[Any, Any]
 
@@ -238,7 +238,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
 
 def test_the_command_line_takes_a_shape() -> None:
     """--stdin-shape reaches the options."""
-    from partway.edge.cli import parser
+    from partway.edge.main import parser
 
     args = parser().parse_args(["--model", "mnist", "--input", "-", "--stdin-shape", "4x5"])
     assert options_of(args).stdin_shape == (4, 5)

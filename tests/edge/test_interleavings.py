@@ -5,8 +5,8 @@ from collections.abc import Callable
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from partway.edge.fake import FakeCloud
-from partway.partitioner.estimate import Candidate
+from partway.edge.transport.fake import FakeCloud
+from partway.partitioner.decide.estimate import Candidate
 from partway.proto.frame import Durations, Frame, Reply, encode_reply
 
 from .affine import STAGES, affine_chain, assert_each_answered_once, runner_on, samples, then_all

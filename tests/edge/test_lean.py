@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys
-from partway.edge.cli import main
+from partway.edge.main import main
 code = main(["--model", "mnist", "--cloud", "none", "--frames", "3", "--json", "/dev/null"])
 print(*sys.modules, file=sys.stderr)
 sys.exit(code)
@@ -17,5 +17,5 @@ def test_a_device_without_a_cloud_loads_no_network_library() -> None:
     """gRPC, asyncio and TLS are 20 MB that a device on its own saves."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.split())
-    assert "partway.edge.runner" in loaded
+    assert "partway.edge.pipeline.runner" in loaded
     assert not HEAVY & loaded

@@ -7,27 +7,27 @@ from typing import Any
 
 import pytest
 
-from partway.edge import transport
-from partway.edge.access import Access
-from partway.edge.cli import main
-from partway.edge.fake import FakeCloud, answer_all
-from partway.edge.frame_stream import FrameStream, OnLost, OnReply
-from partway.edge.frames import NOBODY
-from partway.edge.limits import check_limits, left, may_send, no_way_back, stages_that_fit
-from partway.edge.packing import Packer
-from partway.edge.report import frame_line
-from partway.edge.results import summarize
-from partway.edge.runner import Runner
-from partway.edge.transport import Description
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_folder
-from partway.partitioner.constraints import Constraints, device_bytes
-from partway.partitioner.estimate import Candidate, Link
-from partway.partitioner.plan import load_plan
-from partway.partitioner.profile import StageTimes
-from partway.partitioner.profile_format import profile_to_json
+from partway.edge.decision.constraints import check_limits, left, may_send, no_way_back, stages_that_fit
+from partway.edge.main import main
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.result import NOBODY
+from partway.edge.pipeline.runner import Runner
+from partway.edge.report.statistics import summarize
+from partway.edge.report.terminal import frame_line
+from partway.edge.transport import client as transport
+from partway.edge.transport.access import Access
+from partway.edge.transport.client import Description
+from partway.edge.transport.fake import FakeCloud, answer_all
+from partway.edge.transport.interface import FrameStream, OnLost, OnReply
+from partway.engines.interface import engine_for
+from partway.errors import InputError, PartwayError
+from partway.partitioner.decide.constraints import Constraints, device_bytes
+from partway.partitioner.decide.estimate import Candidate, Link
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.profile.file import profile_to_json
+from partway.partitioner.profile.measure import StageTimes
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError, PartwayError
 from partway.proto.frame import Frame
 
 from .affine import STAGES, affine_chain, samples
@@ -252,7 +252,7 @@ def test_a_refused_frame_goes_unanswered_there_too(caplog: pytest.LogCaptureFixt
 
 def test_a_cloud_that_refuses_trial_frames_ends_such_a_run() -> None:
     """What nobody answered is no measurement."""
-    from partway.edge.auto import trial_of
+    from partway.edge.decision.trial import trial_of
 
     runner = _short_runner(lambda cloud: cloud.refuse("no"))
     with pytest.raises(PartwayError, match="the cloud refused trial frames"):

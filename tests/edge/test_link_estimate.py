@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.link_estimate import LinkEstimator
-from partway.edge.shaper import Pace, RatePace, Shape, read_trace
-from partway.partitioner.estimate import Link
+from partway.edge.decision.bandwidth import LinkEstimator
+from partway.edge.emulator.shaper import Pace, RatePace, Shape, read_trace
+from partway.partitioner.decide.estimate import Link
 
 CLOUD_S = 0.005
 REPLY = 300

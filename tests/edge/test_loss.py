@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from partway.edge.fake import FakeCloud, answer_all
-from partway.edge.flight import Watch
-from partway.edge.frame_stream import FrameStream, OnLost, OnReply
-from partway.edge.frames import FrameResult
-from partway.edge.packing import Packer
-from partway.edge.runner import MOST_REFUSALS, Runner
-from partway.partitioner.chain import Chain
-from partway.partitioner.estimate import Candidate
-from partway.proto.errors import LinkLost
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.in_flight import Watch
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.pipeline.runner import MOST_REFUSALS, Runner
+from partway.edge.transport.fake import FakeCloud, answer_all
+from partway.edge.transport.interface import FrameStream, OnLost, OnReply
+from partway.errors import LinkLost
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.chain import Chain
 
 from .affine import STAGES, affine_chain, assert_each_answered_once, runner_on, samples
 
@@ -106,7 +106,7 @@ def test_a_late_answer_ends_the_silence_and_tells_what_it_took():
 
 
 def test_a_cloud_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("partway.edge.uplink.LOST_S", 0.02)
+    monkeypatch.setattr("partway.edge.pipeline.uplink.LOST_S", 0.02)
     cloud = FakeCloud(affine_chain(), lambda _: None)
     runner = runner_on(cloud, window=1)
     runner.watch = Expecting()

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.model_file import is_model_file, sliced_folder
-from partway.partitioner.plan import load_plan
-from partway.proto.errors import InputError
+from partway.edge.session.slice_on_the_fly import is_model_file, sliced_folder
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
 
 onnx = pytest.importorskip("onnx")
 EdgeRun = Callable[..., subprocess.CompletedProcess[str]]

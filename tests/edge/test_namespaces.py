@@ -19,7 +19,7 @@ import pytest
 FOLLOW = """
 import sys
 from time import sleep
-from partway.edge.discovery import Search
+from partway.edge.discovery.zeroconf import Search
 search = Search(wait_s=20)
 before = ()
 for _ in range(400):

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.auto import decide, trial_of
-from partway.edge.decision import settle
-from partway.edge.fake import FakeCloud
-from partway.edge.frames import FrameResult
-from partway.edge.limits import left
-from partway.edge.objective import Ranking, measured
-from partway.partitioner.candidates import candidate_name, plan_candidates
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Candidate, Estimate, Link, Speeds
-from partway.partitioner.explain import Machine, explain
-from partway.partitioner.objectives import OBJECTIVES, objective
-from partway.partitioner.plan import load_plan
-from partway.partitioner.power import POWERS
+from partway.edge.decision.constraints import left
+from partway.edge.decision.decision import settle
+from partway.edge.decision.ranking import Ranking, measured
+from partway.edge.decision.trial import decide, trial_of
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.transport.fake import FakeCloud
+from partway.partitioner.decide.candidates import candidate_name, plan_candidates
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds
+from partway.partitioner.decide.objectives import OBJECTIVES, objective
+from partway.partitioner.decide.power import POWERS
+from partway.partitioner.explain.explanation import Machine, explain
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.frame import Durations, Reply, encode_reply
 
@@ -68,7 +68,7 @@ def explain_quickly(
 ) -> tuple[Candidate, float]:
     """What explain chooses and its score, without the picture of all links that it draws besides."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("partway.partitioner.explain.GRID", (3, 3))
+        patch.setattr("partway.partitioner.explain.explanation.GRID", (3, 3))
         device, cloud = Machine("device", device_s), Machine("cloud", cloud_s)
         made = explain(MNIST, device, cloud, link, objective(name, POWERS["pi5"]), constraints)
     return made.chosen.candidate, made.chosen.score

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.edge.packing import Packer
-from partway.edge.sources import Sample
-from partway.partitioner.plan import load_plan
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.sources.files import Sample
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 from partway.proto.frame import decode_request
 from partway.proto.messages import ModelInferRequest
 

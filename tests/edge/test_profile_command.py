@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from partway.__main__ import main
-from partway.edge import profile_command
-from partway.partitioner.plan import load_plan
-from partway.partitioner.profile_format import load_profile
+from partway.cli.commands import profile_command
+from partway.cli.main import main
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.profile.file import load_profile
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 from ..conftest import RealCloud
 
@@ -59,7 +59,7 @@ def test_without_a_cloud_this_machine_is_measured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ever."""
-    monkeypatch.setattr("partway.partitioner.profile.BUSY_SPREAD", 1e9)
-    monkeypatch.setattr("partway.partitioner.profile.BUSY_WAIT", 1e9)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", 1e9)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", 1e9)
     assert main(["profile", "mnist", "--runs", "5"]) == 0
     assert "5 runs" in capsys.readouterr().out

@@ -14,10 +14,10 @@ from time import perf_counter
 
 import pytest
 
-from partway.edge.link_command import add_arguments, obey, shapes
-from partway.edge.relay import Relay
-from partway.edge.shaper import RatePace, Shape, wire_bytes
-from partway.proto.errors import InputError
+from partway.cli.commands.link import add_arguments, obey, shapes
+from partway.edge.emulator.relay import Relay
+from partway.edge.emulator.shaper import RatePace, Shape, wire_bytes
+from partway.errors import InputError
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.edge.decision import Decision
-from partway.edge.frames import FrameResult
-from partway.edge.report import Report, frame_line
-from partway.edge.results import summarize
-from partway.partitioner.cuts import Cut
-from partway.partitioner.estimate import Candidate, Estimate
+from partway.edge.decision.decision import Decision
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.report.statistics import summarize
+from partway.edge.report.terminal import Report, frame_line
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.decide.estimate import Candidate, Estimate
 
 from .affine import affine_chain
 

@@ -7,8 +7,8 @@ import weakref
 import numpy as np
 import pytest
 
-from partway.edge.frames import NOBODY, FrameResult
-from partway.edge.results import Results, summarize
+from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.edge.report.statistics import Results, summarize
 
 PARTS = dict.fromkeys(("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s"), 0.001)
 

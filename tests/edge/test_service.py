@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from partway.edge.intake import open_intake
-from partway.edge.notify import notify, watchdog_s
-from partway.edge.watch import watch_items
-from partway.partitioner.plan import load_plan
+from partway.edge.sources.open_inputs import open_intake
+from partway.edge.sources.watch import watch_items
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
+from partway.system.systemd import notify, watchdog_s
 
 PLAN = load_plan(model_folder("mnist"))
 SAMPLES = sorted((model_folder("mnist") / "samples").glob("*.png"))

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from partway.edge import OpenSession, Session
-from partway.edge.frames import FrameResult
-from partway.edge.inputs import sample_of
-from partway.edge.sources import Sample
-from partway.partitioner.plan import load_plan
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.sources.files import Sample
+from partway.edge.sources.samples import sample_of
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 Array = np.ndarray[Any, Any]
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def _tensor(pixels: Array) -> Array:
 
 
 def _preprocess() -> Any:
-    from partway.partitioner.preprocess import Preprocess
+    from partway.partitioner.plan.preprocess import Preprocess
 
     return Preprocess.from_json(PLAN.input)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from partway.edge.fake import FakeCloud, answer_all
-from partway.edge.feed import Arrivals
-from partway.edge.frames import FrameResult
-from partway.edge.session_async import AsyncSession
-from partway.partitioner.estimate import Candidate
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.session.async_session import AsyncSession
+from partway.edge.sources.frame_queue import Arrivals
+from partway.edge.transport.fake import FakeCloud, answer_all
+from partway.partitioner.decide.estimate import Candidate
 
 from .affine import affine_chain, runner_on, samples
 

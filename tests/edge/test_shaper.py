@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.shaper import PAYLOAD_BYTES, RatePace, Shape, TracePace, read_trace, wire_bytes
-from partway.proto.errors import InputError
+from partway.edge.emulator.shaper import PAYLOAD_BYTES, RatePace, Shape, TracePace, read_trace, wire_bytes
+from partway.errors import InputError
 
 
 @pytest.mark.parametrize(("payload", "wire"), [(0, 0), (1, 53), (1448, 1500), (1449, 1553), (14_480, 15_000)])

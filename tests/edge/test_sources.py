@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.edge.sources import PICTURES, Sample, open_source, random_source
-from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json
-from partway.partitioner.preprocess import Preprocess
+from partway.edge.sources.files import PICTURES, Sample, open_source, random_source
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 Array = np.ndarray[Any, Any]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from partway.edge.cli import main
-from partway.edge.discovery import FoundCloud, Search
+from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.main import main
 
 
 def test_a_cloud_that_left_without_a_goodbye_is_replaced_by_an_embedded_one(

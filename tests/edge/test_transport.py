@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.address import parse_address
-from partway.edge.packing import Packer
-from partway.edge.runner import Runner
-from partway.edge.sources import Sample
-from partway.edge.transport import CloudClient
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
-from partway.partitioner.estimate import Candidate
-from partway.partitioner.plan import load_plan, read_stage
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.runner import Runner
+from partway.edge.sources.files import Sample
+from partway.edge.transport.address import parse_address
+from partway.edge.transport.client import CloudClient
+from partway.engines.interface import engine_for
+from partway.errors import InputError, LinkLost, Refused
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.chain import load_chain
+from partway.partitioner.plan.plan import load_plan, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m
-from partway.proto.errors import InputError, LinkLost, Refused
 
 from ..conftest import RealCloud
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.engines.engine import Engine, engine_for
 from partway.engines.fake import fake_stage
-from partway.proto.errors import InputError
+from partway.engines.interface import Engine, engine_for
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 IN = (TensorSpec("x", "float32", (None, 3)), TensorSpec("n", "int64", (None, 2)))

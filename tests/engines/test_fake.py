@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from partway.engines.fake import FakeEngine, fake_stage
-from partway.proto.errors import InputError
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 X = TensorSpec("x", "float32", (None, 4))

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.proto.errors import InputError, MissingPackage
+from partway.errors import InputError, MissingPackage
 from partway.proto.tensors import TensorSpec
 
 pytest.importorskip("ai_edge_litert")
 
 from ai_edge_litert import schema_py_generated as tfl
 
-from partway.engines import litert_package
-from partway.engines.litert import LitertEngine
+from partway.engines.litert import package as litert_package
+from partway.engines.litert.engine import LitertEngine
 
 from .tflite_models import Model, identity
 
@@ -126,7 +126,10 @@ def test_floats_run_on_xnnpack() -> None:
 
 def test_the_greeting_appears_in_no_process(tmp_path: Path) -> None:
     """It is printed once a process: a fresh one shows whether it is kept back."""
-    code = "from partway.engines.litert import LitertEngine as E; import sys; E(1).load(open(sys.argv[1],'rb').read())"
+    code = (
+        "import sys; from partway.engines.litert.engine import LitertEngine;"
+        "LitertEngine(1).load(open(sys.argv[1],'rb').read())"
+    )
     (tmp_path / "x.tflite").write_bytes(fully_connected())
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.tflite"], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

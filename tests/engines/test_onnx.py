@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.onnx import OnnxEngine
+from partway.engines.onnxruntime.engine import OnnxEngine
+from partway.errors import InputError
 from partway.proto.datatypes import NUMPY_NAME
-from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 onnx = pytest.importorskip("onnx")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from partway.engines.onnx import OnnxEngine
-from partway.engines.onnx_external import external_tensors
-from partway.proto.errors import InputError
+from partway.engines.onnx_file.external_data import external_tensors
+from partway.engines.onnxruntime.engine import OnnxEngine
+from partway.errors import InputError
 
 onnx = pytest.importorskip("onnx")
 helper, Kind = onnx.helper, onnx.TensorProto

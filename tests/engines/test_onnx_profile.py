@@ -11,12 +11,12 @@ import pytest
 np = pytest.importorskip("numpy")
 onnx = pytest.importorskip("onnx")
 
-from partway.engines.engine import OperatorTime, TimesOperators  # noqa: E402
 from partway.engines.fake import FakeEngine  # noqa: E402
-from partway.engines.onnx import OnnxEngine  # noqa: E402
-from partway.engines.onnx_graph import numbered, read_graph  # noqa: E402
-from partway.engines.onnx_profile import middle, read_trace  # noqa: E402
-from partway.proto.errors import InputError  # noqa: E402
+from partway.engines.interface import OperatorTime, TimesOperators  # noqa: E402
+from partway.engines.onnx_file.graph import numbered, read_graph  # noqa: E402
+from partway.engines.onnxruntime.engine import OnnxEngine  # noqa: E402
+from partway.engines.onnxruntime.profiler import middle, read_trace  # noqa: E402
+from partway.errors import InputError  # noqa: E402
 
 from ..partitioner.architectures import ARCHITECTURES, Net  # noqa: E402
 from ..partitioner.chains import feeds_for  # noqa: E402

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from partway.engines.fake import FakeEngine, fake_stage
-from partway.engines.slow import PacedEngine
-from partway.proto.errors import InputError
+from partway.engines.throttled import PacedEngine
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 IN, OUT = TensorSpec("x", "float32", (None, 4)), TensorSpec("y", "float32", (None, 4))

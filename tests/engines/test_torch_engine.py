@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.engine import OutOfMemory, Unsupported
-from partway.engines.onnx import OnnxEngine
-from partway.proto.errors import InputError
+from partway.engines.interface import OutOfMemory, Unsupported
+from partway.engines.onnxruntime.engine import OnnxEngine
+from partway.errors import InputError
 
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
-from partway.engines.torch_device import Cpu  # noqa: E402
-from partway.engines.torch_engine import TorchEngine  # noqa: E402
+from partway.engines.torch.device import Cpu  # noqa: E402
+from partway.engines.torch.engine import TorchEngine  # noqa: E402
 
 helper, numpy_helper, Kind = onnx.helper, onnx.numpy_helper, onnx.TensorProto
 F = np.float32
@@ -283,7 +283,7 @@ def test_compiled_stages_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_onnx_runtime_bound_to_a_device_gives_the_same() -> None:
     """The path of a GPU with the processor as the device: bound tensors, stages in a row, values left there."""
-    from partway.engines.onnx_device import OnnxDeviceEngine
+    from partway.engines.onnxruntime.gpu import OnnxDeviceEngine
 
     engine = OnnxDeviceEngine(1, "cpu")
     second = layer(fold="y", out="z")
@@ -307,7 +307,7 @@ def test_onnx_runtime_without_a_gpus_provider_says_so() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("onnxruntime has its CUDA provider here")
-    from partway.engines.engine import engine_for
+    from partway.engines.interface import engine_for
 
     with pytest.raises(InputError, match="no CUDAExecutionProvider; pip install onnxruntime-gpu"):
         engine_for("onnx", 1, "cuda:0")

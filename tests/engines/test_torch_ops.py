@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.engines.onnx import OnnxEngine
+from partway.engines.onnxruntime.engine import OnnxEngine
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
-from partway.engines.torch_engine import TorchEngine  # noqa: E402
+from partway.engines.torch.engine import TorchEngine  # noqa: E402
 
 helper = onnx.helper
 F, I = np.float32, np.int64  # noqa: E741

@@ -5,8 +5,8 @@ import random
 import numpy as np
 from hypothesis import strategies as st
 
-from partway.partitioner.graph import Graph, Operator
-from partway.partitioner.mincut import Problem
+from partway.partitioner.cuts.mincut import Problem
+from partway.partitioner.graph.graph import Graph, Operator
 from partway.proto.tensors import TensorSpec
 
 

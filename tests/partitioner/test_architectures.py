@@ -3,9 +3,9 @@
 import onnx
 import pytest
 
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.onnx_reader import open_onnx
-from partway.partitioner.onnx_slicer import slice_model
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.formats.onnx.slicer import slice_model
 
 from .architectures import ARCHITECTURES
 from .chains import agrees, feeds_for, run, session

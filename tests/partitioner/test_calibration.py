@@ -10,15 +10,15 @@ import numpy as np
 import onnx
 import pytest
 
-from partway.__main__ import main
-from partway.partitioner.calibration import calibrate, calibration_from_json, calibration_to_json, predict
-from partway.partitioner.graph import Graph
-from partway.partitioner.op_groups import Habits, Measured, Pair, kind_of, measured, predicted_groups
-from partway.partitioner.plan import load_plan, save_plan
-from partway.partitioner.profile_format import OperatorSeconds
-from partway.partitioner.regression import features_of, fit, regress
+from partway.cli.main import main
+from partway.errors import InputError
+from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.profile.file import OperatorSeconds
+from partway.partitioner.profile.fused_groups import Habits, Measured, Pair, kind_of, measured, predicted_groups
+from partway.partitioner.profile.predict import calibrate, calibration_from_json, calibration_to_json, predict
+from partway.partitioner.profile.regression import features_of, fit, regress
 from partway.partitioner.slicing import make_plan, read_graph
-from partway.proto.errors import InputError
 
 from .architectures import Net
 

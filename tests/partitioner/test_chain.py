@@ -11,13 +11,13 @@ import onnxruntime as ort
 import pytest
 from onnx.compose import merge_models
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.preprocess import Preprocess
-from partway.partitioner.profile import sample_values
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.plan.chain import Chain, load_chain
+from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]

@@ -11,21 +11,21 @@ import pytest
 from PIL import Image
 
 from partway.cloud.answer import answer, check
-from partway.cloud.repository import load_model
-from partway.edge.packing import Packer
-from partway.edge.sources import Sample
-from partway.engines.engine import engine_for
-from partway.partitioner import codec_calibration
-from partway.partitioner.agreement import Frame
-from partway.partitioner.calibration_input import read_frames
-from partway.partitioner.candidates import kept_share, plan_candidates, worthwhile
-from partway.partitioner.chain import Chain, load_folder
-from partway.partitioner.codec_calibration import CodecCalibration, Notes, calibration_key
-from partway.partitioner.plan import Plan, load_plan, plan_from_json, plan_to_json, save_plan
-from partway.partitioner.preprocess import Preprocess
+from partway.cloud.models.repository import load_model
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.sources.files import Sample
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.calibrate import run as codec_calibration
+from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.inputs import read_frames
+from partway.partitioner.calibrate.run import CodecCalibration, Notes, calibration_key
+from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json, save_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder, sample_folder
-from partway.proto.codecs import is_fitted
-from partway.proto.errors import InputError
+from partway.proto.codecs.registry import is_fitted
 from partway.proto.frame import decode_request
 
 

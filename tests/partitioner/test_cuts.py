@@ -7,15 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.partitioner.bandwidths import sweep
-from partway.partitioner.cuts import Cut, crossing, cut_from_names, input_cut, output_cut, prefix_of, wire_bytes
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.graph import Graph, Operator
-from partway.partitioner.mincut import problem
-from partway.partitioner.onnx_reader import read_onnx
-from partway.partitioner.orders import orders
-from partway.partitioner.selection import few
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.cuts.bandwidth_sweep import sweep
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.crossing import (
+    Cut,
+    crossing,
+    cut_from_names,
+    input_cut,
+    output_cut,
+    prefix_of,
+    wire_bytes,
+)
+from partway.partitioner.cuts.mincut import problem
+from partway.partitioner.cuts.selection import few
+from partway.partitioner.formats.onnx.reader import read_onnx
+from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.graph.orders import orders
 from partway.proto.tensors import TensorSpec
 
 from .architectures import ARCHITECTURES

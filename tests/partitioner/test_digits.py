@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from partway.partitioner.digits import SIDE, digit_from_image, looks_like_mnist
-from partway.partitioner.idx import read_idx
+from partway.partitioner.plan.mnist_digit import SIDE, digit_from_image, looks_like_mnist
+from partway.partitioner.zoo.idx import read_idx
 
 ROOT = Path(__file__).parents[2]
 ZOO = ROOT / "partitioner" / "zoo" / "mnist"

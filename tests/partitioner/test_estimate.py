@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.partitioner.estimate import (
+from partway.partitioner.decide.estimate import (
     Candidate,
     Estimate,
     Link,

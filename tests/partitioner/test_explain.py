@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from partway.partitioner import explain_command, explain_html, explain_map, explain_plot
-from partway.partitioner.chooser import Chooser, Win
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Candidate, Link
-from partway.partitioner.explain import (
+from partway.cli.commands import explain as explain_command
+from partway.errors import InputError
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.crossovers import Chooser, Win
+from partway.partitioner.decide.estimate import Candidate, Link
+from partway.partitioner.decide.objectives import OBJECTIVES, objective
+from partway.partitioner.explain import charts as explain_plot
+from partway.partitioner.explain import crossover_map as explain_map
+from partway.partitioner.explain import html as explain_html
+from partway.partitioner.explain.explanation import (
     Explanation,
     Machine,
     OperatorTime,
@@ -28,9 +33,7 @@ from partway.partitioner.explain import (
     reason,
     rivals,
 )
-from partway.partitioner.objectives import OBJECTIVES, objective
-from partway.partitioner.plan import Plan, load_plan, save_plan
-from partway.proto.errors import InputError
+from partway.partitioner.plan.plan import Plan, load_plan, save_plan
 
 from ..conftest import write_fake_plan
 
@@ -364,8 +367,8 @@ def test_without_matplotlib_the_command_says_what_to_install(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table still works; only charts need it."""
-    monkeypatch.setitem(__import__("sys").modules, "partway.partitioner.explain_html", None)
-    monkeypatch.delattr("partway.partitioner.explain_html", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "partway.partitioner.explain.html", None)
+    monkeypatch.delattr("partway.partitioner.explain.html", raising=False)
     assert run() == 0
     with pytest.raises(InputError, match=re.escape("pip install 'partway[explain]'")):
         run("--html", str(tmp_path / "out.html"))

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 import partway
-from partway.__main__ import main
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.front.model_source import export
-from partway.partitioner.front.pt2 import OPERATOR, load_program
-from partway.partitioner.front.source import load_module, read_state
-from partway.partitioner.front.trace import trace
-from partway.partitioner.onnx_reader import read_onnx
-from partway.partitioner.plan import load_plan
-from partway.partitioner.verify import relative_error, run_split
-from partway.proto.errors import InputError, MissingPackage
+from partway.cli.main import main
+from partway.engines.interface import engine_for
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.formats.onnx.reader import read_onnx
+from partway.partitioner.formats.pytorch.load import load_module, read_state
+from partway.partitioner.formats.pytorch.pt2 import OPERATOR, load_program
+from partway.partitioner.formats.pytorch.trace import trace
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.parity import relative_error, run_split
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.resolve import export
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")

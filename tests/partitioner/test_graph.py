@@ -2,9 +2,9 @@
 
 import pytest
 
-from partway.partitioner.graph import Graph, Operator, members
-from partway.partitioner.work import multiply_adds
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.graph.flops import multiply_adds
+from partway.partitioner.graph.graph import Graph, Operator, members
 from partway.proto.tensors import TensorSpec
 
 

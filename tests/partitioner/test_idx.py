@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.partitioner.idx import is_idx, read_idx
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.zoo.idx import is_idx, read_idx
 
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
 

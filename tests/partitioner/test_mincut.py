@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.partitioner.bandwidths import nested_sweep, sweep
-from partway.partitioner.graph import Graph, Operator
-from partway.partitioner.mincut import best_prefix, problem
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.cuts.bandwidth_sweep import nested_sweep, sweep
+from partway.partitioner.cuts.mincut import best_prefix, problem
+from partway.partitioner.graph.graph import Graph, Operator
 from partway.proto.tensors import TensorSpec
 
 from .random_graphs import costs, every_prefix, graphs, random_times

@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from partway.partitioner.frontiers import legal_cuts
-from partway.partitioner.onnx_reader import open_onnx, read_onnx
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.formats.onnx.reader import open_onnx, read_onnx
 
 from .architectures import ARCHITECTURES, Net
 
@@ -369,9 +369,9 @@ def test_without_the_onnx_package_the_error_says_what_to_install():
     code = (
         "import sys; sys.modules['onnx'] = None\n"
         "from pathlib import Path\n"
-        "import partway.partitioner.plan, partway.partitioner.cuts\n"
+        "import partway.partitioner.plan.plan, partway.partitioner.cuts.crossing\n"
         "from partway.partitioner.slicing import read_graph\n"
-        "from partway.proto.errors import InputError\n"
+        "from partway.errors import InputError\n"
         "try: read_graph(Path('model.onnx'))\n"
         "except InputError as error: print(error)\n"
     )

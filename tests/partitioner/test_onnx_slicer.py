@@ -8,16 +8,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from partway.partitioner import onnx_write
-from partway.partitioner.cuts import Cut
-from partway.partitioner.frontiers import legal_cuts
-from partway.partitioner.graph import Graph, Operator
-from partway.partitioner.nesting import stage_values
-from partway.partitioner.onnx_reader import open_onnx
-from partway.partitioner.onnx_slicer import slice_model, slice_onnx
-from partway.partitioner.plan import Plan, StageFile
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.cuts.stages import stage_values
+from partway.partitioner.formats.onnx import writer as onnx_write
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.formats.onnx.slicer import slice_model, slice_onnx
+from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.plan.plan import Plan, StageFile
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
-from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 from .architectures import ARCHITECTURES, Net
@@ -196,7 +196,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
 PEAK = """
 import sys, time
 from pathlib import Path
-from partway.partitioner.plan import save_plan
+from partway.partitioner.plan.plan import save_plan
 from partway.partitioner.slicing import make_plan
 start = time.perf_counter()
 plan = make_plan(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","))
@@ -231,9 +231,9 @@ RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.plan import load_plan
+from partway.engines.interface import engine_for
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 folder = Path(sys.argv[1])
 chain = load_folder(folder, load_plan(folder), engine_for("onnx", 1))
 ids = np.array([[0, 7, 559_999], [7, 7, 7]], np.int64)

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.engines.engine import OperatorTime, engine_for
-from partway.partitioner import explain_command, profile_command
-from partway.partitioner.operator_profile import fitted
-from partway.partitioner.plan import load_plan, save_plan
-from partway.partitioner.profile import StageTimes
-from partway.partitioner.profile_format import OVERHEAD, OperatorProfile, load_profile, profile_to_json, save_profile
+from partway.cli.commands import explain as explain_command
+from partway.cli.commands import profile as profile_command
+from partway.engines.interface import OperatorTime, engine_for
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, load_profile, profile_to_json, save_profile
+from partway.partitioner.profile.measure import StageTimes
+from partway.partitioner.profile.operators import fitted
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 ROOMS = Path(__file__).parents[2] / "src"
 BLOCKED = ("onnx", "torch", "scipy", "networkx", "matplotlib")
@@ -31,8 +32,8 @@ BLOCKED = ("onnx", "torch", "scipy", "networkx", "matplotlib")
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that runs tests is a busy one; what the limit does has tests of its own."""
-    monkeypatch.setattr("partway.partitioner.profile.BUSY_SPREAD", math.inf)
-    monkeypatch.setattr("partway.partitioner.profile.BUSY_WAIT", math.inf)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", math.inf)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", math.inf)
 
 
 @pytest.fixture
@@ -117,9 +118,9 @@ class Blocked:
         if name.split(".")[0] in {BLOCKED!r}:
             raise ImportError(f"{{name}} is not on this device")
 sys.meta_path.insert(0, Blocked())
-from partway.partitioner import profile
+from partway.partitioner.profile import measure as profile
 profile.BUSY_SPREAD = profile.BUSY_WAIT = 1e9
-from partway.__main__ import main
+from partway.cli.main import main
 code = main(sys.argv[1:])
 assert not {{name.split(".")[0] for name in sys.modules}} & set({BLOCKED!r})
 sys.exit(code)
@@ -143,7 +144,7 @@ def test_a_device_without_model_tooling_profiles_operators(tmp_path: Path) -> No
 
 def test_a_busy_machine_gives_no_profile(profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of either kind: the sentence says what to do, and no file is written."""
-    monkeypatch.setattr("partway.partitioner.profile.BUSY_SPREAD", -1.0)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", -1.0)
     for more in ([], ["--operators"]):
         with pytest.raises(InputError, match=r"machine was busy.*stop other work and try again"):
             profile("mnist", "--out", str(tmp_path / "p.json"), *more)

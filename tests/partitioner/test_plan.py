@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.partitioner.plan import PLAN_FILE, Plan, load_plan, plan_from_json, plan_to_json, read_stage, save_plan
+from partway.errors import InputError
+from partway.partitioner.plan.plan import (
+    PLAN_FILE,
+    Plan,
+    load_plan,
+    plan_from_json,
+    plan_to_json,
+    read_stage,
+    save_plan,
+)
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from partway.partitioner.estimate import Candidate, Estimate
-from partway.partitioner.power import POWERS, Power, energy_j, parse_power, power_of
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.decide.power import POWERS, Power, energy_j, parse_power, power_of
 
 POWER = Power("test", compute_w=6.0, send_w=4.0, wait_w=2.0)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.partitioner.preprocess import Preprocess, guess_preprocess
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.plan.preprocess import Preprocess, guess_preprocess
 from partway.proto.tensors import TensorSpec
 
 COLOUR = Preprocess("image", 4, 6, 3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import Chain, load_chain
-from partway.partitioner.plan import load_plan, read_stage
-from partway.partitioner.profile import (
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.plan.chain import Chain, load_chain
+from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.profile.measure import (
     BUSY_SPREAD,
     SCHEDSTAT,
     Round,
@@ -27,7 +28,6 @@ from partway.partitioner.profile import (
     stage_times,
     waiting,
 )
-from partway.proto.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 
@@ -63,8 +63,8 @@ class Stage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time as the profile and the chain see it."""
     made = Clock()
-    monkeypatch.setattr("partway.partitioner.profile.perf_counter", made)
-    monkeypatch.setattr("partway.partitioner.chain.perf_counter", made)
+    monkeypatch.setattr("partway.partitioner.profile.measure.perf_counter", made)
+    monkeypatch.setattr("partway.partitioner.plan.chain.perf_counter", made)
     return made
 
 
@@ -159,7 +159,7 @@ def test_the_system_says_how_long_a_thread_waited(tmp_path: Path, monkeypatch: p
     """In seconds, of nanoseconds in a file that may be missing."""
     file = tmp_path / "schedstat"
     file.write_text("10 1500000000 3\n")
-    monkeypatch.setattr("partway.partitioner.profile.SCHEDSTAT", str(file))
+    monkeypatch.setattr("partway.partitioner.profile.measure.SCHEDSTAT", str(file))
     with waiting() as waited_s:
         assert waited_s() == pytest.approx(1.5)
         file.write_text("10 2500000000 3\n")

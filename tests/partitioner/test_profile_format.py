@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_chain
-from partway.partitioner.plan import Plan, load_plan, read_stage
-from partway.partitioner.profile import StageTimes, machine_name, measure, sample_values
-from partway.partitioner.profile_format import (
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.plan.chain import load_chain
+from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.profile.file import (
     OVERHEAD,
     OperatorProfile,
     OperatorSeconds,
@@ -24,7 +24,7 @@ from partway.partitioner.profile_format import (
     save_profile,
     stage_seconds,
 )
-from partway.proto.errors import InputError
+from partway.partitioner.profile.measure import StageTimes, machine_name, measure, sample_values
 
 CONV, REST = (
     OperatorSeconds("conv1", "Conv", 0, 0.25, 1, ("conv1", "relu1")),

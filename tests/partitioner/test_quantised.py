@@ -5,13 +5,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from partway.__main__ import main
-from partway.engines.onnx import OnnxEngine
-from partway.partitioner.chain import load_folder
-from partway.partitioner.cuts import Cut
-from partway.partitioner.onnx_reader import read_onnx
-from partway.partitioner.plan import load_plan
-from partway.partitioner.quantised import careless, difference, nearest
+from partway.cli.main import main
+from partway.engines.onnxruntime.engine import OnnxEngine
+from partway.partitioner.calibrate.quantized_cuts import careless, difference, nearest
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.formats.onnx.reader import read_onnx
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 
 from .architectures import ARCHITECTURES
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.idx import read_idx
-from partway.partitioner.plan import load_plan
-from partway.partitioner.quantise_stages import INT8
+from partway.engines.interface import engine_for
+from partway.partitioner.calibrate.quantize import INT8
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
+from partway.partitioner.zoo.idx import read_idx
 
 FRAMES = 300
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from partway.__main__ import main
-from partway.engines.engine import engine_for
-from partway.partitioner.constraints import Constraints
-from partway.partitioner.estimate import Link
-from partway.partitioner.explain import explain, machine_of
-from partway.partitioner.objectives import objective
-from partway.partitioner.plan import load_plan, read_stage
-from partway.partitioner.scission import read_scission
-from partway.proto.errors import InputError
+from partway.cli.main import main
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Link
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.explain.explanation import explain, machine_of
+from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.profile.scission_import import read_scission
 
 
 def _block(first: int, last: int, size: int, *seconds: float) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def test_names_that_would_share_a_file_are_refused(file: Path, tmp_path: Path) -
     )
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="written to the same file"):
-        from partway.partitioner.scission import write_all
+        from partway.partitioner.profile.scission_import import write_all
 
         write_all(read_scission(file), tmp_path / "clash")
 

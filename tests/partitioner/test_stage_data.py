@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from partway.partitioner.plan import Stage, StageFile
-from partway.partitioner.stage_data import map_file, open_data
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Stage, StageFile
+from partway.partitioner.plan.stage_files import map_file, open_data
 
 BODY = bytes(range(256)) * 100
 DATA = StageFile("stage0.onnx.data", hashlib.sha256(BODY).hexdigest(), len(BODY))

@@ -12,10 +12,10 @@ from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from partway.engines.trial import try_stages
-from partway.partitioner.frontiers import legal_cuts
+from partway.engines.sandbox import try_stages
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.slicing import make_plan, open_model
-from partway.proto.errors import InputError
 
 from .tflite_nets import NETS, packed, save
 

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
 
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.plan import plan_from_json, plan_to_json
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.formats.tflite.subgraph import unique_names
+from partway.partitioner.plan.plan import plan_from_json, plan_to_json
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model, read_graph
-from partway.partitioner.tflite_parts import unique_names
-from partway.proto.errors import InputError
 from partway.proto.tensors import Quantization
 
 from ..engines.tflite_models import Model

@@ -9,10 +9,10 @@ pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
 
-from partway.engines.engine import engine_for
-from partway.partitioner.frontiers import legal_cuts
+from partway.engines.interface import engine_for
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.formats.tflite.slicer import slice_tflite
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
-from partway.partitioner.tflite_slicer import slice_tflite
 
 from .tflite_nets import NETS, chain, changed, packed, save
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.partitioner.estimate import Candidate, Link, Speeds, choose, estimate
-from partway.partitioner.tiers import Host, Tier, Tiers, Wanted, best_assignments
-from partway.proto.errors import InputError
+from partway.errors import InputError
+from partway.partitioner.decide.estimate import Candidate, Link, Speeds, choose, estimate
+from partway.partitioner.decide.tiers import Host, Tier, Tiers, Wanted, best_assignments
 
 CLOUDS = ("2500", "vm2Core", "6700k(GPU)", "6700k(NoGPU)")
 MODELS = (

@@ -6,12 +6,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from partway.partitioner.bandwidths import sweep
-from partway.partitioner.frontiers import legal_cuts, useful_cuts
-from partway.partitioner.graph import Graph, members
-from partway.partitioner.mincut import best_prefix, problem
-from partway.partitioner.onnx_reader import open_onnx
-from partway.partitioner.onnx_slicer import slice_model
+from partway.partitioner.cuts.bandwidth_sweep import sweep
+from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.mincut import best_prefix, problem
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.formats.onnx.slicer import slice_model
+from partway.partitioner.graph.graph import Graph, members
 from partway.partitioner.zoo.networks import import_torchvision
 
 from .chains import agrees, run, session

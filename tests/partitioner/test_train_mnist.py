@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.partitioner.idx import read_idx
-from partway.partitioner.train import mnist_data
-from partway.partitioner.train.mnist import add_arguments, run, train_mnist
-from partway.partitioner.train.mnist_data import MD5, read_mnist
-from partway.partitioner.train.mnist_record import TrainOptions, command_line
-from partway.proto.errors import InputError, PartwayError
+from partway.errors import InputError, PartwayError
+from partway.partitioner.zoo.idx import read_idx
+from partway.partitioner.zoo.training import data as mnist_data
+from partway.partitioner.zoo.training.command import add_arguments, run, train_mnist
+from partway.partitioner.zoo.training.data import MD5, read_mnist
+from partway.partitioner.zoo.training.record import TrainOptions, command_line
 
 VALUES = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5", "relu5"]
 VALUES += ["pool5", "flatten", "fc1", "relu_fc1", "logits"]
@@ -230,7 +230,7 @@ def test_a_corrupted_checkpoint_is_one_sentence(torch, options, damage):
 
 def test_the_parity_check_catches_a_wrong_export(torch, options, monkeypatch):
     """A model file with one bias off by a little is not accepted, and not written."""
-    from partway.partitioner.train import mnist_export
+    from partway.partitioner.zoo.training import export as mnist_export
 
     def slightly_wrong(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         weights = folded(state)
@@ -245,7 +245,7 @@ def test_the_parity_check_catches_a_wrong_export(torch, options, monkeypatch):
 
 def test_augmentation_is_seeded_and_keeps_form(torch):
     """Same generator state, same digits; values stay within 0..1; the ink stays on the picture."""
-    from partway.partitioner.train.mnist_augment import augmented
+    from partway.partitioner.zoo.training.augment import augmented
 
     images = torch.zeros(16, 1, 28, 28)
     images[:, :, 8:20, 12:15] = 1

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.engines import engine as engines
-from partway.engines.engine import Engine, engine_for
-from partway.partitioner.agreement import Array
-from partway.partitioner.chain import Chain, choose_engine, load_chain
-from partway.partitioner.idx import read_idx
-from partway.partitioner.plan import Plan, StageFile, load_plan, plan_from_json, plan_to_json, read_stage
-from partway.partitioner.preprocess import Preprocess
-from partway.partitioner.verify import relative_error
+from partway.engines import interface as engines
+from partway.engines.interface import Engine, engine_for
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.calibrate.accuracy import Array
+from partway.partitioner.plan.chain import Chain, choose_engine, load_chain
+from partway.partitioner.plan.parity import relative_error
+from partway.partitioner.plan.plan import Plan, StageFile, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
-from partway.proto.errors import InputError, MissingPackage
+from partway.partitioner.zoo.idx import read_idx
 
 MNIST = model_folder("mnist")
 ROUNDING = 1e-5

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from partway.partitioner.plan import load_plan, read_stage
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan, read_stage
 from partway.partitioner.zoo import bundled_folder, bundled_models, model_folder, sample_folder, unknown_model
-from partway.proto.errors import InputError
 
 
 def test_every_shipped_model_is_whole() -> None:

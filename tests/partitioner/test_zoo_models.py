@@ -11,20 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.__main__ import main
-from partway.engines.engine import engine_for
-from partway.partitioner.chain import load_folder
-from partway.partitioner.onnx_reader import open_onnx
-from partway.partitioner.plan import load_plan
-from partway.partitioner.preprocess import Preprocess
+from partway.cli.main import main
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.parity import relative_error, run_split
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.slicing import make_plan
-from partway.partitioner.verify import relative_error, run_split
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.catalogue import RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.choice import cuts_of
+from partway.partitioner.zoo.cuts import cuts_of
+from partway.partitioner.zoo.export import export_model
 from partway.partitioner.zoo.networks import import_torchvision, labels_of, network, weights_of
-from partway.partitioner.zoo.prepare import export_model
-from partway.proto.errors import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -152,7 +152,7 @@ def test_a_model_by_name_runs_over_two_processes(tmp_path, monkeypatch):
 
 EDGE = """
 import sys
-from partway.edge.cli import main
+from partway.edge.main import main
 code = main(["--model", "squeezenet1_1", "--random-weights", "--cloud", "embedded", *sys.argv[1:]])
 assert not {"torch", "torchvision", "onnx", "onnxscript"} & set(sys.modules)
 sys.exit(code)
@@ -167,8 +167,8 @@ def edge(*options: str) -> subprocess.CompletedProcess[str]:
 
 def test_random_weights_are_for_models_by_name(capsys):
     """With a model that has its own weights the option is refused by device and cloud."""
-    from partway.cloud.cli import main as cloud_serve
-    from partway.edge.cli import main as edge_run
+    from partway.cloud.main import main as cloud_serve
+    from partway.edge.main import main as edge_run
 
     assert edge_run(["--model", "mnist", "--random-weights"]) == 2
     assert cloud_serve(["--random-weights"]) == 2

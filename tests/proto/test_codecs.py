@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from partway.proto.codecs import CODECS, RAW, blob, blob_elements, codec_names, pack, packs, raw_layout, unpack
+from partway.errors import CodecError, InputError, WireError
+from partway.proto.codecs.registry import CODECS, RAW, blob, blob_elements, codec_names, pack, packs, raw_layout, unpack
 from partway.proto.datatypes import NUMPY_NAME
-from partway.proto.errors import CodecError, InputError, WireError
 from partway.proto.frame import TensorHead
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from partway.errors import WireError
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
-from partway.proto.errors import WireError
 
 
 @pytest.mark.parametrize(("datatype", "name"), NUMPY_NAME.items())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from partway.proto.errors import CodecError, InputError, LinkLost, PartwayError, Refused, WireError, mapped
+from partway.errors import CodecError, InputError, LinkLost, PartwayError, Refused, WireError, mapped
 
 
 def test_only_usage_errors_end_with_two() -> None:

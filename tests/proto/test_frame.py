@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from partway.errors import WireError
 from partway.proto import frame as module
-from partway.proto.errors import WireError
 from partway.proto.frame import (
     Durations,
     Frame,
@@ -26,7 +26,7 @@ from partway.proto.frame import (
     encode_response,
 )
 from partway.proto.messages import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
-from partway.proto.wire import MAX_FIELDS, scan, varint
+from partway.proto.protowire import MAX_FIELDS, scan, varint
 
 DURATIONS = ("partway.queue_s", "partway.decode_s", "partway.suffix_s")
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partway.proto.errors import CodecError, InputError
-from partway.proto.images import decode_image, encode_image, is_image_codec, is_lossless_image
+from partway.errors import CodecError, InputError
+from partway.proto.codecs.image import decode_image, encode_image, is_image_codec, is_lossless_image
 
 LOSSLESS = ("u8", "png", "webp-lossless")
 LOSSY = ("jpeg0", "jpeg50", "jpeg100", "webp0", "webp75", "webp100")

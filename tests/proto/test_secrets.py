@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from partway.proto.errors import InputError
-from partway.proto.secrets import read_certificates, read_key, token_of
+from partway.errors import InputError
+from partway.system.credentials import read_certificates, read_key, token_of
 
 
 def file_of(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -74,10 +74,10 @@ def test_another_user_is_told_apart(tmp_path: Path) -> None:
         folder.chmod(folder.stat().st_mode | 0o055)
     program = (
         "import os, sys, pathlib\n"
-        "import partway.cloud.repository as repository\n"
-        "from partway.proto.errors import InputError\n"
-        "from partway.proto.secrets import token_of\n"
-        "from partway.edge.cache import open_cache\n"
+        "import partway.cloud.models.repository as repository\n"
+        "from partway.errors import InputError\n"
+        "from partway.system.credentials import token_of\n"
+        "from partway.edge.session.stage_cache import open_cache\n"
         "root = pathlib.Path(sys.argv[1])\n"
         "os.setgid(65534), os.setuid(65534)\n"
         "for read in (lambda: token_of(root / 'token'), lambda: token_of(root / 'closed' / 'token'),\n"

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from partway.proto.codecs import CODECS, RAW, pack, unpack
+from partway.errors import CodecError
+from partway.proto.codecs.registry import CODECS, RAW, pack, unpack
+from partway.proto.codecs.uniform import ChannelLevels, Levels, Step, Zstd, decompressed
 from partway.proto.datatypes import NUMPY_NAME
-from partway.proto.errors import CodecError
-from partway.proto.squeeze import ChannelLevels, Levels, Step, Zstd, decompressed
 from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -122,8 +122,8 @@ def test_a_bomb_is_refused_before_it_opens(codec: Any) -> None:
 BOMB = """
 import resource
 import zstandard
-from partway.proto.codecs import CODECS
-from partway.proto.errors import CodecError
+from partway.proto.codecs.registry import CODECS
+from partway.errors import CodecError
 
 parts = [zstandard.ZstdCompressor(level=1, write_content_size=says).compressobj(size) for says, size in MADE]
 honest, silent = (b"".join([*(p.compress(bytes(1 << 24)) for _ in range(64)), p.flush()]) for p in parts)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from partway.proto.errors import InputError
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 IMAGE = TensorSpec("image", "float32", (None, 3, 4))

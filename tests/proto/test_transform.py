@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.partitioner.sensitivity import groups_of
-from partway.partitioner.transform_fit import fit
-from partway.proto.basis import Basis, bands
-from partway.proto.codecs import pack, unpack
-from partway.proto.errors import CodecError, InputError
-from partway.proto.fitted import codebook, to_json
-from partway.proto.grouping import SEGMENTS, Grouping
-from partway.proto.prefix_code import MAX_BITS, PrefixCode, code_lengths, table
+from partway.errors import CodecError, InputError
+from partway.partitioner.calibrate.fit_transform import fit
+from partway.partitioner.calibrate.sensitivity import groups_of
+from partway.proto.codecs.registry import pack, unpack
+from partway.proto.codecs.transform.codebook import codebook, to_json
+from partway.proto.codecs.transform.codec import Transform
+from partway.proto.codecs.transform.dct_klt import Basis, bands
+from partway.proto.codecs.transform.huffman import MAX_BITS, PrefixCode, code_lengths, table
+from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping
 from partway.proto.tensors import TensorSpec
-from partway.proto.transform import Transform
 from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]

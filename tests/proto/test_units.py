@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.proto.errors import InputError
-from partway.proto.units import parse_bps, parse_s, show_bps, show_bytes, show_s
+from partway.errors import InputError
+from partway.units import parse_bps, parse_s, show_bps, show_bytes, show_s
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.proto.errors import WireError
-from partway.proto.wire import FIXED32, FIXED64, LENGTH, MAX_FIELDS, VARINT, read_varint, scan, varint
+from partway.errors import WireError
+from partway.proto.protowire import FIXED32, FIXED64, LENGTH, MAX_FIELDS, VARINT, read_varint, scan, varint
 
 VARINTS = [
     (0, "00"),

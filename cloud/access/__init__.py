@@ -1,0 +1,1 @@
+"""Access: say what this room is for."""

@@ -1,0 +1,128 @@
+"""Who may use this cloud: a bearer token on every call but health checks, and TLS.
+
+The token is looked at before any body is read: the handler that refuses never receives one, so nothing of a caller
+without a token is inflated or decoded (a gzip bomb stays closed).
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import grpc
+
+from partway.cloud.access.certificates import Certificates
+from partway.cloud.services.health import SERVICE
+from partway.errors import InputError
+from partway.proto import messages as m
+
+log = logging.getLogger("partway.cloud")
+
+OPEN_CALLS = frozenset(
+    [f"/{SERVICE}/Check", f"/{SERVICE}/Watch"]
+    + [f"/{m.INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady")]
+)
+"""What needs no token: Kubernetes and load balancers ask it."""
+NO_TOKEN = "this cloud wants a token and none came: give --token-file FILE or set PARTWAY_TOKEN"  # noqa: S105
+WRONG_TOKEN = "the token is not this cloud's: compare --token-file or PARTWAY_TOKEN on both sides"  # noqa: S105
+SAY_S = 10.0
+"""A refusal is logged at most as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What ``cloud-serve`` asks of those who call: a token ('' for none), and TLS (None for none)."""
+
+    token: str = field(default="", repr=False)
+    certificates: Certificates | None = None
+
+    def refusal(self, authorization: Sequence[str]) -> str | None:
+        """Why a call with these ``authorization`` headers is refused; None when it is admitted.
+
+        Takes as long for a token that is nearly right as for one that is not at all.
+        """
+        if not self.token:
+            return None
+        if len(authorization) != 1:
+            return NO_TOKEN
+        scheme, _, sent = authorization[0].partition(" ")
+        right = hmac.compare_digest(sent.strip().encode(), self.token.encode())
+        return None if right and scheme.lower() == "bearer" else WRONG_TOKEN
+
+    def handlers(self, inner: Sequence[grpc.GenericRpcHandler]) -> tuple[grpc.GenericRpcHandler, ...]:
+        """The handlers to register: those given, behind the token where there is one."""
+        return (Guarded(self, inner),) if self.token else tuple(inner)
+
+    def bind(self, server: Any, address: str) -> int:
+        """Open a port on a grpc.aio server. Raises RuntimeError, as gRPC does, when it is taken."""
+        if self.certificates is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, self.certificates.credentials()))
+
+    def check_bind(self, host: str, insecure: bool) -> None:
+        """Refuse to listen where others can come without a token, unless ``insecure``; warn of what is in the clear."""
+        if is_loopback(host):
+            return
+        if not self.token:
+            if not insecure:
+                raise InputError(
+                    f"--host {host} lets everybody who reaches this machine use it; give a token (--token-file FILE or"
+                    " PARTWAY_TOKEN), or --insecure to serve without one"
+                )
+            log.warning("insecure: everybody who reaches %s may use this cloud, no token is asked for", host)
+        elif self.certificates is None:
+            log.warning("the token crosses the network in the clear; give --tls-cert and --tls-key")
+
+
+class Guarded(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Handlers behind a token. What is not open and has no right token is refused before its body is read."""
+
+    def __init__(self, access: Access, inner: Sequence[grpc.GenericRpcHandler]) -> None:
+        self._access, self._inner = access, tuple(inner)
+        self._said_s = float("-inf")
+        self._refusals = {
+            why: grpc.stream_stream_rpc_method_handler(self._refuse(why)) for why in (NO_TOKEN, WRONG_TOKEN)
+        }
+
+    def service(self, details: Any) -> Any:
+        """gRPC's look-up of a call's handler, by method and headers."""
+        if details.method not in OPEN_CALLS:
+            sent = [_text(value) for key, value in details.invocation_metadata or () if key == "authorization"]
+            why = self._access.refusal(sent)
+            if why is not None:
+                return self._refusals[why]
+        return next(filter(None, (handler.service(details) for handler in self._inner)), None)
+
+    def _refuse(self, why: str) -> Any:
+        async def refuse(_: Any, context: Any) -> None:
+            now_s = monotonic()
+            if now_s - self._said_s > SAY_S:
+                self._said_s = now_s
+                log.warning("refused %s: %s", context.peer(), "no token" if why == NO_TOKEN else "wrong token")
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, why)
+
+        return refuse
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach what listens on ``host``; a name counts by all its addresses."""
+    bare = host.strip("[]")
+    try:
+        return ipaddress.ip_address(bare.split("%")[0]).is_loopback
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(address[0]).split("%")[0]).is_loopback for *_, address in found)

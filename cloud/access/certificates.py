@@ -1,0 +1,116 @@
+"""The cloud's TLS certificate and key: checked when they are read, and read again when their files change.
+
+A renewed certificate (certbot, cert-manager) is served from the next connection on, without a restart. One that does
+not fit its key, or has expired, is not taken: the old one stays and the log says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from partway.errors import InputError
+from partway.system.credentials import read_certificates, read_key
+
+log = logging.getLogger("partway.cloud")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Where certificate and key are, and the CA that callers' certificates must be of (None: they need none)."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def credentials(self) -> Any:
+        """gRPC server credentials that follow the files. Raises InputError when they cannot be served."""
+        try:
+            seen = self.stamp()
+        except OSError:
+            seen = None  # reading them says what is wrong
+        return grpc.dynamic_ssl_server_credentials(
+            self.configuration(), _Follow(self, seen), self.client_ca is not None
+        )
+
+    def configuration(self) -> Any:
+        """The files as they are now. Raises InputError."""
+        chain = read_certificates(self.certificate, "TLS certificate")
+        key = read_key(self.key)
+        roots = None if self.client_ca is None else read_certificates(self.client_ca, "client CA")
+        check_pair(chain, self.certificate, self.key)
+        return grpc.ssl_server_certificate_configuration([(key, chain)], roots)
+
+    def stamp(self) -> tuple[tuple[int, ...], ...]:
+        """Changes when the files do. Raises OSError."""
+        files = (self.certificate, self.key, *([self.client_ca] if self.client_ca else []))
+        seen = [file.stat() for file in files]
+        return tuple((s.st_mtime_ns, s.st_size, s.st_ino, s.st_dev) for s in seen)
+
+
+class _Follow:
+    """What gRPC calls at each handshake: the new configuration, or None for the one it has."""
+
+    def __init__(self, files: Certificates, seen: Any) -> None:
+        self._files, self._seen = files, seen
+
+    def __call__(self) -> Any:
+        try:
+            now = self._files.stamp()
+            if now == self._seen:
+                return None
+            self._seen = now
+            made = self._files.configuration()
+        except (InputError, OSError) as error:
+            if isinstance(error, InputError):
+                log.error("the renewed TLS files are not served, the old certificate stays: %s", error)
+            return None  # a file that is being replaced is looked at again with the next connection
+        log.info("serving the renewed certificate %s", self._files.certificate)
+        return made
+
+
+def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
+    """That the key is the certificate's and that it is valid today. Raises InputError."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        server.load_cert_chain(certificate_file, key_file)
+    except (ssl.SSLError, ValueError) as error:
+        if "KEY_VALUES_MISMATCH" in str(error):
+            why = f"TLS key {key_file} is not the key of certificate {certificate_file}; give a pair"
+            raise InputError(why) from None
+        why = f"TLS certificate {certificate_file} with key {key_file} cannot be used; check both files"
+        raise InputError(why) from None
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate vouches for itself; only its dates count
+    client.load_verify_locations(cadata=chain.decode("ascii"))
+    try:
+        _shake_hands(client, server)
+    except ssl.SSLCertVerificationError as error:
+        raise InputError(
+            f"TLS certificate {certificate_file} cannot be served ({error.verify_message}); renew it"
+        ) from None
+    except ssl.SSLError as error:
+        raise InputError(
+            f"TLS certificate {certificate_file} cannot be served ({error.reason}); make another"
+        ) from None
+
+
+def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+    """A handshake in memory."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
+    waiting = ends
+    while waiting:
+        still = []
+        for end in waiting:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                still.append(end)
+        waiting = still

@@ -1,0 +1,1 @@
+"""Batching: say what this room is for."""

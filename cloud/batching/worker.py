@@ -1,0 +1,253 @@
+"""The thread that runs frames, many at once where that pays. What runs when is decided in batching.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
+from time import perf_counter
+from typing import Any, TypeVar
+
+from partway.cloud.answer import Refusal, Route, answer_frame
+from partway.cloud.batching.execute import Job, as_refusal, decoded, run_batch
+from partway.cloud.batching.fair_queue import Queue
+from partway.cloud.batching.scheduler import Entry, Limits, Run, Wait
+from partway.cloud.batching.stats import BatchStats
+from partway.cloud.models.repository import ServedModel
+from partway.proto.frame import Durations, Frame, Reply
+
+log = logging.getLogger("partway.cloud")
+T = TypeVar("T")
+Clock = Callable[[], float]
+LONGEST_S = 3600.0
+"""Threads cannot wait for ever."""
+
+
+class Batcher:
+    """Runs the suffixes of the models of one device, in a thread of its own that the first frame starts.
+
+    :meth:`submit` and :meth:`close` belong to one event loop. ``stats`` may be read from anywhere.
+    """
+
+    def __init__(
+        self, models: Mapping[str, ServedModel], limits: Limits | None = None, clock: Clock = perf_counter
+    ) -> None:
+        self._models = models
+        self._clock = clock
+        about = {name: (model.suffix_s, model.chain.buckets) for name, model in models.items()}
+        self._queue = Queue(limits or Limits(), about, clock)
+        self._turn = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._closed = False
+        self.stats = BatchStats()
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds that a frame which came now would wait for those before it."""
+        with self._turn:
+            return self._queue.ahead_s
+
+    def idle(self, model: str) -> bool:
+        """Whether no frame of this model waits."""
+        return not any(entry.model == model for entry in self._queue.entries)
+
+    def submit(
+        self, route: Route, frame: Frame, received_s: float, stream: Hashable, made: Callable[[Reply | Refusal], T]
+    ) -> asyncio.Future[T]:
+        """Queue a frame. ``made`` turns its answer, or the refusal, into the result (or raises); it is called once.
+
+        ``received_s`` is on the batcher's clock; ``stream`` says whose frame it is. Cancelling the future takes the
+        frame out of the queue.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        model, k = route.model, route.k
+        rows = frame_rows(route, frame)
+        job = Job(
+            model.plan.model,
+            stream,
+            k,
+            received_s,
+            inf if route.deadline_s is None else received_s + route.deadline_s,
+            rows,
+            sum(len(data) for data in frame.raw),
+            model.suffix_s[k] * rows,
+            model.independent and k in model.batched,
+            route=route,
+            frame=frame,
+            settle=partial(_settle, future, made),
+        )
+        self._loop = loop
+        future.add_done_callback(partial(self._given_up, job))
+        with self._turn:
+            closed = self._closed
+            gone = [] if closed else self._queue.put(job)
+            self._count()
+            retry_s = self._queue.ahead_s / 2 if gone else 0.0
+            self._turn.notify()
+        if closed:
+            self._refuse([job], lambda _: Refusal("UNAVAILABLE", "this cloud is ending; ask another, or again later"))
+            return future
+        self.stats.refused += len(gone)
+        self._refuse(gone, lambda _: Refusal("RESOURCE_EXHAUSTED", *_full(retry_s)))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="suffix", daemon=True)
+            self._thread.start()
+        return future
+
+    def _given_up(self, job: Job, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            with self._turn:
+                job.given_up = True
+                self.stats.cancelled += self._queue.remove(job)
+                self._count()
+
+    def _count(self) -> None:
+        waiting = self._queue.entries
+        self.stats.queued, self.stats.queued_bytes = len(waiting), self._queue.size_bytes if waiting else 0
+
+    def close(self) -> None:
+        """End the thread once the queue is empty; blocks until then."""
+        with self._turn:
+            self._closed = True
+            self._turn.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (step := self._next()) is not None:
+            try:
+                self._run(step)
+            except Exception as error:  # a fault of ours must not end the thread, nor leave a frame unanswered
+                self._lost([job for job in step.batch if isinstance(job, Job)], error)
+
+    def _next(self) -> Run | None:
+        with self._turn:
+            while True:
+                late = self._queue.expire()
+                step = self._queue.next() if not late else None
+                if late:
+                    self.stats.expired += len(late)
+                    self._refuse(late, _late)
+                elif isinstance(step, Wait):
+                    if self._closed and not self._queue.entries:
+                        return None
+                    self._turn.wait(min(step.seconds, LONGEST_S))
+                self._count()
+                if isinstance(step, Run):
+                    return step
+
+    def _run(self, run: Run) -> None:
+        jobs = [job for job in run.batch if isinstance(job, Job)]
+        model = self._models[jobs[0].model]
+        batch, others = self._decoded(jobs, self._queue.limits.max_batch)
+        begun_s = self._clock()
+        well = run_batch(model, run, batch, partial(self._too_large, model.plan.model)) if batch else []
+        took_s = self._clock() - begun_s
+        for job in batch:
+            job.suffix_s += took_s
+        through = run.last == len(model.plan.stages)
+        with self._turn:
+            if batch and len(well) == len(batch):
+                self._queue.uses[model.plan.model].learn(Run(tuple(batch), run.first, run.last, ()), took_s)
+            self._queue.done([job for job in well if not job.given_up], run.last, through)
+            self._queue.back(others)
+            if batch:
+                self.stats.ran(model.plan.model, run.first, [job.k for job in batch], sum(job.rows for job in batch))
+            self.stats.frames += len(well) if through else 0
+            self.stats.failed += sum(job.refusal is not None for job in jobs)
+            self._count()
+        self._settle([job for job in jobs if job.refusal is not None or (through and job in well)])
+
+    def _decoded(self, jobs: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+        """The frames whose tensors are there, and those that turn out not to fit in with them."""
+        batch: list[Job] = []
+        others: list[Job] = []
+        rows = 0
+        for job in jobs:
+            if job.at is None:
+                begun_s = self._clock()
+                if not decoded(job):
+                    continue
+                job.decode_s = self._clock() - begun_s
+            if batch and (not job.joins or not batch[0].joins or rows + job.rows > most):
+                others.append(job)
+            else:
+                batch.append(job)
+                rows += job.rows
+        return batch, others
+
+    def _too_large(self, model: str, rows: int) -> None:
+        with self._turn:
+            self._queue.uses[model].too_large(rows)
+            self.stats.halved += 1
+
+    def _lost(self, jobs: Sequence[Job], error: Exception) -> None:
+        with self._turn:
+            self._queue.done((), 0, last=True)
+            for job in jobs:
+                self._queue.remove(job)
+            self.stats.failed += len(jobs)
+        self._refuse(jobs, partial(as_refusal, error))
+
+    def _refuse(self, entries: Iterable[Entry], why: Callable[[Job], Refusal]) -> None:
+        jobs = [entry for entry in entries if isinstance(entry, Job)]
+        for job in jobs:
+            job.refusal = why(job)
+        self._settle(jobs)
+
+    def _settle(self, jobs: Sequence[Job]) -> None:
+        """Give their futures what was made of them; from any thread, in one turn of the loop."""
+        if not jobs:
+            return
+        settled = [job.settle(job) for job in jobs]
+        try:
+            self._loop.call_soon_threadsafe(_all, settled)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.debug("%d answers came after the end", len(jobs))
+
+
+def frame_rows(route: Route, frame: Frame) -> int:
+    """Samples of a frame that is not decoded, as far as its header tells."""
+    if route.k not in route.model.batched:
+        return 1
+    return max((head.shape[0] for head in frame.header.tensors if head.shape), default=1)
+
+
+def _full(retry_s: float) -> tuple[str, float]:
+    retry_s = max(retry_s, 1e-3)
+    return f"too many frames wait in the cloud; try again in {retry_s * 1e3:.0f} ms, or run on the device", retry_s
+
+
+def _late(job: Job) -> Refusal:
+    after_s = job.route.deadline_s or 0.0
+    return Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {after_s * 1e3:g} ms")
+
+
+def _settle(future: asyncio.Future[T], made: Callable[[Reply | Refusal], T], job: Job) -> Callable[[], None]:
+    """What the loop is to do with the future: set what ``made`` makes of the job, or what it raises."""
+    try:
+        result = made(job.refusal or _reply(job))
+    except Exception as error:
+        return partial(_unless_done, future, future.set_exception, error)
+    return partial(_unless_done, future, future.set_result, result)
+
+
+def _unless_done(future: asyncio.Future[Any], settle: Callable[[Any], None], what: object) -> None:
+    if not future.done():
+        settle(what)
+
+
+def _all(settled: Iterable[Callable[[], None]]) -> None:
+    for settle in settled:
+        settle()
+
+
+def _reply(job: Job) -> Reply:
+    total_s = perf_counter() - job.received_s
+    queue_s = max(total_s - job.decode_s - job.suffix_s, 0.0)
+    return Reply(answer_frame(job.route, job.frame, job.live()), Durations(queue_s, job.decode_s, job.suffix_s))

@@ -1,0 +1,1 @@
+"""Http api: say what this room is for."""

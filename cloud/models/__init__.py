@@ -1,0 +1,1 @@
+"""Models: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Services: say what this room is for."""

@@ -1,0 +1,118 @@
+"""Does a lossy codec still keep its budget? Frames that come coded and exact are answered both ways and compared.
+
+A device sends a sampled share of its frames so (``edge-run --audit 1%``); what came of them is counted here for
+operators, and told to the device, which withdraws a codec that falls under its budget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from partway.cloud.answer import Refusal, Route, Router
+from partway.cloud.models.repository import ServedModel
+from partway.errors import InputError, WireError
+from partway.partitioner.calibrate.fit_split import cosine, relative_error
+from partway.partitioner.decide.candidates import lossless
+from partway.proto.codecs.registry import unpack
+from partway.proto.frame import Frame, Reply, decode_request
+
+Array = np.ndarray[Any, Any]
+Which = tuple[str, int, str]
+"""Model, split, codec."""
+Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
+"""Answers a frame of a device, in its turn. Raises Refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``agreed`` of ``frames`` samples have the same likeliest class; all of them where the model does not classify.
+
+    ``relative_error`` and ``cosine`` are of all outputs together.
+    """
+
+    frames: int
+    agreed: int
+    classifies: bool
+    relative_error: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What audits of one codec at one split came to. ``relative_error`` is the sum over audits."""
+
+    audits: int = 0
+    frames: int = 0
+    agreed: int = 0
+    relative_error: float = 0.0
+
+
+class Auditor:
+    """Compares, and counts by model, split and codec."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self._router = Router(models)
+        self._lock = threading.Lock()
+        self._counts: dict[Which, Count] = {}
+
+    def counts(self) -> dict[Which, Count]:
+        """All of them, as they are now."""
+        with self._lock:
+            return dict(self._counts)
+
+    async def compare(self, coded: bytes, exact: bytes, answer: Answer) -> Verdict:
+        """Answer both and compare. Raises Refusal when they are not the same frame, coded and exact."""
+        try:
+            ours, right = decode_request(coded), decode_request(exact)
+            routes = self._router.route(ours.header), self._router.route(right.header)
+            _check(ours, right, *routes)
+            device = object()
+            replies = [await answer(route, frame, device) for route, frame in zip(routes, (ours, right), strict=True)]
+            verdict = _compared(routes[0], *(_outputs(routes[0], reply) for reply in replies))
+        except (WireError, InputError) as error:
+            raise Refusal("INVALID_ARGUMENT", str(error)) from error
+        self._count((routes[0].model.plan.model, routes[0].k, routes[0].codec), verdict)
+        return verdict
+
+    def _count(self, which: Which, verdict: Verdict) -> None:
+        with self._lock:
+            old = self._counts.get(which, Count())
+            self._counts[which] = replace(
+                old,
+                audits=old.audits + 1,
+                frames=old.frames + verdict.frames,
+                agreed=old.agreed + verdict.agreed,
+                relative_error=old.relative_error + verdict.relative_error,
+            )
+
+
+def _check(ours: Frame, right: Frame, coded: Route, exact: Route) -> None:
+    if ours.id != right.id or coded.model is not exact.model or coded.k != exact.k:
+        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: same id, model and split")
+    if not lossless(exact.k, exact.codec):
+        raise Refusal("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, {exact.codec} came")
+
+
+def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
+    tensors = route.model.plan.tensors
+    pairs = zip(reply.frame.header.tensors, reply.frame.raw, strict=True)
+    return {head.name: unpack(head, data, tensors[head.name]) for head, data in pairs}
+
+
+def _compared(route: Route, ours: Mapping[str, Array], right: Mapping[str, Array]) -> Verdict:
+    plan, names = route.model.plan, sorted(right)
+    if sorted(ours) != names or any(ours[name].shape != right[name].shape for name in names):
+        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: its samples or outputs differ")
+    frames = len(right[names[0]]) if route.model.batched and names else 1
+    value = plan.output.get("value") if plan.output.get("kind") == "classify" else None
+    classifies = value is not None and value in right
+    agreed = frames
+    if value is not None and classifies:
+        classes = [answers[value].reshape(frames, -1).argmax(1) for answers in (ours, right)]
+        agreed = int(np.sum(classes[0] == classes[1]))
+    return Verdict(frames, agreed, classifies, relative_error(ours, right, names), cosine(ours, right, names))

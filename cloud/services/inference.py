@@ -1,0 +1,207 @@
+"""The Open Inference Protocol over gRPC (asyncio): health, metadata, unary and streamed inference.
+
+Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones
+go to the batcher.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+import partway
+from partway.cloud.answer import Refusal, Route, Router, answer, refused
+from partway.cloud.batching.worker import Batcher
+from partway.cloud.http_api.counters import Counters
+from partway.cloud.models.repository import ServedModel
+from partway.cloud.services.ordered_replies import OrderedReplies
+from partway.cloud.services.streams import Streams, left
+from partway.errors import WireError
+from partway.proto import messages as m
+from partway.proto.datatypes import oip_datatype
+from partway.proto.frame import Frame, Reply, decode_request, encode_reply, encode_response
+from partway.proto.tensors import TensorSpec
+
+log = logging.getLogger("partway.cloud")
+
+INLINE_S = 0.5e-3
+"""A suffix quicker than this runs on the event loop."""
+STREAM_WINDOW = 64
+"""Frames a stream may have unanswered before reading stops (back-pressure)."""
+STREAM_BYTES = 64 << 20
+"""The same in bytes; one frame is always read."""
+PUSHBACK = "grpc-retry-pushback-ms"
+"""The trailing metadata that tells gRPC's own retries when (gRFC A6)."""
+
+
+class InferenceService:
+    """Answers frames for the models given. ``batcher`` runs the long suffixes."""
+
+    def __init__(self, models: Mapping[str, ServedModel], batcher: Batcher) -> None:
+        self._models = models
+        self._router = Router(models)
+        self.batcher = batcher
+        self.counters = Counters()
+        self.ready = True
+        self.streams = Streams()
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds that a frame which came now would wait for those before it, by what their suffixes should take."""
+        return self.batcher.queue_s
+
+    def _inline(self, route: Route) -> bool:
+        """Whether a frame is answered on the event loop: in less time than a thread costs, and before no other."""
+        if route.model.suffix_s[route.k] >= INLINE_S or not self.batcher.idle(route.model.plan.model):
+            return False
+        self.batcher.stats.inline += 1
+        return True
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Everything to register with a server."""
+        unary = {
+            "ServerLive": (m.ServerLiveRequest, self._live),
+            "ServerReady": (m.ServerReadyRequest, self._ready),
+            "ModelReady": (m.ModelReadyRequest, self._model_ready),
+            "ServerMetadata": (m.ServerMetadataRequest, self._server_metadata),
+            "ModelMetadata": (m.ModelMetadataRequest, self._model_metadata),
+        }
+        table = {name: unary_handler(request, method) for name, (request, method) in unary.items()}
+        table["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._infer)
+        table["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream)
+        return grpc.method_handlers_generic_handler(m.INFERENCE_SERVICE, table)
+
+    async def _live(self, request: Any, context: Any) -> Any:
+        return m.ServerLiveResponse(live=True)
+
+    async def _ready(self, request: Any, context: Any) -> Any:
+        return m.ServerReadyResponse(ready=self.ready)
+
+    async def _model_ready(self, request: Any, context: Any) -> Any:
+        return m.ModelReadyResponse(ready=self.ready and request.name in self._models)
+
+    async def _server_metadata(self, request: Any, context: Any) -> Any:
+        return m.ServerMetadataResponse(name="partway", version=partway.__version__, extensions=["partway.v1.Split"])
+
+    async def _model_metadata(self, request: Any, context: Any) -> Any:
+        model = self._models.get(request.name)
+        if model is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"model {request.name!r:.80} is not served here")
+            raise AssertionError  # abort raises
+        reply = m.ModelMetadataResponse(name=request.name, versions=["1"], platform=f"partway_{model.plan.engine}")
+        for target, names in ((reply.inputs, model.plan.inputs), (reply.outputs, model.plan.outputs)):
+            for name in names:
+                _describe(target.add(), model.plan.tensors[name])
+        return reply
+
+    async def _infer(self, message: bytes, context: Any) -> bytes:
+        received_s, route = perf_counter(), None
+        try:
+            frame = _decoded(message)
+            route = self._router.route(frame.header)
+            if self._inline(route):
+                made = self._counted(route, _made(route, frame, received_s))
+            else:
+                counted = partial(self._counted, route)
+                made = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
+            reply = _or_raise(made)
+        except Refusal as error:
+            if route is None:
+                self.counters.refused("", error.code)
+            pushback = () if error.retry_ms is None else ((PUSHBACK, str(error.retry_ms)),)
+            await context.abort(grpc.StatusCode[error.code], str(error), pushback)
+            raise AssertionError from error  # abort raises
+        return encode_response(reply.frame, reply.durations)
+
+    async def _stream(self, _: Any, context: Any) -> None:
+        """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
+        stream = object()
+        async with OrderedReplies(context.write, STREAM_WINDOW, STREAM_BYTES) as replies:
+            while isinstance(message := await self.streams.read(context), bytes):
+                await replies.put(self._begin(message, perf_counter(), stream), len(message))
+        if message is None:
+            await left(context)
+
+    def _begin(self, message: bytes, received_s: float, stream: object) -> bytes | asyncio.Future[bytes]:
+        """The reply to a frame, or the promise of one."""
+        try:
+            frame = decode_request(message)
+        except WireError as error:
+            self.counters.refused("", "INVALID_ARGUMENT")
+            return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
+        try:
+            route = self._router.route(frame.header)
+        except Refusal as error:
+            self.counters.refused("", error.code)
+            return encode_reply(refused(frame.id, frame.header.model, error))
+        if self._inline(route):
+            return self._reply_bytes(route, frame, _made(route, frame, received_s))
+        return self.batcher.submit(route, frame, received_s, stream, partial(self._reply_bytes, route, frame))
+
+    async def reply(self, route: Route, frame: Frame, device: object) -> Reply:
+        """The answer to a frame that waits its turn like any other, uncounted. Raises Refusal."""
+        return await self.batcher.submit(route, frame, perf_counter(), device, _or_raise)
+
+    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | Refusal) -> bytes:
+        self._counted(route, made)
+        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, Refusal) else made)
+
+    def _counted(self, route: Route, made: Reply | Refusal) -> Reply | Refusal:
+        if isinstance(made, Refusal):
+            self.counters.refused(route.model.plan.model, made.code)
+        else:
+            self.counters.answered((route.model.plan.model, route.k, route.codec), made.durations)
+        return made
+
+
+def _made(route: Route, frame: Frame, received_s: float) -> Reply | Refusal:
+    """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
+    try:
+        return answer(route, frame, received_s)
+    except Refusal as error:
+        return error
+    except Exception:
+        log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
+        return Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+
+
+def _or_raise(made: Reply | Refusal) -> Reply:
+    if isinstance(made, Refusal):
+        raise made
+    return made
+
+
+def _decoded(message: bytes) -> Frame:
+    try:
+        return decode_request(message)
+    except WireError as error:
+        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+
+
+def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMethodHandler:
+    """A unary handler over protobuf messages of our own pool."""
+
+    async def handled(message: bytes, context: Any) -> bytes:
+        return bytes((await method(await parsed(request, message, context), context)).SerializeToString())
+
+    return grpc.unary_unary_rpc_method_handler(handled)
+
+
+async def parsed(request: Any, message: bytes, context: Any) -> Any:
+    """The request; a message that is none ends the call. (gRPC's own deserializers tell the caller our exceptions.)"""
+    try:
+        return request.FromString(message)
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is malformed: it does not parse")
+
+
+def _describe(target: Any, spec: TensorSpec) -> None:
+    target.name, target.datatype = spec.name, oip_datatype(spec.dtype)
+    target.shape.extend(-1 if size is None else size for size in spec.shape)

@@ -1,0 +1,1 @@
+"""Decision: say what this room is for."""

@@ -1,0 +1,59 @@
+"""What edge-run makes small: the objectives of ``partway explain``, by what trial frames took where they were sent."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from partway.edge.pipeline.result import FrameResult
+from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.decide.objectives import UNIT, Objective, objective, order
+
+PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Compares estimates made for one link by an objective; ``rtt_s``: seconds of the link's round trip."""
+
+    objective: Objective
+    rtt_s: float = 0.0
+
+    def score(self, estimate: Estimate) -> float:
+        """Lower is better: seconds, seconds between answers, bytes or joules."""
+        return self.objective.score(estimate, self.rtt_s)
+
+    def order(self, estimate: Estimate) -> tuple[float, float, float]:
+        """To sort by: the score, then seconds, then bytes."""
+        return order(estimate, self.objective, self.rtt_s)
+
+    def best(self, estimates: Sequence[Estimate]) -> Estimate:
+        """The first in that order."""
+        return min(estimates, key=self.order)
+
+    def show(self, estimate: Estimate) -> str:
+        """The score for people."""
+        return self.objective.show(self.score(estimate))
+
+    def say(self, estimate: Estimate) -> str:
+        """The score for people with what it is counted by; seconds are always a frame's."""
+        unit = "" if self.objective.name == "latency" else UNIT[self.objective.name]
+        return f"{self.show(estimate)} {unit}".rstrip()
+
+
+BY_LATENCY = Ranking(objective())
+
+
+def measured(candidate: Candidate, results: Sequence[FrameResult]) -> Estimate:
+    """What trial frames took: medians of the parts and of the bytes both ways; ``measured_s`` is that of the totals.
+
+    Frames that the cloud refused and the device finished tell nothing of a candidate's parts, if any others are there.
+    """
+    total_s = statistics.median(result.total_s for result in results)
+    sent = [result for result in results if result.answered_by == "cloud"] or results
+    pairs = [(result.bytes_sent, result.bytes_received) for result in sent]
+    sizes = [round(statistics.median(bytes_)) for bytes_ in zip(*pairs, strict=True)]
+    parts = {part: statistics.median(getattr(result, part) for result in sent) for part in PARTS}
+    there = replace(candidate, size_bytes=sizes[0], reply_bytes=sizes[1])
+    return Estimate(there, **parts, measured_s=total_s)

@@ -1,0 +1,249 @@
+"""Which candidate the next frame takes: chosen anew before each, by the link, the device and the cloud as they are now.
+
+Nothing has to be loaded for another cut, so a change costs nothing; but a choice that flaps between two candidates that
+are as good as each other is of no use to anybody. So the present one is left only for one that is better by HYSTERESIS,
+and not within DWELL_S of the last change. A lost cloud is left at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from partway.edge.decision.bandwidth import LinkEstimator
+from partway.edge.decision.slowdown import Pace
+from partway.edge.pipeline.in_flight import Group, Watch
+from partway.errors import LinkLost
+from partway.partitioner.decide.candidates import candidate_name
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.decide.objectives import Objective, Terms
+from partway.partitioner.plan.plan import Plan
+from partway.proto.frame import Durations
+
+if TYPE_CHECKING:
+    from partway.edge.transport.cloud_monitor import Probed
+
+log = logging.getLogger("partway.edge")
+
+HYSTERESIS = 0.1
+LEAST_S = 0.5e-3
+"""Gains below this are within what timing a frame is worth."""
+DWELL_S = 1.0
+IDLE_S = 1.0
+"""Without frames for so long, the link is probed, as often."""
+AHEAD_S = 0.5
+"""Of the link's rate may be in flight: more would only wait."""
+LEAST_AHEAD_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From this frame on another candidate is taken, and why, in one sentence."""
+
+    frame: int
+    before: Candidate
+    after: Candidate
+    reason: str
+
+
+class Recut(Watch):
+    """Give it to a Runner as ``watch`` and ask it for candidates. ``estimates`` are those that may be chosen from.
+
+    Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
+    ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link,
+    ``withdrawals`` candidates that may not be chosen any more, each with the reason.
+    """
+
+    def __init__(
+        self,
+        estimates: Sequence[Estimate],
+        chosen: Candidate,
+        wanted: Objective,
+        plan: Plan,
+        link: Link | None,
+        free: bool = True,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self.plan, self._wanted, self._clock = plan, wanted, clock
+        self._asked = None if free else chosen
+        alone = (e.candidate for e in estimates if e.candidate.codec is None)
+        self.home = next(alone, Candidate(len(plan.stages), None))
+        self.changes: list[Change] = []
+        self.link = LinkEstimator(link, clock())
+        self.pace = Pace(estimates)
+        self.linked = self.connected = link is not None
+        self.present = chosen
+        self._changed_s = clock()
+        self._why = ""
+        self.adapts_window = True
+        self.probes: Callable[[], Iterable[Probed]] = tuple
+        self.withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple
+        self._gone: set[Candidate] = set()
+        self._terms: dict[Candidate, Terms] = {}
+        self._known: dict[Candidate, Estimate] = {}
+        self._decided_by = (link, *self.pace.factors)
+
+    def __call__(self) -> Candidate:
+        """The candidate for the next frame."""
+        now_s = self._clock()
+        for candidate, why in self.withdrawals():
+            self._withdraw(candidate, why, now_s)
+        if not self.connected:
+            if self.present != self.home and self.linked:
+                self._change(self.home, self._why, now_s)
+            return self.present
+        for probed in self.probes():
+            self.link.probe(probed.size_bytes, probed.seconds, probed.at_s)
+            self.pace.queue(probed.queue_s)
+        self._refresh(now_s)
+        link = self.link.link
+        if self._asked is not None:
+            if self.present != self._asked:
+                self._change(self._asked, self._why, now_s)
+            return self._asked
+        if link is None or now_s - self._changed_s < DWELL_S:
+            return self.present
+        best, best_score = self._best(link)
+        if best == self.present:
+            return best
+        score = self._score(self.present, link)
+        if score - best_score > max(HYSTERESIS * score, self._least()):
+            self._change(best, self._reason(link, score, best_score), now_s)
+        self._why = ""
+        return self.present
+
+    def _best(self, link: Link) -> tuple[Candidate, float]:
+        bandwidth_bps, rtt_s = link.bandwidth_bps, link.rtt_s
+        scores = {candidate: terms.at(bandwidth_bps, rtt_s) for candidate, terms in self._terms.items()}
+        best = min(scores, key=scores.__getitem__)
+        return best, scores[best]
+
+    def _score(self, candidate: Candidate, link: Link) -> float:
+        terms = self._terms.get(candidate)
+        return float("inf") if terms is None else terms.at(link.bandwidth_bps, link.rtt_s)
+
+    def _least(self) -> float:
+        return LEAST_S if self._wanted.name in ("latency", "throughput") else 0.0
+
+    def _refresh(self, now_s: float) -> None:
+        """New scores, where the device's pace or the cloud's load are others than those they were made for."""
+        estimates = self.pace.estimates(now_s)
+        if estimates is not None or not self._terms:
+            known = estimates or self.pace.now()
+            self._known = {estimate.candidate: estimate for estimate in known}
+            terms = {candidate: self._wanted.terms(estimate) for candidate, estimate in self._known.items()}
+            self._terms = {candidate: term for candidate, term in terms.items() if candidate not in self._gone}
+
+    def _withdraw(self, candidate: Candidate, why: str, now_s: float) -> None:
+        """Never again; another one at once where it is in use: at the same split where one was asked for."""
+        self._refresh(now_s)
+        self._gone.add(candidate)
+        self._terms.pop(candidate, None)
+        link = self.link.link
+        fixed = self._asked == candidate
+        if fixed:
+            left = [c for c in self._terms if c.k == candidate.k and link is not None]
+            self._asked = min(left, key=lambda c: self._score(c, link), default=self.home) if link else self.home
+        if self.present != candidate:
+            return
+        best = self._asked if fixed else self._best(link)[0] if link is not None and self._terms else self.home
+        assert best is not None
+        self._change(best, why, now_s)
+
+    def _change(self, candidate: Candidate, reason: str, now_s: float) -> None:
+        change = Change(self.frame_id, self.present, candidate, reason)
+        self.changes.append(change)
+        names = [candidate_name(each, self.plan) for each in (self.present, candidate)]
+        log.warning("from frame %d on %s instead of %s: %s", change.frame, names[1], names[0], reason)
+        self.present, self._changed_s = candidate, now_s
+        self._decided_by = (self.link.link, *self.pace.factors)
+
+    def _reason(self, link: Link, score: float, best_score: float) -> str:
+        before, device, cloud, queue_s = self._decided_by
+        factors = self.pace.factors
+        ratio = {
+            f"the link is now {link}": 0.0 if before is None else _apart(link.bandwidth_bps, before.bandwidth_bps),
+            f"the link is {link} now": 0.0 if before is None else _apart(link.rtt_s, before.rtt_s),
+            f"this device takes {factors[0]:.2g} times its profile": _apart(factors[0], device),
+            f"the cloud takes {factors[1]:.2g} times its profile": _apart(factors[1], cloud),
+            f"frames wait {factors[2] * 1e3:.3g} ms in the cloud": _apart(factors[2] + 0.02, queue_s + 0.02),
+        }
+        why = max(ratio, key=ratio.__getitem__)
+        show = self._wanted.show
+        return f"{self._why or why}: {show(best_score)} against {show(score)}"
+
+    def opened(self) -> None:
+        """See Watch."""
+        self.connected, self._why = True, "there is a cloud again"
+
+    def relinked(self, link: Link) -> None:
+        """Another link, measured from scratch: a cloud was found again, or another one."""
+        self.link.reset(link, self._clock())
+        self.pace.another_cloud()
+
+    def idle(self) -> bool:
+        """Whether frames have said nothing of the link for so long that a probe may."""
+        return self._clock() - self.link.updated_s > IDLE_S
+
+    def reach(self) -> tuple[Link, float] | None:
+        """The link as it is now, and how many seconds frames wait in the cloud."""
+        return None if self.link.link is None else (self.link.link, self.pace.factors[2])
+
+    def lost(self, error: LinkLost) -> None:
+        """See Watch."""
+        self.connected, self._why = False, str(error)
+
+    def prefix(self, k: int, seconds: float) -> None:
+        """See Watch."""
+        self.pace.prefix(k, seconds)
+
+    def answered(self, group: Group, durations: Durations, received_s: float, size_bytes: int) -> None:
+        """See Watch."""
+        self._why = ""
+        if not group.resent:
+            self.pace.cloud(group.candidate.k, len(group.samples), durations, group.sent_s, received_s)
+            self.link.frame(group.bytes_sent, size_bytes, group.sent_s, received_s, sum(durations))
+
+    def given_up(self, group: Group, now_s: float) -> None:
+        """See Watch."""
+        self.link.overdue(group.bytes_sent, now_s - group.sent_s, now_s)
+
+    def expected_s(self, candidate: Candidate, ahead_bytes: int) -> float | None:
+        """See Watch."""
+        link = self.link.link
+        estimate = self._known.get(candidate)
+        if link is None or candidate.codec is None:
+            return None
+        cloud_s = estimate.cloud_s if estimate is not None else 0.0
+        return link.transfer_s(candidate.size_bytes + candidate.reply_bytes + ahead_bytes) + cloud_s
+
+    def finish_s(self, k: int) -> float:
+        """See Watch."""
+        return self.pace.finish_s(k)
+
+    def window(self, candidate: Candidate) -> int:
+        """Enough that the slowest of device, link and cloud never waits, and one more."""
+        if not self.adapts_window:
+            return 1 << 30
+        link, estimate = self.link.link, self._known.get(candidate)
+        if link is None or estimate is None or candidate.codec is None:
+            return 1
+        transfer_s = link.transfer_s(candidate.size_bytes + candidate.reply_bytes) - link.rtt_s
+        suffix_s = estimate.decode_s + estimate.suffix_s
+        slowest_s = max(estimate.prefix_s + estimate.encode_s, transfer_s, suffix_s, 1e-4)
+        return ceil((transfer_s + link.rtt_s + suffix_s) / slowest_s) + 1
+
+    def most_bytes(self) -> float:
+        """See Watch."""
+        link = self.link.link
+        return LEAST_AHEAD_BYTES + (0.0 if link is None else link.bandwidth_bps / 8 * (link.rtt_s + AHEAD_S))
+
+
+def _apart(now: float, before: float) -> float:
+    """How many times one is the other, either way."""
+    low, high = sorted((max(now, 1e-9), max(before, 1e-9)))
+    return high / low

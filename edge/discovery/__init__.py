@@ -1,0 +1,1 @@
+"""Discovery: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Doctor: say what this room is for."""

@@ -1,0 +1,204 @@
+"""What is seen of this machine, its network and the clouds around it, and what to do about what is wrong.
+
+Each check is a function that returns findings; none raises for what it is there to find.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import partway
+from partway.errors import PartwayError
+from partway.partitioner.profile.measure import machine_name, random_tensor
+from partway.system.cache_dir import default_cache
+from partway.units import show_bytes, show_s
+
+GOOD, NOTE, BAD = "good", "note", "bad"
+HOT_C = 80.0
+"""Where a Raspberry Pi begins to slow down; other boards are not far from it."""
+LEAST_FREE_BYTES = 200_000_000
+IMPORT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing seen: ``state`` is ``good``, ``note`` or ``bad``; ``todo`` one line, empty where there is nothing."""
+
+    check: str
+    state: str
+    text: str
+    todo: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """As ``--json`` writes it."""
+        return asdict(self)
+
+
+def check_machine() -> list[Finding]:
+    """Processor, cores that may be used, load, Python."""
+    usable, cores = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    load = os.getloadavg()[0]
+    text = f"{machine_name()}, {usable} of {cores} cores, load {load:.1f}, Python {platform.python_version()}"
+    text += f", partway {partway.__version__}"
+    if load > 1.5 * usable:
+        return [Finding("machine", NOTE, text, "something else keeps it busy; measured times will be too long")]
+    return [Finding("machine", GOOD, text)]
+
+
+def check_heat(root: Path = Path("/sys")) -> list[Finding]:
+    """Temperature, and whether the firmware slows the processor down (Raspberry Pi), where they can be read."""
+    zones = [_number(path) for path in root.glob("class/thermal/thermal_zone*/temp")]
+    degrees = [value / 1000 for value in zones if value is not None and 0 < value < 200_000]
+    if not degrees:
+        return [Finding("heat", GOOD, "no thermometer can be read")]
+    text = f"{max(degrees):.0f} °C"
+    firmware = root / "devices/platform/soc/soc:firmware/get_throttled"
+    flags = int(_text(firmware) or "0", 16)
+    if flags & 0b0001:
+        return [Finding("heat", BAD, f"{text}, under-voltage", "give it a stronger power supply or a shorter cable")]
+    if flags & 0b0110 or max(degrees) >= HOT_C:
+        return [Finding("heat", NOTE, f"{text}, slowed down", "cool it; what is measured now holds for a hot device")]
+    return [Finding("heat", GOOD, text)]
+
+
+def check_numpy() -> list[Finding]:
+    """numpy, and packages that were built for another major version of it."""
+    import numpy as np
+
+    text = f"numpy {np.__version__}"
+    old = _installed("tflite-runtime")
+    if old is not None and not np.__version__.startswith("1.") and tuple(map(int, old.split(".")[:2])) < (2, 15):
+        todo = "pip install 'numpy<2', or ai-edge-litert instead of tflite-runtime"
+        return [Finding("numpy", BAD, f"{text} with tflite-runtime {old}, which was built for numpy 1", todo)]
+    return [Finding("numpy", GOOD, text)]
+
+
+def check_engines() -> list[Finding]:
+    """Which engines there are and load: in a process of their own, since a broken one may take its process with it."""
+    found = []
+    for name, packages in (("onnx", ("onnxruntime",)), ("litert", ("ai-edge-litert", "tflite-runtime"))):
+        there = [(package, number) for package in packages if (number := _installed(package)) is not None]
+        label = ", ".join(f"{package} {number}" for package, number in there)
+        if not there:
+            todo = f"pip install {packages[0]}" + (", where a plan is for LiteRT" if name == "litert" else "")
+            found.append(Finding(f"engine {name}", NOTE, "not installed", todo))
+        elif (why := _broken(name)) is None:
+            found.append(Finding(f"engine {name}", GOOD, label))
+        else:
+            found.append(Finding(f"engine {name}", BAD, f"{label} does not load: {why}", f"reinstall {there[0][0]}"))
+    return found
+
+
+def _broken(engine: str) -> str | None:
+    """Why an engine does not load, None when it does."""
+    code = f"from partway.engines.interface import engine_for; engine_for({engine!r})"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)[:160]
+    if done.returncode == 0:
+        return None
+    said = done.stderr.strip().splitlines()
+    return said[-1][:160] if said else f"it ended with {done.returncode}"
+
+
+def check_inference(engine: str = "auto") -> list[Finding]:
+    """Whether this device can answer by itself: the shipped digit model, once."""
+    import numpy as np
+
+    from partway.partitioner.plan.chain import choose_engine, load_folder
+    from partway.partitioner.plan.plan import load_plan
+    from partway.partitioner.zoo import model_folder
+
+    try:
+        folder = model_folder("mnist")
+        plan = load_plan(folder)
+        chain = load_folder(folder, plan, choose_engine(plan, engine, 0))
+        rng = np.random.default_rng(0)
+        _, seconds = chain.timed({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)})
+    except (PartwayError, ImportError) as error:
+        return [Finding("inference", BAD, f"the shipped model does not run: {error}", "see the engines above")]
+    return [Finding("inference", GOOD, f"the shipped model runs on this device ({show_s(sum(seconds))}, cold)")]
+
+
+def check_cache(folder: Path | None = None) -> list[Finding]:
+    """Whether stages that a cloud sends can be kept, and how much room there is."""
+    folder = folder or default_cache()
+    if folder is None:
+        return [Finding("cache", NOTE, "this user has no home", "give a folder with --cache, or stages are not kept")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        todo = "give another folder with --cache, or stages are fetched again at every start"
+        return [Finding("cache", NOTE, f"{folder} cannot be written ({error.strerror})", todo)]
+    if free < LEAST_FREE_BYTES:
+        return [Finding("cache", NOTE, f"{folder} has {show_bytes(free)} left", "make room, or models will not fit")]
+    return [Finding("cache", GOOD, f"{folder}, {show_bytes(free)} free")]
+
+
+def check_time() -> list[Finding]:
+    """Whether the clock is plausible: certificates are checked by it. No duration is ever taken from it."""
+    now = time.gmtime()
+    text = time.strftime("%Y-%m-%d %H:%M UTC", now)
+    installed = time.gmtime(Path(str(partway.__file__)).stat().st_mtime)
+    if now < installed:
+        todo = "set it (timedatectl set-ntp true): certificates look not yet valid to it"
+        return [Finding("time", BAD, f"{text}, before this package was installed", todo)]
+    return [Finding("time", GOOD, text)]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _number(path: Path) -> float | None:
+    try:
+        return float(_text(path))
+    except ValueError:
+        return None
+
+
+MACHINE_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    check_machine,
+    check_heat,
+    check_time,
+    check_numpy,
+    check_engines,
+    check_inference,
+)
+
+
+def ready(findings: list[Finding]) -> bool:
+    """Whether an inference could run: on this device, or in a cloud that answered."""
+    return any(f.state == GOOD and f.check in ("inference", "cloud") for f in findings)
+
+
+def to_json(findings: list[Finding]) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    return {"ready": ready(findings), "findings": [finding.to_json() for finding in findings]}

@@ -1,0 +1,107 @@
+"""What the doctor sees of the network: interfaces, clouds that announce themselves, and whether they answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import partway
+from partway.edge.decision.trial import probe_link
+from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.doctor.checks import BAD, GOOD, NOTE, Finding
+from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.client import CloudClient, Description
+from partway.errors import InputError, PartwayError, Refused
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.zoo import bundled_models, model_folder
+
+BUSY = 1.5
+
+
+def check_interfaces() -> list[Finding]:
+    """Addresses by which others can reach this machine."""
+    import ifaddr
+
+    found = []
+    for adapter in ifaddr.get_adapters():
+        hosts = [str(ip.ip) if ip.is_IPv4 else str(ip.ip[0]) for ip in adapter.ips]
+        hosts = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
+        if hosts:
+            found.append(Finding("interface", GOOD, f"{adapter.nice_name}: {', '.join(hosts)}"))
+    none = Finding("interface", NOTE, "none but loopback", "plug in a cable or join a network, to use a cloud")
+    return found or [none]
+
+
+def check_clouds(
+    wait_s: float, addresses: Sequence[str] = (), timeout_s: float = 3.0, access: Access = OPEN
+) -> list[Finding]:
+    """Clouds that announce themselves within ``wait_s`` seconds and those given, each asked and probed."""
+    with Search(wait_s) as search:
+        announced = search.wait()
+    known = {cloud.address for cloud in announced}
+    given = [FoundCloud(address, {}) for address in addresses if address not in known]
+    if not announced and not given:
+        todo = (
+            "start `cloud-serve --host 0.0.0.0 --insecure` on another machine, or give --cloud HOST:PORT;"
+            " multicast may be blocked"
+        )
+        return [Finding("zeroconf", NOTE, f"no cloud announced itself within {wait_s:g} s", todo)]
+    found = [finding for cloud in announced for finding in _check_found(cloud, timeout_s, access)]
+    return [*found, *(finding for cloud in given for finding in check_cloud(cloud, timeout_s, access))]
+
+
+def _check_found(cloud: FoundCloud, timeout_s: float, access: Access) -> list[Finding]:
+    try:
+        allowed = access.for_found(cloud.address, cloud.tls)
+    except InputError as error:
+        return [Finding("cloud", NOTE, f"{_announced(cloud)}: not asked", str(error))]
+    return check_cloud(cloud, timeout_s, allowed)
+
+
+def check_cloud(cloud: FoundCloud, timeout_s: float, access: Access = OPEN) -> list[Finding]:
+    """What a cloud announced, whether it answers, how far it is, and which of its models are those shipped here."""
+    try:
+        with CloudClient(cloud.address, timeout_s, access=access) as client:
+            said = client.describe("")
+            link = probe_link(client.probe)
+            digests = {name: client.describe(name).digest for name in said.models}
+    except Refused as error:
+        return [Finding("cloud", BAD, f"{_announced(cloud)}: {error}", "check its log")]
+    except PartwayError as error:
+        return [Finding("cloud", BAD, f"{_announced(cloud)}: does not answer", str(error))]
+    found = [Finding("cloud", GOOD, f"{_announced(cloud)}: {said.server}, {link}")]
+    if cloud.load is not None and cloud.load > BUSY:
+        found.append(Finding("cloud load", NOTE, f"{cloud.load:.1f} per core", "it is busy; answers will take longer"))
+    return [*found, *_versions(said), *(_model(name, digest) for name, digest in sorted(digests.items()))]
+
+
+def _announced(cloud: FoundCloud) -> str:
+    others = [host for host in cloud.hosts if host.split("%")[0] not in cloud.address]
+    also = f" (also {', '.join(others)})" if others else ""
+    return f"{cloud.address}{also}{', TLS' if cloud.tls else ''}"
+
+
+def _versions(said: Description) -> list[Finding]:
+    theirs = said.server.rpartition(" ")[2]
+    if theirs == partway.__version__:
+        return []
+    todo = "plans and stages are checked by digest; install the same version on both where one refuses the other's"
+    return [Finding("cloud version", NOTE, f"{theirs}, here {partway.__version__}", todo)]
+
+
+def _model(name: str, digest: str) -> Finding:
+    text = f"{name}, plan {digest[:12]}"
+    if name not in bundled_models():
+        return Finding("model", GOOD, f"{text} (edge-run --model {name} fetches it)")
+    here = load_plan(model_folder(name)).digest
+    if here == digest:
+        return Finding("model", GOOD, f"{text}, as here")
+    return Finding("model", NOTE, f"{text}, another than here ({here[:12]})", "install the same partway on both")
+
+
+def network_checks(wait_s: float, addresses: Sequence[str], access: Access = OPEN) -> list[Callable[[], list[Finding]]]:
+    """The checks in order; gRPC keeps to itself what it would print of an address that does not answer."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    return [check_interfaces, partial(check_clouds, wait_s, addresses, access=access)]

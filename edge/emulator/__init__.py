@@ -1,0 +1,1 @@
+"""Emulator: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Pipeline: say what this room is for."""

@@ -1,0 +1,106 @@
+"""From replies to results: what the cloud made, what the prefix had made, whose answer it is, what each part took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.result import FrameResult, Reader
+from partway.errors import WireError
+from partway.partitioner.plan.chain import Chain
+from partway.proto.codecs.registry import RawLayout, raw_layout
+from partway.proto.frame import Header, Reply
+from partway.proto.tensors import TensorSpec
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The parts of a group's time once it is answered, in seconds."""
+
+    link_s: float = 0.0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    suffix_s: float = 0.0
+
+
+MOST_RETRY_S = 10.0
+"""However long a cloud asks to be spared, it is asked again after this time."""
+
+
+def retry_s(reply: Reply) -> float:
+    """Seconds for which a cloud that refused for want of room wants no more frames; 0 where it did not say."""
+    hint = dict(reply.frame.header.parameters).get("partway.retry_ms", 0)
+    return min(max(hint, 0) / 1e3, MOST_RETRY_S) if isinstance(hint, int) else 0.0
+
+
+class Answers:
+    """Reads the replies of one plan's frames and makes results."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self._reader = Reader(chain.plan.output, chain.plan.outputs, chain.plan.tensors)
+        self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
+        self._layouts: dict[Header, RawLayout] = {}
+
+    def outputs(self, group: Group, reply: Reply, grouped: bool) -> dict[str, Array]:
+        """What the cloud made, and the outputs that the prefix had made already.
+
+        Raises WireError, KeyError or ValueError when the answer does not fit, the number of frames included where they
+        are ``grouped``.
+        """
+        outputs = {name: group.live[name] for name in self.chain.plan.outputs if name in group.live}
+        outputs |= self._layout(reply.frame.header).read(reply.frame.raw)
+        count = len(group.samples)
+        if grouped and any(len(array) != count for array in outputs.values()):
+            raise ValueError(f"not the answers of {count} frames")
+        return self.chain.answer(outputs)
+
+    def _layout(self, header: Header) -> RawLayout:
+        """How to read answers with this header; checked against the plan once per header."""
+        known = self._layouts.get(header)
+        if known is None:
+            known = raw_layout(header.tensors, self._specs, least=0)
+            if known is None:
+                raise WireError("answers are not coded")
+            self._layouts[header] = known
+        return known
+
+    def results(
+        self,
+        group: Group,
+        outputs: Mapping[str, Array],
+        answered_by: str,
+        times: Times,
+        received: int,
+        missed: bool,
+    ) -> Iterator[FrameResult]:
+        """One result a frame; each has its share of the bytes and all of the time."""
+        count = len(group.samples)
+        total_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
+        for index, sample in enumerate(group.samples):
+            own = outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
+            yield FrameResult(
+                id=group.first_id + index,
+                name=sample.name,
+                cut=group.candidate.k,
+                codec=group.candidate.codec,
+                bytes_sent=group.bytes_sent // count,
+                bytes_received=received // count,
+                prefix_s=group.prefix_s,
+                encode_s=group.encode_s,
+                link_s=times.link_s,
+                queue_s=times.queue_s,
+                decode_s=times.decode_s,
+                suffix_s=times.suffix_s,
+                total_s=total_s,
+                answered_by=answered_by,
+                outputs=own,
+                top=self._reader.top(own),
+                missed=missed,
+            )

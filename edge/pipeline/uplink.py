@@ -1,0 +1,237 @@
+"""The way to the cloud and back: what is in flight, what comes of it, and when to stop waiting.
+
+An answer that does not come in time, or a link that is lost, is something that happens to groups of frames; what to do
+about them is the runner's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf
+from time import perf_counter
+
+from partway.edge.pipeline.in_flight import Clouds, Group, InFlight, Watch
+from partway.edge.transport.interface import FrameStream, OnLost, OnReply, T
+from partway.errors import LinkLost, WireError
+from partway.proto.frame import Reply, decode_reply
+
+log = logging.getLogger("partway.edge")
+
+LOST_S = 1.0
+"""A cloud that is silent this long after a frame was given up is lost, if it is not expected to be that slow."""
+LOOK_S = 2e-3
+"""To look for replies that are there already: a device that was busy or asleep does not blame the cloud."""
+ASLEEP_S = 0.05
+"""A wait that took so much longer than it should says that this machine was asleep or overloaded."""
+GLANCE_S = 0.25
+"""How often a stream that nothing is sent on is looked at, for its end, and whether there is a better cloud."""
+
+
+class OneCloud:
+    """Clouds of which there is one, and no second chance."""
+
+    def __init__(self, open_stream: Callable[[OnReply, OnLost], FrameStream] | None) -> None:
+        self._open = open_stream
+
+    def open(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream | None:
+        """See Clouds."""
+        return self._open(on_reply, on_lost) if self._open is not None else None
+
+    def lost(self, error: LinkLost) -> None:
+        """See Clouds."""
+        self._open = None
+
+    def leave(self) -> LinkLost | None:
+        """See Clouds: there is no other."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply to a group came, in ``size_bytes``, in time."""
+
+    group: Group
+    reply: Reply
+    received_s: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """These groups are not waited for any longer; ``error`` where the cloud itself is lost."""
+
+    groups: list[Group]
+    error: LinkLost | None = None
+
+
+Happening = Answer | Unanswered
+
+
+class Uplink:
+    """One stream at a time. ``stall_s`` is the patience where ``watch`` knows of nothing to expect.
+
+    ``together`` says that whoever gives up one group gives up all that were sent after it.
+    """
+
+    def __init__(self, clouds: Clouds, stall_s: float, together: bool) -> None:
+        self._clouds, self._stall_s, self._together = clouds, stall_s, together
+        self.watch = Watch()
+        self.in_flight = InFlight()
+        self.lost: LinkLost | None = None
+        self._given_up: dict[int, Group] = {}
+        self._silent_s, self._glanced_s = inf, -inf
+        self._events: deque[tuple[bytes, float] | LinkLost] = deque()
+        self._stream: FrameStream | None = clouds.open(self._on_reply, self._events.append)
+
+    def _on_reply(self, message: bytes, received_s: float) -> None:
+        self._events.append((message, received_s))
+
+    @property
+    def open(self) -> bool:
+        """Whether there is a stream."""
+        return self._stream is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether a frame was given up and nothing has come since."""
+        return self._silent_s < inf
+
+    def send(self, group: Group, message: bytes) -> None:
+        """On its way. The stream has to be open."""
+        assert self._stream is not None
+        group.bytes_sent = len(message)
+        self.in_flight.add(group)
+        self._stream.send(message)
+
+    def meanwhile(self, work: Callable[[], T], long: bool) -> T:
+        """Do ``work``; in a thread when it is long and replies may come."""
+        if long and self._stream is not None and (self.in_flight or self._given_up):
+            return self._stream.meanwhile(work)
+        return work()
+
+    def wake(self) -> None:
+        """From any thread: end ``wait``."""
+        if (stream := self._stream) is not None:
+            stream.wake()
+
+    def close(self) -> None:
+        """End the stream; frames in flight are forgotten."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def turn(self, poll: bool = True) -> Iterator[Happening]:
+        """Between two frames: what has come, what is overdue; and see whether there is a cloud again, or a better one.
+
+        Without ``poll`` replies are not looked for, because that was done just now.
+        """
+        if poll and self.in_flight and not self._events and self._stream is not None:
+            self._stream.poll(0.0)
+        while self._events:
+            yield from self._event(self._events.popleft())
+        if self._stream is None:
+            self._reopen()
+            return
+        now_s = perf_counter()
+        if self.in_flight:
+            if now_s >= self.in_flight.due_s():
+                yield from self.wait()
+        elif self.silent:
+            yield from self._listen()
+        if now_s - self._glanced_s > GLANCE_S:
+            self._glanced_s = now_s
+            yield from self._glance()
+
+    def _glance(self) -> Iterator[Happening]:
+        if self._stream is not None and not self.in_flight:
+            self._stream.poll(0.0)
+        if self._stream is not None and (why := self._clouds.leave()) is not None:
+            yield self._lose(why)
+
+    def wait(self) -> Iterator[Happening]:
+        """Until something happens: a reply, a loss, or a group in flight is overdue."""
+        begun_s, due_s = perf_counter(), self.in_flight.due_s()
+        if not self._events and self._stream is not None:
+            self._stream.poll(max(due_s - begun_s, LOOK_S) if due_s < inf else self._stall_s)
+        if self._events:
+            yield from self._event(self._events.popleft())
+            return
+        now_s = perf_counter()
+        until_s = max(due_s, begun_s + LOOK_S) if due_s < inf else begun_s + self._stall_s
+        if now_s - until_s > ASLEEP_S:  # not the cloud, this very process was stopped
+            self.in_flight.delay(now_s - until_s)
+            return
+        if due_s == inf and now_s - begun_s >= self._stall_s:
+            yield self._lose(LinkLost(f"no reply for {self._stall_s:g} s"))
+        elif due_s <= now_s:
+            yield self._overdue(now_s)
+
+    def _overdue(self, now_s: float) -> Unanswered:
+        """Replies come in order: what was sent after an overdue group would only come later."""
+        self._silent_s = min(self._silent_s, now_s)
+        groups = [group for group in self.in_flight if self._together or group.give_up_s <= now_s]
+        for group in groups:
+            self.watch.given_up(group, now_s)
+            self.in_flight.pop(group.first_id)
+            self._given_up[group.first_id] = group
+        return Unanswered(groups)
+
+    def _listen(self) -> Iterator[Happening]:
+        """The cloud is silent: hear whether it speaks again, and for how long it has not."""
+        if not self._events and self._stream is not None:
+            self._stream.poll(LOOK_S)
+        while self._events:
+            yield from self._event(self._events.popleft())
+        silence_s = perf_counter() - self._silent_s
+        expected = [self.watch.expected_s(group.candidate, 0) or 0.0 for group in self._given_up.values()]
+        if self._stream is not None and silence_s > max(LOST_S, 4 * max(expected, default=0.0)):
+            yield self._lose(LinkLost(f"no reply for {silence_s:.2g} s"))
+
+    def _event(self, event: tuple[bytes, float] | LinkLost) -> Iterator[Happening]:
+        if isinstance(event, LinkLost):
+            if self._stream is not None:
+                yield self._lose(event)
+            return
+        message, received_s = event
+        try:
+            reply = decode_reply(message)
+            first_id = int(reply.frame.id)
+        except (WireError, ValueError):
+            log.warning("a reply that cannot be read was dropped")
+            return
+        group = self.in_flight.pop(first_id)
+        known = group or self._given_up.pop(first_id, None)
+        if known is not None:
+            self._silent_s = inf
+            if not reply.error:
+                self.watch.answered(known, reply.durations, received_s, len(message))
+        if group is not None:
+            yield Answer(group, reply, received_s, len(message))
+
+    def lose(self, error: LinkLost) -> Unanswered:
+        """The cloud is of no use any more."""
+        return self._lose(error)
+
+    def _lose(self, error: LinkLost) -> Unanswered:
+        self.lost = error
+        self._silent_s = inf
+        self._given_up.clear()
+        self.close()
+        self._clouds.lost(error)
+        self.watch.lost(error)
+        groups = list(self.in_flight)
+        for group in groups:
+            self.in_flight.pop(group.first_id)
+        self._reopen()
+        return Unanswered(groups, error)
+
+    def _reopen(self) -> None:
+        """A stream again, where there is a cloud."""
+        self._events.clear()
+        self._stream = self._clouds.open(self._on_reply, self._events.append)
+        if self._stream is not None:
+            self.lost = None
+            self.watch.opened()

@@ -1,0 +1,1 @@
+"""Report: say what this room is for."""

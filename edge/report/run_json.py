@@ -1,0 +1,153 @@
+"""What came of a run of edge-run: the object that ``--json`` writes, and the closing lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.ranking import PARTS, Ranking
+from partway.edge.decision.split_controller import Change
+from partway.edge.options import Options
+from partway.edge.report.statistics import Results
+from partway.edge.report.terminal import Report
+from partway.partitioner.decide.candidates import candidate_name
+from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from partway.edge.decision.audit import Tally
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run. ``notes``: what the decision assumes."""
+
+    plan: Plan
+    engine: str
+    decision: Decision | None = None
+    results: Results = field(default_factory=Results)
+    unreadable: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    changes: Sequence[Change] = ()
+    dropped: int = 0
+    audits: Mapping[Candidate, Tally] = field(default_factory=dict)
+
+    def json_pieces(self) -> Iterator[str]:
+        """The text of ``to_json``, a frame at a time: there may be more of them than memory."""
+        rest = {name: value for name, value in self._json(()).items() if name != "frames"}
+        yield json.dumps(rest)[:-1] + ', "frames": ['
+        for index, frame in enumerate(self.results.frames()):
+            yield (", " if index else "") + json.dumps(frame)
+        yield "]}\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that ``--json`` writes."""
+        return self._json(self.results.frames())
+
+    def _json(self, frames: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        link = self.decision.link if self.decision else None
+        measured = self.decision.link_measured if self.decision else False
+        shown = (
+            None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
+        )
+        return {
+            "model": self.plan.model,
+            "plan": _plan_json(self.plan, self.engine, self.decision, self.notes),
+            "link": shown,
+            "frames": list(frames),
+            "changes": [_change_json(change) for change in self.changes],
+            "audits": [_audit_json(candidate, tally) for candidate, tally in self.audits.items()],
+            "summary": {
+                **self.results.summary(self.wall_s),
+                "dropped": self.dropped,
+                "changes": len(self.changes),
+                "unreadable": self.unreadable,
+            },
+        }
+
+
+def _audit_json(candidate: Candidate, tally: Tally) -> dict[str, Any]:
+    counts = {"frames": tally.frames, "agreed": tally.agreed if tally.classifies else None}
+    error = sum(tally.errors) / len(tally.errors)
+    return {"cut": candidate.k, "codec": candidate.codec, **counts, "relative_error": error}
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    ends = {"from": change.before, "to": change.after}
+    named = {name: {"cut": candidate.k, "codec": candidate.codec} for name, candidate in ends.items()}
+    return {"frame": change.frame, **named, "reason": change.reason}
+
+
+def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[str, ...]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "digest": plan.digest,
+        "engine": engine,
+        "stages": len(plan.stages),
+        "cuts": [list(cut.values) for cut in plan.cuts],
+    }
+    if plan.weights:
+        made["weights"] = plan.weights
+    if decision is not None:
+        ranking, rival = decision.ranking, decision.runner_up
+        made["objective"] = ranking.objective.name
+        made["candidates"] = [_estimate_json(e, ranking) for e in decision.estimates]
+        made["chosen"] = _estimate_json(decision.chosen, ranking)
+        made["runner_up"] = None if rival is None else _estimate_json(rival, ranking)
+        made["reason"] = decision.reason
+        made["notes"] = list(notes)
+    return made
+
+
+def _estimate_json(estimate: Estimate, ranking: Ranking) -> dict[str, Any]:
+    candidate, measured = estimate.candidate, estimate.measured
+    return {
+        "cut": candidate.k,
+        "codec": candidate.codec,
+        "bytes": candidate.size_bytes,
+        "reply_bytes": candidate.reply_bytes,
+        **_parts_json(estimate),
+        "total_s": estimate.total_s,
+        "measured_s": estimate.measured_s,
+        "measured": None if measured is None else _measured_json(measured),
+        "score": ranking.score(estimate),
+    }
+
+
+def _measured_json(measured: Estimate) -> dict[str, Any]:
+    candidate = measured.candidate
+    return {"bytes": candidate.size_bytes, "reply_bytes": candidate.reply_bytes} | _parts_json(measured)
+
+
+def _parts_json(estimate: Estimate) -> dict[str, float]:
+    return {part: getattr(estimate, part) for part in PARTS}
+
+
+def tell(outcome: Outcome, report: Report, options: Options) -> None:
+    """The closing lines: summary and, where every split is allowed, what to try next."""
+    report.summary(outcome.results.summary(outcome.wall_s))
+    if outcome.dropped:
+        report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {options.when_behind})")
+    for candidate, tally in outcome.audits.items():
+        report.say(f"audited: {candidate_name(candidate, outcome.plan)}, {tally}")
+    if outcome.changes:
+        times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
+        report.say(f"the split changed {times} while frames flowed")
+    if outcome.interrupted:
+        report.say("interrupted; the frames above are the ones that were answered")
+        return
+    limits = options.constraints
+    if not limits.keep_on_device and limits.max_device_bytes is None:
+        report.say(_next_steps(options))
+
+
+def _next_steps(options: Options) -> str:
+    base = f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
+    return (
+        f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
+        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {base} --cloud HOST:8001"
+    )

@@ -1,0 +1,216 @@
+"""What people see: header, candidates, one line a prediction, summary. Plain text where the output is no terminal.
+
+rich, 5 MB of it, is only imported for a terminal and for the table, so a service does without.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from threading import Lock, Timer
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.ranking import PARTS
+from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.partitioner.decide.estimate import Estimate
+from partway.partitioner.plan.plan import Plan
+from partway.units import show_bytes, show_s
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+REFRESH_S = 0.1
+WIDTH = 130
+
+
+class Report:
+    """Prints to ``file``; ``quiet`` prints nothing (JSON on stdout), without ``table`` candidates are not listed."""
+
+    def __init__(self, file: TextIO | None = None, quiet: bool = False, table: bool = True) -> None:
+        self.out = file or sys.stdout
+        self.quiet, self._table = quiet, table
+
+    @property
+    def styled(self) -> bool:
+        """Whether somebody looks at it in a terminal."""
+        return self.out.isatty() and not self.quiet
+
+    @cached_property
+    def console(self) -> Console:
+        """rich's."""
+        from rich.console import Console
+
+        plain = not self.out.isatty()
+        width = WIDTH if plain else None
+        return Console(file=self.out, quiet=self.quiet, highlight=False, width=width, soft_wrap=plain)
+
+    def header(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Model, engine, cloud, link."""
+        for name, text in rows:
+            self._line(f"{name:>7}", f"  {text}")
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self._line("", text)
+
+    def _line(self, bold: str, text: str) -> None:
+        if self.styled:
+            from rich.text import Text
+
+            self.console.print(Text.assemble((bold, "bold"), text))
+        elif not self.quiet:
+            self.out.write(f"{bold}{text}\n")
+            self.out.flush()
+
+    def candidates(self, decision: Decision, plan: Plan) -> None:
+        """The table of all candidates and the sentence of reason."""
+        if self._table and not self.quiet:
+            self._candidates(decision, plan)
+        self.say(f"-> {decision.reason}")
+
+    def _candidates(self, decision: Decision, plan: Plan) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        ranking = decision.ranking
+        more = [] if ranking.objective.name == "latency" else [ranking.objective.name]
+        by = "".join(f" by {name}" for name in more)
+        table = Table(title=f"candidates{by} (ms per frame)", title_justify="left", header_style="bold")
+        for column in ("split", "at", "codec", "sends"):
+            table.add_column(column)
+        for column in ("prefix", "encode", "link", "cloud", "estimated", "measured", *more):
+            table.add_column(column, justify="right")
+        for estimate in sorted(decision.estimates, key=ranking.order):
+            chosen = estimate is decision.chosen
+            cells = [*_row(estimate, plan, chosen), *(ranking.show(estimate) for _ in more)]
+            table.add_row(*map(Text, cells), style="bold green" if chosen else "")
+        self.console.print(table)
+
+    def frames(self, total: int | None) -> FrameLines:
+        """A context that prints a line a frame, over a progress bar on a terminal."""
+        return FrameLines(self, total)
+
+    def summary(self, summary: dict[str, Any]) -> None:
+        """Counts, percentiles and where the time went."""
+        if summary["missed"]:
+            self.say(f"{summary['missed']} frames missed their deadline")
+        if summary["unanswered"]:
+            self.say(f"{summary['unanswered']} frames were not answered")
+        if not summary["answered"]:
+            self.say("no frame was answered")
+            return
+        where = " and ".join(
+            f"{summary[key]} by the {key.split('_')[-1]}" for key in ("by_cloud", "by_device") if summary[key]
+        )
+        self.say(
+            f"{summary['answered']} frames answered ({where}) in {show_s(summary['wall_s'])}:"
+            f" {summary['frames_per_s']:.0f} frames/s"
+        )
+        self.say("per frame: " + ", ".join(f"p{q} {show_s(summary[f'p{q}_s'])}" for q in (50, 90, 99)))
+        each = summary["bytes_sent"] / (summary["answered"] + summary["unanswered"])
+        shares = ", ".join(f"{part[:-2]} {show_s(summary['parts'][part])}" for part in PARTS if summary["parts"][part])
+        self.say(f"median parts: {shares}; sent {show_bytes(each)} a frame")
+
+
+class FrameLines:
+    """Lines are gathered and printed a few times a second, so that thousands of frames a second are not slowed down.
+
+    Those that were gathered are printed soon, whether or not another frame comes.
+    """
+
+    def __init__(self, report: Report, total: int | None) -> None:
+        self._to, self._total = report, total
+        self._lines: list[str] = []
+        self._lock = Lock()
+        self._soon: Timer | None = None
+        self._printed_s = 0.0
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> FrameLines:
+        if self._to.styled:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=self._to.console, transient=True)
+            self._task = self._progress.add_task("frames", total=self._total)
+            self._progress.start()
+        return self
+
+    def add(self, result: FrameResult) -> None:
+        """Another answered frame."""
+        if self._to.quiet:
+            return
+        with self._lock:
+            self._lines.append(frame_line(result))
+            if time.perf_counter() - self._printed_s > REFRESH_S:
+                self._flush()
+            elif self._soon is None:
+                self._soon = Timer(REFRESH_S, self._late)
+                self._soon.daemon = True
+                self._soon.start()
+
+    def _late(self) -> None:
+        with self._lock:
+            self._soon = None
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
+        if self._progress is not None:
+            self._progress.advance(self._task, len(self._lines))
+            from rich.text import Text
+
+            self._progress.console.print(Text("\n".join(self._lines)))
+        else:
+            self._to.out.write("\n".join(self._lines) + "\n")
+            self._to.out.flush()
+        self._lines.clear()
+        self._printed_s = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._soon is not None:
+                self._soon.cancel()
+            self._flush()
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def frame_line(result: FrameResult) -> str:
+    """File, label, probability, where answered, time."""
+    if result.answered_by == NOBODY:
+        return f"{result.name:<28} {'missed its deadline' if result.missed else 'not answered'}"
+    if result.top:
+        label, _, probability = result.top[0]
+        said = f"{label:<12} {probability * 100:5.1f} %"
+    else:
+        said = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
+    return f"{result.name:<28} {said}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
+
+
+def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:
+    candidate = estimate.candidate
+    at = "-" if candidate.codec is None else str(plan.cuts[candidate.k])
+    measured = "" if estimate.measured_s is None else _ms(estimate.measured_s)
+    where = {0: "0 cloud", len(plan.stages): f"{len(plan.stages)} device"}.get(candidate.k, str(candidate.k))
+    return [
+        ("> " if chosen else "  ") + where,
+        at if len(at) <= 24 else at[:22] + "…",
+        candidate.codec or "-",
+        show_bytes(candidate.size_bytes) if candidate.codec else "-",
+        *(_ms(part) for part in (estimate.prefix_s, estimate.encode_s, estimate.link_s, estimate.cloud_s)),
+        _ms(estimate.total_s),
+        measured,
+    ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3f}" if seconds < 0.01 else f"{seconds * 1e3:.1f}"

@@ -1,0 +1,1 @@
+"""Session: say what this room is for."""

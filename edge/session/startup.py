@@ -1,0 +1,264 @@
+"""Everything before the first measurement: the model, the frames, a cloud that serves this very plan, the stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from partway.edge.decision.constraints import check_limits, no_way_back, stages_that_fit
+from partway.edge.decision.decision import split_number
+from partway.edge.discovery.nearest import round_trip_s
+from partway.edge.discovery.zeroconf import Search
+from partway.edge.options import Options
+from partway.edge.report.terminal import Report
+from partway.edge.session.embedded_cloud import EmbeddedCloud
+from partway.edge.session.slice_on_the_fly import is_model_file, sliced_folder
+from partway.edge.session.stage_cache import StageCache, open_cache
+from partway.edge.sources.files import Sample
+from partway.edge.sources.work import Work, read_ahead, work_of
+from partway.edge.transport.access import OPEN, Access
+from partway.engines.interface import Engine
+from partway.errors import InputError, Refused
+from partway.partitioner.plan.chain import Chain, load_chain, load_folder
+from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.zoo import model_folder, unknown_model
+from partway.partitioner.zoo.cache import is_zoo_model, plan_name, prepare, prepared_folder
+
+if TYPE_CHECKING:
+    from partway.edge.transport.client import CloudClient, Description
+
+log = logging.getLogger("partway.edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A cloud, what it says of the model, and where it is in words."""
+
+    client: CloudClient
+    described: Description
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud.
+
+    ``search`` goes on where clouds are looked for; ``embedded`` is the address of the one on this machine, if any.
+    """
+
+    engine: Engine
+    chain: Chain
+    sample: Sample
+    work: Work
+    reached: Reached | None
+    search: Search | None = None
+    embedded: str | None = None
+
+
+class Opening:
+    """Opens what a run needs on ``stack``, which closes it again."""
+
+    def __init__(
+        self,
+        options: Options,
+        report: Report,
+        stack: ExitStack,
+        engine: Callable[[Plan], Engine],
+        search: Search | None = None,
+    ) -> None:
+        self.options, self.report = options, report
+        self._stack, self._engine, self._search = stack, engine, search
+        self._embedded: EmbeddedCloud | None = None
+        self._here: str | None = None
+        self._announced = ""
+
+    def open(self) -> Opened:
+        """Everything, in order. Raises InputError for what cannot be run, before anything is printed or sent."""
+        cache = open_cache(self.options.cache) if self.options.cache is not None else None
+        folder = self._find_model()
+        reached = self._reach(None) if folder is None else None
+        plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
+        k = self._split(plan)
+        work = work_of(self.options, plan, folder, self.report)
+        sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
+        engine = self._engine(plan)
+        chain = self._load(plan, engine, folder, reached, cache)
+        if folder is not None and self._needs_cloud(k, plan):
+            reached = self._reach(plan)
+        if (sentence := no_way_back(plan, self.options.constraints)) is not None:
+            log.warning("%s", sentence)
+        search = self._search if self.options.cloud == "auto" else None
+        return Opened(engine, chain, sample, work, reached, search, self._here)
+
+    def _split(self, plan: Plan) -> int | None:
+        """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
+        options = self.options
+        if options.batch > 1 and not plan.batches:
+            raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
+        k = None if options.split == "auto" else split_number(options.split, plan)
+        check_limits(plan, options.constraints, k, options.cloud != "none")
+        return k
+
+    def _find_model(self) -> Path | None:
+        """The model's folder, None when only a cloud can know it; what may be needed of clouds is begun."""
+        options = self.options
+        try:
+            if is_model_file(options.model):
+                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+            elif is_zoo_model(options.model) and not Path(options.model).exists():
+                return self._find_zoo_model()
+            elif options.random_weights:
+                raise InputError(f"--random-weights is for models that `partway models` lists, not for {options.model}")
+            else:
+                folder = model_folder(options.model)
+        except InputError:
+            if ":" not in options.cloud:
+                raise
+            return None
+        self._begin(folder)
+        return folder
+
+    def _begin(self, folder: Path) -> None:
+        """Start and look for what serves a plan that is here, unless nothing of it is wanted."""
+        options = self.options
+        local = options.split == "device" or options.cloud == "none"
+        if options.cloud in ("auto", "embedded") and not local and self._embedded is None:
+            self._embedded = self._stack.enter_context(EmbeddedCloud(folder, options.threads))
+        if options.cloud == "auto" and not local and self._search is None:
+            self._search = self._stack.enter_context(Search())
+
+    def _find_zoo_model(self) -> Path | None:
+        """The same of a model that is made by name: the cloud that was named has it, or one here makes and keeps it.
+
+        Making it takes torch, which this process never imports.
+        """
+        options = self.options
+        if ":" in options.cloud:
+            return None
+        name, random, cache = options.model, options.random_weights, open_cache(options.cache).folder
+        found = prepared_folder(name, random, cache)
+        if found is None and (options.split == "device" or options.cloud == "none"):
+            found = prepare(name, random, cache, self._say_preparing)
+        if found is None and options.cloud == "auto":
+            self._announced = self._serving(plan_name(name, random))
+            if self._announced:
+                return None
+        if found is None and cache is not None:
+            also = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
+            self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, also))
+            self._embedded.prepared(self._say_preparing)
+            found = prepared_folder(name, random, cache)
+        if found is None:
+            raise InputError(f"the plan of {name} can be kept nowhere; give a folder with --cache")
+        self._begin(found)
+        return found
+
+    def _serving(self, name: str) -> str:
+        """The address of a cloud near by that has a model of this name; empty when there is none."""
+        if self._search is None:
+            self._search = self._stack.enter_context(Search())
+        return next((cloud.address for cloud in self._search.wait() if name in cloud.models), "")
+
+    def _say_preparing(self, step: str) -> None:
+        self.report.say(f"preparing {step}")
+
+    def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
+        if self.options.cloud == "none":
+            if k is not None and k != len(plan.stages):
+                raise InputError(
+                    f"split {self.options.split} needs a cloud; leave out --cloud none or use --split device"
+                )
+            return False
+        return k is None or k != len(plan.stages)
+
+    def _reach(self, plan: Plan | None) -> Reached:
+        """A cloud that serves this very plan."""
+        access = self.options.access
+        nearest = partial(round_trip_s, access=access)
+        found = self._search.result(plan.model, plan.digest, nearest) if self._search and plan else None
+        if found is not None:
+            try:
+                by = access.for_found(found.address, found.tls)
+                reached = self._reached(found.address, plan, f"found by zeroconf{', TLS' if found.tls else ''}", by)
+            except InputError as error:  # it left without a goodbye, or a firewall is between
+                if self._embedded is None:
+                    raise
+                log.warning("%s; using one on this machine", error)
+            else:
+                if self._embedded is not None:
+                    self._embedded.close()
+                return reached
+        if self._embedded is not None:
+            how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
+            self._here = self._embedded.address()
+            return self._reached(self._here, plan, how, OPEN)
+        if self._announced:
+            return self._reached(self._announced, plan, "found by zeroconf")
+        return self._first_of(self.options.cloud.split(","), plan)
+
+    def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
+        """The first that answers and serves the plan; what is wrong with those before it is said."""
+        for address in addresses[:-1]:
+            try:
+                return self._reached(address, plan)
+            except InputError as error:
+                log.warning("%s; trying the next cloud", error)
+        return self._reached(addresses[-1], plan)
+
+    def _reached(self, address: str, plan: Plan | None, how: str = "", access: Access | None = None) -> Reached:
+        client = self._connect(address, self.options.access if access is None else access)
+        return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
+
+    def _connect(self, address: str, access: Access) -> CloudClient:
+        from partway.edge.transport.client import (
+            CloudClient,  # and with it gRPC: 20 MB that a device without a cloud saves
+        )
+
+        return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
+
+    def _describe(self, client: CloudClient, plan: Plan | None) -> Description:
+        name = plan_name(self.options.model, self.options.random_weights) if plan is None else plan.model
+        try:
+            described = client.describe(name, "" if plan is None else plan.digest)
+        except Refused as error:
+            raise InputError(str(error)) from error
+        if plan is not None and described.digest != plan.digest:
+            raise InputError(
+                f"the cloud at {client.address} has another version of {name} (plan {described.digest[:12]}, here"
+                f" {plan.digest[:12]}); install the same model on both, or give another --cloud"
+            )
+        return described
+
+    def _load(
+        self, plan: Plan, engine: Engine, folder: Path | None, reached: Reached | None, cache: StageCache | None
+    ) -> Chain:
+        """The stages that the device has room for; of no other is anything fetched or read."""
+        most = stages_that_fit(plan, self.options.constraints)
+        if folder is not None:
+            return load_folder(folder, plan, engine, most)
+        assert reached is not None
+        kept, client = cache or open_cache(None), reached.client
+        return load_chain(
+            plan,
+            engine,
+            lambda stage: kept.read(stage, client.fetch),
+            lambda stage: kept.data(stage, client.fetch_into),
+            most,
+        )
+
+
+def _plan_of(reached: Reached | None, model: str) -> Plan:
+    assert reached is not None
+    described, address = reached.described, reached.client.address
+    if described.plan is None:
+        raise unknown_model(model, list(described.models))
+    if described.plan.digest != described.digest:
+        raise InputError(
+            f"the plan of {model} from {address} does not match its digest; use the same partway version on both"
+        )
+    return described.plan

@@ -1,0 +1,1 @@
+"""Sources: say what this room is for."""

@@ -1,0 +1,215 @@
+"""Where frames come from: pictures, folders of pictures, IDX and .npz files, the samples shipped with a model."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from random import Random
+from tokenize import TokenError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from partway.errors import InputError, mapped
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.profile.measure import random_tensor
+from partway.partitioner.zoo.idx import is_idx, read_idx
+
+Array = np.ndarray[Any, Any]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+ARRAYS = (".npz", ".npy")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One thing to infer on: uint8 pixels at the model's input size, or the model's input tensors themselves."""
+
+    name: str
+    pixels: Array | None = None
+    values: Mapping[str, Array] | None = None
+
+    def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
+        """The model's inputs, batch of one."""
+        if self.values is not None:
+            return self.values
+        assert preprocess is not None and self.pixels is not None
+        return {preprocess.value: preprocess.tensor(self.pixels)}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A sample that is read when its turn comes. ``read`` raises InputError when it cannot be.
+
+    ``late``: reading it may wait for long, for something to come.
+    """
+
+    name: str
+    read: Callable[[], Sample]
+    late: bool = False
+
+
+def open_source(paths: Sequence[str], plan: Plan) -> list[Item]:
+    """The items of ``--input``, in order, a folder's files sorted.
+
+    Raises InputError at once when a path does not exist, or there is nothing in it to read.
+    """
+    preprocess = Preprocess.from_json(plan.input)
+    with mapped({OSError: InputError}, "the input cannot be read"):
+        return [item for path in paths for item in _items(Path(path), plan, preprocess)]
+
+
+def random_source(plan: Plan, frames: int) -> Iterator[Item]:
+    """Random pixels or tensors that fit the plan."""
+    preprocess = Preprocess.from_json(plan.input)
+    numbers = Random(0)  # noqa: S311 - numpy's generators take 3 MB to import
+
+    def read(name: str) -> Sample:
+        if preprocess is not None:
+            pixels = np.frombuffer(numbers.randbytes(prod(preprocess.shape)), np.uint8)
+            return Sample(name, pixels.reshape(preprocess.shape))
+        rng = np.random.default_rng(numbers.getrandbits(64))
+        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
+
+    for index in range(frames):
+        yield Item(f"random {index}", partial(read, f"random {index}"))
+
+
+def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    if not path.exists():
+        raise InputError(f"input {path} does not exist; give a picture, a folder of pictures, an IDX or an .npz file")
+    if path.is_dir():
+        yield from _folder(path, plan, preprocess)
+    elif path.suffix.lower() in ARRAYS:
+        yield from _arrays(path, plan, preprocess)
+    elif is_idx(path):
+        yield from _idx(path, preprocess)
+    else:
+        yield _picture(path, preprocess)
+
+
+def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, *ARRAYS))
+    if not files:
+        raise InputError(
+            f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input"
+        )
+    for file in files:
+        yield from _arrays(file, plan, preprocess) if file.suffix.lower() in ARRAYS else [_picture(file, preprocess)]
+
+
+def picture_reader(plan: Plan) -> Callable[[Path], Sample]:
+    """Reads pictures for this plan. Raises InputError for a model that takes none."""
+    preprocess = Preprocess.from_json(plan.input)
+    if preprocess is None:
+        raise InputError("this model does not take pictures; give its input tensors as .npz files")
+    return partial(_read_picture, preprocess=preprocess)
+
+
+def _picture(path: Path, preprocess: Preprocess | None) -> Item:
+    if preprocess is None:
+        raise InputError(f"this model does not take pictures; give its input tensors as an .npz file instead of {path}")
+    return Item(path.name, partial(_read_picture, path, preprocess))
+
+
+def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return Sample(path.name, preprocess.pixels(picture))
+    except InputError:
+        raise
+    except Exception as error:  # on a damaged file Pillow raises nearly anything: struct.error, IndexError, TypeError
+        raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it is no picture Pillow knows" if "cannot identify" in text else text[:120]
+
+
+def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
+    images = read_idx(path)
+    if preprocess is None or images.ndim != 3 or images.dtype != np.uint8:
+        raise InputError(
+            f"{path} holds {images.ndim}-dimensional {images.dtype}; an IDX input is uint8 pictures, three dimensions"
+        )
+    for index, image in enumerate(images):
+        yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
+
+
+def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
+    """A picture of uint8 [height, width] or [height, width, channels], of any size."""
+    pixels = image[:, :, None] if image.ndim == 2 else image
+    if pixels.shape == preprocess.shape:
+        return Sample(name, np.ascontiguousarray(pixels))
+    from PIL import Image
+
+    return Sample(name, preprocess.pixels(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)))
+
+
+def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
+    """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
+    arrays = _load_arrays(path)
+    specs = plan.crossing(0)
+    if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    pictures = arrays.get("images", arrays.get(specs[0].name))
+    if preprocess is not None and pictures is not None and _are_pictures(pictures):
+        for index, image in enumerate(pictures):
+            yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
+        return
+    missing = [spec.name for spec in specs if spec.name not in arrays]
+    if missing:
+        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
+    yield from _tensor_items(path.name, {spec.name: arrays[spec.name] for spec in specs}, plan)
+
+
+def _are_pictures(array: Array) -> bool:
+    """uint8 [frames, height, width], or with 1, 3 or 4 channels behind."""
+    return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4)))
+
+
+def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
+    for spec in plan.crossing(0):
+        wanted, got = spec.shape[1:], arrays[spec.name].shape[1:]
+        if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
+            raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
+        if len(wanted) != len(got) or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
+            raise InputError(
+                f"{name}: {spec.name} must be [frames, {', '.join(map(str, wanted))}], not {list(got)} a frame"
+            )
+    count = min(len(array) for array in arrays.values())
+    for index in range(count):
+        values = {s.name: arrays[s.name][index : index + 1].astype(s.dtype, copy=False) for s in plan.crossing(0)}
+        label = f"{name}[{index}]"
+        yield Item(label, partial(Sample, label, values=values))
+
+
+def _load_arrays(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file:  # np.load would leave a file open that turns out to be damaged
+            loaded = np.load(file, allow_pickle=False)
+            return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        TokenError,
+        SyntaxError,
+    ) as error:
+        raise InputError(
+            f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"
+        ) from error

@@ -1,0 +1,100 @@
+"""One thing to infer on, as a program has it in hand: a picture, an array, a path, tensors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from partway.edge.sources.files import Sample, open_source, sample_of_pixels
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.proto.tensors import TensorSpec
+
+Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Input: TypeAlias = Sample | Image | Array | str | Path | Mapping[str, Array]
+
+
+def sample_of(given: object, plan: Plan, name: str) -> Sample:
+    """A sample of a Pillow picture, an array, a path (of one picture), or a mapping of the model's input tensors.
+
+    An array is a picture where it is uint8 [height, width(, channels)] and the model takes pictures, of any size, RGB;
+    else it is the model's only input, with or without the axis of frames. Raises InputError on anything that does not
+    fit, naming what would.
+    """
+    preprocess = Preprocess.from_json(plan.input)
+    if isinstance(given, Sample):
+        return given
+    if isinstance(given, str | Path):
+        return _of_path(Path(given), plan)
+    if isinstance(given, Mapping):
+        return _of_tensors(given, plan, name)
+    if isinstance(given, np.ndarray):
+        return sample_of_array(given, plan, preprocess, name)
+    if hasattr(given, "convert") and hasattr(given, "size"):
+        if preprocess is None:
+            raise InputError(f"{plan.model} does not take pictures; give its input tensors ({_wanted(plan)}) by name")
+        return Sample(name, preprocess.pixels(given))  # type: ignore[arg-type]
+    raise InputError(
+        f"cannot infer on a {type(given).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
+    )
+
+
+def sample_of_array(array: Array, plan: Plan, preprocess: Preprocess | None, name: str) -> Sample:
+    """A picture or the model's only input, as ``sample_of`` says. Raises InputError."""
+    if preprocess is not None and is_picture(array):
+        return sample_of_pixels(name, array[0] if array.ndim == 4 else array, preprocess)
+    specs = plan.crossing(0)
+    if len(specs) != 1:
+        raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_wanted(plan)})")
+    return _of_tensors({specs[0].name: array}, plan, name)
+
+
+def is_picture(array: Array) -> bool:
+    """uint8 [height, width], or with 1, 3 or 4 channels behind, or all that in a batch of one."""
+    if array.dtype != np.uint8:
+        return False
+    return array.ndim == 2 or (
+        array.shape[-1:] in ((1,), (3,), (4,)) and (array.ndim == 3 or (array.ndim == 4 and len(array) == 1))
+    )
+
+
+def _of_path(path: Path, plan: Plan) -> Sample:
+    items = open_source([str(path)], plan)
+    if len(items) != 1:
+        raise InputError(f"{path} holds {len(items)} frames; give one picture at a time")
+    return items[0].read()
+
+
+def _of_tensors(given: Mapping[str, Array], plan: Plan, name: str) -> Sample:
+    missing = [spec.name for spec in plan.crossing(0) if spec.name not in given]
+    if missing:
+        raise InputError(f"{name} lacks the model's input {', '.join(missing)}; {plan.model} takes {_wanted(plan)}")
+    return Sample(name, values={spec.name: _fitted(given[spec.name], spec, name) for spec in plan.crossing(0)})
+
+
+def _fitted(given: object, spec: TensorSpec, name: str) -> Array:
+    """A batch of one in the model's own type."""
+    array = np.asarray(given)
+    if not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise InputError(f"{name}: {spec.name} must be numbers, not {array.dtype}")
+    if array.ndim == len(spec.shape) - 1:
+        array = array[None]
+    fits = len(array.shape) == len(spec.shape) and array.shape[:1] == (1,)
+    if not fits or any(w not in (None, g) for w, g in zip(spec.shape[1:], array.shape[1:], strict=True)):
+        raise InputError(f"{name}: {spec.name} must be {_shape(spec)} (one frame), not {list(array.shape)}")
+    return np.ascontiguousarray(array.astype(spec.dtype, copy=False))
+
+
+def _wanted(plan: Plan) -> str:
+    return ", ".join(f"{spec.name} {spec.dtype} {_shape(spec)}" for spec in plan.crossing(0))
+
+
+def _shape(spec: TensorSpec) -> str:
+    return f"[{', '.join(str(side) if side is not None else '?' for side in (1, *spec.shape[1:]))}]"

@@ -1,0 +1,108 @@
+"""Frames from standard input: raw uint8 pictures of one shape, back to back, or one .npy after another."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from partway.edge.sources.files import Item, Sample
+from partway.edge.sources.samples import sample_of_array
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
+
+Array = np.ndarray[Any, Any]
+STDIN = "-"
+MOST_BYTES = 1 << 28
+"""Of one frame: more than any picture, less than what would bring a small device down."""
+_SHAPE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})(?:x([134]))?")
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """(height, width) or (height, width, channels) of ``480x640x3``. Raises InputError."""
+    match = _SHAPE.fullmatch(text)
+    shape = tuple(int(side) for side in match.groups() if side is not None) if match else ()
+    if not shape or not 0 < math.prod(shape) <= MOST_BYTES:
+        raise InputError(
+            f"--stdin-shape {text!r} is not HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS (1, 3 or 4), for example 480x640x3"
+        )
+    return shape
+
+
+def stdin_items(stream: BinaryIO, plan: Plan, shape: tuple[int, ...] | None) -> Iterator[Item]:
+    """Frame after frame until the stream ends: raw uint8 of ``shape`` (RGB), or without one .npy after .npy.
+
+    What ends within a frame, or is none, becomes a last item that says so when it is read.
+    """
+    preprocess = Preprocess.from_json(plan.input)
+    if shape is not None and preprocess is None:
+        raise InputError("--stdin-shape is for pictures, which this model does not take; send its tensors as .npy")
+    take: Callable[[BinaryIO], Array | None] = _npy if shape is None else partial(_raw, shape=shape)
+    count = 0
+    while True:
+        name = f"stdin[{count}]"
+        try:
+            array = take(stream)
+        except InputError as error:
+            yield Item(name, partial(_failed, f"{name}: {error}"))
+            return
+        if array is None:
+            return
+        yield Item(name, partial(sample_of_array, array, plan, preprocess, name))
+        count += 1
+
+
+def _failed(sentence: str) -> Sample:
+    raise InputError(sentence)
+
+
+def _raw(stream: BinaryIO, shape: tuple[int, ...]) -> Array | None:
+    size = math.prod(shape)
+    data = stream.read(size)
+    if not data:
+        return None
+    if len(data) < size:
+        raise InputError(f"standard input ended after {len(data)} of a frame's {size} bytes; check --stdin-shape")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _npy(stream: BinaryIO) -> Array | None:
+    """One array as numpy.save writes it; numpy's own reader wants to seek, which a pipe cannot."""
+    first = stream.read(1)
+    if not first:
+        return None
+    header = _Resumed(first, stream)
+    try:
+        version = npy.read_magic(header)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(header)
+    except Exception as error:  # numpy's parser of headers raises nearly anything: TokenError, SyntaxError, KeyError
+        raise InputError(
+            "standard input holds no .npy here; write frames with numpy.save, or raw ones with --stdin-shape HxWxC"
+        ) from error
+    if dtype.hasobject or any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize > MOST_BYTES:
+        raise InputError(f"an array {list(shape)} of {dtype} is no frame; write plain numbers, one frame an array")
+    size = math.prod(shape) * dtype.itemsize
+    data = stream.read(size)
+    if len(data) < size:
+        raise InputError(f"standard input ended after {len(data)} of an array's {size} bytes")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+class _Resumed:
+    """A stream with the byte put back that told that it goes on."""
+
+    def __init__(self, first: bytes, stream: BinaryIO) -> None:
+        self._first, self._stream = first, stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As of a file."""
+        first, self._first = self._first[:size], self._first[size:]
+        return first + self._stream.read(size - len(first))

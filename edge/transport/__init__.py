@@ -1,0 +1,1 @@
+"""Transport: say what this room is for."""

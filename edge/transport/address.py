@@ -1,0 +1,19 @@
+"""How the address of a cloud is written."""
+
+from __future__ import annotations
+
+import re
+
+from partway.errors import InputError
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+
+
+def parse_address(text: str) -> str:
+    """HOST:PORT as gRPC takes it. Raises InputError on anything else."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise InputError(
+            f"cloud address {text!r} is not HOST:PORT, for example --cloud 192.0.2.7:8001 or [2001:db8::7]:8001"
+        )
+    return f"{match[1]}:{int(match[2])}"

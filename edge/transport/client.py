@@ -1,0 +1,237 @@
+"""A cloud reached over gRPC: blocking calls, and a stream of frames, all driven by the thread that uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from io import SEEK_END, BytesIO
+from time import perf_counter
+from types import TracebackType
+from typing import Any, BinaryIO, TypeVar
+
+import grpc
+from grpc import aio
+
+from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.address import parse_address
+from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
+from partway.edge.transport.interface import FrameStream, OnLost, OnReply
+from partway.errors import InputError, PartwayError, Refused, mapped
+from partway.partitioner.plan.plan import Plan, plan_from_json
+from partway.proto import messages as m
+
+T = TypeVar("T")
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.enable_http_proxy", 0),
+]
+_LOOP_S = 5.0
+"""How long what needs no network may take."""
+_LOOK_S = 0.3
+_UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a cloud says of a model: its plan, the plan's digest, and its own profile of it."""
+
+    models: tuple[str, ...]
+    plan: Plan | None
+    digest: str
+    profile: dict[str, Any]
+    server: str
+
+
+class CloudClient:
+    """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only.
+
+    ``loop`` is another client's, whose streams are closed, or a new one. Only who made it closes it. ``access`` says
+    how it is reached: by TLS or not, and with which token.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float = 5.0,
+        loop: asyncio.AbstractEventLoop | None = None,
+        access: Access = OPEN,
+    ) -> None:
+        self.address = parse_address(address)
+        self.timeout_s, self.access = timeout_s, access
+        access.warn(self.address)
+        self._closed = False
+        self.loop = asyncio.new_event_loop() if loop is None else loop
+        self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
+
+    async def _open(self) -> aio.Channel:
+        made: aio.Channel = self.access.channel(self.address, _OPTIONS, aio)
+        return made
+
+    def describe(self, model: str, known_digest: str = "") -> Description:
+        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown.
+
+        The plan is not sent when it is the one of ``known_digest``, which is here already.
+        """
+        call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
+        request = m.DescribeRequest(model=model, known_digest=known_digest)
+        reply = self._ask(lambda: self._patiently(call, request))
+        with mapped(
+            {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"
+        ):
+            plan_json, profile = json.loads(reply.plan_json or b"null"), json.loads(reply.profile_json or b"{}")
+        plan = plan_from_json(plan_json, f"the plan of {self.address}") if reply.plan_json else None
+        return Description(tuple(reply.models), plan, reply.plan_digest, profile, reply.server)
+
+    async def _patiently(self, call: Any, request: Any) -> Any:
+        """Wait for a cloud that is not there yet; but a TLS handshake that fails now fails later, too."""
+        try:
+            return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
+        except aio.AioRpcError as error:
+            if self.access.tls is None or error.code() not in _UNREACHABLE or self.access.tls.fault(self.address):
+                raise
+        return await call(request, timeout=self.timeout_s, wait_for_ready=True)
+
+    def fetch(self, digest: str) -> bytes:
+        """A stage file by digest, resumed where a broken download left off (three tries)."""
+        return self._ask(lambda: self._fetch(digest))
+
+    async def _fetch(self, digest: str) -> bytes:
+        data = BytesIO()
+        await self._append(digest, data, None)
+        return data.getvalue()
+
+    def fetch_into(self, digest: str, file: BinaryIO, most_bytes: int) -> None:
+        """Append to an open file what it lacks of a file of the cloud's, at most so many bytes in all; resumed too.
+
+        Raises InputError when the cloud's file is larger than that.
+        """
+        self._ask(lambda: self._append(digest, file, most_bytes))
+
+    async def _append(self, digest: str, file: BinaryIO, most_bytes: int | None) -> None:
+        path = f"/{m.SPLIT_SERVICE}/Fetch"
+        call = self._channel.unary_stream(path, m.FetchRequest.SerializeToString, m.FetchChunk.FromString)
+        for attempt in range(3):
+            at = file.seek(0, SEEK_END)
+            try:
+                async for chunk in call(
+                    m.FetchRequest(digest=digest, offset=at), wait_for_ready=True, metadata=self.access.metadata
+                ):
+                    at += len(chunk.data)
+                    if most_bytes is not None and at > most_bytes:
+                        raise InputError(
+                            f"the cloud at {self.address} sends more than the plan announces; check its model files"
+                        )
+                    file.write(chunk.data)
+                return
+            except aio.AioRpcError as error:
+                if attempt == 2 or error.code() not in _UNREACHABLE:
+                    raise
+        raise AssertionError("unreachable")
+
+    def probe(self, payload_bytes: int, reply_bytes: int = 0) -> float:
+        """Seconds for this many bytes there and back, the cloud's own time taken off. Raises LinkLost."""
+        call = self._unary(m.SPLIT_SERVICE, "Probe", m.ProbeRequest, m.ProbeResponse)
+        request = m.ProbeRequest(payload=bytes(payload_bytes), reply_bytes=reply_bytes)
+
+        async def timed() -> float:
+            begun = perf_counter()
+            reply = await call(request, timeout=60.0)
+            return max(perf_counter() - begun - float(reply.server_s), 1e-9)
+
+        return self._ask(timed)
+
+    def open_stream(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream:
+        """Open the stream of frames."""
+        path = f"/{m.INFERENCE_SERVICE}/ModelStreamInfer"
+
+        async def opened() -> GrpcStream:
+            return GrpcStream(
+                self.loop,
+                self._channel.stream_stream(path)(metadata=self.access.metadata),
+                on_reply,
+                on_lost,
+                self.address,
+            )
+
+        return self._call(opened(), _LOOP_S)
+
+    def _unary(self, service: str, method: str, request: Any, reply: Any) -> Any:
+        made = self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
+        return partial(made, metadata=self.access.metadata)
+
+    def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def awaited() -> T:
+            return await call()  # made here: a call belongs to the thread of the loop it is made in
+
+        try:
+            return self._call(awaited(), None)
+        except aio.AioRpcError as error:
+            raise self._ours(error) from None
+
+    def _ours(self, error: aio.AioRpcError) -> PartwayError:
+        if error.code() in _UNREACHABLE:
+            if self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
+                return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
+            if self.access.tls is None and _speaks_tls(self.address):
+                return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
+            why = self._look() or brief(error)
+            return InputError(
+                f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"
+                " `cloud-serve`, check address and firewall, or run with --cloud none"
+            )
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return InputError(
+                f"what answers at {self.address} is no Partway cloud; check the port (cloud-serve --grpc-port)"
+            )
+        return Refused(f"the cloud at {self.address} refused: {error.details()}")
+
+    def _look(self) -> str:
+        """Why gRPC found nobody, as a plain connection tells it; empty when that says nothing."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _LOOK_S).close()
+        except TimeoutError:
+            return "the address does not respond"
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+        return "something listens there, but it does not answer as a cloud does"
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+        return to_the_end(self.loop, asyncio.wait_for(coroutine, timeout_s))
+
+    def close_channel(self) -> None:
+        """Close the channel; the loop stays open for others."""
+        if not self._closed:
+            self._closed = True
+            self._call(self._channel.close(None), _LOOP_S)
+
+    def close(self) -> None:
+        """Close the channel and the loop."""
+        if self.loop.is_closed():
+            return
+        self.close_channel()
+        self.loop.close()
+
+    def __enter__(self) -> CloudClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _speaks_tls(address: str) -> bool:
+    from partway.edge.transport.tls_diagnosis import speaks_tls  # and with it Python's own TLS, which takes 4 MB
+
+    return speaks_tls(address)

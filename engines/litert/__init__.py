@@ -1,0 +1,1 @@
+"""Litert: say what this room is for."""

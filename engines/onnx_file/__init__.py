@@ -1,0 +1,1 @@
+"""Onnx file: say what this room is for."""

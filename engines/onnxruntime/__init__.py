@@ -1,0 +1,1 @@
+"""Onnxruntime: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Torch: say what this room is for."""

@@ -1,0 +1,186 @@
+"""The table from ONNX operators to torch functions, and what an entry is told when a model is built.
+
+An entry is a factory: it reads an operator's attributes once, and gives the function that runs it. Inputs arrive as
+tensors; those in ``host`` places as Python numbers (sizes, axes: what shapes are made of, known without asking the
+device), those in ``literal`` places as Python numbers where they are constants.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from partway.engines.interface import Unsupported
+from partway.engines.onnx_file.model import Operator, Reference
+from partway.engines.onnx_file.values import BFLOAT16, Constant
+
+DTYPES = {
+    1: torch.float32, 2: torch.uint8, 3: torch.int8, 4: torch.uint16, 5: torch.int16, 6: torch.int32, 7: torch.int64,
+    9: torch.bool, 10: torch.float16, 11: torch.float64, 12: torch.uint32, 13: torch.uint64, 14: torch.complex64,
+    15: torch.complex128, BFLOAT16: torch.bfloat16,
+}  # fmt: skip
+"""torch's dtype by ONNX's element type."""
+Run = Callable[..., Any]
+Factory = Callable[["Ask"], Run]
+MOST_KEPT = 512
+_MISSING = object()
+
+
+@dataclass(slots=True)
+class Kept:
+    """Small tensors on the device that depend on shapes only: made once, so that a captured graph can read them."""
+
+    tensors: dict[Any, torch.Tensor] = field(default_factory=dict)
+
+    def get(self, key: Any, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What ``make`` makes, made once per key."""
+        found = self.tensors.get(key)
+        if found is None:
+            if len(self.tensors) >= MOST_KEPT:
+                self.tensors = {}  # not cleared: who captured a graph keeps the old table
+            found = self.tensors[key] = make()
+        return found
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a factory may ask of its operator. What nobody asked for is an attribute nobody knows: unsupported."""
+
+    operator: Operator
+    opset: int
+    floats: torch.dtype
+    kept: Kept
+    asked: set[str] = field(default_factory=set)
+
+    def _get(self, name: str, default: Any) -> Any:
+        self.asked.add(name)
+        value = self.operator.attributes.get(name, _MISSING)
+        if isinstance(value, Reference):
+            raise self.unsupported(f"the attribute {name} without a value")
+        if value is _MISSING:
+            if default is _MISSING:
+                raise self.unsupported(f"no attribute {name}")
+            return default
+        return value
+
+    def whole(self, name: str, default: Any = _MISSING) -> Any:
+        """A number; ``default`` as it is where there is none."""
+        return self._get(name, default)
+
+    def real(self, name: str, default: Any = _MISSING) -> Any:
+        """A number; float32 as the file has it."""
+        return self._get(name, default)
+
+    def text(self, name: str, default: Any = _MISSING) -> Any:
+        """A text."""
+        return self._get(name, default)
+
+    def many(self, name: str, default: Any = None) -> Any:
+        """A list of numbers or texts, or ``default``."""
+        value = self._get(name, default)
+        return value if value is None else list(value)
+
+    def constant(self, name: str, default: Any = _MISSING) -> Any:
+        """A tensor, on the CPU."""
+        value = self._get(name, default)
+        return to_tensor(value) if isinstance(value, Constant) else value
+
+    def dtype(self, name: str, default: Any = _MISSING) -> Any:
+        """An ONNX element type as torch's; float32 as what the engine computes in."""
+        value = self._get(name, None if default is not _MISSING else _MISSING)
+        if value is None:
+            return default
+        if value not in DTYPES:
+            raise self.unsupported(f"the element type {value}")
+        return self.floats if DTYPES[value] is torch.float32 else DTYPES[value]
+
+    @property
+    def made(self) -> int:
+        """How many outputs are wanted, those left out at the end not counted."""
+        wanted = [at for at, name in enumerate(self.operator.outputs) if name]
+        return wanted[-1] + 1 if wanted else 0
+
+    def only(self, outputs: int) -> None:
+        """Say that no more than so many outputs can be made."""
+        if self.made > outputs:
+            raise self.unsupported(f"output {outputs + 1}")
+
+    def unsupported(self, what: str) -> Unsupported:
+        """The error to raise."""
+        return unsupported(self.operator, f"with {what}")
+
+
+def unsupported(operator: Operator, what: str = "") -> Unsupported:
+    """One sentence: which operator, which node, and what can run it."""
+    where = f"{operator.domain}." if operator.domain else ""
+    return Unsupported(
+        f"the engine torch cannot run {where}{operator.called}{' ' + what if what else ''}; use --engine onnx"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How to run one kind of operator.
+
+    ``host`` and ``literal``: see above. ``exact`` places keep float32 whatever the engine computes in. ``asks`` marks
+    operators whose output's shape depends on the numbers themselves, ``shapes`` those that say how large something is
+    (on the host), ``many`` those that always make a sequence, even of one.
+    """
+
+    factory: Factory
+    host: tuple[int, ...] = ()
+    literal: tuple[int, ...] = ()
+    exact: tuple[int, ...] = ()
+    asks: bool = False
+    shapes: bool = False
+    many: bool = False
+
+
+TABLE: dict[tuple[str, str], Entry] = {}
+
+
+def op(*kinds: str, domains: Sequence[str] = ("",), **options: Any) -> Callable[[Factory], Factory]:
+    """Enter a factory into the table; ``options`` are those of :class:`Entry`."""
+
+    def enter(factory: Factory) -> Factory:
+        for domain in domains:
+            for kind in kinds:
+                TABLE[domain, kind] = Entry(factory, **options)
+        return factory
+
+    return enter
+
+
+def plain(kind: str, run: Run) -> None:
+    """Enter an operator without attributes that is one torch function."""
+    TABLE["", kind] = Entry(lambda _: run)
+
+
+def to_tensor(constant: Constant) -> torch.Tensor:
+    """A constant on the CPU, over the file's own bytes where it can be; nobody writes to it."""
+    array = (
+        constant.array
+        if constant.array.dtype.isnative
+        else constant.array.astype(constant.array.dtype.newbyteorder("="))
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        tensor = torch.from_numpy(array)
+    return tensor.view(torch.bfloat16) if constant.kind == BFLOAT16 else tensor
+
+
+def numbers(given: Any) -> list[Any]:
+    """What came into a host place as a list: literals, or a tensor on the CPU (on a device: it waits for it)."""
+    if isinstance(given, torch.Tensor):
+        return list(given.reshape(-1).tolist())
+    return list(given) if isinstance(given, tuple | list) else [given]
+
+
+def number(given: Any) -> Any:
+    """The same for a single number."""
+    (found,) = numbers(given)
+    return found

@@ -1,0 +1,1 @@
+"""Operators: say what this room is for."""

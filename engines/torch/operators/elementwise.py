@@ -1,0 +1,294 @@
+"""ONNX operators that work number by number: arithmetic, comparison, activations, casts."""
+
+from __future__ import annotations
+
+from functools import partial, reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as f
+from torch import Tensor
+
+from partway.engines.torch.operator_table import Ask, Run, number, op, plain
+
+for _kind, _run in {
+    "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Neg": torch.neg, "Abs": torch.abs, "Sqrt": torch.sqrt,
+    "Reciprocal": torch.reciprocal, "Exp": torch.exp, "Log": torch.log, "Ceil": torch.ceil, "Floor": torch.floor,
+    "Round": torch.round, "Sign": torch.sign, "Sin": torch.sin, "Cos": torch.cos, "Tan": torch.tan, "Asin": torch.asin,
+    "Acos": torch.acos, "Atan": torch.atan, "Sinh": torch.sinh, "Cosh": torch.cosh, "Tanh": torch.tanh,
+    "Asinh": torch.asinh, "Acosh": torch.acosh, "Atanh": torch.atanh, "Erf": torch.erf, "Not": torch.logical_not,
+    "And": torch.logical_and, "Or": torch.logical_or, "Xor": torch.logical_xor, "Equal": torch.eq, "Less": torch.lt,
+    "Greater": torch.gt, "GreaterOrEqual": torch.ge, "LessOrEqual": torch.le, "IsNaN": torch.isnan,
+    "BitwiseAnd": torch.bitwise_and, "BitwiseOr": torch.bitwise_or, "BitwiseXor": torch.bitwise_xor,
+    "BitwiseNot": torch.bitwise_not, "Where": torch.where, "Relu": torch.relu, "Sigmoid": torch.sigmoid,
+    "Softsign": f.softsign, "Softplus": partial(f.softplus, threshold=1e9), "Mish": f.mish,
+    "HardSwish": f.hardswish,
+}.items():  # fmt: skip
+    if isinstance(_run, partial):
+        _run.__name__ = _kind.lower()  # type: ignore[attr-defined]
+    plain(_kind, _run)
+
+
+@op("Identity")
+def identity(_: Ask) -> Run:
+    """The value itself."""
+
+    def same(x: Tensor) -> Tensor:
+        return x
+
+    return same
+
+
+@op("Div")
+def div(_: Ask) -> Run:
+    """Integers are divided towards zero."""
+
+    def divide(a: Tensor, b: Tensor) -> Tensor:
+        return torch.div(a, b) if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
+
+    return divide
+
+
+@op("Pow")
+def power(_: Ask) -> Run:
+    """The result has the base's type."""
+
+    def raised(a: Tensor, b: Tensor) -> Tensor:
+        return torch.pow(a, b).to(a.dtype)
+
+    return raised
+
+
+@op("Mod")
+def mod(ask: Ask) -> Run:
+    """With ``fmod`` the sign is the dividend's, else the divisor's."""
+    run: Run = torch.fmod if ask.whole("fmod", 0) else torch.remainder
+    return run
+
+
+@op("BitShift")
+def bit_shift(ask: Ask) -> Run:
+    """Left or right."""
+    run: Run = torch.bitwise_left_shift if ask.text("direction") == "LEFT" else torch.bitwise_right_shift
+    return run
+
+
+def _folded(run: Run) -> Any:
+    def factory(_: Ask) -> Run:
+        def fold(*values: Tensor) -> Tensor:
+            return reduce(run, values)
+
+        return fold
+
+    return factory
+
+
+for _kind, _run in {"Min": torch.minimum, "Max": torch.maximum, "Sum": torch.add}.items():
+    op(_kind)(_folded(_run))
+
+
+@op("Mean")
+def mean(_: Ask) -> Run:
+    """Of any number of tensors."""
+
+    def average(*values: Tensor) -> Tensor:
+        return reduce(torch.add, values) / len(values)
+
+    return average
+
+
+@op("Clip", literal=(1, 2))
+def clip(ask: Ask) -> Run:
+    """Bounds are inputs, and attributes before opset 11."""
+    low, high = ask.real("min", None), ask.real("max", None)
+
+    def clipped(x: Tensor, least: Any = low, most: Any = high) -> Tensor:
+        least = number(least) if isinstance(least, tuple) else least
+        most = number(most) if isinstance(most, tuple) else most
+        if least is None and most is None:
+            return x
+        if isinstance(least, Tensor) == isinstance(most, Tensor):  # torch takes two of a kind
+            return torch.clamp(x, least, most)
+        x = x if least is None else torch.clamp(x, min=least)
+        return x if most is None else torch.clamp(x, max=most)
+
+    return clipped
+
+
+@op("Cast")
+def cast(ask: Ask) -> Run:
+    """To another type; what is cast to float32 becomes what the engine computes in."""
+    ask.whole("saturate", 1), ask.text("round_mode", "up")
+    to = ask.dtype("to")
+
+    def cast_to(x: Tensor) -> Tensor:
+        return x.to(to)
+
+    return cast_to
+
+
+@op("CastLike")
+def cast_like(ask: Ask) -> Run:
+    """To another tensor's type."""
+    ask.whole("saturate", 1), ask.text("round_mode", "up")
+
+    def cast_as(x: Tensor, like: Tensor) -> Tensor:
+        return x.to(like.dtype)
+
+    return cast_as
+
+
+@op("Dropout", literal=(1, 2))
+def dropout(ask: Ask) -> Run:
+    """Nothing, outside training."""
+    ask.real("ratio", 0.5), ask.whole("seed", 0), ask.whole("is_test", 1)
+    both = ask.made > 1
+
+    def kept(x: Tensor, ratio: Any = None, training: Any = None) -> Any:
+        return (x, torch.ones_like(x, dtype=torch.bool)) if both else x
+
+    return kept
+
+
+@op("IsInf")
+def is_inf(ask: Ask) -> Run:
+    """Either sign may be left out."""
+    negative, positive = ask.whole("detect_negative", 1), ask.whole("detect_positive", 1)
+
+    def infinite(x: Tensor) -> Tensor:
+        found = torch.isinf(x)
+        if not negative:
+            found = found & (x > 0)
+        return found if positive else found & (x < 0)
+
+    return infinite
+
+
+@op("LeakyRelu")
+def leaky_relu(ask: Ask) -> Run:
+    """Source of defaults here and below: the ONNX operator specification."""
+    alpha = ask.real("alpha", 0.01)
+
+    def leaky(x: Tensor) -> Tensor:
+        return f.leaky_relu(x, alpha)
+
+    return leaky
+
+
+@op("PRelu")
+def prelu(_: Ask) -> Run:
+    """The slope is broadcast as any other operand."""
+
+    def sloped(x: Tensor, slope: Tensor) -> Tensor:
+        return torch.where(x < 0, x * slope, x)
+
+    return sloped
+
+
+@op("Elu")
+def elu(ask: Ask) -> Run:
+    """Exponential below zero."""
+    alpha = ask.real("alpha", 1.0)
+
+    def bent(x: Tensor) -> Tensor:
+        return f.elu(x, alpha)
+
+    return bent
+
+
+@op("Celu")
+def celu(ask: Ask) -> Run:
+    """Continuously differentiable Elu."""
+    alpha = ask.real("alpha", 1.0)
+
+    def bent(x: Tensor) -> Tensor:
+        return f.celu(x, alpha)
+
+    return bent
+
+
+@op("Selu")
+def selu(ask: Ask) -> Run:
+    """Scaled Elu."""
+    alpha, gamma = ask.real("alpha", 1.67326319217681884765625), ask.real("gamma", 1.05070102214813232421875)
+
+    def bent(x: Tensor) -> Tensor:
+        return gamma * f.elu(x, alpha)
+
+    return bent
+
+
+@op("ThresholdedRelu")
+def thresholded(ask: Ask) -> Run:
+    """Zero up to alpha."""
+    alpha = ask.real("alpha", 1.0)
+
+    def over(x: Tensor) -> Tensor:
+        return torch.where(x > alpha, x, 0)
+
+    return over
+
+
+@op("HardSigmoid")
+def hard_sigmoid(ask: Ask) -> Run:
+    """max(0, min(1, alpha x + beta))."""
+    alpha, beta = ask.real("alpha", 0.2), ask.real("beta", 0.5)
+
+    def hard(x: Tensor) -> Tensor:
+        return torch.clamp(x * alpha + beta, 0, 1)
+
+    return hard
+
+
+@op("Swish")
+def swish(ask: Ask) -> Run:
+    """X sigmoid(alpha x)."""
+    alpha = ask.real("alpha", 1.0)
+
+    def gated(x: Tensor) -> Tensor:
+        return x * torch.sigmoid(alpha * x)
+
+    return gated
+
+
+@op("Shrink")
+def shrink(ask: Ask) -> Run:
+    """Towards zero by a bias, and to zero near it."""
+    bias, lambd = ask.real("bias", 0.0), ask.real("lambd", 0.5)
+
+    def shrunk(x: Tensor) -> Tensor:
+        return torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros_like(x)))
+
+    return shrunk
+
+
+@op("Gelu", domains=("", "com.microsoft"))
+def gelu(ask: Ask) -> Run:
+    """Exact, or by tanh."""
+    approximate = ask.text("approximate", "none")
+
+    def bent(x: Tensor) -> Tensor:
+        return f.gelu(x, approximate=approximate)
+
+    return bent
+
+
+@op("Softmax", "LogSoftmax", "Hardmax")
+def softmax(ask: Ask) -> Run:
+    """Along an axis; before opset 13 over all dimensions from it on."""
+    axis = ask.whole("axis", -1 if ask.opset >= 13 else 1)
+    whole = ask.opset < 13
+    along = {"Softmax": torch.softmax, "LogSoftmax": torch.log_softmax, "Hardmax": _hardmax}[ask.operator.kind]
+
+    def normalised(x: Tensor) -> Tensor:
+        if not whole:
+            return along(x, axis)
+        first = axis % x.ndim if x.ndim else 0
+        rows = x.shape[:first].numel()
+        return along(x.reshape(rows, -1), 1).reshape(x.shape)
+
+    return normalised
+
+
+def _hardmax(x: Tensor, axis: int) -> Tensor:
+    return torch.zeros_like(x).scatter_(axis, x.argmax(axis, keepdim=True), 1)

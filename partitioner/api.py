@@ -1,0 +1,99 @@
+"""``partway.plan``: from a module in a program's hands to a folder that edge-run and cloud-serve take."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from partway.engines.interface import engine_for
+from partway.errors import InputError
+from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.pytorch.example_input import Example
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.plan import Plan, save_plan
+from partway.partitioner.profile.file import profile_to_json
+from partway.partitioner.profile.measure import measure, sample_values
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+
+def plan(
+    model: nn.Module | ExportedProgram,
+    example_inputs: Example = None,
+    *,
+    out: str | Path,
+    cuts: str | Sequence[str] = "auto",
+    limit: int = 4,
+    name: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    scale: float | None = None,
+    fit: str | None = None,
+    labels: Sequence[str] = (),
+) -> Plan:
+    """Export a module, slice it at its useful cuts into ``out``, time the stages here, and write ``out/plan.json``.
+
+    ``model``: an ``nn.Module`` (exported as in ``eval()``; its mode is left as it was) or an ``ExportedProgram``, which
+    has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
+    arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
+    ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``.
+
+    Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
+    be exported, and MissingPackage without torch.
+    """
+    from partway.partitioner.formats.pytorch.export import write_onnx
+    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+
+    wishes = Wishes(_numbers(mean), _numbers(std), scale, fit, tuple(labels))
+    folder, called = Path(out), name or _name(model)
+    traced = _traced(model, example_inputs)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
+    with tempfile.TemporaryDirectory(prefix="partway-") as temporary:
+        file = Path(temporary) / "model.onnx"
+        write_onnx(traced, file)
+        source = open_model(file)
+        made = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
+    engine = engine_for(made.engine)
+    chain = load_folder(folder, made, engine)
+    made = described(made, chain, wishes)
+    chain = Chain(made, chain.stages)
+    times = measure(chain, sample_values(chain), 0.5)
+    made = replace(made, profiles=(profile_to_json(times, engine, made.digest, made.model),))
+    save_plan(made, folder)
+    return made
+
+
+def _traced(model: Any, example: Example) -> Any:
+    from partway.partitioner.formats.pytorch.package import import_torch
+    from partway.partitioner.formats.pytorch.trace import of_program, trace
+
+    torch = import_torch()
+    if isinstance(model, torch.export.ExportedProgram):
+        return of_program(model)
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"a plan is made of a torch.nn.Module, not of a {type(model).__name__}")
+    if example is None:
+        raise InputError("give example_inputs: tensors of the shapes that forward takes, a batch of one")
+    training = {module: module.training for module in model.modules()}
+    try:
+        return trace(model.eval(), example)
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+
+
+def _name(model: Any) -> str:
+    return type(model).__name__ if type(model).__name__ != "ExportedProgram" else "model"
+
+
+def _numbers(given: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if given is None else tuple(float(one) for one in given)

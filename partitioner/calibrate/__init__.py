@@ -1,0 +1,1 @@
+"""Calibrate: say what this room is for."""

@@ -1,0 +1,189 @@
+"""Measure codecs on real frames: bytes, seconds, and what a lossy one costs the answer.
+
+The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class) and, with labels,
+of right answers; for models that do not classify, the relative error and the cosine of their outputs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.calibrate.fit_split import cosine, relative_error
+from partway.partitioner.calibrate.logits import LastStage
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.proto.codecs.image import PIXELS, decode_image, encode_image, is_image_codec
+from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, pack, packs, unpack
+
+Array = np.ndarray[Any, Any]
+IMAGE_CODECS = (
+    *(PIXELS, "png", "webp-lossless"),
+    *(f"{family}{quality}" for family in ("jpeg", "webp") for quality in (95, 90, 85, 80, 75, 65, 50)),
+)
+
+
+NEAR = 0.2
+"""The share of frames whose two best classes count as near to each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One calibration input: the model's tensors, where it was a picture its pixels, and its right class if known."""
+
+    values: Mapping[str, Array]
+    pixels: Array | None = None
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the unsplit model answers to every frame. ``classes`` is None for models that do not classify."""
+
+    frames: Sequence[Frame]
+    answers: Sequence[Mapping[str, Array]]
+    value: str | None
+    scores: Sequence[Array] = ()
+    """Before the softmax, where that is known; as many as frames."""
+
+    @property
+    def classes(self) -> list[int] | None:
+        """The likeliest class of every frame."""
+        value = self.value
+        return None if value is None else [int(np.argmax(answer[value])) for answer in self.answers]
+
+    @property
+    def labels(self) -> list[int] | None:
+        """The right class of every frame, None unless all are known."""
+        known = [frame.label for frame in self.frames if frame.label is not None]
+        return known if self.value is not None and len(known) == len(self.frames) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """One frame through one codec and back."""
+
+    values: dict[str, Array]
+    size_bytes: int
+    encode_s: float
+    decode_s: float
+
+
+def reference(chain: Chain, frames: Sequence[Frame], last_stage: LastStage | None = None) -> Reference:
+    """Run every frame through the whole chain; with ``last_stage`` for the scores before the softmax as well."""
+    value = chain.plan.output.get("value") if chain.plan.output.get("kind") == "classify" else None
+    answers = [chain.answer(chain.run(frame.values, 0, len(chain.plan.stages))) for frame in frames]
+    last = len(chain.plan.stages) - 1
+    scores = [last_stage(chain.run(frame.values, 0, last)) for frame in frames] if last_stage and value else []
+    return Reference(frames, answers, value, scores)
+
+
+def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
+    """Every codec that makes sense at split k: activation codecs, and image codecs at split 0."""
+    activation = [name for name in codec_names(book) if any(packs(name, s, book) for s in plan.crossing(k))]
+    return [*activation, *(IMAGE_CODECS if pictures and k == 0 else ())]
+
+
+def measure_codec(
+    chain: Chain,
+    preprocess: Preprocess | None,
+    known: Reference,
+    lives: Sequence[Mapping[str, Array]],
+    k: int,
+    codec: str,
+    book: Codebook = NO_BOOK,
+    last_stage: LastStage | None = None,
+) -> dict[str, Any]:
+    """One plan candidate, from the values alive at split k in every frame.
+
+    ``bytes_mean``, ``bytes_p95``, ``encode_s``, ``decode_s`` (medians), ``frames``, ``relative_error`` and ``cosine``
+    of the outputs (means), ``agreement`` (None for models that do not classify); with labels ``accuracy`` and
+    ``accuracy_unsplit``; with ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
+    """
+    last = len(chain.plan.stages) - 1
+    trips, answers, scores = [], [], []
+    for frame, live in zip(known.frames, lives, strict=True):
+        trip = _trip(chain.plan, preprocess, frame, live, k, codec, book)
+        before = {**live, **chain.run({**live, **trip.values}, k, last)}
+        answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
+        if last_stage is not None and known.scores:
+            scores.append(last_stage(before))
+        trips.append((trip.size_bytes, trip.encode_s, trip.decode_s))
+    doubt = {"agreement_expected": expected_agreement(known.scores, scores)} if scores else {}
+    outputs = chain.plan.outputs
+    pairs = list(zip(answers, known.answers, strict=True))
+    sizes, encoding, decoding = zip(*trips, strict=True)
+    return {
+        "k": k,
+        "codec": codec,
+        "bytes_mean": statistics.fmean(sizes),
+        "bytes_p95": float(np.percentile(sizes, 95)),
+        "encode_s": statistics.median(encoding),
+        "decode_s": statistics.median(decoding),
+        "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
+        "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
+        **_classes(answers, known),
+        **doubt,
+        "frames": len(known.frames),
+    }
+
+
+def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
+    """The share of frames to be answered alike, from scores before the softmax: what chance did to these frames apart.
+
+    A frame's answer turns when its two best classes are nearer to each other than loss moves them. How many frames lie
+    near 0 is a matter of luck among a few hundred; how many lie within the lowest fifth of all distances is less so,
+    and near 0 they are taken to be as dense as there.
+    """
+    best = [np.argsort(one)[-2:] for one in right]
+    margins = np.array([one[b] - one[a] for one, (a, b) in zip(right, best, strict=True)])
+    moved = np.array([one[b] - one[a] for one, (a, b) in zip(found, best, strict=True)]) - margins
+    near = float(np.quantile(margins, NEAR))
+    return 1.0 if not moved.any() else max(0.0, 1 - NEAR * float(np.mean(np.minimum(abs(moved) / (near or 1), 1))) / 2)
+
+
+def _classes(answers: Sequence[Mapping[str, Array]], known: Reference) -> dict[str, Any]:
+    right, labels = known.classes, known.labels
+    if known.value is None or right is None:
+        return {"agreement": None}
+    found = [int(np.argmax(answer[known.value])) for answer in answers]
+    same = {"agreement": _share(found, right)}
+    return (
+        same
+        if labels is None
+        else same | {"accuracy": _share(found, labels), "accuracy_unsplit": _share(right, labels)}
+    )
+
+
+def _share(found: Sequence[int], right: Sequence[int]) -> float:
+    return statistics.fmean(a == b for a, b in zip(found, right, strict=True))
+
+
+def _trip(
+    plan: Plan,
+    preprocess: Preprocess | None,
+    frame: Frame,
+    live: Mapping[str, Array],
+    k: int,
+    codec: str,
+    book: Codebook,
+) -> _Trip:
+    if k == 0 and codec != RAW and is_image_codec(codec) and preprocess is not None and frame.pixels is not None:
+        begun_s = perf_counter()
+        body = encode_image(codec, frame.pixels)
+        encoded_s = perf_counter()
+        values = {preprocess.value: preprocess.tensor(decode_image(codec, memoryview(body), preprocess.shape))}
+        return _Trip(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
+    begun_s = perf_counter()
+    packed = [(spec, *pack(codec, spec.name, live[spec.name], book)) for spec in plan.crossing(k)]
+    encoded_s = perf_counter()
+    values = {spec.name: unpack(head, data, spec, book) for spec, head, data in packed}
+    decoded_s = perf_counter()
+    size = sum(len(data) for _, _, data in packed)
+    return _Trip(values, size, encoded_s - begun_s, decoded_s - encoded_s)

@@ -1,0 +1,130 @@
+"""Real inputs to calibrate codecs on: a folder of pictures, or arrays, with their right classes where known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partway.errors import InputError
+from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.profile.measure import random_tensor
+
+Array = np.ndarray[Any, Any]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+RANDOM_FRAMES = 8
+IMAGES, LABELS = "images", "labels"
+
+
+def read_frames(path: Path, plan: Plan, most: int, truth: Path | None = None, offset: int = 0) -> list[Frame]:
+    """At most ``most`` calibration inputs, spread evenly over what there is. Raises InputError naming what is wrong.
+
+    ``path`` is a folder of pictures, or an .npz file: ``images`` (uint8 [n, height, width, channels]) or one array per
+    model input with frames along its first axis, and ``labels`` (int [n]) if known. ``truth`` is a JSON object, file
+    name to class; ``offset`` is added to every class.
+    """
+    preprocess = Preprocess.from_json(plan.input)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return _arrays(path, plan, preprocess, most, offset)
+    if preprocess is None:
+        raise InputError("this model does not take pictures; give --calibrate an .npz file with its input tensors")
+    if not path.is_dir():
+        raise InputError(f"--calibrate {path} is no folder and no .npz file; give one with real inputs")
+    files = _spread(sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES), most)
+    if not files:
+        raise InputError(f"folder {path} holds no pictures; give another with --calibrate")
+    classes = _read_truth(truth) if truth else {}
+    return [_picture(file, preprocess, classes.get(file.name), offset) for file in files]
+
+
+def random_frames(plan: Plan) -> list[Frame]:
+    """Frames that tell sizes and times, but nothing of answers."""
+    rng = np.random.default_rng(0)
+    preprocess = Preprocess.from_json(plan.input)
+    if preprocess is None:
+        made = range(RANDOM_FRAMES)
+        return [Frame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made]
+    pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
+    return [Frame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+
+
+def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
+    """Evenly spaced ones: data is often sorted by class."""
+    count = min(most, len(items))
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> Frame:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as picture:
+            pixels = preprocess.pixels(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
+    known = None if label is None else label + offset
+    return Frame({preprocess.value: preprocess.tensor(pixels)}, pixels, known)
+
+
+def _read_truth(path: Path) -> dict[str, int]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): int(number) for name, number in data.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"--truth {path} is no JSON object of file names and class numbers ({error})") from error
+
+
+def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, offset: int) -> list[Frame]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"--calibrate {path} cannot be read ({error}); write it with numpy.savez") from error
+    labels = data.pop(LABELS, None)
+    if IMAGES in data and preprocess is not None:
+        frames = [_image(image, preprocess, path) for image in _spread(data[IMAGES], most)]
+    else:
+        frames = _tensors(path, plan, data, most)
+    if labels is None:
+        return frames
+    if len(labels) != len(next(iter(data.values()))):
+        raise InputError(f"{path} has {len(labels)} labels for another number of frames; write it again")
+    classes = _spread(labels, most)
+    return [Frame(f.values, f.pixels, int(c) + offset) for f, c in zip(frames, classes, strict=True)]
+
+
+def _image(image: Array, preprocess: Preprocess, path: Path) -> Frame:
+    from PIL import Image
+
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise InputError(f"{path}: images must be uint8 [n, height, width, channels], not {image.dtype} {image.shape}")
+    shaped = image.reshape(*image.shape[:2], -1)
+    if shaped.shape == preprocess.shape:
+        pixels = np.ascontiguousarray(shaped)
+    else:
+        pixels = preprocess.pixels(Image.fromarray(shaped[:, :, 0] if shaped.shape[2] == 1 else shaped))
+    return Frame({preprocess.value: preprocess.tensor(pixels)}, pixels)
+
+
+def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[Frame]:
+    specs = plan.crossing(0)
+    missing = [spec.name for spec in specs if spec.name not in data]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)} (it has: {', '.join(data)}); give one array per input")
+    columns = {spec.name: _spread(data[spec.name], most) for spec in specs}
+    if len({len(column) for column in columns.values()}) != 1 or not columns[specs[0].name]:
+        raise InputError(f"{path} needs as many frames of one input as of another, at least one")
+    frames = []
+    for spec in specs:
+        first = columns[spec.name][0][None]
+        if not spec.accepts(first.shape, first.dtype.name):
+            wanted = f"{spec.dtype} {list(spec.shape[1:])}"
+            raise InputError(f"{path}: a frame of {spec.name} must be {wanted}, not {first.dtype} {first.shape[1:]}")
+    for number in range(len(columns[specs[0].name])):
+        frames.append(Frame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()}))
+    return frames

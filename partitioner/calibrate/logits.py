@@ -1,0 +1,57 @@
+"""What a classifier answers before its softmax: there a small change of the answer can be told from none.
+
+Softmax in eight bits leaves nothing of all but the likeliest few classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from partway.engines.interface import Engine
+from partway.errors import InputError
+from partway.partitioner.cuts.crossing import cut_from_names
+from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.plan import Plan, read_stage
+from partway.partitioner.slicing import open_model, plan_model
+
+Array = np.ndarray[Any, Any]
+LastStage = Callable[[Mapping[str, Array]], Array]
+"""From the values at the last cut to what the model answers, flat."""
+
+
+def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None:
+    """The last stage without its softmax; None where it has none, or cannot be cut before it."""
+    stage = plan.stages_on(engine.name)[-1]
+    if stage.data is not None or not stage.file or (folder / stage.file).suffix not in (".onnx", ".tflite"):
+        return None
+    read_stage(folder, stage)
+    try:
+        source = open_model(folder / stage.file)
+        value = _logits(source.graph)
+        if value is None:
+            return None
+        with TemporaryDirectory() as made:
+            first = plan_model(source, (cut_from_names(source.graph, (value,)),), Path(made), "logits").stages[0]
+            loaded = engine.load((Path(made) / first.file).read_bytes())
+    except InputError:
+        return None
+    return lambda live: np.asarray(loaded.run(live)[value], np.float64).reshape(-1)
+
+
+def _logits(graph: Graph) -> str | None:
+    """What the last softmax reads, where the model's only output is as large."""
+    if len(graph.outputs) != 1:
+        return None
+    size = math.prod(size or 1 for size in graph.values[graph.outputs[0]].shape)
+    for operator in reversed(graph.operators):
+        if operator.kind.lower() == "softmax":
+            read = operator.inputs[0]
+            same = read in graph.values and math.prod(n or 1 for n in graph.values[read].shape) == size
+            return read if same and read not in graph.inputs else None
+    return None

@@ -1,0 +1,142 @@
+"""int8 twins of a plan's ONNX stages, for the device: ONNX Runtime's static quantisation, by channel, stage by stage.
+
+The tensors at the cuts stay what they are, so that an int8 prefix meets a float suffix on the same wire. What that
+costs the answer is measured for every split, on frames the quantiser did not see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.calibrate.accuracy import Frame, Reference, reference
+from partway.partitioner.calibrate.fit_split import relative_error
+from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.plan import Plan, Stage, StageFile
+
+Array = np.ndarray[Any, Any]
+Live = Mapping[str, Array]
+INT8 = "onnx-int8"
+"""The engine's name in the plan: ONNX Runtime on int8 files."""
+LEAST_FRAMES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What stays of the answers with the first ``k`` stages in int8: shares, None where not known."""
+
+    k: int
+    frames: int
+    agreement: float | None
+    accuracy: float | None
+    relative_error: float
+
+
+def quantised(folder: Path, chain: Chain, frames: Sequence[Frame], say: Callable[[int], None]) -> Plan:
+    """The plan with an int8 twin of every stage, whose file is written beside the stage's own in ``folder``.
+
+    Ranges come from ``frames``; ``say`` is told how many stages are done. Raises InputError, naming the stage at fault.
+    """
+    plan = chain.plan
+    if plan.engine != "onnx":
+        raise InputError(f"{plan.model} has stages for {plan.engine}; quantize takes ONNX models")
+    if any(stage.data is not None for stage in plan.stages):
+        raise InputError(f"{plan.model} has a stage of more than 2 GB, which ONNX Runtime's quantiser cannot take")
+    lives: list[Live] = [frame.values for frame in frames]
+    stages = []
+    for k, stage in enumerate(plan.stages):
+        body = _quantise(folder / stage.file, stage, lives)
+        name = f"{Path(stage.file).stem}.int8.onnx"
+        (folder / name).write_bytes(body)
+        twin = StageFile(name, hashlib.sha256(body).hexdigest(), len(body))
+        stages.append(replace(stage, twins={**stage.twins, INT8: twin}))
+        lives = [chain.run(live, k, k + 1) for live in lives]
+        say(k + 1)
+    return replace(plan, stages=tuple(stages))
+
+
+def _quantise(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
+    """One stage's file in QDQ form, int8 weights by channel and int8 activations, its inputs and outputs as before."""
+    try:
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise MissingPackage(f"quantize needs onnx ({error}); pip install 'partway[partition]'") from error
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(lives)
+
+        def get_next(self) -> dict[str, Array] | None:
+            live = next(self._left, None)
+            return None if live is None else {spec.name: live[spec.name] for spec in stage.inputs}
+
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # its advice is about options that are not the user's
+    with tempfile.TemporaryDirectory() as scratch:
+        ready, made = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
+        try:
+            quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+            quantize_static(
+                str(ready),
+                str(made),
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+            )
+            return made.read_bytes()
+        except Exception as error:  # whatever the quantiser meets in a model of any kind
+            raise InputError(
+                f"ONNX Runtime cannot quantise {path.name}: {str(error)[:200]}; leave it in float"
+            ) from error
+        finally:
+            logging.root.setLevel(level)
+
+
+def kept(chain: Chain, twin: Chain, frames: Sequence[Frame]) -> list[Kept]:
+    """For every split k: the first k stages from ``twin``, the others from ``chain``, against all from ``chain``."""
+    known, stages = reference(chain, frames), len(chain.plan.stages)
+    lives: list[Live] = [frame.values for frame in frames]
+    rows = []
+    for k in chain.plan.splits:
+        lives = [twin.run(live, k - 1, k) for live in lives] if k else lives
+        answers = [chain.answer(chain.run(live, k, stages)) for live in lives]
+        rows.append(_row(k, answers, known, chain.plan))
+    return rows
+
+
+def _row(k: int, answers: Sequence[Live], known: Reference, plan: Plan) -> Kept:
+    pairs = zip(answers, known.answers, strict=True)
+    error = float(np.mean([relative_error(ours, right, plan.outputs) for ours, right in pairs]))
+    right, labels = known.classes, known.labels
+    if right is None or known.value is None:
+        return Kept(k, len(answers), None, None, error)
+    found = [int(np.argmax(answer[known.value])) for answer in answers]
+    return Kept(k, len(answers), _share(found, right), None if labels is None else _share(found, labels), error)
+
+
+def _share(found: Sequence[int], right: Sequence[int]) -> float:
+    return float(np.mean([a == b for a, b in zip(found, right, strict=True)]))
+
+
+def with_agreements(plan: Plan, rows: Sequence[Kept]) -> Plan:
+    """The plan that knows what its int8 twins keep; splits of models that do not classify get 0 where answers moved."""
+    shares = [1.0 if row.k == 0 else 0.0 if row.agreement is None else row.agreement for row in rows]
+    return replace(plan, twin_agreement={**plan.twin_agreement, INT8: tuple(shares)})
+
+
+def load_int8(folder: Path, plan: Plan, threads: int) -> Chain:
+    """The twins, loaded."""
+    from partway.engines.interface import engine_for
+
+    return load_folder(folder, plan, engine_for(INT8, threads))

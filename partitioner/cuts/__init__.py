@@ -1,0 +1,1 @@
+"""Cuts: say what this room is for."""

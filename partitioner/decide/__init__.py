@@ -1,0 +1,1 @@
+"""Decide: say what this room is for."""

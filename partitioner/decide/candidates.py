@@ -1,0 +1,145 @@
+"""The candidates of a plan: what was measured of its codecs where it was, sizes of tensors where it was not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from partway.errors import InputError
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.plan import Plan
+from partway.proto.codecs.image import is_image_codec, is_lossless_image
+from partway.proto.codecs.registry import CODECS, RAW, is_lossless, packs
+
+HARDLY = 1.25
+"""A codec that takes this many times as long as another is still hardly slower: what measuring may be off."""
+FRAME_OVERHEAD_BYTES = 160
+"""What a message holds besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
+FP16_HEADER_BYTES = 41
+"""The header in front of a tensor in half precision, as measured there."""
+
+
+def plan_candidates(plan: Plan) -> list[Candidate]:
+    """Every candidate of a plan, all on the device last.
+
+    A split that ``plan.candidates`` says nothing of gets ``raw`` and, where it packs, ``fp16``, by the tensors' sizes
+    and with no time for coding. Raises InputError when an entry is damaged.
+    """
+    recorded = [_recorded(plan, entry) for entry in plan.candidates]
+    known = {candidate.k for candidate in recorded}
+    by_size = [made for k in range(len(plan.stages)) if k not in known for made in _by_size(plan, k)]
+    sending = sorted((*recorded, *by_size), key=lambda candidate: candidate.k)
+    return [*sending, Candidate(len(plan.stages), None)]
+
+
+def candidate_name(candidate: Candidate, plan: Plan) -> str:
+    """A candidate in words: ``split 2 at pool5 (fp16)``, ``all in the cloud (webp75)``, ``all on the device``."""
+    if candidate.codec is None:
+        return "all on the device"
+    if candidate.k == 0:
+        return f"all in the cloud ({candidate.codec})"
+    return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
+
+
+def short_name(candidate: Candidate) -> str:
+    """The same in a few letters, for charts: ``split 2, fp16``, ``cloud, webp75``, ``device``."""
+    if candidate.codec is None:
+        return "device"
+    return f"cloud, {candidate.codec}" if candidate.k == 0 else f"split {candidate.k}, {candidate.codec}"
+
+
+def _recorded(plan: Plan, entry: Mapping[str, Any]) -> Candidate:
+    try:
+        k, codec = int(entry["k"]), str(entry["codec"])
+        size, encode_s, decode_s = (float(entry[key]) for key in ("bytes_mean", "encode_s", "decode_s"))
+        agreement = kept_share(entry)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"a candidate of the plan is damaged ({error!r}); write it again with `partway plan`"
+        ) from error
+    numbers = (size, encode_s, decode_s, agreement or 0.0)
+    if not 0 <= k < len(plan.stages) or not all(0 <= number < math.inf for number in numbers):
+        raise InputError(f"candidate {codec} at split {k} is damaged; write the plan again with `partway plan`")
+    size_bytes = round(size) + FRAME_OVERHEAD_BYTES
+    return Candidate(k, codec, size_bytes, reply_bytes(plan), encode_s, decode_s, lossless(k, codec), agreement)
+
+
+def _by_size(plan: Plan, k: int) -> list[Candidate]:
+    specs = plan.crossing(k)
+    sizes = {RAW: sum(spec.size_bytes() for spec in specs)}
+    if "fp16" in CODECS and any(packs("fp16", spec) for spec in specs):
+        sizes["fp16"] = sum(
+            spec.elements() * 2 + FP16_HEADER_BYTES if packs("fp16", spec) else spec.size_bytes() for spec in specs
+        )
+    return [
+        Candidate(k, codec, size + FRAME_OVERHEAD_BYTES, reply_bytes(plan), lossless=lossless(k, codec))
+        for codec, size in sizes.items()
+    ]
+
+
+def reply_bytes(plan: Plan) -> int:
+    """Bytes of an answer: the model's outputs, batch of one, and what the message holds besides."""
+    return sum(plan.tensors[name].size_bytes() for name in plan.outputs) + FRAME_OVERHEAD_BYTES
+
+
+def lossless(k: int, codec: str) -> bool:
+    """Whether the very same values come out again."""
+    return is_lossless_image(codec) if k == 0 and is_image_codec(codec) else is_lossless(codec)
+
+
+def kept_share(entry: Mapping[str, Any]) -> float | None:
+    """What a codec's budget is held against: the share of answers it keeps, 0 to 1, None where that is not known.
+
+    That is the agreement with the unsplit model; where the right answers were given, no less than one minus what
+    accuracy fell by and its standard error (of a paired comparison: only frames answered otherwise count). Of models
+    that do not classify it is one minus the mean relative error of the output.
+    """
+    if entry.get("agreement") is None:
+        error = entry.get("relative_error")
+        return None if error is None else max(0.0, 1 - float(error))
+    agreement = float(entry["agreement"])
+    accuracy, unsplit = entry.get("accuracy"), entry.get("accuracy_unsplit")
+    if accuracy is None or unsplit is None:
+        return agreement
+    drop = max(0.0, float(unsplit) - float(accuracy))  # what noise happened to set right is no merit
+    error = math.sqrt(max(0.0, 1 - agreement - drop**2) / max(1, int(entry["frames"])))
+    return min(1.0, max(agreement, 1 - drop - error))
+
+
+def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
+    """Bytes of a mean frame as calibration saw it, those of one message where it did not."""
+    mean = entry.get("bytes_mean")
+    return otherwise if mean is None else round(float(mean)) + FRAME_OVERHEAD_BYTES
+
+
+def worthwhile(plan: Plan, k: int) -> list[str]:
+    """Calibrated codecs at split k, smallest first, less those that another beats in bytes, answers and time."""
+    mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
+    left = [one for one in mine if not any(other.beats(one) for other in mine)]
+    return [one.codec for one in sorted(left, key=lambda one: one.size_bytes)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A codec in calibration; ``kept`` is None where answers were not compared."""
+
+    codec: str
+    size_bytes: float
+    kept: float | None
+    coding_s: float
+
+    @classmethod
+    def of(cls, k: int, entry: Mapping[str, Any]) -> _Measured:
+        codec, share = str(entry["codec"]), kept_share(entry)
+        kept = 1.0 if lossless(k, codec) else share
+        coding_s = float(entry.get("encode_s", 0.0)) + float(entry.get("decode_s", 0.0))
+        return cls(codec, float(entry.get("bytes_mean", 0)), kept, coding_s)
+
+    def beats(self, other: _Measured) -> bool:
+        """Sends less, keeps as many answers, and is hardly slower."""
+        if self.kept is None or other.kept is None or self.kept < other.kept:
+            return False
+        smaller = (self.size_bytes, -self.kept) < (other.size_bytes, -other.kept)
+        return smaller and self.coding_s <= other.coding_s * HARDLY

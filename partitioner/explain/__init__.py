@@ -1,0 +1,1 @@
+"""Explain: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Formats: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Onnx: say what this room is for."""

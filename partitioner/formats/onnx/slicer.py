@@ -1,0 +1,166 @@
+"""Slice an ONNX model at nested cuts: one valid file per stage, every weight in the stage that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.formats.onnx.inputs import set_shape
+from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.nodes import bodies, node_inputs
+from partway.partitioner.formats.onnx.reader import OnnxModel, open_onnx
+from partway.partitioner.formats.onnx.shapes import BATCHES
+from partway.partitioner.formats.onnx.writer import write_model
+from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.plan import Stage
+from partway.proto.tensors import TensorSpec
+
+
+def slice_onnx(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
+
+    Stage inputs and outputs keep the model's own value names. The same model and cuts give the same bytes each time.
+    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
+    """
+    return slice_model(open_onnx(model), cuts, out)
+
+
+def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """The same for a model that is already read."""
+    out.mkdir(parents=True, exist_ok=True)
+    return tuple(
+        _write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx")
+        for index, (operators, inputs, outputs) in enumerate(stages_between(model.graph, cuts))
+    )
+
+
+def _write_stage(
+    model: OnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+) -> Stage:
+    graph = model.graph
+    read = tuple(graph.values[name] for name in inputs)
+    made = tuple(graph.values[name] for name in outputs)
+    nodes = [_named(model.nodes[name], name) for name in (graph.operators[index].name for index in members(operators))]
+    digest, size_bytes, data = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
+    return Stage(path.name, digest, size_bytes, read, made, operators.bit_count(), data)
+
+
+def _named(node: Any, name: str) -> Any:
+    """The node by its operator's name, where it has another or none: profiles name operators by what a stage says."""
+    if node.name == name:
+        return node
+    copy = type(node)()
+    copy.CopyFrom(node)
+    copy.name = name
+    return copy
+
+
+def _stage_proto(
+    model: OnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> Any:
+    whole = model.file.proto
+    stage = onnx.ModelProto()
+    _copy_fields(whole, stage, leave_out=("graph", "functions", "training_info"))
+    _copy_fields(whole.graph, stage.graph, leave_out=GRAPH_CONTENTS)
+    constant_nodes, constants = _constants(model, nodes, [spec.name for spec in outputs])
+    stage.graph.node.extend(constant_nodes)
+    stage.graph.node.extend(nodes)
+    stage.graph.input.extend(_value(model, spec) for spec in inputs)
+    stage.graph.output.extend(_value(model, spec) for spec in outputs)
+    _add_constants(stage, whole, constants)
+    _add_annotations(stage, whole)
+    _add_functions(stage, whole)
+    return stage
+
+
+GRAPH_CONTENTS = (
+    "node", "initializer", "sparse_initializer", "input", "output", "value_info", "quantization_annotation"
+)  # fmt: skip
+
+
+def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
+    for field, value in source.ListFields():
+        if field.name in leave_out:
+            continue
+        if isinstance(value, str | bytes | int | float):
+            setattr(target, field.name, value)
+        else:
+            getattr(target, field.name).MergeFrom(value)
+
+
+def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
+    """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
+    made: dict[int, Any] = {}
+    names: set[str] = set()
+
+    def need(name: str) -> None:
+        if name not in model.folded:
+            names.add(name)
+        elif id(node := model.folded[name]) not in made:
+            for read in node_inputs(node):
+                need(read)
+            made[id(node)] = node
+
+    for name in (*(read for node in nodes for read in node_inputs(node)), *outputs):
+        need(name)
+    return list(made.values()), names
+
+
+def _value(model: OnnxModel, spec: TensorSpec) -> Any:
+    """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
+    value = onnx.ValueInfoProto(name=spec.name)
+    value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+    single, double = model.shaped.single[spec.name], model.shaped.double[spec.name]
+    batch = model.shaped.batch or "batch"
+    pairs = enumerate(zip(single, double, strict=True))
+    own = [batch if sizes == BATCHES else f"{spec.name}_{axis}" for axis, sizes in pairs]
+    set_shape(value, [own[axis] if size is None else size for axis, size in enumerate(spec.shape)])
+    return value
+
+
+def _add_constants(stage: Any, whole: Any, names: set[str]) -> None:
+    graph = stage.graph
+    graph.initializer.extend(tensor for tensor in whole.graph.initializer if tensor.name in names)
+    graph.sparse_initializer.extend(one for one in whole.graph.sparse_initializer if one.values.name in names)
+    if stage.ir_version < INITIALISERS_NEED_NO_INPUT:
+        wanted = names - _inputs(graph)
+        graph.input.extend(value for value in whole.graph.input if value.name in wanted)
+
+
+INITIALISERS_NEED_NO_INPUT = 4
+
+
+def _inputs(graph: Any) -> set[str]:
+    return {value.name for value in graph.input}
+
+
+def _add_annotations(stage: Any, whole: Any) -> None:
+    graph = stage.graph
+    made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
+    graph.value_info.extend(value for value in whole.graph.value_info if value.name in made)
+    known = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
+    graph.quantization_annotation.extend(
+        note for note in whole.graph.quantization_annotation if note.tensor_name in known
+    )
+
+
+def _add_functions(stage: Any, whole: Any) -> None:
+    by_name = {(function.domain, function.name): function for function in whole.functions}
+    used: set[tuple[str, str]] = set()
+
+    def use(nodes: Iterable[Any]) -> None:
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in by_name and key not in used:
+                used.add(key)
+                use(by_name[key].node)
+            for body in bodies(node):
+                use(body.node)
+
+    use(stage.graph.node)
+    stage.functions.extend(function for key, function in by_name.items() if key in used)

@@ -1,0 +1,1 @@
+"""Tflite: say what this room is for."""

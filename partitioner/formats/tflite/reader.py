@@ -1,0 +1,179 @@
+"""Read a ``.tflite`` file into a :class:`Graph`: the main subgraph, what its operators run kept inside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partway.errors import InputError
+from partway.partitioner.formats.tflite.element_types import NUMPY
+from partway.partitioner.formats.tflite.file import TfliteFile, open_tflite_file, operator_kind, options_of, text
+from partway.partitioner.formats.tflite.flops import multiply_adds
+from partway.partitioner.formats.tflite.state import state_users
+from partway.partitioner.formats.tflite.subgraph import Parts, ints, take_apart
+from partway.partitioner.formats.tflite.validate import called, check_model
+from partway.partitioner.graph.graph import Graph, Operator
+from partway.proto.tensors import Quantization, TensorSpec
+
+DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE"})
+Sizes = Mapping[str, Sequence[int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteModel:
+    """A TFLite model read for slicing; the graph's operators are those at ``parts.places``, in this order."""
+
+    file: TfliteFile
+    graph: Graph
+    parts: Parts
+
+
+def read_tflite(path: Path, sizes: Sizes | None = None) -> Graph:
+    """The graph of a TFLite model. ``sizes`` may say what the inputs' fixed shapes are, but not change them.
+
+    Raises :class:`InputError`, one sentence each, for whatever is wrong with the file.
+    """
+    return open_tflite(path, sizes).graph
+
+
+def open_tflite(path: Path, sizes: Sizes | None = None) -> TfliteModel:
+    """The same, with what the slicer needs to write stages."""
+    file = open_tflite_file(path)
+    check_model(file)
+    _check_entries(file)
+    parts = take_apart(file.model)
+    specs = _specs(parts)
+    _check_ends(file, parts, specs)
+    _check_sizes(path, parts, specs, sizes or {})
+    return TfliteModel(file, _graph(parts, specs), parts)
+
+
+def _check_entries(file: TfliteFile) -> None:
+    other = [text(one.signatureKey) for one in file.model.signatureDefs or () if one.subgraphIndex != 0]
+    if other:
+        raise InputError(
+            f"{file.path} has several entry points ({', '.join(other)}); convert each signature to a file of its own"
+        )
+
+
+def _specs(parts: Parts) -> dict[int, TensorSpec]:
+    """What is known of each tensor that could be sent: numbers of a type that numpy has."""
+    return {
+        index: TensorSpec(parts.names[index], NUMPY[tensor.type], _shape(tensor), _quantization(tensor.quantization))
+        for index, tensor in enumerate(parts.main.tensors)
+        if tensor.type in NUMPY
+    }
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    shape, signature = ints(tensor.shape), ints(tensor.shapeSignature)
+    return tuple(None if size < 0 else shape[axis] for axis, size in enumerate(signature or shape))
+
+
+def _quantization(given: Any) -> Quantization | None:
+    if given is None or given.scale is None or not len(given.scale):
+        return None
+    scales = tuple(float(scale) for scale in given.scale)
+    zeros = ints(given.zeroPoint) or [0]
+    zeros = zeros if len(zeros) == len(scales) else zeros * len(scales)
+    return Quantization(scales, tuple(zeros), int(given.quantizedDimension) if len(scales) > 1 else 0)
+
+
+def _check_ends(file: TfliteFile, parts: Parts, specs: Mapping[int, TensorSpec]) -> None:
+    for tensor in (*ints(parts.main.inputs), *ints(parts.main.outputs)):
+        if tensor not in specs:
+            raise InputError(f"`{parts.names[tensor]}` in {file.path} is not a tensor of numbers that can be sent")
+
+
+def _check_sizes(path: Path, parts: Parts, specs: Mapping[int, TensorSpec], sizes: Sizes) -> None:
+    inputs = {parts.names[tensor]: specs[tensor] for tensor in ints(parts.main.inputs)}
+    for name, given in sizes.items():
+        if name not in inputs:
+            raise InputError(f"{path} has no input `{name}`; it has {', '.join(inputs)}")
+        shape = inputs[name].shape
+        fits = len(given) == len(shape) and all(
+            got in (None, -1) or got == (1 if want is None else want) for got, want in zip(given, shape, strict=True)
+        )
+        if not fits:
+            raise InputError(f"the shape of `{name}` is fixed in {path}; convert the model again with the one you need")
+    for name, spec in inputs.items():
+        if None in spec.shape[1:]:
+            raise InputError(f"the input `{name}` of {path} has open sizes; convert the model again with fixed ones")
+
+
+def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:
+    main, names = parts.main, parts.names
+    states = state_users(parts.model, names)
+    operators, constants = _operators(parts, states)
+    made = [tensor for at in parts.places for tensor in ints(main.operators[at].outputs)]
+    used = dict.fromkeys((*ints(main.inputs), *made, *ints(main.outputs)))
+    values = {names[tensor]: specs[tensor] for tensor in used if tensor in specs}
+    loose = {
+        names[tensor] for tensor in _data_dependent(parts) if tensor in used and None in _shape(main.tensors[tensor])
+    }
+    sizes = {
+        names[tensor]: math.prod(ints(main.tensors[tensor].shape)) * specs[tensor].itemsize
+        for tensor in used
+        if tensor in specs
+    }
+    return Graph(
+        operators=operators,
+        values=values,
+        constants=constants,
+        inputs=tuple(names[tensor] for tensor in dict.fromkeys(ints(main.inputs))),
+        outputs=tuple(names[tensor] for tensor in dict.fromkeys(ints(main.outputs))),
+        sizes=sizes,
+        local=frozenset({names[tensor] for tensor in used if tensor not in specs} | loose | set(states)),
+    )
+
+
+def _operators(parts: Parts, states: Mapping[str, Sequence[int]]) -> tuple[tuple[Operator, ...], dict[str, int]]:
+    """The graph's operators; those that share a state hang on the first of them by a value that cannot be sent."""
+    alive = set(parts.places)
+    first = {state: next((at for at in users if at in alive), -1) for state, users in states.items()}
+    taken: set[str] = set()
+    constants: dict[str, int] = {}
+    found = []
+    for at in parts.places:
+        operator = parts.main.operators[at]
+        read = [parts.names[tensor] for tensor in ints(operator.inputs) if tensor in parts.moving]
+        read += [state for state, users in states.items() if at in users and at != first[state]]
+        made = [parts.names[tensor] for tensor in ints(operator.outputs)]
+        kind, sources = operator_kind(parts.model, operator), parts.sources(at)
+        name = made[0] if made else f"{kind}_{at}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        constants.update(sources)
+        made += [state for state, place in first.items() if place == at]
+        work = _work(parts, at, sum(sources.values()))
+        found.append(Operator(name, kind, tuple(dict.fromkeys(read)), tuple(made), tuple(sources), work))
+    return tuple(found), constants
+
+
+def _work(parts: Parts, at: int, weight_bytes: int) -> int:
+    operator = parts.main.operators[at]
+    read, made = ints(operator.inputs), ints(operator.outputs)
+    shapes = [None if tensor < 0 else tuple(ints(parts.main.tensors[tensor].shape)) for tensor in (*read, *made)]
+    weights = sum(
+        math.prod(shape)
+        for tensor, shape in zip(read, shapes, strict=False)
+        if shape is not None and tensor not in parts.moving
+    )
+    own = multiply_adds(
+        operator_kind(parts.model, operator), shapes[: len(read)], shapes[len(read) :], weights,
+        next(options_of(operator), None),
+    )  # fmt: skip
+    return own + weight_bytes // 4 if called(operator) else own
+
+
+def _data_dependent(parts: Parts) -> set[int]:
+    """Tensors whose shape only a run tells."""
+    found: set[int] = set()
+    for operator in parts.main.operators:
+        if operator_kind(parts.model, operator) in DATA_DEPENDENT or found.intersection(ints(operator.inputs)):
+            found.update(ints(operator.outputs))
+    return found

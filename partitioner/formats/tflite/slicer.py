@@ -1,0 +1,48 @@
+"""Slice a TFLite model at nested cuts: one valid file per stage, every weight in the stage that uses it.
+
+A stage's tensors, buffers, operator kinds and subgraphs are numbered anew; what describes a tensor (quantisation,
+sparsity, shape signature) goes with it. Of the model's metadata only what still holds for a part of it is kept, and no
+signatures: their names are those of the whole model's ends, a stage's ends are the value names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.formats.tflite.reader import TfliteModel, open_tflite
+from partway.partitioner.formats.tflite.stage_builder import stage_model
+from partway.partitioner.formats.tflite.writer import write_model
+from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.plan import Stage
+
+
+def slice_tflite(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """Write ``stage0.tflite`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
+
+    Stage inputs and outputs keep the model's own tensor names. The same model and cuts give the same bytes each time.
+    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
+    """
+    return slice_model(open_tflite(model), cuts, out)
+
+
+def slice_model(model: TfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """The same for a model that is already read."""
+    out.mkdir(parents=True, exist_ok=True)
+    return tuple(
+        _write_stage(model, operators, inputs, outputs, out / f"stage{index}.tflite")
+        for index, (operators, inputs, outputs) in enumerate(stages_between(model.graph, cuts))
+    )
+
+
+def _write_stage(
+    model: TfliteModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+) -> Stage:
+    places = [model.parts.places[index] for index in members(operators)]
+    tensors = {name: index for index, name in enumerate(model.parts.names)}
+    stage = stage_model(model.parts, places, [tensors[name] for name in inputs], [tensors[name] for name in outputs])
+    digest, size_bytes = write_model(stage, path)
+    read, made = (tuple(model.graph.values[name] for name in names) for names in (inputs, outputs))
+    return Stage(path.name, digest, size_bytes, read, made, operators=len(places))

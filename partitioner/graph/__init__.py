@@ -1,0 +1,1 @@
+"""Graph: say what this room is for."""

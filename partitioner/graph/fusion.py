@@ -1,0 +1,87 @@
+"""Which neighbouring operators an engine runs as one: a cut between them costs speed on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from partway.partitioner.graph.graph import Graph, OperatorSet, members
+
+ACTIVATIONS = frozenset(
+    [
+        "Relu",
+        "Clip",
+        "LeakyRelu",
+        "PRelu",
+        "Sigmoid",
+        "Tanh",
+        "Elu",
+        "Selu",
+        "HardSigmoid",
+        "HardSwish",
+        "Softplus",
+        "Gelu",
+        "Erf",
+        "Mish",
+        "Swish",
+        "ThresholdedRelu",
+        "QuickGelu",
+        "FastGelu",
+        "BiasGelu",
+    ]
+)
+BIAS = frozenset({"Add", "Sub", "Mul", "Div"})
+PRODUCERS = frozenset(
+    [
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "MatMul",
+        "MatMulInteger",
+        "ConvInteger",
+        "BatchNormalization",
+        "Add",
+        "FusedConv",
+    ]
+)
+
+
+def breaks_fusion(graph: Graph, prefix: OperatorSet, values: Iterable[str]) -> bool:
+    """Whether a cut separates two operators that would run as one.
+
+    Those are Conv, Gemm or MatMul with the normalisation, bias or activation after them, and a quantise or dequantise
+    operator with the float operator it belongs to.
+    """
+    return any(
+        _fuses(graph, graph.producers[name], reader)
+        for name in values
+        if name in graph.producers
+        for reader in members(graph.readers[name] & ~prefix)
+    )
+
+
+def settled(graph: Graph, prefix: OperatorSet) -> OperatorSet:
+    """The prefix with the operators that run as one with its last ones and leave no more bytes than those did."""
+    waiting = [name for name in graph.crossing(prefix) if name in graph.producers]
+    while waiting:
+        name = waiting.pop()
+        readers = graph.readers.get(name, 0)
+        if readers.bit_count() == 1 and _follows(graph, name, readers.bit_length() - 1):
+            prefix |= readers
+            waiting.append(graph.operators[readers.bit_length() - 1].outputs[0])
+    return prefix
+
+
+def _follows(graph: Graph, name: str, reader: int) -> bool:
+    after = graph.operators[reader]
+    alone = len(after.inputs) == len(after.outputs) == 1 and after.kind != "DequantizeLinear"
+    as_small = alone and graph.size_bytes(after.outputs[0]) <= graph.size_bytes(name)
+    return as_small and _fuses(graph, graph.producers[name], reader)
+
+
+def _fuses(graph: Graph, first: int, second: int) -> bool:
+    before, after = graph.operators[first], graph.operators[second]
+    if before.kind == "DequantizeLinear" or after.kind == "QuantizeLinear":
+        return True
+    if after.kind == "BatchNormalization" or after.kind in ACTIVATIONS:
+        return before.kind in PRODUCERS or before.kind in BIAS
+    return after.kind in BIAS and bool(after.constants) and len(after.inputs) == 1 and before.kind in PRODUCERS

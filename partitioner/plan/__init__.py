@@ -1,0 +1,1 @@
+"""Plan: say what this room is for."""

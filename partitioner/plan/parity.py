@@ -1,0 +1,76 @@
+"""Prove that a sliced model is the model: at every k, prefix and suffix together must answer like the whole.
+
+The whole is the chain run in one go, or the original model file where it is at hand; each k is run the way two machines
+do it, with only the values of the cut handed across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from partway.partitioner.plan.chain import Chain
+from partway.proto.tensors import Values
+
+Array = np.ndarray[Any, Any]
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far split k is from the whole: largest difference over largest magnitude, over all inputs and outputs."""
+
+    k: int
+    cut: str
+    error: float
+    exact: bool
+    inputs: int
+
+    @property
+    def holds(self) -> bool:
+        """Within TOLERANCE, or bit-equal."""
+        return self.exact or self.error <= TOLERANCE
+
+
+def relative_error(whole: Array, split: Array) -> float:
+    """max|whole - split| / max|whole|; infinite when shapes, dtypes or the places of NaN and infinity differ."""
+    if whole.shape != split.shape or whole.dtype != split.dtype:
+        return float("inf")
+    if np.array_equal(whole, split, equal_nan=np.issubdtype(whole.dtype, np.inexact)):
+        return 0.0
+    a, b = whole.astype(np.float64), split.astype(np.float64)
+    odd = ~np.isfinite(a) | ~np.isfinite(b)
+    if not np.array_equal(a[odd], b[odd], equal_nan=True):
+        return float("inf")
+    a, b = a[~odd], b[~odd]
+    return float(np.max(np.abs(a - b), initial=0.0) / (np.max(np.abs(a), initial=0.0) or 1.0))
+
+
+def run_split(chain: Chain, values: Values, k: int) -> dict[str, Array]:
+    """Prefix, then a suffix that sees only what crosses; outputs the prefix made stay on the device."""
+    stages = len(chain.plan.stages)
+    prefix = chain.run(values, 0, k)
+    crossing = {name: prefix[name] for name in chain.plan.cuts[k].values}
+    suffix = chain.run(crossing, k, stages)
+    return {name: suffix[name] if name in suffix else prefix[name] for name in chain.plan.outputs}
+
+
+def verify(chain: Chain, inputs: Sequence[Values], wholes: Sequence[Mapping[str, Array]] | None = None) -> list[Parity]:
+    """Parity of every k on every input. ``wholes``: the original model's answers; without them the chain in one go."""
+    stages = len(chain.plan.stages)
+    reference = wholes or [chain.answer(chain.run(values, 0, stages)) for values in inputs]
+    return [_parity(chain, k, inputs, reference) for k in chain.plan.splits]
+
+
+def _parity(chain: Chain, k: int, inputs: Sequence[Values], reference: Sequence[Mapping[str, Array]]) -> Parity:
+    errors = [
+        relative_error(whole[name], split[name])
+        for values, whole in zip(inputs, reference, strict=True)
+        for split in [run_split(chain, values, k)]
+        for name in chain.plan.outputs
+    ]
+    worst = max(errors, default=0.0)
+    return Parity(k, str(chain.plan.cuts[k]), worst, worst == 0.0, len(inputs))

@@ -1,0 +1,1 @@
+"""Profile: say what this room is for."""

@@ -1,0 +1,52 @@
+"""The cuts of a model by name: the useful ones, and where those are few some more, so that there is something to try.
+
+A user who cuts a model of their own gets the useful ones only. Of these models it is expected that a split in the
+middle exists: to keep a value on the device, to compare, to fill a pipeline, even where it never wins on latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from partway.partitioner.cuts.candidates import Frontier, legal_cuts, useful_cuts
+from partway.partitioner.cuts.crossing import Cut, input_cut, wire_bytes
+from partway.partitioner.graph.graph import Graph
+
+LEAST, MOST = 3, 6
+APART = 0.01
+"""Cuts with less of the work between them are as good as one."""
+WIDEST = 1.1
+"""Of the model's input, in bytes: what a cut that is only there to choose from may send."""
+
+
+def cuts_of(graph: Graph) -> tuple[Cut, ...]:
+    """Nested inner cuts, from input to output; fewer than LEAST only where the graph has no more."""
+    useful, legal = useful_cuts(graph, limit=MOST), legal_cuts(graph)
+    if not set(useful) <= {one.cut for one in legal}:
+        return useful
+    chosen = [one for one in legal if one.cut in useful]
+    whole, input_bytes = graph.work(graph.everything) or 1, wire_bytes(graph, input_cut(graph))
+
+    def gap(one: Frontier) -> float:
+        """The least share of the work between this cut and one that is there, the two ends included."""
+        return min(abs(one.work - other) for other in (0, whole, *(other.work for other in chosen))) / whole
+
+    for one in _shrinking([one for one in legal if len(one.cut.values) == 1], input_bytes):
+        if len(chosen) < LEAST and all(abs(one.work - other.work) > APART * whole for other in chosen):
+            chosen.append(one)
+    narrow = [one for one in legal if len(one.cut.values) == 1 and one.size_bytes <= WIDEST * input_bytes]
+    while len(chosen) < LEAST and narrow and gap(best := max(narrow, key=gap)) > APART:
+        chosen.append(best)
+    while len(chosen) < LEAST and (apart := [one for one in legal if gap(one) > APART * 10]):
+        chosen.append(min(apart, key=lambda one: one.size_bytes))
+    return tuple(one.cut for one in sorted(chosen, key=lambda one: one.prefix.bit_count()))
+
+
+def _shrinking(chain: Sequence[Frontier], smallest: float) -> list[Frontier]:
+    """Those that send strictly fewer bytes than the input and than all before them."""
+    found = []
+    for one in chain:
+        if one.size_bytes < smallest:
+            found.append(one)
+            smallest = one.size_bytes
+    return found

@@ -1,0 +1,1 @@
+"""Codecs: say what this room is for."""

@@ -1,0 +1,1 @@
+"""Transform: say what this room is for."""

@@ -1,0 +1,127 @@
+"""Transform coding of activations: what image codecs do with pixels, with the basis learned from the model's own.
+
+Channels are decorrelated by a basis from calibration (Karhunen-Loeve), each component's map by a two-dimensional
+cosine transform (Ahmed, Natarajan and Rao 1974); one quantiser, whose step widens where errors do not change the
+answer; entropy coding by static tables per expected size. Everything but the coefficients is in the plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from partway.errors import CodecError
+from partway.proto.codecs.transform.dct_klt import Basis
+from partway.proto.codecs.transform.huffman import PrefixCode
+from partway.proto.codecs.transform.symbols import DROPPED, Grouping
+from partway.proto.tensors import TensorSpec
+from partway.proto.varints import read_varints, varints
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One quality of transform coding for one tensor.
+
+    ``steps`` float32 [components, bands]: quantiser steps. ``segments`` uint8 [components, bands]: see Grouping.
+    ``lengths``: word lengths, one table per segment. ``low`` and ``high`` bound what comes out. Every coefficient that
+    is sent is off by at most half its step; the rest come out as zero.
+    """
+
+    name: str
+    dtype: str
+    basis: Basis
+    steps: Array
+    segments: Array
+    lengths: tuple[Array, ...]
+    low: float
+    high: float
+    lossless: bool = False
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """Coefficients [positions, components], flat, in segments."""
+        return Grouping(self.basis.by_coefficient(self.segments))
+
+    @cached_property
+    def code(self) -> PrefixCode:
+        """The static tables."""
+        return PrefixCode(self.lengths, self.grouping.counts)
+
+    @cached_property
+    def _scales(self) -> tuple[Array, Array, Array]:
+        """Steps (infinite where padded, so that 0 is sent there) and their inverses, float32, in the grouping's order;
+        and where each coefficient stands in it, one past the end where it is not sent."""
+        flat = np.append(self.basis.by_coefficient(self.steps), np.inf).astype(np.float32)
+        places = self.grouping.order
+        steps = flat.take(places)
+        where = np.full(flat.size, places.size)
+        where[places] = np.arange(places.size)
+        return steps, 1 / steps, where[:-1]
+
+    @cached_property
+    def _scales_back(self) -> Array:
+        """Steps for decoding: whatever stands where a group is padded is not a number to multiply by infinity."""
+        return np.where(np.isfinite(self._scales[0]), self._scales[0], np.float32(0))
+
+    @cached_property
+    def _all_sent(self) -> bool:
+        return bool((self.segments != DROPPED).all())
+
+    def packs(self, spec: TensorSpec) -> bool:
+        """The tensor it was fitted to."""
+        return spec.dtype == self.dtype and spec.shape[1:] == self.basis.shape
+
+    def fits(self, array: Array) -> bool:
+        """Its dtype and shape, all of it finite."""
+        fits = array.dtype.name == self.dtype and array.shape[1:] == self.basis.shape and array.size > 0
+        return fits and (array.dtype.kind != "f" or bool(np.isfinite(array).all()))
+
+    def encode(self, array: Array) -> bytes:
+        """Bytes of [batch, *shape], one sample after the other."""
+        return b"".join(self._encode_sample(sample) for sample in array)
+
+    def levels(self, sample: Array) -> Array:
+        """Quantised coefficients, float32 in the grouping's order, of one sample."""
+        flat = self.basis.forward(sample.astype(np.float32)).reshape(-1)
+        scaled = flat.take(self.grouping.order, mode="clip")  # where padded: the last one, of scale 0
+        scaled *= self._scales[1]
+        return np.rint(scaled, out=scaled)
+
+    def _encode_sample(self, sample: Array) -> bytes:
+        symbols, escaped = self.grouping.symbols(self.levels(sample))
+        sizes, stream = self.code.encode(symbols)
+        return varints((*sizes.tolist(), len(escaped) // 2)) + stream + escaped
+
+    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+        """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
+        if dtype != self.dtype or shape[1:] != self.basis.shape:
+            raise CodecError(
+                f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}"
+            )
+        made = np.empty(shape, self.dtype)
+        at = 0
+        for number in range(shape[0]):
+            made[number], at = self._decode_sample(body, at)
+        if at != len(body):
+            raise CodecError(f"a tensor coded by {self.name} has {len(body) - at} bytes too many")
+        return made
+
+    def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
+        (*sizes, escapes), at = read_varints(body, at, self.code.used + 1)
+        middle = at + sum(sizes)
+        end = middle + 2 * escapes
+        if end > len(body):
+            raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
+        symbols = self.code.decode(sizes, body[at:middle])
+        levels = self.grouping.levels(symbols, body[middle:end])
+        _, _, where = self._scales
+        scaled = levels * self._scales_back
+        scaled = scaled if self._all_sent else np.append(scaled, np.float32(0))
+        values = self.basis.inverse(scaled.take(where, mode="clip"))
+        np.clip(values, self.low, self.high, out=values)
+        return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end

@@ -1,0 +1,1 @@
+"""Cli: say what this room is for."""

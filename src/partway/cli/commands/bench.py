@@ -1,0 +1,171 @@
+"""``partway bench``: replay a link's trace through a real device half and a real cloud half, and report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from partway.errors import InputError, mapped
+from partway.partitioner.decide.options import decision_arguments
+from partway.units import parse_s
+
+if TYPE_CHECKING:
+    from partway.edge.emulator.replay import Replay
+
+log = logging.getLogger("partway.edge")
+LINK = ("rate", "down_rate", "trace", "down_trace", "rtt", "jitter", "loss", "seed")
+"""Options that are those of ``partway link emulate``."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``partway bench``."""
+    add = parser.add_argument
+    add("model", help="a shipped model's name, an .onnx or .tflite file, or a plan's folder")
+    add("--trace", type=Path, metavar="FILE", help="the link towards the cloud, a trace in mahimahi's format")
+    add("--down-trace", type=Path, metavar="FILE", help="the other way (default: the same)")
+    add("--rate", metavar="RATE", help="instead of a trace: a constant rate, for example 8Mbps")
+    add("--down-rate", metavar="RATE", help="the other way")
+    add("--rtt", default="0ms", metavar="TIME", help="round trip of the link, for example 40ms (default: none)")
+    add("--jitter", default="0ms", metavar="TIME", help="as in `partway link emulate`")
+    add("--loss", type=float, default=0.0, metavar="PERCENT", help="as in `partway link emulate`")
+    add("--seed", type=int, default=0, metavar="N", help="of jitter and loss (default: %(default)s)")
+    add("--seconds", type=float, default=30.0, metavar="N", help="how long frames are begun (default: %(default)g)")
+    add("--fps", type=float, metavar="N", help="frames a second of the source (default: as fast as they are answered)")
+    add("--slow", type=int, default=1, metavar="N", help="a device N times as slow as this machine (default: 1)")
+    add("--device-profile", type=Path, metavar="FILE", help="as slow as the machine of this profile (times --slow)")
+    add(
+        "--input", action="append", default=[], metavar="FILE|DIR", help="as in edge-run (default: the model's samples)"
+    )
+    add("--split", default="auto", metavar="auto|device|cloud|K|VALUE", help="as in edge-run (default: auto)")
+    add("--codec", default="auto", metavar="NAME", help="as in edge-run (default: auto)")
+    add("--deadline", metavar="TIME", help="later answers count as missed; travels with each frame")
+    add("--window", metavar="auto|N", help="frames in flight at once (default: 1; with --fps by the link)")
+    add("--when-behind", metavar="POLICY", help="as in edge-run (default: block; with --fps drop-oldest, as a camera)")
+    add("--threads", type=int, default=1, metavar="N", help="per inference, on both sides (default: %(default)s)")
+    add("--cache", type=Path, metavar="DIR", help="where the plan of a model file is kept (default: ~/.cache/partway)")
+    add("--png", type=Path, metavar="FILE", help="draw link, splits and times over time (needs partway[explain])")
+    add("--json", metavar="FILE|-", help="write everything as one JSON object; - prints nothing else")
+    decision_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, then report. 1 when frames went unanswered."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    _check(args)
+    args.window = args.window or ("1" if args.fps is None else "auto")
+    args.when_behind = args.when_behind or ("block" if args.fps is None else "drop-oldest")
+    from partway.edge.emulator.replay import Device, replay
+    from partway.edge.emulator.summary import series, shares, summary
+    from partway.edge.main import parser as edge_parser
+    from partway.edge.options import options_of
+    from partway.partitioner.decide.power import POWERS, parse_power, power_of
+    from partway.partitioner.profile.measure import machine_name
+
+    asked = edge_parser().parse_args(["--model", args.model])
+    for name, value in vars(args).items():
+        if hasattr(asked, name) and name not in ("model", "rtt", "json"):
+            setattr(asked, name, value)
+    options = options_of(asked)
+    done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
+    power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
+    plan, outcome = done.outcome.plan, done.outcome.to_json()
+    said: dict[str, Any] = {
+        "model": plan.model,
+        "plan": plan.digest,
+        "machine": machine_name(),
+        "slow": args.slow,
+        "device_profile": None if args.device_profile is None else args.device_profile.name,
+        "link": {name: str(getattr(args, name)) for name in LINK if getattr(args, name) is not None},
+        "asked": {
+            "seconds": args.seconds,
+            "fps": args.fps,
+            "split": args.split,
+            "codec": args.codec,
+            "objective": args.objective,
+            "deadline_s": options.deadline_s,
+            "window": args.window,
+            "when_behind": args.when_behind,
+        },
+        "power": str(power),
+        "summary": summary(done, power, options.deadline_s),
+        "decision": {key: outcome["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
+        "link_found": outcome["link"],
+        "changes": outcome["changes"],
+        "splits": shares(done.frames),
+        "frames": series(done.frames, options.deadline_s),
+    }
+    _show(args, said, len(plan.stages))
+    if args.png is not None:
+        _draw(args, done, _heading(args, said), options.deadline_s)
+    return 1 if said["summary"]["unanswered"] or not said["frames"] else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if (args.trace is None) == (args.rate is None):
+        raise InputError("give the link: either --trace FILE or --rate RATE")
+    if not 0 < args.seconds < math.inf:
+        raise InputError(f"--seconds must be greater than zero, not {args.seconds:g}")
+    if args.fps is not None and not 0 < args.fps < math.inf:
+        raise InputError(f"--fps must be greater than zero, not {args.fps:g}")
+    if args.fps is not None and args.when_behind == "block":
+        raise InputError("a source of --fps frames a second does not wait: --when-behind drop-oldest or drop-newest")
+    if args.slow < 1:
+        raise InputError(f"--slow must be 1 or more, not {args.slow}")
+    if args.png is not None:
+        with mapped({ImportError: InputError}, "the picture needs matplotlib: pip install 'partway[explain]'"):
+            import matplotlib  # noqa: F401
+    for path in (args.png, None if args.json in (None, "-") else Path(args.json)):
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"{path} cannot be written, there is no folder {path.parent}; give another file")
+
+
+def _link_options(args: argparse.Namespace) -> list[str]:
+    given = {name: getattr(args, name) for name in LINK}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+
+
+def _show(args: argparse.Namespace, said: dict[str, Any], stages: int) -> None:
+    if args.json == "-":
+        print(json.dumps(said))
+        return
+    if args.json is not None:
+        with mapped({OSError: InputError}, f"{args.json} cannot be written"):
+            Path(args.json).write_text(json.dumps(said) + "\n", encoding="utf-8")
+    from rich.console import Console
+
+    from partway.edge.emulator.summary import tables
+
+    console = Console(highlight=False)
+    print(_heading(args, said))
+    for table in tables(said["summary"], said["splits"], stages):
+        console.print(table)
+
+
+def _heading(args: argparse.Namespace, said: dict[str, Any]) -> str:
+    link = args.rate if args.trace is None else args.trace.name
+    paced = "this machine" if args.device_profile is None else args.device_profile.name
+    device = paced if args.slow == 1 else f"a device {args.slow} times as slow as {paced}"
+    return f"{said['model']} on {device}, {link}, {parse_s(args.rtt) * 1e3:g} ms round trip, split {args.split}"
+
+
+def _draw(args: argparse.Namespace, done: Replay, heading: str, deadline_s: float | None) -> None:
+    from partway.edge.emulator.plot import BIN_S, draw, save
+    from partway.edge.emulator.shaper import capacity, read_trace
+
+    last_s = max([done.ran_s, args.seconds])
+    given = None if args.trace is None else capacity(read_trace(args.trace), last_s, BIN_S)
+    with mapped({OSError: InputError}, f"{args.png} cannot be written"):
+        save(draw(done.frames, len(done.outcome.plan.stages), given, deadline_s, heading), args.png)
+
+
+VERB: tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]] = (
+    "replay a link's trace through real device and cloud processes",
+    arguments,
+    run,
+)

@@ -1,0 +1,1 @@
+"""System: say what this room is for."""

@@ -1,0 +1,84 @@
+"""Tokens, keys and certificates as both halves read them from files; what cannot be read becomes one sentence.
+
+No error here quotes what a file holds: a token that is refused must not appear in a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from pathlib import Path
+
+from partway.errors import InputError
+from partway.system.files import described, unreadable
+
+log = logging.getLogger("partway")
+
+TOKEN_VARIABLE = "PARTWAY_TOKEN"  # noqa: S105 - a variable's name
+MOST_BYTES = 1 << 20
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
+"""RFC 6750, section 2.1: what a bearer token may consist of."""
+_HOW = "make one with `openssl rand -hex 32`"
+_OTHERS = stat.S_IROTH | stat.S_IWOTH
+
+
+def token_of(file: Path | None) -> str:
+    """The bearer token: the file's only line, else that of the environment variable PARTWAY_TOKEN, else ''.
+
+    Raises InputError when the file cannot be read or what it holds is no token; warns when others may read it.
+    """
+    if file is None:
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        where = f"the environment variable {TOKEN_VARIABLE}"
+        if TOKEN_VARIABLE in os.environ and not token:
+            raise InputError(f"{where} is empty; {_HOW}, or unset it")
+    else:
+        token, where = read_text(file, "token file").strip(), f"token file {file}"
+        if not token:
+            raise InputError(f"{where} is empty ({described(file)}); {_HOW}")
+        _warn_of_others(file, "token file")
+    if token and not _TOKEN.fullmatch(token):
+        raise InputError(f"{where} holds no token: one line of letters, digits and ._~+/=- is; {_HOW}")
+    return token
+
+
+def read_key(file: Path) -> bytes:
+    """A private key in PEM. Raises InputError; warns when others may read it."""
+    data = read_text(file, "TLS key").encode()
+    if b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
+        raise InputError(f"TLS key {file} is no private key in PEM format without a passphrase; check the file")
+    _warn_of_others(file, "TLS key")
+    return data
+
+
+def read_certificates(file: Path, what: str) -> bytes:
+    """One or more certificates in PEM; ``what`` is what the file is to the reader. Raises InputError."""
+    data = read_text(file, what).encode()
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        raise InputError(f"{what} {file} holds no certificate in PEM format; check the file")
+    return data
+
+
+def read_text(file: Path, what: str) -> str:
+    """A small file's text. Raises InputError that says who may not read what, and its mode."""
+    try:
+        if file.is_dir():
+            raise InputError(f"{what} {file} is a folder; give the file")
+        with file.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{what} {unreadable(file, error)}; check the path and who may read it") from error
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{what} {file} is larger than {MOST_BYTES} bytes; check the file")
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise InputError(f"{what} {file} is no text; check the file") from None
+
+
+def _warn_of_others(file: Path, what: str) -> None:
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & _OTHERS:
+        log.warning("%s %s has mode %04o: any user of this machine may read it; chmod 600 it", what, file, mode)

@@ -1,0 +1,55 @@
+"""Quantities as people write and read them: ``2Mbps``, ``40ms``, ``3.1 KB``."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from partway.errors import InputError
+
+_NUMBER = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ/]+)\s*", re.IGNORECASE)
+_BPS = {"bps": 1.0, "kbps": 1e3, "mbps": 1e6, "gbps": 1e9, "bit/s": 1.0, "kbit/s": 1e3, "mbit/s": 1e6, "gbit/s": 1e9}
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+
+
+def parse_bps(text: str) -> float:
+    """Bits per second of ``2Mbps``, ``500 kbps`` or ``1.5Gbit/s``. Raises InputError without a unit."""
+    return _parse(text, _BPS, "bandwidth", "2Mbps")
+
+
+def parse_s(text: str) -> float:
+    """Seconds of ``40ms`` or ``1.5s``. Raises InputError without a unit."""
+    return _parse(text, _SECONDS, "duration", "40ms", zero=True)
+
+
+def _parse(text: str, units: dict[str, float], what: str, example: str, zero: bool = False) -> float:
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2].lower() not in units:
+        known = ", ".join(units)
+        raise InputError(f"{what} {text!r} needs a number and a unit, for example {example} (known: {known})")
+    value = float(match[1]) * units[match[2].lower()]
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise InputError(f"{what} {text!r} must be greater than zero, for example {example}")
+    return value
+
+
+def show_bps(value: float) -> str:
+    """Bits per second for people."""
+    return _show(value, ((1e9, "Gbps"), (1e6, "Mbps"), (1e3, "kbps"), (1.0, "bps")))
+
+
+def show_s(value: float) -> str:
+    """Seconds for people."""
+    return _show(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))) if value else "0 ms"
+
+
+def show_bytes(value: float) -> str:
+    """Bytes for people, in thousands."""
+    return _show(value, ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"), (1.0, "B"))) if value else "0 B"
+
+
+def _show(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    scale, name = next(((s, n) for s, n in units if value >= s * 0.9995), units[-1])
+    number = value / scale
+    digits = 0 if number >= 99.95 or (name == "B" and number == int(number)) else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f} {name}"
