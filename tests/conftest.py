@@ -24,13 +24,20 @@ from partway.proto.tensors import TensorSpec
 ROOT = Path(__file__).parent.parent
 
 
-NEIGHBOURS = ("test_main_job", "test_readme", "test_doctor", "test_stale_cloud", "test_package")
+NEIGHBOURS = (
+    *("jobs/test_main_job", "jobs/test_readme", "jobs/test_stale_cloud", "jobs/test_package"),
+    *("edge/doctor/test_checks", "edge/doctor/test_network"),
+)
 """Tests that announce clouds or tell which is found: one at a time, since all processes of a run share the network."""
+
+
+def _is_neighbour(file: str) -> bool:
+    return file.removesuffix(".py").endswith(NEIGHBOURS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Neighbours' tests take longest, so they come first."""
-    items.sort(key=lambda item: item.path.stem not in NEIGHBOURS)
+    items.sort(key=lambda item: not _is_neighbour(str(item.path)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "neighbours" if Path(file).stem in NEIGHBOURS else file
+            return "neighbours" if _is_neighbour(file) else file
 
     return ByFile(config, log)
 

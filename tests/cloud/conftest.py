@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tests.support.served import LONG_S, Client, Cloud, served
 
 from partway.cloud import server
 from partway.cloud.models.repository import ServedModel, load_model
 from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
-
-from .served import LONG_S, Client, Cloud, served
 
 X = TensorSpec("x", "float32", (None, 4))
 Y = TensorSpec("y", "float32", (None, 4))

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.cloud.conftest import small_models
 
 from partway.cloud.answer import Refusal, Router, answer, refused
 from partway.cloud.models.repository import ServedModel
 from partway.proto.frame import Frame, Header, Reply, TensorHead
-
-from .conftest import small_models
 
 X = np.arange(4, dtype=np.float32)[None]
 HEAD = TensorHead("x", "FP32", (1, 4))

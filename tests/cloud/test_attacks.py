@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.served import Array, Client, Cloud, assert_readable, outputs, request
 
 from partway.cloud.answer import MAX_ROUTES, Refusal, Router, answer
 from partway.cloud.models.repository import ServedModel
@@ -23,8 +24,6 @@ from partway.partitioner.cuts.crossing import Cut
 from partway.proto import messages as m
 from partway.proto.frame import decode_request
 from partway.proto.tensors import TensorSpec
-
-from .served import Array, Client, Cloud, assert_readable, outputs, request
 
 IMAGE = np.zeros((1, 1, 28, 28), np.float32)
 PAIR = {"a": np.array([1, 2]), "b": np.array([[3, 4]], np.int8), "flag": np.array([True])}

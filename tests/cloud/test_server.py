@@ -6,14 +6,13 @@ from time import monotonic, sleep
 import grpc
 import numpy as np
 import pytest
+from tests.cloud.conftest import Gate, small_models
+from tests.support.served import PATIENCE_S, Client, Cloud, outputs, request
 
 from partway.cloud import server
 from partway.cloud.server import server_options
 from partway.errors import InputError
 from partway.proto import messages as m
-
-from .conftest import Gate, small_models
-from .served import PATIENCE_S, Client, Cloud, outputs, request
 
 X = np.ones((1, 4), np.float32)
 

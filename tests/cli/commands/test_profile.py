@@ -1,0 +1,64 @@
+"""``partway profile --cloud``: what a running cloud says of itself, as a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.conftest import RealCloud
+
+from partway.cli.commands import profile_command
+from partway.cli.main import main
+from partway.errors import InputError
+from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.profile.file import load_profile
+from partway.partitioner.zoo import model_folder
+
+
+def test_a_running_cloud_gives_its_profile(
+    start_cloud: Callable[..., RealCloud], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is like one measured here, with the cloud's threads, spread and date, and explain takes it."""
+    address, path = start_cloud("--threads", "1").address, tmp_path / "cloud.json"
+    assert main(["profile", "--cloud", address, "--model", "mnist", "--out", str(path)]) == 0
+    assert "whole model" in capsys.readouterr().out
+    plan = load_plan(model_folder("mnist"))
+    read = load_profile(path, plan)
+    assert (read.plan, read.model, read.engine, read.threads) == (plan.digest, "mnist", "onnx", 1)
+    assert len(read.stage_s) == 3 and read.runs >= 5 and read.date and read.machine
+    assert main(["profile", "mnist", "--cloud", address, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(path.read_text())
+    profiles = ["--profile", str(path), "--cloud-profile", str(path)]
+    assert main(["explain", "mnist", *profiles, "--json"]) == 0
+    assert main(["profile", "--cloud", address, "--model", "nosuch"]) == 2
+    assert "known: mnist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["mnist", "--cloud", "nowhere"], "is not HOST:PORT"),
+        (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "200ms"], "no cloud answers at 127.0.0.1:1"),
+        (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "5"], "needs a number and a unit"),
+        (["--cloud", "127.0.0.1:1"], "name a model"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
+    """An InputError that says what was wrong."""
+    parser = argparse.ArgumentParser()
+    profile_command.arguments(parser)
+    with pytest.raises(InputError, match=says):
+        profile_command.run(parser.parse_args(arguments))
+
+
+def test_without_a_cloud_this_machine_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ever."""
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", 1e9)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", 1e9)
+    assert main(["profile", "mnist", "--runs", "5"]) == 0
+    assert "5 runs" in capsys.readouterr().out

@@ -1,0 +1,249 @@
+"""Who may use a cloud: the token, TLS, and what is asked of whoever listens beyond this machine."""
+
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tests.cloud.conftest import small_models
+from tests.support.certs import Authority, authority
+from tests.support.served import Client, Cloud, request
+
+from partway.cloud.access.authentication import NO_TOKEN, WRONG_TOKEN, Access, is_loopback
+from partway.cloud.access.certificates import Certificates
+from partway.cloud.main import main
+from partway.cloud.services.health import SERVICE
+from partway.errors import InputError
+from partway.proto import messages as m
+
+TOKEN = "5f1d7e84c2a9b06d"
+RIGHT = (("authorization", f"Bearer {TOKEN}"),)
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Cloud]:
+    """A cloud with a token."""
+    with Cloud(small_models(), access=Access(TOKEN)) as cloud:
+        yield cloud
+
+
+def refused(client: Client, method: str, service: str, message: bytes = b"", **options: Any) -> tuple[str, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        client.call(method, message, service, **options)
+    return caught.value.code().name, caught.value.details()
+
+
+CALLS = [
+    (m.INFERENCE_SERVICE, "ModelReady"),
+    (m.INFERENCE_SERVICE, "ServerMetadata"),
+    (m.INFERENCE_SERVICE, "ModelMetadata"),
+    (m.INFERENCE_SERVICE, "ModelInfer"),
+    (m.INFERENCE_SERVICE, "ModelStreamInfer"),
+    (m.SPLIT_SERVICE, "Describe"),
+    (m.SPLIT_SERVICE, "Probe"),
+    (m.SPLIT_SERVICE, "Fetch"),
+    (m.INFERENCE_SERVICE, "NoSuchMethod"),
+    ("grpc.health.v1.Health2", "Check"),
+    ("any.Thing", "At_all"),
+]
+
+
+@pytest.mark.parametrize(("service", "method"), CALLS, ids=[method for _, method in CALLS])
+def test_every_call_needs_the_token(guarded: Cloud, service: str, method: str) -> None:
+    """Without it UNAUTHENTICATED with how to give one; with a wrong one, another sentence."""
+    with Client(guarded.port) as client:
+        assert refused(client, method, service) == ("UNAUTHENTICATED", NO_TOKEN)
+        for wrong in ("Bearer x", f"Bearer {TOKEN}0", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "", "Bearer"):
+            sent = (("authorization", wrong),)
+            assert refused(client, method, service, metadata=sent) == ("UNAUTHENTICATED", WRONG_TOKEN)
+        assert refused(client, method, service, metadata=(*RIGHT, *RIGHT))[0] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [(SERVICE, "Check"), (m.INFERENCE_SERVICE, "ServerLive"), (m.INFERENCE_SERVICE, "ServerReady")],
+)
+def test_health_needs_none(guarded: Cloud, service: str, method: str) -> None:
+    """Whether it lives may be asked by anybody."""
+    with Client(guarded.port) as client:
+        assert client.call(method, b"", service) == b"\x08\x01"
+
+
+def test_the_right_token_is_admitted_everywhere(guarded: Cloud) -> None:
+    """Unary, streaming out and both ways; the scheme's case is free."""
+    frame = request("double", {"x": np.ones((1, 4), np.float32)}).SerializeToString()
+    with Client(guarded.port) as client:
+        for word in ("Bearer", "bearer"):
+            client.call("ModelInfer", frame, metadata=(("authorization", f"{word} {TOKEN}"),))
+        assert client.call("Describe", b"", m.SPLIT_SERVICE, metadata=RIGHT)
+        stream = client.channel.stream_stream(f"/{m.INFERENCE_SERVICE}/ModelStreamInfer")
+        (reply,) = stream(iter([frame]), metadata=RIGHT, timeout=30)
+        assert not m.ModelStreamInferResponse.FromString(reply).error_message
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stream(iter([frame]), timeout=30))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stranger_is_refused_before_a_body_is_read(guarded: Cloud) -> None:
+    """A message over the limit, plain or inflating to that, is never looked at without a token; with it, refused."""
+    bomb = bytes(40 << 20)
+    for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+        with Client(guarded.port, compression=compression) as client:
+            assert refused(client, "ModelInfer", m.INFERENCE_SERVICE, bomb) == ("UNAUTHENTICATED", NO_TOKEN)
+            code, said = refused(client, "ModelInfer", m.INFERENCE_SERVICE, bomb, metadata=RIGHT)
+            assert code == "RESOURCE_EXHAUSTED"
+            assert "larger than max" in said
+
+
+def test_the_token_is_nowhere_to_be_read(guarded: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in a log nor in a representation, nor what a stranger sent instead of it."""
+    with caplog.at_level(logging.DEBUG), Client(guarded.port) as client:
+        refused(client, "ModelReady", m.INFERENCE_SERVICE, metadata=(("authorization", "Bearer my-own-secret"),))
+    assert "my-own-secret" not in caplog.text
+    assert TOKEN not in caplog.text + repr(Access(TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("192.0.2.7", False), ("nowhere.invalid", False)],
+)  # fmt: skip
+def test_loopback_is_told_from_the_rest(host: str, alone: bool) -> None:
+    """By address, and of a name by what it resolves to."""
+    assert is_loopback(host) is alone
+
+
+def test_listening_beyond_this_machine_needs_a_token_or_insecure(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without either it does not start; with --insecure, or a token in the clear, one line says what that means."""
+    monkeypatch.delenv("PARTWAY_TOKEN", raising=False)
+    assert main(["--host", "0.0.0.0", "--grpc-port", "0"]) == 2
+    said = capfd.readouterr().err
+    assert "cloud-serve: --host 0.0.0.0 lets everybody who reaches this machine use it; give a token" in said
+    assert "--insecure" in said
+    Access().check_bind("0.0.0.0", insecure=True)
+    assert [r.getMessage() for r in caplog.records] == [
+        "insecure: everybody who reaches 0.0.0.0 may use this cloud, no token is asked for"
+    ]
+    caplog.clear()
+    Access(TOKEN).check_bind("0.0.0.0", insecure=False)
+    assert "in the clear; give --tls-cert" in caplog.text
+    caplog.clear()
+    for host in ("127.0.0.1", "localhost"):
+        Access().check_bind(host, insecure=False)
+    Access(TOKEN, Certificates(Path("c"), Path("k"))).check_bind("0.0.0.0", insecure=False)
+    assert not caplog.records
+
+
+def serve_with(capfd: pytest.CaptureFixture[str], *options: object) -> str:
+    assert main(["--grpc-port", "0", *map(str, options)]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert "Traceback" not in "".join(lines)
+    return lines[-1].removeprefix("cloud-serve: ")
+
+
+def test_what_cannot_be_served_is_said(ca: Authority, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Missing, expired, of another key, damaged, halves of a pair: exit code 2 and a sentence with the file."""
+    good, key = ca.issue("good")
+    expired, expired_key = ca.issue("expired", days=-1)
+    _, other_key = ca.issue("other")
+    damaged = tmp_path / "damaged.pem"
+    damaged.write_text(good.read_text().replace("M", "N"))
+    missing = f"none.pem cannot be read (no such file or directory): this process runs as uid {os.geteuid()}"
+    for certificate, its_key, words in (
+        (good, other_key, "is not the key of certificate"),
+        (expired, expired_key, "(certificate has expired); renew it"),
+        (tmp_path / "none.pem", key, missing),
+        (key, key, "holds no certificate in PEM format"),
+        (good, good, "is no private key in PEM format"),
+        (damaged, key, "cannot be used; check both files"),
+        (tmp_path, key, "is a folder; give the file"),
+    ):  # fmt: skip
+        assert words in serve_with(capfd, "--tls-cert", certificate, "--tls-key", its_key)
+    assert "needs both --tls-cert FILE and --tls-key FILE" in serve_with(capfd, "--tls-cert", good)
+    assert "--tls-client-ca needs TLS" in serve_with(capfd, "--tls-client-ca", ca.ca)
+
+
+def secure(port: int, ca: Authority, *own: Path) -> grpc.Channel:
+    data = [file.read_bytes() for file in own]
+    credentials = grpc.ssl_channel_credentials(ca.ca.read_bytes(), *data)
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+    return grpc.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
+
+
+def test_a_frame_too_large_is_refused_behind_tls_and_token_too(ca: Authority) -> None:
+    """The limit is that of the models served, whoever calls."""
+    with Cloud(small_models(), access=Access(TOKEN, Certificates(*ca.issue("limit")))) as cloud:
+        call = secure(cloud.port, ca).unary_unary(f"/{m.INFERENCE_SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(bytes(40 << 20), metadata=RIGHT, timeout=30)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with pytest.raises(grpc.RpcError) as caught:
+            call(bytes(40 << 20), timeout=30)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_device_needs_a_certificate_where_the_cloud_asks_for_one(ca: Authority, tmp_path: Path) -> None:
+    """With --tls-client-ca, no call gets through without one of that CA, health included."""
+    (tmp_path / "other").mkdir()
+    stranger = authority(tmp_path / "other").issue("stranger")
+    device = ca.issue("device", "DNS:device")
+    with Cloud(small_models(), access=Access("", Certificates(*ca.issue("mutual"), ca.ca))) as cloud:
+        for own, answered in (((), False), (stranger[::-1], False), (device[::-1], True)):
+            live = secure(cloud.port, ca, *own).unary_unary(f"/{m.INFERENCE_SERVICE}/ServerLive")
+            if answered:
+                assert live(b"", timeout=30) == b"\x08\x01"
+            else:
+                with pytest.raises(grpc.RpcError):
+                    live(b"", timeout=30)
+
+
+def served_serial(port: int, ca: Authority) -> str:
+    context = ssl.create_default_context(cafile=str(ca.ca))
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as end,
+    ):
+        said = end.getpeercert()
+        assert said
+        return str(said["serialNumber"])
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(ca: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """From the next connection on; a pair that does not fit, or has expired, is not taken and the log says so."""
+    certificate, key = ca.issue("renewed")
+    with Cloud(small_models(), access=Access("", Certificates(certificate, key))) as cloud:
+        first = served_serial(cloud.port, ca)
+        assert served_serial(cloud.port, ca) == first
+
+        def replace(with_certificate: Path, with_key: Path) -> None:
+            time.sleep(0.01)  # file systems count in steps
+            key.write_bytes(with_key.read_bytes())
+            certificate.write_bytes(with_certificate.read_bytes())
+
+        replace(*ca.issue("late", days=-1))
+        assert served_serial(cloud.port, ca) == first
+        assert "the old certificate stays" in caplog.text
+        replace(*ca.issue("next"))
+        assert served_serial(cloud.port, ca) != first
+
+
+def test_a_certificate_is_judged_by_its_own_dates(ca: Authority) -> None:
+    """An expired one is refused with what is wrong."""
+    certificate, key = ca.issue("old", days=-1)
+    with pytest.raises(InputError, match=r"old\.pem cannot be served \(certificate has expired\); renew it"):
+        Certificates(certificate, key).credentials()

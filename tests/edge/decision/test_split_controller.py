@@ -1,0 +1,290 @@
+"""The choice before each frame, by tables: a clock and a link that are told what to be."""
+
+import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
+from time import perf_counter
+
+import pytest
+from tests.support.affine import STAGES, affine_chain
+
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.slowdown import EVERY_S, Pace
+from partway.edge.decision.split_controller import DWELL_S, IDLE_S, Recut
+from partway.edge.options import Options
+from partway.edge.pipeline.in_flight import GRACE_S, Group, give_up_s
+from partway.edge.session.wiring import recut_of
+from partway.edge.transport.cloud_monitor import Probed
+from partway.errors import LinkLost
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.decide.objectives import objective
+from partway.proto.frame import Durations
+
+INF = float("inf")
+PLAN = affine_chain().plan
+SPEEDS = Speeds((0.05, 0.05, 0.1), (0.005, 0.005, 0.01))
+CLOUD, SPLIT, HOME = Candidate(0, "raw", 100_000, 300), Candidate(2, "raw", 10_000, 300), Candidate(STAGES, None)
+QUICK = Durations(0.0, 0.0, 0.01)
+FAST, SLOW = Link(50e6, 0.01), Link(1e6, 0.01)
+
+
+class Rig:
+    """A Recut whose clock stands still until it is told, and frames that take what the link says."""
+
+    def __init__(self, chosen: Candidate = CLOUD, link: Link = FAST, free: bool = True, name: str = "latency") -> None:
+        self.now_s = 100.0
+        found = [estimate(candidate, SPEEDS, link) for candidate in (CLOUD, SPLIT, HOME)]
+        self.recut = Recut(found, chosen, objective(name), PLAN, link, free, lambda: self.now_s)
+        self.id = 0
+
+    def frame(self, link: Link, durations: Durations = QUICK, every_s: float = 0.3) -> Candidate:
+        """One frame on this link; what was chosen for it."""
+        self.recut.frame_id, self.id = self.id, self.id + 1
+        candidate = self.recut()
+        if candidate.codec is not None:
+            sent_s = self.now_s
+            group = Group(self.id, [None], candidate, {}, sent_s, sent_s=sent_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
+            took_s = link.transfer_s(candidate.size_bytes + 300) + sum(durations)
+            self.recut.answered(group, durations, sent_s + took_s, 300)
+        self.now_s += every_s
+        return candidate
+
+
+def test_a_steady_link_changes_nothing():
+    rig = Rig()
+    assert {rig.frame(FAST) for _ in range(30)} == {CLOUD}
+    assert rig.recut.changes == []
+
+
+def test_another_link_another_cut_and_why():
+    """The link falls to a fiftieth: within a few frames the smaller activation is sent, and the reason names it."""
+    rig = Rig()
+    for _ in range(10):
+        rig.frame(FAST)
+    chosen = [rig.frame(SLOW) for _ in range(10)]
+    assert chosen[-1] == SPLIT
+    (change,) = rig.recut.changes
+    assert (change.before, change.after) == (CLOUD, SPLIT)
+    assert chosen.index(SPLIT) <= 4
+    assert change.frame == 10 + chosen.index(SPLIT)
+    assert "the link is now" in change.reason
+    assert "against" in change.reason
+
+
+def test_it_comes_back_when_the_link_does():
+    rig = Rig()
+    for link in [FAST] * 10 + [SLOW] * 15 + [FAST] * 25:
+        last = rig.frame(link)
+    assert last == CLOUD
+    assert len(rig.recut.changes) == 2
+
+
+def test_no_more_than_one_change_a_second():
+    """A link that jumps with every second frame is not followed more often than the dwell allows."""
+    rig = Rig()
+    for index in range(400):
+        rig.frame((FAST, SLOW)[index // 2 % 2], every_s=0.05)
+    frames = [change.frame for change in rig.recut.changes]
+    assert all(b - a >= DWELL_S / 0.05 for a, b in pairwise(frames))
+
+
+def test_two_that_are_as_good_as_each_other_do_not_take_turns():
+    """Around the link where two candidates meet, and it moves by a few percent, nothing changes."""
+    meeting_bps = (CLOUD.size_bytes - SPLIT.size_bytes) * 8 / (0.1 - 0.01)
+    rig = Rig(SPLIT, Link(meeting_bps, 0.01))
+    for index in range(200):
+        rig.frame(Link(meeting_bps * (0.97, 1.03)[index // 5 % 2], 0.01))
+    assert rig.recut.changes == []
+
+
+def test_a_device_that_slows_down_sends_more():
+    """Another program takes the processor: prefixes take five times as long, and the cloud gets the whole frame."""
+    rig = Rig(SPLIT, Link(8e6, 0.01))
+    rig.recut.prefix(2, 0.1)
+    assert rig.frame(Link(8e6, 0.01)) == SPLIT
+    for _ in range(30):
+        rig.recut.prefix(2, 0.5)
+        last = rig.frame(Link(8e6, 0.01))
+    assert last == CLOUD
+    assert "this device takes" in rig.recut.changes[0].reason
+
+
+def test_a_cloud_with_a_queue_is_left():
+    rig = Rig()
+    for _ in range(20):
+        last = rig.frame(FAST, Durations(0.5, 0.0, 0.01))
+    assert last == HOME
+    assert "wait" in rig.recut.changes[0].reason
+
+
+def test_our_own_frames_in_the_queue_are_no_load():
+    """Four frames at once: the later ones wait for the earlier ones, and that says nothing of other devices."""
+    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
+    for burst in range(20):
+        for place in range(4):
+            received_s = burst * 1.0 + 0.1 + place * 0.1
+            pace.cloud(0, 1, Durations(0.1 * place, 0.0, 0.1), burst * 1.0, received_s)
+    assert pace.factors[2] < 0.01
+
+
+def test_what_the_cloud_says_of_its_queue_counts_while_nothing_is_sent():
+    rig = Rig(HOME, SLOW)
+    rig.recut.probes = lambda: [Probed(100_000, 0.03, 2.0, rig.now_s)]
+    for _ in range(10):
+        assert rig.frame(FAST) == HOME
+    rig.recut.probes = lambda: [Probed(100_000, 0.03, 0.0, rig.now_s)]
+    for _ in range(20):
+        last = rig.frame(FAST)
+    assert last == CLOUD
+
+
+def test_without_a_cloud_home_at_once_and_back_when_it_pays():
+    rig = Rig()
+    rig.frame(FAST)
+    rig.recut.lost(LinkLost("the cloud is lost"))
+    assert rig.frame(FAST) == HOME
+    assert rig.recut.changes[-1].reason == "the cloud is lost"
+    rig.recut.relinked(FAST)
+    rig.recut.opened()
+    chosen = [rig.frame(FAST) for _ in range(8)]
+    assert chosen[-1] == CLOUD
+    assert chosen.count(HOME) <= DWELL_S / 0.3 + 1
+    assert "a cloud again" in rig.recut.changes[-1].reason
+
+
+def test_a_return_that_does_not_pay_is_none():
+    rig = Rig()
+    rig.recut.lost(LinkLost("gone"))
+    rig.frame(FAST)
+    rig.recut.relinked(Link(1e5, 0.5))
+    rig.recut.opened()
+    assert {rig.frame(SLOW) for _ in range(20)} == {HOME}
+
+
+def test_the_split_that_was_asked_for_is_kept():
+    """Whatever the link is like; only a lost cloud is a reason, and only as long as it is lost."""
+    rig = Rig(SPLIT, free=False)
+    assert {rig.frame(link) for link in [FAST] * 10 + [Link(1e4, 0.1)] * 10} == {SPLIT}
+    rig.recut.lost(LinkLost("gone"))
+    assert rig.frame(FAST) == HOME
+    rig.recut.opened()
+    assert rig.frame(FAST) == SPLIT
+    assert len(rig.recut.changes) == 2
+
+
+def test_what_is_withdrawn_is_left_at_once_and_for_good():
+    """Before the dwell is over, and it does not come back however well it would pay."""
+    rig = Rig()
+    rig.frame(FAST)
+    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    assert rig.frame(FAST) != CLOUD
+    assert rig.recut.changes[0].before == CLOUD
+    assert rig.recut.changes[0].reason == "3 of 9 agree"
+    assert CLOUD not in {rig.frame(FAST) for _ in range(30)}
+
+
+def test_a_split_that_was_asked_for_is_kept_in_another_codec():
+    """Or, where none is left there, everything is done here."""
+    rig = Rig(free=False)
+    rig.frame(FAST)
+    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    assert {rig.frame(FAST) for _ in range(10)} == {HOME}
+
+
+def test_the_objective_is_kept():
+    """By bytes, a better link is no reason to send more."""
+    rig = Rig(HOME, SLOW, name="bytes")
+    rig.recut.probes = lambda: [Probed(100_000, 0.02, 0.0, rig.now_s)]
+    assert {rig.frame(FAST) for _ in range(20)} == {HOME}
+
+
+@pytest.mark.parametrize(
+    ("link", "candidate", "window"),
+    [(Link(8e6, 0.2), SPLIT, 4), (Link(8e6, 0.0), CLOUD, 3), (Link(80e6, 0.5), SPLIT, 7), (FAST, HOME, 1)],
+)
+def test_the_window_keeps_the_slowest_part_busy(link: Link, candidate: Candidate, window: int):
+    """As many frames as fit between sending and result at the pace of the slowest part, and one more."""
+    rig = Rig(candidate, link)
+    rig.recut()
+    assert rig.recut.window(candidate) == window
+
+
+RECORDED = (
+    0.99, 0.87, 1.06, 0.95, 5.76, 1.17, 1.04, 1.0, 1.03, 0.87, 1.02, 1.0, 0.95, 0.97, 1.07, 5.08, 1.0, 1.0, 1.14,
+    0.94, 0.82, 0.91, 1.1, 0.88, 0.87, 0.96, 4.08, 1.11, 0.79, 26.81, 13.29, 1.51, 1.22, 1.08, 0.51, 1.02, 2.39,
+    0.97, 0.88, 0.82, 1.69, 0.88, 0.96, 1.39, 0.79, 1.42, 0.77, 1.34, 0.84, 1.47, 0.93, 0.79, 2.0, 0.86, 1.41,
+    1.45, 0.91, 1.51, 0.76, 0.74,
+)  # fmt: skip
+"""Prefixes of the shipped model as multiples of their median, while another program took both cores now and then."""
+
+
+def test_a_busy_moment_is_no_slower_device():
+    """Recorded prefixes, some of which took thirty times as long: the pace stays, and so does the choice."""
+    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
+    for lap in range(5):
+        for index, ratio in enumerate(RECORDED):
+            pace.prefix(2, 0.1 * ratio)
+            assert 0.7 < pace.factors[0] < 1.3
+            assert pace.estimates((lap * len(RECORDED) + index) * 0.05) is None
+    assert max(RECORDED) > 20, "with every frame followed it would have been twice its profile"
+
+
+def test_estimates_are_made_anew_only_when_something_moved():
+    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
+    assert pace.estimates(0.0) is None
+    for _ in range(50):
+        pace.prefix(2, 0.2)
+    assert pace.estimates(2 * EVERY_S) is None, "it has to last"
+    made = pace.estimates(3 * EVERY_S)
+    assert made is not None
+    assert made[1].prefix_s == pytest.approx(0.2, rel=0.05)
+    assert pace.estimates(4 * EVERY_S) is None
+    assert pace.finish_s(2) == pytest.approx(0.2, rel=0.05)
+    assert pace.finish_s(STAGES) == 0.0
+
+
+def test_trial_frames_count_with_their_parts():
+    """A prefix that trial frames found to take longer than its profile does is believed."""
+    plain = estimate(SPLIT, SPEEDS, FAST)
+    tried = dataclasses.replace(plain, measured_s=1.0, measured=Estimate(SPLIT, prefix_s=0.3, suffix_s=0.01))
+    assert Pace([tried]).now()[0].prefix_s == 0.3
+
+
+@pytest.mark.parametrize(
+    ("deadline", "expected", "finish", "gives_up"),
+    [
+        (INF, 0.02, 0.05, GRACE_S - 0.03 - 0.055),  # so that GRACE_S is kept
+        (INF, 0.4, 0.05, 0.83),  # a slow link: twice what is expected
+        (INF, 0.02, None, INF),  # the device cannot
+        (0.08, 0.02, 0.01, 0.08 - 0.011 - 0.008),  # as late as the deadline can still be met
+        (0.08, 0.06, 0.05, 0.08),  # finishing here would have to begin before the answer is due: wait for it
+        (0.08, 0.2, 0.01, 0.08 - 0.011 - 0.008),  # the cloud cannot make it: the device still does
+        (0.08, 0.2, 0.09, 0.08),  # neither can
+        (0.08, 0.02, None, 0.08),
+    ],
+)
+def test_when_a_frame_is_given_up(deadline: float, expected: float, finish: float | None, gives_up: float):
+    assert give_up_s(0.0, deadline, expected, finish) == pytest.approx(gives_up)
+
+
+def test_a_frame_on_its_way_is_not_probed_behind():
+    """A frame that takes seconds on a thin link says nothing of it meanwhile; a probe would only queue behind it."""
+    idle: list[Callable[[], bool]] = []
+
+    class Clouds:
+        def watch(self, link: Link, is_idle: Callable[[], bool], on_link: object, now: object) -> None:
+            idle.append(is_idle)
+
+        def probes(self) -> tuple[Probed, ...]:
+            return ()
+
+    found = tuple(estimate(candidate, SPEEDS, SLOW) for candidate in (CLOUD, SPLIT, HOME))
+    in_flight = [1]
+    decision = Decision(found, found[0], "", SLOW, True)
+    recut = recut_of(decision, PLAN, Options("affine"), Clouds(), lambda: bool(in_flight))  # type: ignore[arg-type]
+    recut.link.probe(100, 0.01, perf_counter() - 2 * IDLE_S)
+    assert not idle[0]()
+    in_flight.clear()
+    assert idle[0]()
+    recut.link.probe(100, 0.01, perf_counter())
+    assert not idle[0]()

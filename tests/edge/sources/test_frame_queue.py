@@ -1,0 +1,90 @@
+"""Between a source that does not wait and the runner."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.support.affine import affine_chain, assert_each_answered_once, runner_on, samples
+
+from partway.edge.sources.files import Sample
+from partway.edge.sources.frame_queue import Feed
+from partway.edge.transport.fake import FakeCloud, answer_all
+from partway.errors import InputError
+from partway.partitioner.decide.estimate import Candidate
+
+PATIENCE_S = 20.0
+
+
+def _until_ended(feed: Feed) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while feed._thread.is_alive() and time.monotonic() < until_s:
+        time.sleep(0.001)
+
+
+def _names(feed: Feed) -> list[str]:
+    taken = []
+    while (some := feed.take(2)) is not None:
+        taken += [sample.name for sample, _ in some]
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"), [("drop-oldest", [6, 7, 8, 9]), ("drop-newest", [0, 1, 2, 3]), ("block", None)]
+)
+def test_a_policy_says_what_is_kept(policy: str, left: list[int] | None):
+    """Ten frames come and nobody takes them: four are kept, the others counted; or the source waits."""
+    with Feed(samples(10), policy, 4) as feed:
+        if left is None:
+            feed.wait(PATIENCE_S)
+            assert _names(feed) == [f"sample {index}" for index in range(10)]
+            assert feed.dropped == 0
+        else:
+            _until_ended(feed)
+            assert _names(feed) == [f"sample {index}" for index in left]
+            assert feed.dropped == 6
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(InputError, match="drop-oldest"):
+        Feed([], "drop-all")
+
+
+def test_what_the_source_raises_comes_after_what_it_gave():
+    def broken() -> Iterator[Sample]:
+        yield from samples(2)
+        raise InputError("the camera is gone")
+
+    with Feed(broken()) as feed:
+        _until_ended(feed)
+        assert len(feed.take(5) or []) == 2
+        with pytest.raises(InputError, match="camera"):
+            feed.take(5)
+
+
+def test_closing_ends_a_source_that_waits_for_room():
+    feed = Feed(samples(50), "block", 2)
+    feed.wait(PATIENCE_S)
+    feed.close()
+    _until_ended(feed)
+    assert "source" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_runner_answers_a_feed(batch: int):
+    """Every frame once and in order, from a source that blocks, with a cloud that answers."""
+    cloud = FakeCloud(affine_chain(), answer_all)
+    with Feed(samples(20)) as feed:
+        results = list(runner_on(cloud, batch=batch).run(feed, lambda: Candidate(1, "raw")))
+    assert_each_answered_once(results, 20)
+
+
+def test_frames_dropped_have_no_number():
+    """What was dropped never began: ids stay without a gap."""
+    cloud = FakeCloud(affine_chain(), answer_all)
+    with Feed(samples(30), "drop-oldest", 3) as feed:
+        _until_ended(feed)
+        results = list(runner_on(cloud).run(feed, lambda: Candidate(1, "raw")))
+    assert [result.id for result in results] == [0, 1, 2]
+    assert [result.name for result in results] == ["sample 27", "sample 28", "sample 29"]
+    assert feed.dropped == 27

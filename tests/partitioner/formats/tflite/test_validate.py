@@ -1,0 +1,238 @@
+"""Damaged, cut-short and hostile TFLite files: one sentence each, never a crash."""
+
+import contextlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert")
+from ai_edge_litert import schema_py_generated as tfl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.tflite_nets import NETS, packed, save
+
+from partway.engines.sandbox import try_stages
+from partway.errors import InputError
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.slicing import make_plan, open_model
+
+FUZZ = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WHOLE = {name: make() for name, make in NETS.items()}
+PLACES = st.floats(0, 1, exclude_max=True)
+FLIPS = st.lists(st.tuples(PLACES, st.integers(1, 255)), min_size=1, max_size=8)
+
+
+def read_and_slice(path, out):
+    """What any user of a model does first; returns the sentence it is refused with, if it is."""
+    try:
+        model = open_model(path)
+        cuts = [frontier.cut for frontier in legal_cuts(model.graph)]
+        model.write_stages(cuts[:1], out)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def modified(change, name="chain"):
+    """A model with something done to its ``ModelT``."""
+    model = tfl.ModelT.InitFromPackedBuf(WHOLE[name], 0)
+    change(model)
+    return packed(model)
+
+
+@FUZZ
+@given(name=st.sampled_from(sorted(WHOLE)), flips=FLIPS)
+def test_flipped_bytes_are_noticed_or_harmless(tmp_path, name, flips):
+    """Whatever bytes change, the reader and the slicer end with stages or with one sentence."""
+    data = bytearray(WHOLE[name])
+    for place, change in flips:
+        data[int(place * len(data))] ^= change
+    said = read_and_slice(save(tmp_path / "m.tflite", bytes(data)), tmp_path / "out")
+    assert said is None or "\n" not in said
+
+
+@FUZZ
+@given(name=st.sampled_from(sorted(WHOLE)), keep=PLACES)
+def test_a_file_cut_short_is_refused(tmp_path, name, keep):
+    """At any length. What the writer appends last is needed, so no cut file is a model."""
+    data = WHOLE[name][: int(keep * len(WHOLE[name]))]
+    said = read_and_slice(save(tmp_path / "m.tflite", data), tmp_path / "out")
+    assert said is not None
+    assert "m.tflite" in said
+
+
+@FUZZ
+@given(data=st.binary(max_size=400))
+def test_bytes_that_only_bear_the_mark_are_refused(tmp_path, data):
+    """``TFL3`` at its place, anything else around it."""
+    path = save(tmp_path / "m.tflite", data[:4].ljust(4, b"\x10") + b"TFL3" + data[4:])
+    assert read_and_slice(path, tmp_path / "out") is not None
+
+
+def test_damaged_copies_of_a_real_model_never_end_the_process(data, tmp_path):
+    """80 of them through reader and slicer; stages that come of it through LiteRT, which may refuse them."""
+    whole = (data / "tflite" / "kws_ref_model.tflite").read_bytes()
+    rng = np.random.default_rng(3)
+    sliced = []
+    for at in range(80):
+        damaged = bytearray(whole)
+        for _ in range(rng.integers(1, 4)):
+            damaged[rng.integers(len(whole) - 25000, len(whole))] ^= int(rng.integers(1, 256))
+        if read_and_slice(save(tmp_path / "m.tflite", bytes(damaged)), tmp_path / f"out{at}") is None:
+            sliced.append(tmp_path / f"out{at}")
+    assert 5 < len(sliced) < 80
+    for folder in sliced[:5]:
+        with contextlib.suppress(InputError):
+            try_stages("litert", sorted(folder.iterdir()), "the model")
+
+
+@pytest.mark.parametrize("version", [0, 2, 4, 65539])
+def test_another_schema_version_is_refused(tmp_path, version):
+    """Naming both."""
+    path = save(tmp_path / "m.tflite", modified(lambda model: setattr(model, "version", version)))
+    with pytest.raises(InputError, match=rf"schema version {version}; Partway reads version 3"):
+        open_model(path)
+
+
+@pytest.mark.parametrize(("data", "says"), [(b"", "lacks the mark"), (b"\x08\0\0\0ONNX", "lacks the mark")])
+def test_what_is_no_tflite_file_is_refused(tmp_path, data, says):
+    """And a file that is not there."""
+    with pytest.raises(InputError, match=says):
+        open_model(save(tmp_path / "m.tflite", data))
+    with pytest.raises(InputError, match=r"cannot read the model .*No such file"):
+        open_model(tmp_path / "none.tflite")
+
+
+def tensor(number, **fields):
+    """Change fields of a tensor of the main subgraph."""
+    return lambda model: [setattr(model.subgraphs[0].tensors[number], name, value) for name, value in fields.items()]
+
+
+def operator(number, **fields):
+    """Change fields of an operator of the main subgraph."""
+    return lambda model: [setattr(model.subgraphs[0].operators[number], name, value) for name, value in fields.items()]
+
+
+def quantised(model):
+    """Three scales along an axis of four."""
+    quantization = model.subgraphs[0].tensors[1].quantization = tfl.QuantizationParametersT()
+    quantization.scale, quantization.zeroPoint, quantization.quantizedDimension = [1.0] * 3, [0] * 3, 1
+
+
+def circle(model):
+    """A body that runs itself."""
+    own = model.subgraphs[0].operators[1]
+    own.inputs, own.outputs = [0, 1], []
+    model.subgraphs[2].operators.append(own)
+    model.subgraphs[0].operators = model.subgraphs[0].operators[:1]
+    model.subgraphs[0].outputs = model.subgraphs[0].operators[0].outputs
+
+
+IMPOSSIBLE = {
+    "a kind of its own": (operator(0, opcodeIndex=99), "an operator's kind is not there", "chain"),
+    "a tensor out of range": (operator(0, inputs=[0, 99]), "names a tensor that is not there", "chain"),
+    "a missing output": (operator(0, outputs=[-1]), "names a tensor that is not there", "chain"),
+    "an order that cannot be": (operator(0, inputs=[0, 6]), "`c`, which nothing before it makes", "chain"),
+    "a value made twice": (operator(1, outputs=[2]), "`a`, which a ADD makes, is made twice", "chain"),
+    "a weight that is made": (operator(0, outputs=[1]), "`w0`, which a ADD makes, is a constant", "chain"),
+    "a buffer out of range": (tensor(1, buffer=77), "`w0` lies in a buffer that is not there", "chain"),
+    "a type of tomorrow": (tensor(1, type=99), "`w0` is of type 99", "chain"),
+    "a weight of another size": (tensor(1, shape=[1, 5]), "16 bytes, not 20", "chain"),
+    "a tensor too large": (tensor(0, shape=[1 << 20, 1 << 20]), "`x` would take", "chain"),
+    "a signature too long": (tensor(0, shapeSignature=[-1, 4, 4]), "the signature", "chain"),
+    "scales that do not fit": (quantised, "3 scales along axis 1", "chain"),
+    "an operator of tomorrow": (
+        lambda model: setattr(model.operatorCodes[0], "builtinCode", 9999), "operator number 9999", "chain",
+    ),
+    "a body that runs itself": (circle, "run each other in a circle", "conditional"),
+    "a body out of range": (
+        lambda model: setattr(model.subgraphs[0].operators[1].builtinOptions, "thenSubgraphIndex", 9),
+        "runs no subgraph of it", "conditional",
+    ),
+    "no operators": (lambda model: setattr(model.subgraphs[0], "operators", []), "holds no operators", "chain"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_parts_that_do_not_fit_are_named(tmp_path, what):
+    """Before any interpreter sees them."""
+    change, says, name = IMPOSSIBLE[what]
+    path = save(tmp_path / "m.tflite", modified(change, name))
+    with pytest.raises(InputError) as caught:
+        open_model(path)
+    assert says in str(caught.value)
+    assert "m.tflite" in str(caught.value)
+
+
+def test_options_of_tomorrow_are_refused(tmp_path):
+    """They could not be copied into a stage; here the type of an option table is changed in the file itself."""
+    data = bytearray(WHOLE["chain"])
+    place = data.index(bytes([tfl.BuiltinOptions.AddOptions]), 8)
+    found = False
+    while place >= 0 and not found:
+        trial = bytearray(data)
+        trial[place] = 250
+        said = read_and_slice(save(tmp_path / "m.tflite", bytes(trial)), tmp_path / "out")
+        found = said is not None and "the options of a ADD are of a kind that this schema does not know" in said
+        place = data.find(bytes([tfl.BuiltinOptions.AddOptions]), place + 1)
+    assert found
+
+
+def test_parts_used_again_and_again_are_refused_at_once(tmp_path):
+    """A list of a hundred thousand references to one subgraph would take hours to read."""
+    model = tfl.Model.GetRootAs(WHOLE["chain"], 0)
+    place = model._tab.Pos + model._tab.Offset(8)
+    many = 100_000
+    data = bytearray(WHOLE["chain"]) + bytes(-len(WHOLE["chain"]) % 4)
+    start = len(data)
+    target = model.Subgraphs(0)._tab.Pos
+    data[place : place + 4] = (start - place).to_bytes(4, "little")
+    data += many.to_bytes(4, "little")
+    for at in range(start + 4, start + 4 + 4 * many, 4):
+        data += ((target - at) % (1 << 32)).to_bytes(4, "little")
+    said = read_and_slice(save(tmp_path / "m.tflite", bytes(data)), tmp_path / "out")
+    assert said is not None
+    assert "damaged" in said
+
+
+def test_parts_that_fit_and_still_crash_litert_end_in_a_sentence(tmp_path):
+    """A strided slice without its begin and end: LiteRT refuses it or crashes, as memory lies; not in this process."""
+
+    def strided(model):
+        model.operatorCodes[1].builtinCode = model.operatorCodes[1].deprecatedBuiltinCode = 45
+
+    path = save(tmp_path / "m.tflite", modified(strided))
+    with pytest.raises(InputError, match=r"ends the litert engine's process in stage1\.tflite|STRIDED_SLICE"):
+        make_plan(path, tmp_path / "out", ["a", "b"])
+
+
+def test_a_process_that_dies_over_a_stage_is_noticed(tmp_path, monkeypatch):
+    """The sentence names the model and the stage that was being tried."""
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho stage7.tflite\nexec {sys.executable} -c 'import os; os.abort()'\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(
+        InputError, match=r"m\.tflite is damaged: it ends the litert engine's process in stage7\.tflite"
+    ):
+        try_stages("litert", [tmp_path / "stage7.tflite"], "m.tflite")
+
+
+def test_a_stage_that_the_engine_refuses_is_refused_in_its_words(tmp_path):
+    """The options of another operator: the file is well-formed, LiteRT has no such kernel."""
+    change = lambda model: setattr(model.operatorCodes[2], "version", 9999)  # noqa: E731 - one line reads best
+    path = save(tmp_path / "m.tflite", modified(change))
+    with pytest.raises(InputError, match="ADD"):
+        make_plan(path, tmp_path / "out", ["b"])
+
+
+def test_the_command_line_ends_with_a_sentence(tmp_path):
+    """Exit code 2, no traceback."""
+    path = save(tmp_path / "m.tflite", WHOLE["chain"][:200])
+    command = [sys.executable, "-m", "partway", "cuts", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "cut short" in ended.stderr
