@@ -1,0 +1,109 @@
+"""Extension points: what installed packages offer under an entry-point group, found by name and imported when used.
+
+What ships with Partway is registered the same way, in ``pyproject.toml``. Its own names win: another package cannot
+replace them. See https://packaging.python.org/en/latest/specifications/entry-points/.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from typing import Generic, TypeVar
+
+from partway.errors import InputError, MissingPackage, PartwayError
+
+T = TypeVar("T")
+OWN = "partway"
+log = logging.getLogger("partway")
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """``; did you mean 'latency'?`` where something known is close to ``name``, else nothing."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class Registry(Generic[T]):
+    """The entries of one group, for example ``Registry[Codec]("partway.codecs", "codec")``.
+
+    ``kind`` is what a user calls one of them. Other packages are searched only when a name is not Partway's own, or
+    when all names are wanted: on a small device the search takes longer than the import.
+    """
+
+    def __init__(self, group: str, kind: str) -> None:
+        self.group, self.kind = group, kind
+        self._loaded: dict[str, T] = {}
+
+    @cached_property
+    def _own(self) -> dict[str, EntryPoint]:
+        try:
+            shipped = distribution(OWN).entry_points
+        except PackageNotFoundError as error:
+            raise MissingPackage("partway is not installed; run `pip install .` in its folder") from error
+        return {entry.name: entry for entry in shipped if entry.group == self.group}
+
+    @cached_property
+    def _all(self) -> dict[str, EntryPoint]:
+        found = dict(self._own)
+        for entry in entry_points(group=self.group):
+            if found.setdefault(entry.name, entry).value != entry.value:
+                log.warning(
+                    "the %s %r of %s is ignored, the name is taken by %s",
+                    *(self.kind, entry.name, _origin(entry), _origin(found[entry.name])),
+                )
+        return found
+
+    def names(self) -> list[str]:
+        """Every name, Partway's own first."""
+        return list(self._all)
+
+    def own_names(self) -> list[str]:
+        """The names that ship with Partway, in the order of ``pyproject.toml``."""
+        return list(self._own)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in self._all
+
+    def get(self, name: str) -> T:
+        """The entry, imported. Raises InputError for an unknown name, or where another package's entry fails."""
+        if name not in self._loaded:
+            entry = self._own.get(name) or self._all.get(name)
+            if entry is None:
+                known = self.names()
+                raise InputError(
+                    f"unknown {self.kind} {name!r}{did_you_mean(name, known) or ';'} known: {', '.join(known)}"
+                )
+            self._loaded[name] = self._load(entry)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[T]:
+        """Every entry, imported. Another package's entry that cannot be imported is left out with a warning."""
+        for name in self._all:
+            try:
+                yield self.get(name)
+            except InputError as error:
+                if name in self._own:
+                    raise
+                log.warning("%s", error)
+
+    def _load(self, entry: EntryPoint) -> T:
+        try:
+            loaded: T = entry.load()
+        except PartwayError:
+            raise
+        except Exception as error:  # whatever another package does while it is imported
+            if entry.name in self._own:
+                raise
+            raise InputError(
+                f"the {self.kind} {entry.name!r} of {_origin(entry)} cannot be loaded"
+                f" ({type(error).__name__}: {error}); mend or uninstall that package"
+            ) from error
+        return loaded
+
+
+def _origin(entry: EntryPoint) -> str:
+    """The package that brings an entry, for people."""
+    return entry.dist.name if entry.dist is not None else entry.value
