@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock, Timer
 from types import TracebackType
@@ -157,7 +158,8 @@ class FrameLines:
     def _late(self) -> None:
         with self._lock:
             self._soon = None
-            self._flush()
+            with suppress(Exception):  # whoever prints next meets the same error, where it can be handled
+                self._flush()
 
     def _flush(self) -> None:
         if not self._lines:

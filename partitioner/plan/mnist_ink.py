@@ -120,7 +120,7 @@ def _paper(grey: Array) -> tuple[Array, float]:
     kept &= np.abs(levels - np.median(levels[kept])) <= 2.5 * max(_FAINTEST, _spread(levels[kept]))
     for round_ in range(_FIT_ROUNDS):
         few = np.flatnonzero(kept)[:: max(1, int(kept.sum()) // 4096)]
-        surface = _surface(*grey.shape, _fitted(few, levels[few], grey.shape))
+        surface = _surface(grey.shape, _fitted(few, levels[few], grey.shape))
         off = np.abs(levels - surface.ravel())
         near = off <= 2.5 * max(_FAINTEST / 2, _spread(off[kept]))
         kept = near & kept if round_ == 0 else near
@@ -132,7 +132,7 @@ def _spread(values: Array) -> float:
     return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
 
 
-def _fitted(places: Array, levels: Array, shape: tuple[int, int]) -> Array:
+def _fitted(places: Array, levels: Array, shape: tuple[int, ...]) -> Array:
     """Six coefficients of the quadratic surface nearest to ``levels`` at these places (flat indices), least squares.
 
     By 6 x 6 normal equations, summed without BLAS: for so little work its threads cost many times what they save.
@@ -144,8 +144,9 @@ def _fitted(places: Array, levels: Array, shape: tuple[int, int]) -> Array:
     return np.asarray(np.linalg.lstsq(sums, wanted, rcond=None)[0])
 
 
-def _surface(height: int, width: int, weights: Array) -> Array:
+def _surface(shape: tuple[int, ...], weights: Array) -> Array:
     """The surface with these coefficients, [height, width]."""
+    height, width = shape
     down, right = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)
     level, slope = weights[0] + (weights[1] + weights[4] * down) * down, weights[2] + weights[3] * down
     return np.asarray(level + (slope + weights[5] * right) * right)
