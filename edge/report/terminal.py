@@ -15,8 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from partway.edge.decision.decision import Decision
-from partway.edge.decision.ranking import PARTS
-from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.plan.plan import Plan
 from partway.units import show_bytes, show_s
