@@ -30,6 +30,7 @@ class Advert:
         self._zeroconf = zeroconf
         self._info = info
         self._said = said
+        self._warned = False
 
     async def tell_load(self, load: float) -> None:
         """Announce how busy this machine is: runnable processes per core."""
@@ -41,8 +42,15 @@ class Advert:
                 SERVICE_TYPE, info.name, info.port, properties=properties, addresses=info.addresses_by_version(_ALL),
                 server=info.server,
             )  # fmt: skip
-            await self._said
-            self._said = await self._zeroconf.async_update_service(self._info)
+            try:
+                await self._said
+                self._said = await self._zeroconf.async_update_service(self._info)
+            except (OSError, Error) as error:  # a network that is down must not end a cloud that serves
+                if not self._warned:
+                    log.warning("the load is not announced (%s)", error or type(error).__name__)
+                self._warned = True
+            else:
+                self._warned = False
 
     async def stop(self) -> None:
         """Say goodbye to whoever listens; after the announcement, whose repeats would outlive a goodbye."""

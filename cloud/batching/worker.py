@@ -24,6 +24,8 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 LONGEST_S = 3600.0
 """Threads cannot wait for ever."""
+RETRY_S = 0.1
+"""Before the thread goes on after a fault of its own, so that one that lasts does not take a whole core."""
 
 
 class Batcher:
@@ -43,6 +45,7 @@ class Batcher:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
+        self._stopped = threading.Event()
         self.stats = BatchStats()
 
     @property
@@ -79,7 +82,7 @@ class Batcher:
             model.independent and k in model.batched,
             route=route,
             frame=frame,
-            settle=partial(_settle, future, made),
+            settle=partial(_settle, future, made, self._clock),
         )
         self._loop = loop
         future.add_done_callback(partial(self._given_up, job))
@@ -115,15 +118,23 @@ class Batcher:
         with self._turn:
             self._closed = True
             self._turn.notify()
+        self._stopped.set()
         if self._thread is not None:
             self._thread.join()
 
     def _work(self) -> None:
-        while (step := self._next()) is not None:
+        while True:
+            batch: Sequence[Entry] = ()
             try:
+                if (step := self._next()) is None:
+                    return
+                batch = step.batch
                 self._run(step)
             except Exception as error:  # a fault of ours must not end the thread, nor leave a frame unanswered
-                self._lost([job for job in step.batch if isinstance(job, Job)], error)
+                if not batch:
+                    log.warning("choosing what runs next failed (%s); what waits is refused", error, exc_info=error)
+                    self._stopped.wait(RETRY_S)
+                self._lost([job for job in batch or tuple(self._queue.entries) if isinstance(job, Job)], error)
 
     def _next(self) -> Run | None:
         with self._turn:
@@ -228,10 +239,12 @@ def _late(job: Job) -> Refusal:
     return Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {after_s * 1e3:g} ms")
 
 
-def _settle(future: asyncio.Future[T], made: Callable[[Reply | Refusal], T], job: Job) -> Callable[[], None]:
+def _settle(
+    future: asyncio.Future[T], made: Callable[[Reply | Refusal], T], clock: Clock, job: Job
+) -> Callable[[], None]:
     """What the loop is to do with the future: set what ``made`` makes of the job, or what it raises."""
     try:
-        result = made(job.refusal or _reply(job))
+        result = made(job.refusal or _reply(job, clock()))
     except Exception as error:
         return partial(_unless_done, future, future.set_exception, error)
     return partial(_unless_done, future, future.set_result, result)
@@ -247,7 +260,8 @@ def _all(settled: Iterable[Callable[[], None]]) -> None:
         settle()
 
 
-def _reply(job: Job) -> Reply:
-    total_s = perf_counter() - job.received_s
+def _reply(job: Job, now_s: float) -> Reply:
+    """The answer and where its time went; ``now_s`` is on the clock that ``received_s`` is on."""
+    total_s = now_s - job.received_s
     queue_s = max(total_s - job.decode_s - job.suffix_s, 0.0)
     return Reply(answer_frame(job.route, job.frame, job.live()), Durations(queue_s, job.decode_s, job.suffix_s))

@@ -22,7 +22,6 @@ import grpc
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.in_flight import Group
 from partway.edge.transport.access import OPEN, Access
-from partway.errors import PartwayError
 from partway.partitioner.decide.candidates import candidate_name, lossless
 from partway.partitioner.decide.estimate import Candidate
 from partway.proto import messages as m
@@ -80,7 +79,8 @@ class Auditor:
     """Audits ``share`` (0 to 1) of the frames that went coded. ``required`` is the share of answers to be kept.
 
     ``address`` says where the cloud in use is, None without one; ``errors`` are calibrated relative errors. Where it
-    does not ``withdraws``, because the codec was asked for, it only says what it found.
+    does not ``withdraws``, because the codec was asked for, it only says what it found. ``access`` tells how the cloud
+    in use is reached; it is asked for every audit, since another cloud may be in use by then.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Auditor:
         address: Callable[[], str | None],
         errors: Callable[[Candidate], float | None] = lambda _: None,
         withdraws: bool = True,
-        access: Access = OPEN,
+        access: Callable[[], Access] = lambda: OPEN,
     ) -> None:
         self._packer, self._share, self._required = packer, share, required
         self._address, self._errors, self._withdraws, self._access = address, errors, withdraws, access
@@ -99,7 +99,7 @@ class Auditor:
         self._work: queue.Queue[tuple[Group, str] | None] = queue.Queue(1)
         self._withdrawn: deque[tuple[Candidate, str]] = deque()
         self._gone: set[Candidate] = set()
-        self._channel: tuple[str, Any] | None = None
+        self._channel: tuple[tuple[str, Access], Any] | None = None
         self._said = ""
         self.tallies: dict[Candidate, Tally] = {}
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -132,12 +132,11 @@ class Auditor:
             group, codec = work
             try:
                 reply = self._ask(group, codec)
-            except (grpc.RpcError, PartwayError) as error:  # a cloud without Audit, or none just now
+                if reply is not None:
+                    self._said = ""
+                    self._judge(group.candidate, reply)
+            except Exception as error:  # a cloud without Audit, a key file that is away: the next one may work
                 self._say(f"an audit failed ({_why(error)}); codecs in use are not checked")
-                continue
-            if reply is not None:
-                self._said = ""
-                self._judge(group.candidate, reply)
 
     def _ask(self, group: Group, codec: str) -> Any:
         """The cloud's verdict; None without a cloud."""
@@ -149,21 +148,23 @@ class Auditor:
         live = group.live or ({} if pixels else packer.tensors(group.samples))
         coded = packer.frame(frame_id, k, codec, group.samples, live)
         exact = packer.frame(frame_id, k, EXACT_PICTURE if pixels else EXACT, group.samples, live)
-        made = self._dial(address).unary_unary(
+        access = self._access()
+        made = self._dial(address, access).unary_unary(
             f"/{m.SPLIT_SERVICE}/Audit", m.AuditRequest.SerializeToString, m.AuditResponse.FromString
         )
-        return made(m.AuditRequest(coded=coded, exact=exact), timeout=PATIENCE_S, metadata=self._access.metadata)
+        return made(m.AuditRequest(coded=coded, exact=exact), timeout=PATIENCE_S, metadata=access.metadata)
 
-    def _dial(self, address: str) -> Any:
-        if self._channel is None or self._channel[0] != address:
+    def _dial(self, address: str, access: Access) -> Any:
+        if self._channel is None or self._channel[0] != (address, access):
             if self._channel is not None:
                 self._channel[1].close()
+                self._channel = None
             options = [
                 ("grpc.use_local_subchannel_pool", 1),
                 ("grpc.enable_http_proxy", 0),
                 ("grpc.max_send_message_length", -1),
             ]
-            self._channel = address, self._access.channel(address, options, grpc)
+            self._channel = (address, access), access.channel(address, options, grpc)
         return self._channel[1]
 
     def _judge(self, candidate: Candidate, reply: Any) -> None:
@@ -200,4 +201,4 @@ class Auditor:
 
 
 def _why(error: Exception) -> str:
-    return str(error.details()) if isinstance(error, grpc.Call) else str(error)
+    return str(error.details()) if isinstance(error, grpc.Call) else str(error) or type(error).__name__

@@ -39,6 +39,12 @@ def may_send(plan: Plan, constraints: Constraints, k: int) -> bool:
     return candidate not in excluded([candidate], constraints, plan)
 
 
+def may_stay(plan: Plan, constraints: Constraints) -> bool:
+    """Whether the device may answer frames alone."""
+    alone = Candidate(len(plan.stages), None)
+    return alone not in excluded([alone], constraints, plan)
+
+
 def stages_that_fit(plan: Plan, constraints: Constraints) -> int:
     """How many stages, from the first on, the device may hold."""
     most = constraints.max_device_bytes

@@ -10,7 +10,7 @@ from partway.edge.pipeline.result import FrameResult
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.decide.objectives import UNIT, Objective, objective, order
 
-PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+PARTS = ("read_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,16 +225,21 @@ class Recut(Watch):
         """See Watch."""
         return self.pace.finish_s(k)
 
-    def window(self, candidate: Candidate) -> int:
-        """Enough that the slowest of device, link and cloud never waits, and one more."""
+    def window(self, candidate: Candidate, behind: bool = False) -> int:
+        """Enough that the slowest of device, link and cloud never waits, and one more.
+
+        By latency one, as long as no frames are ``behind``: another in flight would only make each later.
+        """
         if not self.adapts_window:
             return 1 << 30
+        if self._wanted.name == "latency" and not behind:
+            return 1
         link, estimate = self.link.link, self._known.get(candidate)
         if link is None or estimate is None or candidate.codec is None:
             return 1
         transfer_s = link.transfer_s(candidate.size_bytes + candidate.reply_bytes) - link.rtt_s
         suffix_s = estimate.decode_s + estimate.suffix_s
-        slowest_s = max(estimate.prefix_s + estimate.encode_s, transfer_s, suffix_s, 1e-4)
+        slowest_s = max(estimate.device_s, transfer_s, suffix_s, 1e-4)
         return ceil((transfer_s + link.rtt_s + suffix_s) / slowest_s) + 1
 
     def most_bytes(self) -> float:

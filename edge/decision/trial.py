@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -11,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from partway.edge.decision.ranking import BY_LATENCY, Ranking, measured
+from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
-from partway.errors import PartwayError
 from partway.partitioner.decide.candidates import kept_share, mean_bytes, reply_bytes, worthwhile
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
 from partway.partitioner.plan.chain import Chain
@@ -25,12 +25,9 @@ from partway.proto.codecs.registry import RAW, codec_names, is_lossless, packs, 
 from partway.proto.frame import decode_request
 
 Array = np.ndarray[Any, Any]
-TRIAL_FRAMES = 8
-COLD_FRAMES = 2
+Trial = Callable[[Candidate], "Estimate | None"]
 MOST_TRIALS = 6
 """Candidates tried at most, where one after another takes longer than was estimated."""
-TRIAL_S = 1.5
-"""No candidate is tried for longer than this, two frames apart."""
 CODEC_RUNS = 7
 MAX_PROBE_BYTES = 1 << 20
 PATIENCE = 8
@@ -46,12 +43,15 @@ def measure_candidates(
     """
     plan = chain.plan
     live: Mapping[str, Array] = sample.tensors(packer.preprocess)
+    tensors_s = 0.0 if sample.pixels is None else _median_s(lambda: sample.tensors(packer.preprocess))
     found: list[Candidate] = []
     for k in range(min(len(plan.stages), len(chain.stages) + 1)):
         live = chain.run(live, k - 1, k) if k else live
         names = _codecs(plan, k, packer, sample, codecs)
-        found.extend(_measured(plan, packer, sample, live, k, codec) for codec in names)
-    return [*found, Candidate(len(plan.stages), None)]
+        for codec in names:
+            read_s = 0.0 if packer.sends_pixels(k, codec) else tensors_s
+            found.append(replace(_measured(plan, packer, sample, live, k, codec), read_s=read_s))
+    return [*found, Candidate(len(plan.stages), None, read_s=tensors_s)]
 
 
 def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[str] | None) -> list[str]:
@@ -121,58 +121,48 @@ def decide(
     candidates: Iterable[Candidate],
     speeds: Speeds,
     link: Link | None,
-    trial: Callable[[Candidate], Estimate] | None,
+    trial: Trial | None,
     ranking: Ranking = BY_LATENCY,
 ) -> list[Estimate]:
     """Estimates of every candidate; ``trial`` sends frames through the best two and the best real split.
 
-    The candidates are those that the constraints and the link admit (limits.left).
+    What the cloud refuses to be tried with keeps its estimate. The candidates are those that the constraints and the
+    link admit (limits.left).
     """
     estimates = [estimate(candidate, speeds, link) for candidate in candidates]
     if trial is None:
         return estimates
     tried = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s), order=ranking.order)}
-    estimates = with_measured(estimates, tried)
-    while len(tried) < MOST_TRIALS and (best := ranking.best(estimates)).measured_s is None:
-        tried[best.candidate] = trial(best.candidate)  # those before it took longer than estimated; it may, too
-        estimates = with_measured(estimates, tried)
+    estimates = _with_tried(estimates, tried)
+    while len(tried) < MOST_TRIALS and (best := ranking.best(estimates).candidate) not in tried:
+        tried[best] = trial(best)  # those before it took longer than estimated; it may, too
+        estimates = _with_tried(estimates, tried)
     return estimates
 
 
-def try_candidate(runner: Runner, sample: Sample, candidate: Candidate) -> Estimate:
-    """What a handful of real frames through this candidate take, one at a time: medians."""
-    return measured(candidate, _trial_frames(runner, sample, candidate))
+def _with_tried(estimates: Sequence[Estimate], tried: Mapping[Candidate, Estimate | None]) -> list[Estimate]:
+    return with_measured(estimates, {candidate: found for candidate, found in tried.items() if found is not None})
 
 
-def frame_link(runner: Runner, sample: Sample, link: Link, stages: int) -> Link:
+def try_candidate(frames: TrialFrames, candidate: Candidate) -> Estimate | None:
+    """What a handful of real frames through this candidate take, one at a time: medians; None where none went."""
+    results = frames(candidate)
+    return measured(candidate, results) if results else None
+
+
+def frame_link(frames: TrialFrames, link: Link, stages: int) -> Link:
     """The link with the round trip of frames: empty ones on the very stream, where nothing is left for the cloud to do.
 
-    A unary probe takes another way through gRPC and overestimates it. The bytes of the outputs are taken off.
+    A unary probe takes another way through gRPC and overestimates it. The bytes of the outputs are taken off. Where
+    the cloud answers no frame, the link is what the probes found.
     """
-    results = _trial_frames(runner, sample, Candidate(stages, RAW))
+    results = frames(Candidate(stages, RAW))
+    if not results:
+        return link
     sent_s = [r.link_s - (r.bytes_sent + r.bytes_received) * 8 / link.bandwidth_bps for r in results]
     return Link(link.bandwidth_bps, max(statistics.median(sent_s), 1e-6))
 
 
-def _trial_frames(runner: Runner, sample: Sample, candidate: Candidate) -> list[FrameResult]:
-    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart."""
-    kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
-    results: list[FrameResult] = []
-    begun_s = perf_counter()
-    try:
-        while len(results) < TRIAL_FRAMES + COLD_FRAMES:
-            results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
-            if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
-                break
-    finally:
-        runner.window, runner.batch = kept
-    if runner.lost is not None:
-        raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
-    if any(result.answered_by == NOBODY for result in results):
-        raise PartwayError("the cloud refused trial frames, and this device cannot answer them; check the cloud's log")
-    return results[min(COLD_FRAMES, len(results) - 1) :]
-
-
-def trial_of(runner: Runner, sample: Sample) -> Callable[[Candidate], Estimate]:
+def trial_of(runner: Runner, sample: Sample) -> Trial:
     """A trial as decide() wants it."""
-    return partial(try_candidate, runner, sample)
+    return partial(try_candidate, TrialFrames(runner, sample))

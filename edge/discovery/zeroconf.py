@@ -65,6 +65,8 @@ class Search:
             ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
         except (OSError, RuntimeError) as error:  # RuntimeError: no network interface at all
             log.info("cannot look for clouds by zeroconf: %s", error)
+        except Exception as error:  # whatever else: it is said, and clouds that are named still work
+            log.warning("cannot look for clouds by zeroconf (%s); name one with --cloud", _reason(error))
 
     def _changed(self, zeroconf: Any, service_type: str, name: str, state_change: object) -> None:
         from zeroconf import Error, ServiceStateChange
@@ -74,8 +76,14 @@ class Search:
             return
         try:
             info = zeroconf.get_service_info(service_type, name, timeout=500)
+            self._announced(name, info)
         except (Error, RuntimeError, TimeoutError):
             return  # the search has ended meanwhile
+        except Exception as error:  # an announcement that cannot be read must not end zeroconf's thread
+            log.warning("the announcement of %s cannot be read (%s)", name, _reason(error))
+
+    def _announced(self, name: str, info: Any) -> None:
+        """A cloud has announced itself, or news of itself."""
         hosts = info.parsed_scoped_addresses() if info is not None and info.port else []
         address = self._still(name, hosts, info) or (reachable(hosts, info.port) if hosts else None)
         if address is not None:
@@ -223,3 +231,7 @@ def _found(address: str, hosts: tuple[str, ...], properties: dict[bytes, bytes |
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

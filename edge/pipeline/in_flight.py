@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
@@ -27,8 +27,9 @@ SHARE = 0.1
 class Group:
     """Frames that travel together, and all that is needed to finish them here. Seconds, on this machine's clock.
 
-    ``begun_s`` is when they came, ``give_up_s`` when they are finished here if they are not answered, ``deadline_s``
-    when they are missed.
+    ``begun_s`` is when the first of them came, ``came_s`` when each of them did, ``started_s`` when their turn came.
+    ``tensors_s`` is what making tensors of them took. ``give_up_s`` is when they are finished here if they are not
+    answered, ``deadline_s`` when they are missed.
     """
 
     first_id: int
@@ -43,6 +44,9 @@ class Group:
     give_up_s: float = inf
     deadline_s: float = inf
     resent: bool = False
+    came_s: Sequence[float] = ()
+    started_s: float = 0.0
+    tensors_s: float = 0.0
 
 
 class InFlight:
@@ -116,6 +120,12 @@ class Clouds(Protocol):
     def lost(self, error: LinkLost) -> None:
         """The cloud of the last stream is gone; look for it, and for others."""
 
+    def another(self, error: LinkLost) -> Any:
+        """Before frames flow, the cloud in use is of no use: move to the next one that serves the plan (``Serving``).
+
+        None where there is none.
+        """
+
     def leave(self) -> LinkLost | None:
         """Why to leave the cloud in use for another; None to stay. Asked a few times a second."""
 
@@ -149,8 +159,8 @@ class Watch:
         """What stages k to the last take here."""
         return 0.0
 
-    def window(self, candidate: Candidate) -> int:
-        """How many groups to keep in flight, so that nobody has to wait for work."""
+    def window(self, candidate: Candidate, behind: bool = False) -> int:
+        """How many groups to keep in flight; ``behind`` says that frames wait which their source did not hold back."""
         return 1 << 30
 
     def most_bytes(self) -> float:

@@ -82,8 +82,10 @@ class Answers:
     ) -> Iterator[FrameResult]:
         """One result a frame; each has its share of the bytes and all of the time."""
         count = len(group.samples)
-        total_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
+        ran_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
         for index, sample in enumerate(group.samples):
+            read_s = sample.read_s + group.tensors_s
+            waited_s = max(0.0, group.started_s - group.came_s[index] - sample.read_s) if group.came_s else 0.0
             own = outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
             yield FrameResult(
                 id=group.first_id + index,
@@ -98,9 +100,11 @@ class Answers:
                 queue_s=times.queue_s,
                 decode_s=times.decode_s,
                 suffix_s=times.suffix_s,
-                total_s=total_s,
+                total_s=read_s + waited_s + ran_s,
                 answered_by=answered_by,
                 outputs=own,
                 top=self._reader.top(own),
                 missed=missed,
+                read_s=read_s,
+                waited_s=waited_s,
             )

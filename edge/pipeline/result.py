@@ -15,14 +15,18 @@ Array = np.ndarray[Any, Any]
 TOP = 3
 NOBODY = "nobody"
 """Who answered a frame that the cloud did not and the device cannot."""
+PARTS = ("read_s", "waited_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+"""What total_s is the sum of."""
 FEW = 64
 """Below this many classes plain Python sorts faster than numpy."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """A frame. Parts in seconds do not overlap; ``link_s`` is send to result less the cloud's own.
+    """A frame. Parts in seconds do not overlap; ``total_s``, their sum, is from when the frame came to its answer.
 
+    ``read_s`` is decoding, scaling and making tensors of it, ``waited_s`` what it waited for its turn, ``link_s`` send
+    to result less the cloud's own.
     ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY; ``missed`` says that the deadline was.
     """
 
@@ -43,10 +47,11 @@ class FrameResult:
     outputs: Mapping[str, Array] = field(repr=False)
     top: tuple[tuple[str, int, float], ...] = ()
     missed: bool = False
+    read_s: float = 0.0
+    waited_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The frame as ``edge-run --json`` writes it."""
-        parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s", "total_s")
         return {
             "id": self.id,
             "name": self.name,
@@ -54,7 +59,7 @@ class FrameResult:
             "codec": self.codec,
             "bytes_sent": self.bytes_sent,
             "bytes_received": self.bytes_received,
-            **{part: getattr(self, part) for part in parts},
+            **{part: getattr(self, part) for part in (*PARTS, "total_s")},
             "answered_by": self.answered_by,
             "missed": self.missed,
             "top": [

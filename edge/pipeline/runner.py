@@ -93,6 +93,15 @@ class Runner:
         """Why there is no cloud any more; None where there is one, or never was."""
         return self._uplink.lost
 
+    @property
+    def full_s(self) -> float:
+        """Seconds for which a full cloud still asks for no more frames; 0 where it does not."""
+        return max(0.0, self._full_until_s - perf_counter())
+
+    def another_cloud(self, error: LinkLost) -> Any:
+        """Before frames flow: leave the cloud in use for the next one. See Clouds."""
+        return self._uplink.another(error)
+
     def run(
         self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:
@@ -110,10 +119,9 @@ class Runner:
             if group:
                 self.watch.frame_id = begun_id
                 chosen = candidate()
-                self._begin(Group(begun_id, group, chosen, {}, source.came_s))
+                self._begin(Group(begun_id, group, chosen, {}, source.came_s[0], came_s=source.came_s))
                 begun_id += len(group)
-                most = self._most(chosen)
-                while self._full(most):
+                while self._full(self._most(chosen, source.behind())):
                     self._happened(uplink.wait())
                     yield from self._ready()
                     poll = False
@@ -133,11 +141,11 @@ class Runner:
             yield self._done.pop(self._next_id if self.in_order else next(iter(self._done)))
             self._next_id += 1
 
-    def _most(self, candidate: Candidate) -> tuple[int, float]:
+    def _most(self, candidate: Candidate, behind: bool) -> tuple[int, float]:
         """How many groups of this candidate, and bytes before another of them, may be in flight."""
         if candidate.codec is None:
             return 1 << 30, inf
-        window = min(self.window, self.watch.window(candidate))
+        window = min(self.window, self.watch.window(candidate, behind))
         return window, self.watch.most_bytes() - candidate.size_bytes * self.batch
 
     def _full(self, most: tuple[int, float]) -> bool:
@@ -151,10 +159,11 @@ class Runner:
 
     def _begin(self, group: Group) -> None:
         """Run the prefix and send what crosses, or run everything here."""
+        group.started_s = perf_counter()
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
-        spared = self.chain.whole and (self._uplink.silent or perf_counter() < self._full_until_s)
+        spared = self.chain.whole and (self._uplink.silent or group.started_s < self._full_until_s)
         if candidate.codec is None or spared or not self._uplink.open:
             self._answer_here(group)
             return
@@ -167,18 +176,20 @@ class Runner:
         self._send(group)
 
     def _prefix(self, group: Group, k: int) -> None:
-        """Run stages 0 to k, in a thread when that is known to take longer than a hand-over."""
+        """Make tensors and run stages 0 to k, in a thread when that is known to take longer than a hand-over."""
         begun_s = perf_counter()
         samples, long = group.samples, self._longest_s.get(k, 0.0) > HAND_OVER_S
 
-        def work() -> tuple[Mapping[str, Array], float]:
+        def work() -> tuple[Mapping[str, Array], float, float]:
             values, ready_s = self.packer.tensors(samples), perf_counter()
-            return self.chain.run(values, 0, k), perf_counter() - ready_s
+            return self.chain.run(values, 0, k), ready_s, perf_counter()
 
-        group.live, ran_s = self._uplink.meanwhile(work, long)
-        self._longest_s[k] = group.prefix_s = perf_counter() - begun_s
+        group.live, ready_s, ran_s = self._uplink.meanwhile(work, long)
+        ended_s = perf_counter()
+        self._longest_s[k] = ended_s - begun_s
+        group.tensors_s, group.prefix_s = ready_s - begun_s, ended_s - ready_s
         if k:
-            self.watch.prefix(k, ran_s / len(samples))  # as profiles have it: without what makes pictures tensors
+            self.watch.prefix(k, (ran_s - ready_s) / len(samples))  # as profiles have it: without making tensors
 
     def _send(self, group: Group) -> None:
         begun_s, candidate = perf_counter(), group.candidate
@@ -265,8 +276,10 @@ class Runner:
             self._finish(group, {}, NOBODY, Times(link_s=begun_s - group.sent_s), 0)
             return
         live: Mapping[str, Array] = group.live or self.packer.tensors(group.samples)
+        ready_s = perf_counter()
+        group.tensors_s += ready_s - begun_s
         outputs = self.chain.answer(self.chain.run(live, group.candidate.k, self._stages))
-        times = Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - begun_s)
+        times = Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - ready_s)
         self._finish(group, outputs, "device", times, 0)
 
     def _finish(self, group: Group, outputs: Mapping[str, Array], by: str, times: Times, received: int) -> None:

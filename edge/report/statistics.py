@@ -21,8 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from partway.edge.decision.ranking import PARTS
-from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 
 SAMPLED = 100_000
 HELD = 10_000

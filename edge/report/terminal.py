@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock, Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from partway.edge.decision.decision import Decision
-from partway.edge.decision.ranking import PARTS
-from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.plan.plan import Plan
 from partway.units import show_bytes, show_s
@@ -157,7 +157,8 @@ class FrameLines:
     def _late(self) -> None:
         with self._lock:
             self._soon = None
-            self._flush()
+            with suppress(Exception):  # whoever prints next meets the same error, where it can be handled
+                self._flush()
 
     def _flush(self) -> None:
         if not self._lines:

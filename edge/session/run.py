@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import chain as joined
 from time import perf_counter
 
@@ -15,6 +16,7 @@ from partway.edge.decision.constraints import left, may_send, on_twins
 from partway.edge.decision.decision import Decision, restrict, settle
 from partway.edge.decision.ranking import Ranking
 from partway.edge.decision.split_controller import Recut
+from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.pipeline.encoder import Packer
@@ -24,14 +26,15 @@ from partway.edge.report.statistics import Results
 from partway.edge.report.terminal import Report
 from partway.edge.session.health import Pulse
 from partway.edge.session.sigterm import Ending
+from partway.edge.session.start_failover import elsewhere
 from partway.edge.session.startup import Opened, Opening
 from partway.edge.session.wiring import auditor_of, clouds_of, recut_of
 from partway.edge.sources.files import Item, Sample
 from partway.edge.sources.frame_queue import Feed
 from partway.edge.sources.work import Work
 from partway.engines.interface import Engine
-from partway.errors import InputError
-from partway.partitioner.decide.estimate import Link, Speeds
+from partway.errors import InputError, LinkLost
+from partway.partitioner.decide.estimate import Candidate, Link, Speeds
 from partway.partitioner.plan.chain import choose_engine
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import stage_seconds
@@ -97,28 +100,48 @@ class Run:
         return choose_engine(plan, self.options.engine, self.options.threads)
 
     def _decide(self, opened: Opened, packer: Packer, runner: Runner) -> Decision:
-        options, chain, sample, reached = self.options, opened.chain, opened.sample, opened.reached
-        plan = chain.plan
+        """The first choice. A cloud that is lost while it is measured is left for the next one, or for the device."""
+        options, chain, sample = self.options, opened.chain, opened.sample
         times = measure(chain, sample.tensors(packer.preprocess))
-        cloud_s = stage_seconds(reached.described.profile, len(plan.stages)) if reached else ()
-        measured = self._measured_link(opened, runner)
-        link, asked = self._link(measured)
-        self._say_header(opened, times, measured, link if asked else None)
         codecs = None if options.codec == "auto" else [options.codec]
-        constraints = options.constraints if codecs is None else replace(options.constraints, max_drop=100.0)
-        measured_here = auto.measure_candidates(chain, packer, sample, codecs)
-        candidates = left(on_twins(measured_here, plan, opened.engine.name), plan, constraints, link)
-        unheld = (math.inf,) * (len(plan.stages) - len(times.stage_s))
-        speeds = Speeds((*times.stage_s, *unheld), cloud_s)
-        trial = None if reached is None or asked else auto.trial_of(runner, sample)
-        ranking = Ranking(options.objective, link.rtt_s if link else 0.0)
-        estimates = auto.decide(candidates, speeds, link, trial, ranking)
-        allowed = restrict(estimates, options.split, plan)
-        decision = settle(estimates, allowed, plan, link, not asked, ranking)
-        self.report.candidates(decision, plan)
+        candidates = auto.measure_candidates(chain, packer, sample, codecs)
+        candidates = on_twins(candidates, chain.plan, opened.engine.name)
+        lost: LinkLost | None = None
+        while True:
+            try:
+                decision = self._decided(opened, times, candidates, TrialFrames(runner, sample), lost)
+                break
+            except LinkLost as error:
+                opened, lost = elsewhere(opened, runner, options.constraints, error), error
+        self.report.candidates(decision, chain.plan)
         return decision
 
-    def _measured_link(self, opened: Opened, runner: Runner) -> Link | None:
+    def _decided(
+        self,
+        opened: Opened,
+        times: StageTimes,
+        candidates: Sequence[Candidate],
+        frames: TrialFrames,
+        lost: LinkLost | None,
+    ) -> Decision:
+        """The choice by the cloud that was reached. Raises LinkLost when it is lost meanwhile."""
+        options, plan, reached = self.options, opened.chain.plan, opened.reached
+        cloud_s = stage_seconds(reached.described.profile, len(plan.stages)) if reached else ()
+        measured = self._measured_link(opened, frames)
+        link, asked = self._link(measured)
+        self._say_header(opened, times, measured, link if asked else None)
+        constraints = options.constraints if options.codec == "auto" else replace(options.constraints, max_drop=100.0)
+        candidates = left(candidates, plan, constraints, link)
+        unheld = (math.inf,) * (len(plan.stages) - len(times.stage_s))
+        speeds = Speeds((*times.stage_s, *unheld), cloud_s)
+        trial = None if reached is None or asked else partial(auto.try_candidate, frames)
+        ranking = Ranking(options.objective, link.rtt_s if link else 0.0)
+        estimates = auto.decide(candidates, speeds, link, trial, ranking)
+        allowed = estimates if reached is None else restrict(estimates, options.split, plan)
+        decision = settle(estimates, allowed, plan, link, not asked, ranking)
+        return decision if lost is None or reached else replace(decision, reason=f"all on the device: {lost}")
+
+    def _measured_link(self, opened: Opened, frames: TrialFrames) -> Link | None:
         """By probes, and by frames that carry the model's outputs where those may be made here and sent."""
         if opened.reached is None:
             return None
@@ -126,7 +149,7 @@ class Run:
         stages, link = len(plan.stages), auto.probe_link(opened.reached.client.probe)
         if not may_send(plan, self.options.constraints, stages):
             return link
-        return auto.frame_link(runner, opened.sample, link, stages)
+        return auto.frame_link(frames, link, stages)
 
     def _link(self, measured: Link | None) -> tuple[Link | None, bool]:
         """The link to decide by, and whether it was asked for rather than measured."""

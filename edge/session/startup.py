@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.edge.decision.constraints import check_limits, no_way_back, stages_that_fit
+from partway.edge.decision.constraints import check_limits, may_stay, no_way_back, stages_that_fit
 from partway.edge.decision.decision import split_number
 from partway.edge.discovery.nearest import round_trip_s
 from partway.edge.discovery.zeroconf import Search
@@ -22,8 +22,9 @@ from partway.edge.session.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
 from partway.edge.sources.work import Work, read_ahead, work_of
 from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
-from partway.errors import InputError, Refused
+from partway.errors import InputError, LinkLost, PartwayError, Refused
 from partway.partitioner.plan.chain import Chain, load_chain, load_folder
 from partway.partitioner.plan.plan import Plan, load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
@@ -89,7 +90,7 @@ class Opening:
         engine = self._engine(plan)
         chain = self._load(plan, engine, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
-            reached = self._reach(plan)
+            reached = self._reach_or_stay(plan, chain)
         if (sentence := no_way_back(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
         search = self._search if self.options.cloud == "auto" else None
@@ -176,6 +177,16 @@ class Opening:
             return False
         return k is None or k != len(plan.stages)
 
+    def _reach_or_stay(self, plan: Plan, chain: Chain) -> Reached | None:
+        """A cloud; None where it was there and broke off, and the device can answer alone."""
+        try:
+            return self._reach(plan)
+        except LinkLost as error:
+            if not chain.whole or not may_stay(plan, self.options.constraints):
+                raise
+            log.warning("%s; starting on the device alone", error)
+            return None
+
     def _reach(self, plan: Plan | None) -> Reached:
         """A cloud that serves this very plan."""
         access = self.options.access
@@ -206,7 +217,7 @@ class Opening:
         for address in addresses[:-1]:
             try:
                 return self._reached(address, plan)
-            except InputError as error:
+            except PartwayError as error:
                 log.warning("%s; trying the next cloud", error)
         return self._reached(addresses[-1], plan)
 
@@ -242,14 +253,26 @@ class Opening:
         if folder is not None:
             return load_folder(folder, plan, engine, most)
         assert reached is not None
-        kept, client = cache or open_cache(None), reached.client
+        from partway.edge.transport.fetching import Fetching
+
+        kept, fetching = cache or open_cache(None), Fetching(reached.client, self._others(reached, plan))
         return load_chain(
             plan,
             engine,
-            lambda stage: kept.read(stage, client.fetch),
-            lambda stage: kept.data(stage, client.fetch_into),
+            lambda stage: kept.read(stage, fetching.fetch),
+            lambda stage: kept.data(stage, fetching.fetch_into),
             most,
         )
+
+    def _others(self, reached: Reached, plan: Plan) -> Iterator[CloudClient]:
+        """The other clouds that were named, as far as they serve this plan; reached one by one, when asked for."""
+        named = self.options.cloud.split(",") if ":" in self.options.cloud else []
+        for address in named:
+            if parse_address(address) != reached.client.address:
+                try:
+                    yield self._reached(address, plan).client
+                except PartwayError as error:
+                    log.warning("%s; it is not used", error)
 
 
 def _plan_of(reached: Reached | None, model: str) -> Plan:

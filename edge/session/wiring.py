@@ -68,5 +68,5 @@ def auditor_of(options: Options, packer: Packer, clouds: KnownClouds | None) -> 
         lambda: clouds.address,
         lambda candidate: calibrated.get((candidate.k, candidate.codec)),
         options.codec == "auto",
-        clouds.access,
+        lambda: clouds.access,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
 from random import Random
+from time import perf_counter
 from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
@@ -29,11 +30,16 @@ ARRAYS = (".npz", ".npy")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One thing to infer on: uint8 pixels at the model's input size, or the model's input tensors themselves."""
+    """One thing to infer on: uint8 pixels at the model's input size, or the model's input tensors themselves.
+
+    ``read_s``: what decoding and scaling it took. ``live``: it came by itself, from a camera or a pipe, and waits.
+    """
 
     name: str
     pixels: Array | None = None
     values: Mapping[str, Array] | None = None
+    read_s: float = 0.0
+    live: bool = False
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -118,12 +124,18 @@ def _picture(path: Path, preprocess: Preprocess | None) -> Item:
     return Item(path.name, partial(_read_picture, path, preprocess))
 
 
+def timed(begun_s: float, sample: Sample, live: bool = False) -> Sample:
+    """The sample with the seconds since then as what reading it took."""
+    return replace(sample, read_s=perf_counter() - begun_s, live=live)
+
+
 def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
     from PIL import Image
 
+    begun_s = perf_counter()
     try:
         with Image.open(path) as picture:
-            return Sample(path.name, preprocess.pixels(picture))
+            return timed(begun_s, Sample(path.name, preprocess.pixels(picture)))
     except InputError:
         raise
     except Exception as error:  # on a damaged file Pillow raises nearly anything: struct.error, IndexError, TypeError
@@ -152,7 +164,9 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
         return Sample(name, np.ascontiguousarray(pixels))
     from PIL import Image
 
-    return Sample(name, preprocess.pixels(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)))
+    begun_s = perf_counter()
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return timed(begun_s, Sample(name, preprocess.pixels(picture)))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:

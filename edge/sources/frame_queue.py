@@ -34,6 +34,10 @@ class Arrivals(ABC):
     def wait(self, seconds: float) -> None:
         """Until that is so, or the time is over. Only called while no frame is in flight."""
 
+    def behind(self) -> bool:
+        """Whether frames wait which their source could not hold back: another in flight makes them less late."""
+        return self.ready()
+
     @abstractmethod
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
         """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
@@ -42,6 +46,8 @@ class Arrivals(ABC):
 class Feed(Arrivals):
     """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts what the policy cost.
 
+    A frame comes when its source has it: a live one, and any that may be dropped, waits from then on. Any other, read
+    ahead from a file that could be held back, comes when it is taken.
     What the source raises is raised by ``take``. Use as a context manager, or close it.
     """
 
@@ -75,6 +81,7 @@ class Feed(Arrivals):
 
     def _put(self, sample: Sample) -> bool:
         """False once the feed is closed."""
+        came_s = perf_counter() - sample.read_s
         with self._changed:
             if self.policy == "block":
                 self._changed.wait_for(lambda: len(self._queue) < self.size or self._closed)
@@ -83,7 +90,7 @@ class Feed(Arrivals):
                 if self.policy == "drop-newest":
                     return not self._closed
                 self._queue.popleft()
-            self._queue.append((sample, perf_counter()))
+            self._queue.append((sample, came_s))
             self._changed.notify_all()
         self.on_ready()
         return not self._closed
@@ -104,13 +111,25 @@ class Feed(Arrivals):
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
         """See Arrivals."""
         with self._changed:
-            taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+            taken = [self._came(*self._queue.popleft()) for _ in range(min(most, len(self._queue)))]
             self._changed.notify_all()
             if taken or not self._over():
                 return taken
         if self._error is not None:
             raise self._error
         return None
+
+    def _came(self, sample: Sample, came_s: float) -> tuple[Sample, float]:
+        """The sample and when it came."""
+        return sample, came_s if self._waits(sample) else perf_counter() - sample.read_s
+
+    def _waits(self, sample: Sample) -> bool:
+        return sample.live or self.policy != "block"
+
+    def behind(self) -> bool:
+        """See Arrivals."""
+        with self._changed:
+            return bool(self._queue) and self._waits(self._queue[0][0])
 
     def end(self) -> None:
         """No more is read, from a signal's handler too: what was read already can still be taken."""
@@ -132,13 +151,13 @@ class Feed(Arrivals):
 
 
 class Groups:
-    """Samples by the batch, from an iterable or from Arrivals. ``came_s``: when the last taken came."""
+    """Samples by the batch, from an iterable or from Arrivals. ``came_s``: when each of those last taken came."""
 
     def __init__(self, samples: Iterable[Sample] | Arrivals, batch: int, wake: Callable[[], None]) -> None:
         self._feed = samples if isinstance(samples, Arrivals) else None
         self._source: Iterator[Sample] = iter(()) if isinstance(samples, Arrivals) else iter(samples)
         self._batch = batch
-        self.came_s = 0.0
+        self.came_s: list[float] = []
         if self._feed is not None:
             self._feed.on_ready = wake
 
@@ -148,8 +167,10 @@ class Groups:
         ``meanwhile(ready)`` is called where there is nothing to begin: it may wait for other things until ``ready()``.
         """
         if self._feed is None:
-            group = list(islice(self._source, self._batch))
-            self.came_s = perf_counter()
+            group, self.came_s = [], []
+            for sample in islice(self._source, self._batch):
+                group.append(sample)
+                self.came_s.append(perf_counter() - sample.read_s)
             return group or None
         if not self._feed.ready():
             if meanwhile is None:
@@ -157,6 +178,11 @@ class Groups:
             else:
                 meanwhile(self._feed.ready)
         taken = self._feed.take(self._batch)
-        if taken:
-            self.came_s = taken[0][1]
-        return None if taken is None else [sample for sample, _ in taken]
+        if taken is None:
+            return None
+        self.came_s = [came_s for _, came_s in taken]
+        return [sample for sample, _ in taken]
+
+    def behind(self) -> bool:
+        """See Arrivals; an iterable holds everything back."""
+        return self._feed is not None and self._feed.behind()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from partway.edge.sources.files import Sample, open_source, sample_of_pixels
+from partway.edge.sources.files import Sample, open_source, sample_of_pixels, timed
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -40,7 +41,8 @@ def sample_of(given: object, plan: Plan, name: str) -> Sample:
     if hasattr(given, "convert") and hasattr(given, "size"):
         if preprocess is None:
             raise InputError(f"{plan.model} does not take pictures; give its input tensors ({_wanted(plan)}) by name")
-        return Sample(name, preprocess.pixels(given))  # type: ignore[arg-type]
+        begun_s = perf_counter()
+        return timed(begun_s, Sample(name, preprocess.pixels(given)))  # type: ignore[arg-type]
     raise InputError(
         f"cannot infer on a {type(given).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
     )

@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from time import perf_counter
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
-from partway.edge.sources.files import Item, Sample
+from partway.edge.sources.files import Item, Sample, timed
 from partway.edge.sources.samples import sample_of_array
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
@@ -54,8 +55,13 @@ def stdin_items(stream: BinaryIO, plan: Plan, shape: tuple[int, ...] | None) -> 
             return
         if array is None:
             return
-        yield Item(name, partial(sample_of_array, array, plan, preprocess, name))
+        yield Item(name, partial(_sample, array, plan, preprocess, name))
         count += 1
+
+
+def _sample(array: Array, plan: Plan, preprocess: Preprocess | None, name: str) -> Sample:
+    begun_s = perf_counter()
+    return timed(begun_s, sample_of_array(array, plan, preprocess, name), live=True)
 
 
 def _failed(sentence: str) -> Sample:

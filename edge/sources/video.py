@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from partway.edge.sources.files import Item, Sample, sample_of_pixels
+from partway.edge.sources.files import Item, Sample, sample_of_pixels, timed
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -43,26 +44,31 @@ def video_items(given: str, plan: Plan) -> Iterator[Item]:
     cannot be opened.
     """
     preprocess, capture = _preprocess(given, plan), _opened(given)
-    label = given if is_camera(given) else Path(given).name
+    live = is_camera(given)
+    label = given if live else Path(given).name
     count = 0
     try:
         while True:
+            begun_s = perf_counter()
             there, frame = capture.read()
             if not there:
                 break
-            yield Item(f"{label}[{count}]", partial(_read, f"{label}[{count}]", frame, preprocess))
+            decoded_s = 0.0 if live else perf_counter() - begun_s  # a camera's next frame is waited for, not decoded
+            name = f"{label}[{count}]"
+            yield Item(name, partial(_read, name, frame, preprocess, decoded_s, live))
             count += 1
     finally:
         capture.release()
-    if is_camera(given):
+    if live:
         yield Item(label, partial(_stopped, f"{label} gave no frame after {count}; check that it is still plugged in"))
     elif not count:
         yield Item(label, partial(_stopped, f"video {given} holds no frame; give another with --input"))
 
 
-def _read(name: str, frame: Array, preprocess: Preprocess) -> Sample:
+def _read(name: str, frame: Array, preprocess: Preprocess, decoded_s: float, live: bool) -> Sample:
+    begun_s = perf_counter() - decoded_s
     rgb = frame[:, :, ::-1] if frame.ndim == 3 else frame
-    return sample_of_pixels(name, np.ascontiguousarray(rgb), preprocess)
+    return timed(begun_s, sample_of_pixels(name, np.ascontiguousarray(rgb), preprocess), live)
 
 
 def _stopped(sentence: str) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def watch_items(given: str, plan: Plan, read: Callable[[Path], Sample]) -> Itera
 
 
 def _next(pictures: Iterator[Path], read: Callable[[Path], Sample]) -> Sample:
-    return read(next(pictures))
+    return replace(read(next(pictures)), live=True)
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

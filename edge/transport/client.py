@@ -20,7 +20,7 @@ from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
-from partway.errors import InputError, PartwayError, Refused, mapped
+from partway.errors import InputError, LinkLost, PartwayError, Refused, mapped
 from partway.partitioner.plan.plan import Plan, plan_from_json
 from partway.proto import messages as m
 
@@ -38,6 +38,12 @@ _OPTIONS = [
 _LOOP_S = 5.0
 """How long what needs no network may take."""
 _LOOK_S = 0.3
+CHUNK_S = 20.0
+"""A cloud that sends nothing of a file for so long is lost; a chunk (256 KB) takes that long at 100 kbps."""
+_SLOWEST_BPS = 16_000
+"""A probe is waited for as on a link that is as slow as this, 60 seconds at most."""
+_BROKEN = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY")
+"""What gRPC says where there was a connection, and it broke."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -102,8 +108,8 @@ class CloudClient:
         return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
     def fetch(self, digest: str) -> bytes:
-        """A stage file by digest, resumed where a broken download left off (three tries)."""
-        return self._ask(lambda: self._fetch(digest))
+        """A stage file by digest, resumed where a broken download left off (three tries). Raises LinkLost."""
+        return self._ask(lambda: self._fetch(digest), self._lost)
 
     async def _fetch(self, digest: str) -> bytes:
         data = BytesIO()
@@ -113,9 +119,9 @@ class CloudClient:
     def fetch_into(self, digest: str, file: BinaryIO, most_bytes: int) -> None:
         """Append to an open file what it lacks of a file of the cloud's, at most so many bytes in all; resumed too.
 
-        Raises InputError when the cloud's file is larger than that.
+        Raises InputError when the cloud's file is larger than that, LinkLost when the cloud is lost.
         """
-        self._ask(lambda: self._append(digest, file, most_bytes))
+        self._ask(lambda: self._append(digest, file, most_bytes), self._lost)
 
     async def _append(self, digest: str, file: BinaryIO, most_bytes: int | None) -> None:
         path = f"/{m.SPLIT_SERVICE}/Fetch"
@@ -123,9 +129,11 @@ class CloudClient:
         for attempt in range(3):
             at = file.seek(0, SEEK_END)
             try:
-                async for chunk in call(
-                    m.FetchRequest(digest=digest, offset=at), wait_for_ready=True, metadata=self.access.metadata
-                ):
+                if attempt:
+                    await self._connected()
+                request = m.FetchRequest(digest=digest, offset=at)
+                chunks = call(request, wait_for_ready=True, metadata=self.access.metadata)
+                while (chunk := await self._chunk(chunks)) is not aio.EOF:
                     at += len(chunk.data)
                     if most_bytes is not None and at > most_bytes:
                         raise InputError(
@@ -138,17 +146,32 @@ class CloudClient:
                     raise
         raise AssertionError("unreachable")
 
+    async def _connected(self) -> None:
+        """Wait until a connection that broke is there again. Raises LinkLost where it is not within ``timeout_s``."""
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), self.timeout_s)
+        except TimeoutError:
+            raise LinkLost(f"the cloud at {self.address} is lost: {self._look('it does not answer')}") from None
+
+    async def _chunk(self, chunks: Any) -> Any:
+        """The next one, or EOF. Raises LinkLost when none comes for CHUNK_S."""
+        try:
+            return await asyncio.wait_for(chunks.read(), max(CHUNK_S, self.timeout_s))
+        except TimeoutError:
+            raise LinkLost(f"the cloud at {self.address} is lost: it sent nothing for {CHUNK_S:g} s") from None
+
     def probe(self, payload_bytes: int, reply_bytes: int = 0) -> float:
         """Seconds for this many bytes there and back, the cloud's own time taken off. Raises LinkLost."""
         call = self._unary(m.SPLIT_SERVICE, "Probe", m.ProbeRequest, m.ProbeResponse)
         request = m.ProbeRequest(payload=bytes(payload_bytes), reply_bytes=reply_bytes)
+        patience_s = min(self.timeout_s + (payload_bytes + reply_bytes) * 8 / _SLOWEST_BPS, 60.0)
 
         async def timed() -> float:
             begun = perf_counter()
-            reply = await call(request, timeout=60.0)
+            reply = await call(request, timeout=patience_s)
             return max(perf_counter() - begun - float(reply.server_s), 1e-9)
 
-        return self._ask(timed)
+        return self._ask(timed, self._lost)
 
     def open_stream(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream:
         """Open the stream of frames."""
@@ -169,22 +192,32 @@ class CloudClient:
         made = self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
         return partial(made, metadata=self.access.metadata)
 
-    def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+    def _ask(
+        self, call: Callable[[], Awaitable[T]], ours: Callable[[aio.AioRpcError], PartwayError] | None = None
+    ) -> T:
         async def awaited() -> T:
             return await call()  # made here: a call belongs to the thread of the loop it is made in
 
         try:
             return self._call(awaited(), None)
         except aio.AioRpcError as error:
-            raise self._ours(error) from None
+            raise (ours or self._ours)(error) from None
+
+    def _lost(self, error: aio.AioRpcError) -> PartwayError:
+        """Of a cloud that answered before."""
+        if error.code() in _UNREACHABLE:
+            return LinkLost(f"the cloud at {self.address} is lost: {self._look(brief(error))}")
+        return self._ours(error)
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
+        if any(word in (error.details() or "") for word in _BROKEN) and self.access.tls is None:
+            return self._lost(error)
         if error.code() in _UNREACHABLE:
             if self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
                 return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
             if self.access.tls is None and _speaks_tls(self.address):
                 return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
-            why = self._look() or brief(error)
+            why = self._look("something listens there, but it does not answer as a cloud does")
             return InputError(
                 f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"
                 " `cloud-serve`, check address and firewall, or run with --cloud none"
@@ -195,8 +228,8 @@ class CloudClient:
             )
         return Refused(f"the cloud at {self.address} refused: {error.details()}")
 
-    def _look(self) -> str:
-        """Why gRPC found nobody, as a plain connection tells it; empty when that says nothing."""
+    def _look(self, listens: str) -> str:
+        """Why gRPC found nobody, as a plain connection tells it; ``listens`` where that finds somebody."""
         host, _, port = self.address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), _LOOK_S).close()
@@ -204,7 +237,7 @@ class CloudClient:
             return "the address does not respond"
         except OSError as error:
             return (error.strerror or str(error)).lower()
-        return "something listens there, but it does not answer as a cloud does"
+        return listens
 
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
         return to_the_end(self.loop, asyncio.wait_for(coroutine, timeout_s))

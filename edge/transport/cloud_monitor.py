@@ -112,18 +112,31 @@ class Lookout:
 
     def _watch(self) -> None:
         while not self._stop:
-            if self._in_use:
-                self._wake.wait(TICK_S)
-                self._wake.clear()
-                if self._in_use and not self._stop and self._idle():
-                    self._probe_idle()
-                continue
-            self._look()
-            there = self.sighting is not None
-            pause_s = STANDBY_S if there else self._pause_s * (1 + self._random.uniform(-JITTER, JITTER))
-            self._pause_s = FIRST_S if there else min(self._pause_s * 1.5, MOST_S)
-            self._wake.wait(pause_s)
-            self._wake.clear()
+            try:
+                self._turn()
+            except Exception as error:  # a key file that is away, no file descriptor: it may be back the next time
+                self.sighting = None
+                self._say(f"looking at the cloud at {self.address} failed ({_brief(error)}); trying again")
+                self._rest(MOST_S)
+
+    def _turn(self) -> None:
+        """One look, or one probe where frames leave the link unused, and the pause that goes with it."""
+        if self._in_use:
+            self._rest(TICK_S)
+            if self._in_use and not self._stop and self._idle():
+                self._probe_idle()
+                self._said = ""
+            return
+        self._look()
+        there = self.sighting is not None
+        pause_s = STANDBY_S if there else self._pause_s * (1 + self._random.uniform(-JITTER, JITTER))
+        self._pause_s = FIRST_S if there else min(self._pause_s * 1.5, MOST_S)
+        self._rest(pause_s)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until somebody has news, or the time is over."""
+        self._wake.wait(seconds)
+        self._wake.clear()
 
     def _look(self) -> None:
         """Is it there, with the same plan? Sets ``sighting``."""
@@ -194,3 +207,7 @@ class Lookout:
     def _call(self, channel: Any, method: str, request: Any, reply: Any) -> Any:
         made = channel.unary_unary(f"/{m.SPLIT_SERVICE}/{method}", type(request).SerializeToString, reply.FromString)
         return made(request, timeout=ANSWER_S, metadata=self.access.metadata)
+
+
+def _brief(error: Exception) -> str:
+    return str(error) or type(error).__name__

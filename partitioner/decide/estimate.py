@@ -1,6 +1,6 @@
 """What one frame would take on each candidate, and which candidate to take.
 
-``total_s = prefix_s + encode_s + link_s + queue_s + decode_s + suffix_s`` with
+``total_s = read_s + prefix_s + encode_s + link_s + queue_s + decode_s + suffix_s`` with
 ``link_s = (bytes there + bytes back) * 8 / bandwidth_bps + rtt_s`` (Neurosurgeon, ASPLOS'17, the codec's time charged).
 """
 
@@ -35,6 +35,7 @@ class Candidate:
 
     ``codec`` is None when nothing crosses (all on the device). ``agreement`` is the share of calibration frames
     answered like the unsplit model, None where it was not measured; ``lossless`` codecs need no such measurement.
+    ``read_s``: what making the model's tensors of a picture takes, 0 where the picture itself is sent.
     """
 
     k: int
@@ -45,6 +46,7 @@ class Candidate:
     decode_s: float = 0.0
     lossless: bool = True
     agreement: float | None = None
+    read_s: float = 0.0
 
     def admitted(self, max_drop: float) -> bool:
         """Whether the codec costs at most ``max_drop`` points of agreement; 100 admits the unmeasured too."""
@@ -72,6 +74,7 @@ class Estimate:
     suffix_s: float = 0.0
     measured_s: float | None = None
     measured: Estimate | None = None
+    read_s: float = 0.0
 
     @property
     def known(self) -> Estimate:
@@ -84,9 +87,14 @@ class Estimate:
         return self.queue_s + self.decode_s + self.suffix_s
 
     @property
+    def device_s(self) -> float:
+        """Seconds on the device: making tensors, the prefix, encoding."""
+        return self.read_s + self.prefix_s + self.encode_s
+
+    @property
     def total_s(self) -> float:
         """The sum of the parts."""
-        return self.prefix_s + self.encode_s + self.link_s + self.cloud_s
+        return self.device_s + self.link_s + self.cloud_s
 
     @property
     def best_known_s(self) -> float:
@@ -107,7 +115,7 @@ def estimate(candidate: Candidate, speeds: Speeds, link: Link | None) -> Estimat
     """The parts of one candidate's time. Without a link only candidates that send nothing can be estimated."""
     prefix_s = sum(speeds.device_s[: candidate.k])
     if candidate.codec is None:
-        return Estimate(candidate, prefix_s)
+        return Estimate(candidate, prefix_s, read_s=candidate.read_s)
     if link is None:
         raise ValueError("a candidate that sends something needs a link")
     return Estimate(
@@ -118,6 +126,7 @@ def estimate(candidate: Candidate, speeds: Speeds, link: Link | None) -> Estimat
         speeds.queue_s,
         candidate.decode_s,
         sum(speeds.cloud_s[candidate.k :]),
+        read_s=candidate.read_s,
     )
 
 

@@ -63,7 +63,7 @@ def period_s(estimate: Estimate, rtt_s: float = 0.0) -> float:
     decoding and suffix in the cloud. ``rtt_s`` is what the estimate's link has.
     """
     transfer_s = max(0.0, estimate.link_s - rtt_s)
-    return max(estimate.prefix_s + estimate.encode_s, transfer_s, estimate.decode_s + estimate.suffix_s)
+    return max(estimate.device_s, transfer_s, estimate.decode_s + estimate.suffix_s)
 
 
 def crossing_bytes(estimate: Estimate, _rtt_s: float = 0.0) -> float:
@@ -136,15 +136,15 @@ def _sends(estimate: Estimate) -> float:
 
 
 def _latency_terms(estimate: Estimate) -> Terms:
-    own_s = estimate.prefix_s + estimate.encode_s + estimate.cloud_s
+    own_s = estimate.device_s + estimate.cloud_s
     return Terms(0.0, own_s, _bits(estimate), _sends(estimate))
 
 
 def _period_terms(estimate: Estimate) -> Terms:
-    slowest_s = max(estimate.prefix_s + estimate.encode_s, estimate.decode_s + estimate.suffix_s)
+    slowest_s = max(estimate.device_s, estimate.decode_s + estimate.suffix_s)
     return Terms(slowest_s, 0.0, _bits(estimate), 0.0)
 
 
 def _energy_terms(estimate: Estimate, power: Power) -> Terms:
-    own_j = (estimate.prefix_s + estimate.encode_s) * power.compute_w + estimate.cloud_s * power.wait_w
+    own_j = estimate.device_s * power.compute_w + estimate.cloud_s * power.wait_w
     return Terms(0.0, own_j, _bits(estimate) * power.send_w, _sends(estimate) * power.wait_w)

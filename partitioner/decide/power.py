@@ -89,7 +89,7 @@ def energy_j(estimate: Estimate, power: Power, rtt_s: float = 0.0) -> float:
     all of it counts as transfer, which errs upwards.
     """
     waits_s = min(rtt_s, estimate.link_s)
-    busy_s = estimate.prefix_s + estimate.encode_s
+    busy_s = estimate.device_s
     return (
         busy_s * power.compute_w
         + (estimate.link_s - waits_s) * power.send_w

@@ -78,7 +78,7 @@ def test_the_parts_of_every_frame_add_up(digits: Path, cloud: RealCloud, capsys:
     made = report_of(
         ["--model", "mnist", "--split", "1", "--cloud", cloud.address, "--input", str(digits), "--frames", "30"], capsys
     )
-    parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+    parts = ("read_s", "waited_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
     for frame in made["frames"]:
         assert frame["total_s"] == pytest.approx(sum(frame[part] for part in parts))
     summary = made["summary"]

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -386,6 +387,53 @@ def test_a_batcher_that_has_ended_refuses(mnist: ServedModel) -> None:
         assert late.code == "UNAVAILABLE"
 
     asyncio.run(scenario())
+
+
+def test_times_are_on_the_clock_that_is_passed_in(mnist: ServedModel) -> None:
+    """A clock that goes on by a second a look: the frame waited for at least one of them."""
+    model = slow(mnist)
+    frame = decode_request(frames_of(model, 0)[0][-1])
+    looks = count(1e6)
+
+    async def scenario() -> Reply | Refusal:
+        batcher, route = (
+            Batcher({"mnist": model}, clock=lambda: next(looks)),
+            Router({"mnist": model}).route(frame.header),
+        )
+        made = await batcher.submit(route, frame, next(looks), "a", lambda made: made)
+        await asyncio.to_thread(batcher.close)
+        return made
+
+    reply = asyncio.run(scenario())
+    assert isinstance(reply, Reply)
+    assert reply.durations.queue_s >= 1.0
+
+
+def test_a_fault_in_choosing_what_runs_does_not_end_the_thread(
+    mnist: ServedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The frames that wait are refused and the fault is logged; later frames are answered."""
+    model = slow(mnist)
+    frame = decode_request(frames_of(model, 0)[0][-1])
+
+    async def scenario() -> list[Reply | Refusal]:
+        batcher, route = Batcher({"mnist": model}), Router({"mnist": model}).route(frame.header)
+        choose, faults = batcher._queue.next, iter([ValueError("odd")])
+
+        def faulty() -> Any:
+            if (fault := next(faults, None)) is not None:
+                raise fault
+            return choose()
+
+        batcher._queue.next = faulty  # type: ignore[method-assign]
+        made = [await batcher.submit(route, frame, perf_counter(), "a", lambda made: made) for _ in range(2)]
+        await asyncio.to_thread(batcher.close)
+        return made
+
+    first, second = asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+    assert isinstance(first, Refusal)
+    assert isinstance(second, Reply)
+    assert "choosing what runs next failed (odd)" in caplog.text
 
 
 def heavy(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """The guard on lossy codecs: when a share of disagreements is no chance, and a real codec that is found out."""
 
 import json
+import queue
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,18 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partway.edge.decision.audit import CHANCE, falls_short
+from partway.edge.decision.audit import CHANCE, Auditor, falls_short
+from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.in_flight import Group
+from partway.edge.sources.files import Sample
+from partway.edge.transport.access import Access
+from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.plan import load_plan
 from partway.partitioner.zoo import model_folder
 
 
@@ -115,3 +123,33 @@ def test_a_share_that_is_none_is_refused(share: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--audit is a share of the frames, for example 1%" in done.stderr
+
+
+class Unreachable(Access):
+    """No channel can be made with it; ``tried`` holds which of them were asked for one."""
+
+    tried: "queue.SimpleQueue[tuple[str, str]]" = queue.SimpleQueue()
+
+    def channel(self, address: str, options: list[tuple[str, Any]], kind: Any) -> Any:
+        self.tried.put((self.token, address))
+        raise FileNotFoundError("the key is away")
+
+
+def test_an_audit_reaches_the_cloud_in_use_by_its_own_access() -> None:
+    """After a move audits take the new cloud's access; one that cannot be begun does not end the auditing."""
+    there = [("first", "127.0.0.1:1")]
+    auditor = Auditor(
+        Packer(load_plan(model_folder("mnist"))),
+        1.0,
+        0.99,
+        lambda: there[0][1],
+        access=lambda: Unreachable(there[0][0]),
+    )
+    pixels = np.zeros((28, 28, 1), np.uint8)
+    group = Group(0, [Sample("p", pixels)], Candidate(0, "jpeg75"), {}, 0.0)
+    for cloud in (there[0], ("second", "127.0.0.1:2")):
+        there[0] = cloud
+        auditor.offer(group)
+        assert Unreachable.tried.get(timeout=30) == cloud
+    auditor.close()
+    assert not auditor._thread.is_alive()

@@ -180,6 +180,7 @@ def test_trial_frames_bring_their_parts_and_bytes() -> None:
 
     runner = runner_on(FakeCloud(affine_chain(), timed))
     made = trial_of(runner, samples(1)[0])(Candidate(1, "raw", 1, 1))
+    assert made is not None
     assert (made.queue_s, made.decode_s, made.suffix_s) == (0.5, 0.25, 0.125)
     assert made.prefix_s > 0
     assert made.candidate.size_bytes > 6 * 4
