@@ -15,7 +15,7 @@ from partway.partitioner.calibrate.logits import LastStage, before_softmax
 from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.slicing import make_plan, read_graph
 from partway.partitioner.zoo import model_folder

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.machine import machine_line
 from partway.engines.interface import engine_for
 from partway.partitioner.plan.chain import load_chain
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.idx import read_idx

@@ -10,8 +10,9 @@ from typing import Any
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import BytesOf, Cut, cut_from_names, input_cut, output_cut
+from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
 from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 
 Sizes = Mapping[str, Sequence[int | None]]

@@ -13,7 +13,8 @@ from partway.cloud.models.placement import Computing
 from partway.engines.interface import Engine
 from partway.errors import InputError, MissingPackage, mapped
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.plan import PLAN_FILE, Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import measure, sample_values

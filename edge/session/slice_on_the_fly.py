@@ -15,7 +15,7 @@ from partway.engines.interface import engine_for
 from partway.engines.onnx_file.external_data import external_tensors
 from partway.errors import InputError
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import PLAN_FILE, save_plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
 
 log = logging.getLogger("partway.edge")
 

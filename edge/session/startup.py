@@ -25,7 +25,8 @@ from partway.edge.transport.access import OPEN, Access
 from partway.engines.interface import Engine
 from partway.errors import InputError, Refused
 from partway.partitioner.plan.chain import Chain, load_chain, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
 from partway.partitioner.zoo.cache import is_zoo_model, plan_name, prepare, prepared_folder
 

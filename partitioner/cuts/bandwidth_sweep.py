@@ -14,10 +14,11 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from partway.partitioner.cuts.crossing import Cut, crossing
+from partway.partitioner.cuts.crossing import crossing
 from partway.partitioner.cuts.maxflow import Floats
 from partway.partitioner.cuts.mincut import Problem, cheapest
 from partway.partitioner.graph.graph import Graph, OperatorSet
+from partway.partitioner.plan.cut import Cut
 
 RATES = 64
 EPSILON = 1e-12

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.partitioner.cuts.crossing import Cut, crossing
+from partway.partitioner.cuts.crossing import crossing
 from partway.partitioner.cuts.maxflow import SINK, SOURCE, Floats, Network, source_side
 from partway.partitioner.graph.graph import Graph, OperatorSet, members
+from partway.partitioner.plan.cut import Cut
 from partway.proto.tensors import TensorSpec
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
@@ -17,6 +16,7 @@ from partway.partitioner.formats.onnx.reader import OnnxModel, open_onnx
 from partway.partitioner.formats.onnx.shapes import BATCHES
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Stage
 from partway.proto.tensors import TensorSpec
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.tflite.reader import TfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Stage
 
 

@@ -20,7 +20,8 @@ from partway.errors import PartwayError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, choose
 from partway.partitioner.plan.chain import Chain, load_chain
-from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.proto.frame import Durations, Reply, encode_reply
 

@@ -9,10 +9,10 @@ from tests.support.architectures import ARCHITECTURES
 from partway.cli.main import main
 from partway.engines.onnxruntime.engine import OnnxEngine
 from partway.partitioner.calibrate.quantized_cuts import careless, difference, nearest
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan_file import load_plan
 
 
 @pytest.fixture

@@ -12,20 +12,13 @@ from tests.support.random_graphs import every_prefix, graphs
 from partway.errors import InputError
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import (
-    Cut,
-    crossing,
-    cut_from_names,
-    input_cut,
-    output_cut,
-    prefix_of,
-    wire_bytes,
-)
+from partway.partitioner.cuts.crossing import crossing, cut_from_names, input_cut, output_cut, prefix_of, wire_bytes
 from partway.partitioner.cuts.mincut import problem
 from partway.partitioner.cuts.selection import few
 from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.partitioner.graph.orders import orders
+from partway.partitioner.plan.cut import Cut
 from partway.proto.tensors import TensorSpec
 
 

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.candidates import candidate_name, plan_candidates, short_name
 from partway.partitioner.decide.constraints import Constraints, admitted, device_bytes, excluded, parse_bytes
 from partway.partitioner.decide.crossovers import Chooser, crossovers, precompute
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import OBJECTIVES, choose_by, objective, order
 from partway.partitioner.decide.power import Power
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004))
 LINK = Link(1e6, 0.05)

@@ -13,15 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.partitioner.plan.plan import (
-    PLAN_FILE,
-    Plan,
-    load_plan,
-    plan_from_json,
-    plan_to_json,
-    read_stage,
-    save_plan,
-)
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan, plan_from_json, read_stage, save_plan
 from partway.partitioner.zoo import model_folder
 
 

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from partway.errors import InputError
 from partway.partitioner.plan.chain import choose_engine, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.file import OperatorSeconds, Profile, profile_to_json, read_profile, save_profile
 from partway.partitioner.profile.measure import StageTimes, check_quiet, measure, sample_values
 from partway.partitioner.profile.operators import measure_operators
@@ -92,7 +93,7 @@ def _folder(model: str, args: argparse.Namespace, stack: ExitStack) -> Path:
 
 def _sliced(args: argparse.Namespace, stack: ExitStack) -> Path:
     from partway.partitioner.formats.model_metadata import Wishes, described
-    from partway.partitioner.plan.plan import save_plan
+    from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.slicing import make_plan
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partway-")))

@@ -12,12 +12,12 @@ from tests.support.chains import agrees, feeds_for, run, session
 
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stage_values
 from partway.partitioner.formats.onnx import writer as onnx_write
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.onnx.slicer import slice_model, slice_onnx
 from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, StageFile
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
 from partway.proto.tensors import TensorSpec
@@ -195,7 +195,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
 PEAK = """
 import sys, time
 from pathlib import Path
-from partway.partitioner.plan.plan import save_plan
+from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.slicing import make_plan
 start = time.perf_counter()
 plan = make_plan(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","))
@@ -232,7 +232,7 @@ from pathlib import Path
 import numpy as np
 from partway.engines.interface import engine_for
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 folder = Path(sys.argv[1])
 chain = load_folder(folder, load_plan(folder), engine_for("onnx", 1))
 ids = np.array([[0, 7, 559_999], [7, 7, 7]], np.int64)

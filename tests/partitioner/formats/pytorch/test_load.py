@@ -23,7 +23,7 @@ from partway.partitioner.formats.pytorch.pt2 import OPERATOR, load_program
 from partway.partitioner.formats.pytorch.trace import trace
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.resolve import export
 
 torch = pytest.importorskip("torch")
