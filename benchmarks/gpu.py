@@ -34,7 +34,6 @@ from partway.engines.interface import Engine, engine_for
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.parity import relative_error
 from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
-from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.zoo import model_folder
 
@@ -62,7 +61,7 @@ def prepare(folder: Path, names: Sequence[str]) -> None:
 
 def inputs(chain: Chain, pictures: Sequence[Path]) -> list[dict[str, Array]]:
     """Photographs as the model wants them, or noise."""
-    preprocess = Preprocess.from_json(chain.plan.input)
+    preprocess = chain.plan.preprocess
     if not pictures or preprocess is None:
         return [dict(sample_values(chain, seed)) for seed in range(PICTURES)]
     from PIL import Image

@@ -69,7 +69,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     profile = profile_to_json(times, engine, plan.digest, plan.model)
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     book = codebook(plan.codecs)
     apart = bool(batched) and independent(chain)
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)
