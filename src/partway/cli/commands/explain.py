@@ -123,7 +123,7 @@ def _print(made: Explanation) -> None:
 
 
 def _extra(made: Explanation) -> list[str]:
-    return [] if made.objective.name == "latency" else [made.objective.name]
+    return [] if made.objective.is_latency else [made.objective.name]
 
 
 def _cells(made: Explanation, row: Row) -> list[str]:
