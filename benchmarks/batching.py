@@ -31,7 +31,7 @@ from partway.cloud.answer import Refusal, Router, answer
 from partway.cloud.batching.scheduler import Limits, Mode
 from partway.cloud.batching.worker import Batcher
 from partway.cloud.models.repository import ServedModel, load_model
-from partway.partitioner.plan.plan import save_plan
+from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
 from partway.proto.codecs.registry import RAW, pack

@@ -24,7 +24,7 @@ from time import perf_counter
 from benchmarks.machine import machine_line
 from partway.engines.interface import engine_for
 from partway.partitioner.plan.chain import load_chain
-from partway.partitioner.plan.plan import read_stage
+from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo.networks import import_torchvision

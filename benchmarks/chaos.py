@@ -37,7 +37,7 @@ from partway.edge.report.terminal import Report
 from partway.edge.session.run import Run
 from partway.edge.sources.files import Sample
 from partway.edge.sources.work import Work
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
 

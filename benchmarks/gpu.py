@@ -33,8 +33,7 @@ from partway.engines.device import Chosen
 from partway.engines.interface import Engine, engine_for
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.parity import relative_error
-from partway.partitioner.plan.plan import PLAN_FILE, load_plan
-from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.zoo import model_folder
 
@@ -46,7 +45,7 @@ Array = np.ndarray[Any, Any]
 def prepare(folder: Path, names: Sequence[str]) -> None:
     """Export zoo models (random weights) and slice them at their useful cuts. Needs the exporter, no GPU."""
     from benchmarks.models import export
-    from partway.partitioner.plan.plan import save_plan
+    from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.slicing import open_model, plan_model
     from partway.partitioner.zoo.catalogue import ZOO
     from partway.partitioner.zoo.cuts import cuts_of
@@ -62,7 +61,7 @@ def prepare(folder: Path, names: Sequence[str]) -> None:
 
 def inputs(chain: Chain, pictures: Sequence[Path]) -> list[dict[str, Array]]:
     """Photographs as the model wants them, or noise."""
-    preprocess = Preprocess.from_json(chain.plan.input)
+    preprocess = chain.plan.preprocess
     if not pictures or preprocess is None:
         return [dict(sample_values(chain, seed)) for seed in range(PICTURES)]
     from PIL import Image

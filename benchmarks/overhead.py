@@ -36,8 +36,9 @@ from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
-from partway.partitioner.cuts.crossing import Cut
-from partway.partitioner.plan.plan import Plan, Stage, save_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.plan_file import save_plan
 from partway.proto.codecs.registry import RAW, unpack
 from partway.proto.frame import decode_reply
 from partway.proto.tensors import TensorSpec

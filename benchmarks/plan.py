@@ -25,13 +25,14 @@ from onnx import helper, numpy_helper
 from benchmarks.machine import machine_line
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import Cut, input_cut, output_cut, prefix_of, wire_bytes
+from partway.partitioner.cuts.crossing import input_cut, output_cut, prefix_of, wire_bytes
 from partway.partitioner.cuts.mincut import problem
 from partway.partitioner.decide.crossovers import Chooser
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.cut import Cut
 
 ZOO: dict[str, dict[str, Any]] = {
     "resnet18": {}, "resnet50": {}, "mobilenet_v3_small": {}, "efficientnet_b0": {}, "densenet121": {},

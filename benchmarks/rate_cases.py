@@ -15,7 +15,7 @@ from partway.partitioner.calibrate.logits import LastStage, before_softmax
 from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.slicing import make_plan, read_graph
 from partway.partitioner.zoo import model_folder
@@ -55,7 +55,7 @@ def mobilenet(data: Path, folder: Path, cuts: Sequence[str] = MOBILENET_CUTS) ->
     wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
     chain = sliced(file, folder, wanted, Wishes(fit="crop"))
     chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
-    preprocess = Preprocess.from_json(chain.plan.input)
+    preprocess = chain.plan.preprocess
     assert preprocess is not None
     classes = json.loads((data / "imagenet/labels.json").read_text())
     frames = []
@@ -80,7 +80,7 @@ def resnet(data: Path, folder: Path) -> Case:
     last = {frontier.size_bytes: frontier.cut.values[0] for frontier in frontiers}  # the last of each size
     cuts = [value for size, value in last.items() if 100 < size < 40_000]
     chain = sliced(file, folder, cuts, Wishes(scale=1.0))
-    preprocess = Preprocess.from_json(chain.plan.input)
+    preprocess = chain.plan.preprocess
     assert preprocess is not None
     with np.load(next((data / "cifar10").glob("*.npz"))) as arrays:
         images, labels = arrays["images"], arrays["labels"]
@@ -102,7 +102,7 @@ def mnist(data: Path, _: Path) -> Case:
     """The shipped model on MNIST."""
     plan = load_plan(model_folder("mnist"))
     chain = load_folder(model_folder("mnist"), plan, engine_for(plan.engine, 1))
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     assert preprocess is not None
     images = read_idx(next((data / "mnist").glob("t10k-images*")))
     labels = read_idx(next((data / "mnist").glob("t10k-labels*")))

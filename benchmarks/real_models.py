@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo.networks import network as zoo_network
 from partway.proto.codecs.image import is_image_codec
 

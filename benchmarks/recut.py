@@ -33,7 +33,7 @@ from partway.edge.transport.client import CloudClient
 from partway.engines.interface import engine_for
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.codecs.registry import packs
 

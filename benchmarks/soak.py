@@ -30,7 +30,7 @@ from partway.engines.interface import engine_for
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 WARM = 0.2

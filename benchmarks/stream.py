@@ -18,8 +18,7 @@ import numpy as np
 from benchmarks.machine import machine_line
 from partway.engines.interface import engine_for
 from partway.partitioner.plan.chain import load_chain
-from partway.partitioner.plan.plan import load_plan, read_stage
-from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.idx import read_idx
 
@@ -31,7 +30,7 @@ def whole_model_labels(images: np.ndarray[Any, Any]) -> list[int]:
     folder = model_folder("mnist")
     plan = load_plan(folder)
     chain = load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     assert preprocess is not None
     inputs = ({preprocess.value: preprocess.tensor(image[:, :, None])} for image in images)
     return [int(np.argmax(chain.run(values, 0, len(plan.stages))["logits"])) for values in inputs]

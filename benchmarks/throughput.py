@@ -32,12 +32,13 @@ from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
 from partway.engines.interface import engine_for
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.decide.estimate import Link as Speed
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import Plan, Stage, save_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.plan_file import save_plan
 from partway.proto.tensors import TensorSpec
 
 RATE, RTT = "20Mbps", "40ms"

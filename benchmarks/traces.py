@@ -28,7 +28,7 @@ from benchmarks.machine import machine_line
 from benchmarks.virtual import Replay, Road, World, clairvoyant, estimates_of, mean_s, static
 from partway.edge.emulator.shaper import read_trace
 from partway.partitioner.decide.estimate import Candidate, Link
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.units import parse_s
 
 CASES = ("efficientnet_lite2:15:5", "efficientnet_lite2:30:1", "resnet50:15:10")

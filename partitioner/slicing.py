@@ -1,70 +1,45 @@
-"""From a model file to a plan: read it, pick cuts, slice it. The one place that knows which formats there are."""
+"""From a model file to a plan: read it by its format, pick cuts, slice it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from partway.engines.interface import engine_for
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import BytesOf, Cut, cut_from_names, input_cut, output_cut
+from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
+from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import save_plan
 
-Sizes = Mapping[str, Sequence[int | None]]
+log = logging.getLogger("partway.partitioner")
 
 
 class NoCutError(InputError):
     """No cut separates the model: it can run on one side only."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceableModel:
-    """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
-
-    ``trusting``: the engine trusts the parts of a file to fit each other, so that stages want a trial first.
-    """
-
-    graph: Graph
-    digest: str
-    engine: str
-    write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
-    trusting: bool = False
-
-
 def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
-    """Read a model by its suffix (``.onnx``, ``.tflite``). ``sizes`` gives shapes to inputs with dynamic dimensions.
+    """Read a model by its suffix: ``.onnx``, ``.tflite``, or one that an installed package adds.
+
+    ``sizes`` gives shapes to inputs with dynamic dimensions.
 
     Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
     """
-    front_end = FRONT_ENDS.get(path.suffix.lower())
-    if front_end is None:
-        raise InputError(f"cannot slice {path}: Partway reads {', '.join(FRONT_ENDS)} models")
-    return front_end(path, sizes or {})
-
-
-def _open_onnx(path: Path, sizes: Sizes) -> SliceableModel:
-    from partway.partitioner.formats.onnx.reader import open_onnx
-    from partway.partitioner.formats.onnx.slicer import slice_model
-
-    model = open_onnx(path, sizes)
-    return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
-
-
-def _open_tflite(path: Path, sizes: Sizes) -> SliceableModel:
-    from partway.partitioner.formats.tflite.reader import open_tflite
-    from partway.partitioner.formats.tflite.slicer import slice_model
-
-    model = open_tflite(path, sizes)
-    return SliceableModel(
-        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
-    )
-
-
-FRONT_ENDS: dict[str, Callable[[Path, Sizes], SliceableModel]] = {".onnx": _open_onnx, ".tflite": _open_tflite}
+    suffix = suffix_of(path)
+    if not suffix or suffix not in FORMATS:
+        readable = ", ".join(f".{name}" for name in FORMATS.names())
+        raise InputError(f"cannot slice {path}: Partway reads {readable} models")
+    return FORMATS.get(suffix)(path, sizes or {})
 
 
 def read_graph(path: Path, sizes: Sizes | None = None) -> Graph:
@@ -96,6 +71,21 @@ def make_plan(
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
     plan = plan_model(source, chosen, out, name or model.stem)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
+
+
+def slice_file(model: Path, out: Path) -> Plan:
+    """Slice a model file into ``out`` at its useful cuts, or as one stage, and write the plan there.
+
+    Raises :class:`InputError` when the model is no good.
+    """
+    try:
+        plan = make_plan(model, out)
+    except NoCutError:
+        log.warning("no cut separates %s; it runs whole, on one side or the other", model)
+        plan = make_plan(model, out, "none")
+    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes())
+    save_plan(plan, out)
+    return plan
 
 
 def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from partway.engines.fake import fake_stage
-from partway.partitioner.cuts.crossing import Cut
-from partway.partitioner.plan.plan import Plan, Stage, save_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.plan_file import save_plan
 from partway.proto.tensors import TensorSpec
 
 ROOT = Path(__file__).parent.parent

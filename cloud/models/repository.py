@@ -13,7 +13,8 @@ from partway.cloud.models.placement import Computing
 from partway.engines.interface import Engine
 from partway.errors import InputError, MissingPackage, mapped
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.plan import PLAN_FILE, Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import measure, sample_values
@@ -68,7 +69,7 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
     profile = profile_to_json(times, engine, plan.digest, plan.model)
     log.info("serving %s: %d stages, whole model %.2f ms", plan.model, len(plan.stages), suffix_s[0] * 1e3)
     batched = range(len(plan.stages) if plan.batches else 0)
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     book = codebook(plan.codecs)
     apart = bool(batched) and independent(chain)
     return ServedModel(plan, plan.digest, folder, chain, preprocess, profile, suffix_s, batched, book, apart)

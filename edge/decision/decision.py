@@ -91,7 +91,7 @@ def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan, ranking:
 
 
 def _by(ranking: Ranking) -> str:
-    return "" if ranking.objective.name == "latency" else f"by {ranking.objective.name}, "
+    return "" if ranking.objective.is_latency else f"by {ranking.objective.name}, "
 
 
 def _whole(rival: Estimate, plan: Plan) -> str:
@@ -110,7 +110,7 @@ def settle(
     chosen = ranking.best(allowed)
     if len(allowed) < len(estimates) or (len(estimates) == 1 and link is None):
         name = candidate_name(chosen.candidate, plan)
-        score = "" if ranking.objective.name == "latency" else f": {ranking.say(chosen)}"
+        score = "" if ranking.objective.is_latency else f": {ranking.say(chosen)}"
         return Decision(tuple(estimates), chosen, f"{_by(ranking)}{name}{score}, as asked", link, measured, ranking)
     words, rival = reason(chosen, estimates, plan, ranking), rival_of(chosen, estimates, plan, ranking)
     return Decision(tuple(estimates), chosen, words, link, measured, ranking, rival)

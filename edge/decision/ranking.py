@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from partway.edge.pipeline.result import FrameResult
 from partway.partitioner.decide.estimate import Candidate, Estimate
-from partway.partitioner.decide.objectives import UNIT, Objective, objective, order
+from partway.partitioner.decide.objectives import Objective, objective, order
 
 PARTS = ("read_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 
@@ -30,7 +30,7 @@ class Ranking:
 
     def best(self, estimates: Sequence[Estimate]) -> Estimate:
         """The first in that order."""
-        return min(estimates, key=self.order)
+        return self.objective.best(estimates, self.rtt_s)
 
     def show(self, estimate: Estimate) -> str:
         """The score for people."""
@@ -38,7 +38,7 @@ class Ranking:
 
     def say(self, estimate: Estimate) -> str:
         """The score for people with what it is counted by; seconds are always a frame's."""
-        unit = "" if self.objective.name == "latency" else UNIT[self.objective.name]
+        unit = "" if self.objective.is_latency else self.objective.unit
         return f"{self.show(estimate)} {unit}".rstrip()
 
 

@@ -20,7 +20,8 @@ from partway.edge.pipeline.in_flight import Group, Watch
 from partway.errors import LinkLost
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
-from partway.partitioner.decide.objectives import Objective, Terms
+from partway.partitioner.decide.objectives import Objective, Terms, best, crossing_bytes
+from partway.partitioner.decide.shipped_objectives import latency_terms
 from partway.partitioner.plan.plan import Plan
 from partway.proto.frame import Durations
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("partway.edge")
 
 HYSTERESIS = 0.1
-LEAST_S = 0.5e-3
-"""Gains below this are within what timing a frame is worth."""
 DWELL_S = 1.0
 IDLE_S = 1.0
 """Without frames for so long, the link is probed, as often."""
@@ -107,27 +106,29 @@ class Recut(Watch):
             return self._asked
         if link is None or now_s - self._changed_s < DWELL_S:
             return self.present
-        best, best_score = self._best(link)
-        if best == self.present:
-            return best
+        chosen, best_score = self._best(link)
+        if chosen == self.present:
+            return chosen
         score = self._score(self.present, link)
-        if score - best_score > max(HYSTERESIS * score, self._least()):
-            self._change(best, self._reason(link, score, best_score), now_s)
+        if score - best_score > max(HYSTERESIS * score, self._wanted.noise_floor):
+            self._change(chosen, self._reason(link, score, best_score), now_s)
         self._why = ""
         return self.present
 
     def _best(self, link: Link) -> tuple[Candidate, float]:
-        bandwidth_bps, rtt_s = link.bandwidth_bps, link.rtt_s
-        scores = {candidate: terms.at(bandwidth_bps, rtt_s) for candidate, terms in self._terms.items()}
-        best = min(scores, key=scores.__getitem__)
-        return best, scores[best]
+        chosen = self._best_of(self._terms, link)
+        return chosen, self._score(chosen, link)
+
+    def _best_of(self, candidates: Iterable[Candidate], link: Link) -> Candidate:
+        return best(candidates, lambda one: self._score(one, link), lambda one: self._tie_break(one, link))
+
+    def _tie_break(self, candidate: Candidate, link: Link) -> tuple[float, float]:
+        estimate = self._known[candidate]
+        return latency_terms(estimate).at(link.bandwidth_bps, link.rtt_s), crossing_bytes(estimate)
 
     def _score(self, candidate: Candidate, link: Link) -> float:
         terms = self._terms.get(candidate)
         return float("inf") if terms is None else terms.at(link.bandwidth_bps, link.rtt_s)
-
-    def _least(self) -> float:
-        return LEAST_S if self._wanted.name in ("latency", "throughput") else 0.0
 
     def _refresh(self, now_s: float) -> None:
         """New scores, where the device's pace or the cloud's load are others than those they were made for."""
@@ -146,13 +147,13 @@ class Recut(Watch):
         link = self.link.link
         fixed = self._asked == candidate
         if fixed:
-            left = [c for c in self._terms if c.k == candidate.k and link is not None]
-            self._asked = min(left, key=lambda c: self._score(c, link), default=self.home) if link else self.home
+            same_split = [one for one in self._terms if one.k == candidate.k]
+            self._asked = self._best_of(same_split, link) if same_split and link is not None else self.home
         if self.present != candidate:
             return
-        best = self._asked if fixed else self._best(link)[0] if link is not None and self._terms else self.home
-        assert best is not None
-        self._change(best, why, now_s)
+        chosen = self._asked if fixed else self._best(link)[0] if link is not None and self._terms else self.home
+        assert chosen is not None
+        self._change(chosen, why, now_s)
 
     def _change(self, candidate: Candidate, reason: str, now_s: float) -> None:
         change = Change(self.frame_id, self.present, candidate, reason)

@@ -120,7 +120,7 @@ def check_inference(engine: str = "auto") -> list[Finding]:
     import numpy as np
 
     from partway.partitioner.plan.chain import choose_engine, load_folder
-    from partway.partitioner.plan.plan import load_plan
+    from partway.partitioner.plan.plan_file import load_plan
     from partway.partitioner.zoo import model_folder
 
     try:

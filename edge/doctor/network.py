@@ -14,7 +14,7 @@ from partway.edge.doctor.checks import BAD, GOOD, NOTE, Finding
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.client import CloudClient, Description
 from partway.errors import InputError, PartwayError, Refused
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder
 
 BUSY = 1.5

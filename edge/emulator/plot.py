@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from partway.chart_style import BLUE, GREEN, GREY, ORANGE, RED, units
 from partway.edge.emulator.replay import Answered
 from partway.edge.emulator.summary import missed
 from partway.edge.pipeline.result import NOBODY
-from partway.partitioner.explain.style import BLUE, GREEN, GREY, ORANGE, RED, units
 from partway.units import show_bps, show_s
 
 Capacity = tuple[Sequence[float], Sequence[float]]

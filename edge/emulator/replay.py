@@ -22,12 +22,13 @@ from partway.edge.report.run_json import Outcome
 from partway.edge.report.terminal import FrameLines, Report
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
-from partway.edge.session.slice_on_the_fly import is_model_file, sliced_folder
+from partway.edge.session.slice_on_the_fly import sliced_folder
 from partway.edge.sources.files import Item, Sample
 from partway.edge.transport.access import OPEN
 from partway.engines.interface import Engine
 from partway.engines.throttled import PacedEngine, SlowEngine
 from partway.errors import InputError, PartwayError
+from partway.partitioner.plan.model_format import is_model_file
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import load_profile
 from partway.partitioner.zoo import model_folder

@@ -12,8 +12,7 @@ from rich.table import Table
 from partway.edge.emulator.replay import Answered, Replay
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.partitioner.decide.estimate import Candidate, Estimate
-from partway.partitioner.decide.objectives import show_j
-from partway.partitioner.decide.power import Power, energy_j
+from partway.partitioner.decide.power import Power, energy_j, show_j
 from partway.units import show_bytes, show_s
 
 PERCENTILES = (50, 95, 99)

@@ -11,7 +11,6 @@ import numpy as np
 from partway.edge.sources.files import Sample
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.image import encode_image, is_image_codec
 from partway.proto.codecs.registry import RAW, blob, pack
 from partway.proto.codecs.transform.codebook import codebook
@@ -26,7 +25,7 @@ class Packer:
 
     def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:
         self.plan = plan
-        self.preprocess = Preprocess.from_json(plan.input)
+        self.preprocess = plan.preprocess
         self.book = codebook(plan.codecs)
         self._model, self._digest, self._deadline_ms = plan.model, plan.digest, deadline_ms
 

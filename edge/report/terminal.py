@@ -78,7 +78,7 @@ class Report:
         from rich.text import Text
 
         ranking = decision.ranking
-        more = [] if ranking.objective.name == "latency" else [ranking.objective.name]
+        more = [] if ranking.objective.is_latency else [ranking.objective.name]
         by = "".join(f" by {name}" for name in more)
         table = Table(title=f"candidates{by} (ms per frame)", title_justify="left", header_style="bold")
         for column in ("split", "at", "codec", "sends"):

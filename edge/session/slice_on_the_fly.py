@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import mmap
 import shutil
 import tempfile
@@ -11,20 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import partway
-from partway.engines.interface import engine_for
 from partway.engines.onnx_file.external_data import external_tensors
 from partway.errors import InputError
-from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import PLAN_FILE, save_plan
-
-log = logging.getLogger("partway.edge")
-
-SUFFIXES = (".onnx", ".tflite")
-
-
-def is_model_file(model: str) -> bool:
-    """Whether ``--model`` names a file of a format that can be sliced."""
-    return Path(model).suffix.lower() in SUFFIXES
+from partway.partitioner.plan.model_format import SLICERS
+from partway.partitioner.plan.plan_file import PLAN_FILE
 
 
 def sliced_folder(model: Path, cache: Path | None) -> Path:
@@ -69,18 +58,9 @@ def _data_files(model: Path, file: BinaryIO) -> list[Path]:
 
 def _slice(model: Path, target: Path) -> None:
     """Into a folder of another name first, so that a plan is there whole or not at all."""
-    from partway.partitioner.formats.model_metadata import Wishes, described
-    from partway.partitioner.slicing import NoCutError, make_plan
-
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
     try:
-        try:
-            plan = make_plan(model, part)
-        except NoCutError:
-            log.warning("no cut separates %s; it runs whole, on one side or the other", model)
-            plan = make_plan(model, part, "none")
-        chain = load_folder(part, plan, engine_for(plan.engine))
-        save_plan(described(plan, chain, Wishes()), part)
+        SLICERS.get("file")(model, part)
         part.rename(target)
     except OSError as error:
         if not (target / PLAN_FILE).is_file():  # else another run was quicker

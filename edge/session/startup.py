@@ -17,7 +17,7 @@ from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import Options
 from partway.edge.report.terminal import Report
 from partway.edge.session.embedded_cloud import EmbeddedCloud
-from partway.edge.session.slice_on_the_fly import is_model_file, sliced_folder
+from partway.edge.session.slice_on_the_fly import sliced_folder
 from partway.edge.session.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
 from partway.edge.sources.work import Work, read_ahead, work_of
@@ -26,7 +26,9 @@ from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
 from partway.errors import InputError, LinkLost, PartwayError, Refused
 from partway.partitioner.plan.chain import Chain, load_chain, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder, unknown_model
 from partway.partitioner.zoo.cache import is_zoo_model, plan_name, prepare, prepared_folder
 

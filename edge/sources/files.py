@@ -66,14 +66,14 @@ def open_source(paths: Sequence[str], plan: Plan) -> list[Item]:
 
     Raises InputError at once when a path does not exist, or there is nothing in it to read.
     """
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     with mapped({OSError: InputError}, "the input cannot be read"):
         return [item for path in paths for item in _items(Path(path), plan, preprocess)]
 
 
 def random_source(plan: Plan, frames: int) -> Iterator[Item]:
     """Random pixels or tensors that fit the plan."""
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     numbers = Random(0)  # noqa: S311 - numpy's generators take 3 MB to import
 
     def read(name: str) -> Sample:
@@ -112,7 +112,7 @@ def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
 
 def picture_reader(plan: Plan) -> Callable[[Path], Sample]:
     """Reads pictures for this plan. Raises InputError for a model that takes none."""
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if preprocess is None:
         raise InputError("this model does not take pictures; give its input tensors as .npz files")
     return partial(_read_picture, preprocess=preprocess)

@@ -29,7 +29,7 @@ def sample_of(given: object, plan: Plan, name: str) -> Sample:
     else it is the model's only input, with or without the axis of frames. Raises InputError on anything that does not
     fit, naming what would.
     """
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if isinstance(given, Sample):
         return given
     if isinstance(given, str | Path):

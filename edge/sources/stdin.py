@@ -41,7 +41,7 @@ def stdin_items(stream: BinaryIO, plan: Plan, shape: tuple[int, ...] | None) -> 
 
     What ends within a frame, or is none, becomes a last item that says so when it is read.
     """
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if shape is not None and preprocess is None:
         raise InputError("--stdin-shape is for pictures, which this model does not take; send its tensors as .npy")
     take: Callable[[BinaryIO], Array | None] = _npy if shape is None else partial(_raw, shape=shape)

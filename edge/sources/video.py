@@ -76,7 +76,7 @@ def _stopped(sentence: str) -> Sample:
 
 
 def _preprocess(given: str, plan: Plan) -> Preprocess:
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if preprocess is None:
         raise InputError(
             f"this model does not take pictures; give its input tensors as an .npz file instead of {given}"

@@ -12,7 +12,8 @@ from partway.edge.report.terminal import Report
 from partway.edge.sources.files import PICTURES, Item, Sample, random_source
 from partway.edge.sources.open_inputs import open_intake
 from partway.errors import InputError
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
 
 RANDOM_FRAMES = 10

@@ -21,7 +21,8 @@ from partway.edge.transport.address import parse_address
 from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
 from partway.errors import InputError, LinkLost, PartwayError, Refused, mapped
-from partway.partitioner.plan.plan import Plan, plan_from_json
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import plan_from_json
 from partway.proto import messages as m
 
 T = TypeVar("T")

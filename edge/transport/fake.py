@@ -11,7 +11,6 @@ import numpy as np
 from partway.edge.transport.interface import OnLost, OnReply, T
 from partway.errors import LinkLost
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.image import decode_image, is_image_codec
 from partway.proto.codecs.registry import RAW, blob_elements, pack, unpack
 from partway.proto.codecs.transform.codebook import codebook
@@ -39,7 +38,7 @@ class FakeCloud:
         self.waiting: list[Frame] = []
         self.received = 0
         self.closed = False
-        self._preprocess = Preprocess.from_json(chain.plan.input)
+        self._preprocess = chain.plan.preprocess
         self._book = codebook(chain.plan.codecs)
         self._on_reply: OnReply
         self._on_lost: OnLost

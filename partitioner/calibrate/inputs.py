@@ -28,7 +28,7 @@ def read_frames(path: Path, plan: Plan, most: int, truth: Path | None = None, of
     model input with frames along its first axis, and ``labels`` (int [n]) if known. ``truth`` is a JSON object, file
     name to class; ``offset`` is added to every class.
     """
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if path.suffix.lower() == ".npz" and path.is_file():
         return _arrays(path, plan, preprocess, most, offset)
     if preprocess is None:
@@ -45,7 +45,7 @@ def read_frames(path: Path, plan: Plan, most: int, truth: Path | None = None, of
 def random_frames(plan: Plan) -> list[Frame]:
     """Frames that tell sizes and times, but nothing of answers."""
     rng = np.random.default_rng(0)
-    preprocess = Preprocess.from_json(plan.input)
+    preprocess = plan.preprocess
     if preprocess is None:
         made = range(RANDOM_FRAMES)
         return [Frame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made]

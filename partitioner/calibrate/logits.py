@@ -17,7 +17,9 @@ from partway.engines.interface import Engine
 from partway.errors import InputError
 from partway.partitioner.cuts.crossing import cut_from_names
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.plan import Plan, read_stage
+from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.slicing import open_model, plan_model
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +30,7 @@ LastStage = Callable[[Mapping[str, Array]], Array]
 def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None:
     """The last stage without its softmax; None where it has none, or cannot be cut before it."""
     stage = plan.stages_on(engine.name)[-1]
-    if stage.data is not None or not stage.file or (folder / stage.file).suffix not in (".onnx", ".tflite"):
+    if stage.data is not None or not stage.file or not is_model_file(stage.file):
         return None
     read_stage(folder, stage)
     try:

@@ -19,7 +19,6 @@ from partway.partitioner.calibrate.run import PART_FILE, CodecCalibration, Notes
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.registry import RAW
 from partway.units import show_bytes, show_s
 
@@ -51,7 +50,7 @@ def calibrated(chain: Chain, engine: Engine, frames: Sequence[Frame], out: Path,
     """The plan with its codecs and candidates. Unless the frames are ``real``, nothing is fitted or said of answers."""
     notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
     last = before_softmax(out, chain.plan, engine) if real else None
-    work = CodecCalibration(chain, Preprocess.from_json(chain.plan.input), frames, notes, fitted=real, last_stage=last)
+    work = CodecCalibration(chain, chain.plan.preprocess, frames, notes, fitted=real, last_stage=last)
     with Progress(transient=True, disable=not Console().is_terminal) as progress:
         task = progress.add_task("codecs", total=len(chain.plan.stages))
         for what, splits, _ in work.steps():

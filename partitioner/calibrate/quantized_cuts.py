@@ -13,10 +13,10 @@ import numpy as np
 
 from partway.engines.interface import Engine
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.formats.unsplit_model import load_whole
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.parity import relative_error
 from partway.partitioner.profile.measure import sample_values
 

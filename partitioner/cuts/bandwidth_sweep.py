@@ -1,4 +1,4 @@
-"""The best prefixes of a graph over all bandwidths, and a nested family of them for a chain of stages.
+"""The best prefixes of a graph over all bandwidths.
 
 A prefix costs ``bandwidth * own_s + bits``, a line in the bandwidth. In the minimum cut only edges at source and sink
 depend on it; where the cloud is at least as fast on every operator all of those grow with it, and the best prefixes are
@@ -10,16 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
-import numpy as np
-
-from partway.partitioner.cuts.crossing import Cut, crossing
-from partway.partitioner.cuts.maxflow import Floats
+from partway.partitioner.cuts.crossing import crossing
 from partway.partitioner.cuts.mincut import Problem, cheapest
 from partway.partitioner.graph.graph import Graph, OperatorSet
+from partway.partitioner.plan.cut import Cut
 
-RATES = 64
 EPSILON = 1e-12
 
 
@@ -38,29 +35,12 @@ def sweep(asked: Problem) -> tuple[Span, ...]:
 
     Finds the breakpoints themselves, by the method of Eisner and Severance (1976): the cost of a prefix is a line in
     the bandwidth, and either two neighbouring lines of the lower envelope meet where nothing lies below them, or a
-    minimum cut there finds what does. The prefixes are nested if ``asked.nested``.
+    minimum cut there finds what does. The prefixes are nested where the cloud is
+    at least as fast on every operator.
     """
     first = _Line.of(asked, cheapest(asked, 0.0, 1.0))
     last = _Line.of(asked, cheapest(asked, 1.0, 0.0))
     return _spans(asked.graph, _envelope(asked, first, last))
-
-
-def nested_sweep(asked: Problem) -> tuple[Span, ...]:
-    """The same for a chain of stages: prefixes that are nested even where the best ones are not.
-
-    Of those (and the unions and intersections of any two, which are prefixes as well) a nested family is grown
-    greedily, each time by the one that lowers the mean regret over all bandwidths most.
-    """
-    spans = sweep(asked)
-    if all(after.prefix & ~before.prefix == 0 for before, after in pairwise(spans)):
-        return spans
-    ends = [span.to_bps for span in spans[:-1]]
-    bandwidths = np.geomspace(ends[0] / 10, ends[-1] * 10, RATES)
-    found = {span.prefix for span in spans}
-    found |= {mask for one, other in combinations(sorted(found), 2) for mask in (one | other, one & other)}
-    lines = [line for mask in sorted(found) if math.isfinite((line := _Line.of(asked, mask)).bits)]
-    family = _grow(lines, bandwidths, math.fsum(asked.cloud_s))
-    return _spans(asked.graph, _lower(family))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,32 +86,3 @@ def _spans(graph: Graph, lines: Sequence[_Line]) -> tuple[Span, ...]:
         Span(line.prefix, crossing(graph, line.prefix), start, end)
         for line, start, end in zip(lines, [0.0, *ends], [*ends, math.inf], strict=True)
     )
-
-
-def _lower(lines: Sequence[_Line]) -> list[_Line]:
-    """Those of some lines that are lowest somewhere, in order of bandwidth."""
-    rest = sorted(lines, key=lambda line: (line.bits, line.own_s))
-    kept = [rest[0]]
-    while kept[-1].own_s > min(line.own_s for line in rest):
-        kept.append(min(rest, key=lambda line: (kept[-1].meets(line), line.own_s)))
-    return kept
-
-
-def _grow(lines: Sequence[_Line], bandwidths: Floats, cloud_s: float) -> list[_Line]:
-    costs = {line.prefix: cloud_s + line.own_s + line.bits / bandwidths for line in lines}
-    best = np.min(list(costs.values()), axis=0)
-    family: list[_Line] = []
-    now = np.full_like(best, np.inf)
-    while True:
-        fitting = [line for line in lines if line not in family and all(_nested(line, one) for one in family)]
-        if not fitting:
-            return family
-        nearest = min(fitting, key=lambda line: float(np.mean(np.minimum(now, costs[line.prefix]) / best)))
-        if family and float(np.mean((now - np.minimum(now, costs[nearest.prefix])) / best)) <= EPSILON:
-            return family
-        family.append(nearest)
-        now = np.minimum(now, costs[nearest.prefix])
-
-
-def _nested(one: _Line, other: _Line) -> bool:
-    return one.prefix & other.prefix in (one.prefix, other.prefix)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
-from partway.partitioner.cuts.crossing import BytesOf, Cut, crossing, input_cut, prefix_of, smallest_prefix, wire_bytes
+from partway.partitioner.cuts.crossing import BytesOf, crossing, input_cut, prefix_of, smallest_prefix, wire_bytes
 from partway.partitioner.cuts.mincut import problem
 from partway.partitioner.cuts.selection import few
 from partway.partitioner.graph.fusion import breaks_fusion, settled
 from partway.partitioner.graph.graph import Graph, OperatorSet
 from partway.partitioner.graph.orders import depth_first, frontiers, orders
+from partway.partitioner.plan.cut import Cut
 
 NEIGHBOURS = 8
 

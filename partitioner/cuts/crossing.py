@@ -1,27 +1,17 @@
-"""A cut: the set of values that cross from device to cloud, and what it means in a graph."""
+"""What a cut means in a graph: the operators before it, the values that cross, their bytes."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from partway.errors import InputError
 from partway.partitioner.graph.graph import Graph, OperatorSet, members
+from partway.partitioner.plan.cut import Cut
 from partway.proto.tensors import TensorSpec
 
 BytesOf = Callable[[TensorSpec], float]
 """Bytes that a value costs on the wire at batch 1, coded as it will be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The values whose removal separates input from output, by name. Data, never an index."""
-
-    values: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return " + ".join(self.values)
 
 
 def crossing(graph: Graph, prefix: OperatorSet) -> Cut:

@@ -1,4 +1,4 @@
-"""The best prefix of a graph for one bandwidth, by minimum cut.
+"""The cheapest prefix of a graph, by minimum cut.
 
 The construction is that of DADS (Hu et al., "Dynamic Adaptive DNN Surgery for Inference Acceleration on the Edge",
 INFOCOM 2019): an operator costs its device time on the source's side and its cloud time on the sink's, and each value
@@ -16,19 +16,9 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.partitioner.cuts.crossing import Cut, crossing
 from partway.partitioner.cuts.maxflow import SINK, SOURCE, Floats, Network, source_side
 from partway.partitioner.graph.graph import Graph, OperatorSet, members
 from partway.proto.tensors import TensorSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best place to cut for one bandwidth: what the device runs, what crosses, and the whole time."""
-
-    prefix: OperatorSet
-    cut: Cut
-    total_s: float
 
 
 @dataclass(frozen=True)
@@ -46,11 +36,6 @@ class Problem:
     kept: frozenset[str]
     least: OperatorSet
     most: OperatorSet
-
-    @property
-    def nested(self) -> bool:
-        """Whether the cloud is at least as fast on every operator, so that the best prefixes are nested."""
-        return all(device >= cloud for device, cloud in zip(self.device_s, self.cloud_s, strict=True))
 
     def own_s(self, prefix: OperatorSet) -> float:
         """What running a prefix on the device costs more than running it in the cloud."""
@@ -71,10 +56,6 @@ class Problem:
     def edges(self) -> _Edges:
         """The flow network of this problem."""
         return _edges(self)
-
-    def total_s(self, prefix: OperatorSet, bandwidth_bps: float) -> float:
-        """Seconds of prefix, transfer and suffix together."""
-        return math.fsum(self.cloud_s) + self.own_s(prefix) + self.crossing_bits(prefix) / bandwidth_bps
 
 
 def problem(
@@ -105,23 +86,6 @@ def problem(
 
 def _bytes(graph: Graph, name: str, bytes_of: Callable[[TensorSpec], float] | None) -> float:
     return float(graph.size_bytes(name)) if bytes_of is None else float(bytes_of(graph.values[name]))
-
-
-def best_prefix(asked: Problem, bandwidth_bps: float, rtt_s: float = 0.0) -> Best:
-    """The prefix of least ``device_s + bits / bandwidth + cloud_s``, plus ``rtt_s`` unless the device runs it all.
-
-    Exact up to the rounding of capacities: within ``(operators + values) / 2**26`` of the least cost, leaving out what
-    no choice changes (1.5e-5 for 1,000 of them, at the very worst). Of equally good prefixes the smallest.
-    """
-    if not bandwidth_bps > 0:
-        raise InputError("the bandwidth must be positive, in bits per second")
-    everything = asked.graph.everything
-    found = cheapest(asked, 1.0, 1.0 / bandwidth_bps)
-    total_s = asked.total_s(found, bandwidth_bps) + (rtt_s if found != everything else 0.0)
-    whole_s = asked.total_s(everything, bandwidth_bps)
-    if asked.most == everything and whole_s < total_s:
-        found, total_s = everything, whole_s
-    return Best(found, crossing(asked.graph, found), total_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +143,11 @@ def _order_edges(graph: Graph) -> Iterator[_Edge]:
 
 
 def cheapest(asked: Problem, per_second: float, per_bit: float) -> OperatorSet:
-    """The smallest prefix of least ``per_second * own_s + per_bit * bits``."""
+    """The smallest prefix of least ``per_second * own_s + per_bit * bits``.
+
+    Exact up to the rounding of capacities: within ``(operators + values) / 2**26`` of the least cost, leaving out what
+    no choice changes (1.5e-5 for 1,000 of them, at the very worst).
+    """
     edges = asked.edges
     capacities = edges.own_s * per_second + edges.bits * per_bit
     capacities[edges.fixed] = np.inf

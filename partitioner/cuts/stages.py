@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from partway.errors import InputError
-from partway.partitioner.cuts.crossing import Cut, prefix_of
+from partway.partitioner.cuts.crossing import prefix_of
 from partway.partitioner.graph.graph import Graph, OperatorSet, members
+from partway.partitioner.plan.cut import Cut
 
 
 def nested_prefixes(graph: Graph, cuts: Sequence[Cut]) -> list[OperatorSet]:

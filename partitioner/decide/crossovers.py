@@ -17,13 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partway.errors import InputError
-from partway.partitioner.decide.constraints import Constraints, admitted
-from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import Objective, Terms, crossing_bytes, objective
-from partway.partitioner.plan.plan import Plan
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.decide.objectives import Objective, Terms, best, crossing_bytes
+from partway.partitioner.decide.shipped_objectives import latency_terms
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-ANY_LINK = Link(1e6, 0.0)
 EPSILON = 1e-12
 
 
@@ -45,7 +43,10 @@ class _Row:
     size_bytes: float
 
     def order(self, bandwidth_bps: float, rtt_s: float) -> tuple[float, float, float]:
-        return self.score.at(bandwidth_bps, rtt_s), self.latency.at(bandwidth_bps, rtt_s), self.size_bytes
+        return self.score.at(bandwidth_bps, rtt_s), *self.tie_break(bandwidth_bps, rtt_s)
+
+    def tie_break(self, bandwidth_bps: float, rtt_s: float) -> tuple[float, float]:
+        return self.latency.at(bandwidth_bps, rtt_s), self.size_bytes
 
 
 class Chooser:
@@ -54,7 +55,10 @@ class Chooser:
     def __init__(self, estimates: Iterable[Estimate], wanted: Objective) -> None:
         rows = _rows(estimates, wanted)
         local = [row for row in rows if row.candidate.codec is None]
-        self._local = min(local, key=lambda row: row.order(1.0, 0.0), default=None)
+        any_link = 1.0, 0.0  # nothing is sent
+        self._local = (
+            best(local, lambda row: row.score.at(*any_link), lambda row: row.tie_break(*any_link)) if local else None
+        )
         sending = [row for row in rows if row.candidate.codec is not None]
         self._ends, self._winners = _envelope(sending, 0.0) if sending else ([], [])
 
@@ -66,24 +70,10 @@ class Chooser:
                 raise InputError("without a link nothing that is admitted can answer; allow all on the device")
             return local.candidate
         sender = self._winners[bisect_right(self._ends, link.bandwidth_bps)]
-        if local is None or sender.order(*_numbers(link)) <= local.order(*_numbers(link)):
+        at = link.bandwidth_bps, link.rtt_s
+        if local is None or sender.order(*at) <= local.order(*at):
             return sender.candidate
         return local.candidate
-
-
-def precompute(
-    plan: Plan,
-    candidates: Sequence[Candidate],
-    speeds: Speeds,
-    wanted: Objective | None = None,
-    constraints: Constraints | None = None,
-) -> Chooser:
-    """The chooser over a plan's candidates; make a new one when speeds or the cloud's queue change.
-
-    ``wanted`` is latency unless given. Raises InputError when the constraints admit no candidate.
-    """
-    allowed = candidates if constraints is None else admitted(candidates, constraints, plan)
-    return Chooser([estimate(candidate, speeds, ANY_LINK) for candidate in allowed], wanted or objective())
 
 
 def crossovers(estimates: Iterable[Estimate], wanted: Objective, rtt_s: float) -> list[Win]:
@@ -100,12 +90,7 @@ def crossovers(estimates: Iterable[Estimate], wanted: Objective, rtt_s: float) -
 
 
 def _rows(estimates: Iterable[Estimate], wanted: Objective) -> list[_Row]:
-    latency = objective("latency")
-    return [_Row(e.candidate, wanted.terms(e), latency.terms(e), crossing_bytes(e)) for e in estimates]
-
-
-def _numbers(link: Link) -> tuple[float, float]:
-    return link.bandwidth_bps, link.rtt_s
+    return [_Row(e.candidate, wanted.terms(e), latency_terms(e), crossing_bytes(e)) for e in estimates]
 
 
 def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Row]]:

@@ -1,4 +1,4 @@
-"""What one frame would take on each candidate, and which candidate to take.
+"""What one frame would take on each candidate, part by part.
 
 ``total_s = read_s + prefix_s + encode_s + link_s + queue_s + decode_s + suffix_s`` with
 ``link_s = (bytes there + bytes back) * 8 / bandwidth_bps + rtt_s`` (Neurosurgeon, ASPLOS'17, the codec's time charged).
@@ -128,11 +128,6 @@ def estimate(candidate: Candidate, speeds: Speeds, link: Link | None) -> Estimat
         sum(speeds.cloud_s[candidate.k :]),
         read_s=candidate.read_s,
     )
-
-
-def choose(estimates: Sequence[Estimate]) -> Estimate:
-    """The fastest, measured times before estimated ones; of equals the one that sends less."""
-    return min(estimates, key=lambda e: (e.best_known_s, e.candidate.size_bytes))
 
 
 def trials(

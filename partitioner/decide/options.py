@@ -19,7 +19,9 @@ MAX_DROP = 1.0
 def decision_arguments(parser: argparse.ArgumentParser) -> None:
     """What is wanted and what is allowed: ``--objective``, ``--power`` and the constraints."""
     add = parser.add_argument
-    add("--objective", default="latency", metavar="NAME", help=f"{', '.join(OBJECTIVES)} (default: latency)")
+    add(
+        "--objective", default="latency", metavar="NAME", help=f"{', '.join(OBJECTIVES.own_names())} (default: latency)"
+    )
     add("--power", metavar="WATTS", help=f"of the device: {', '.join(POWERS)} or compute=6.4W,send=4.1W,wait=2.7W")
     add("--max-device-memory", metavar="SIZE", help="of the device's stages and activations, for example 64MB")
     add("--keep-on-device", action="append", default=[], metavar="VALUE", help="may not be sent; input: the raw input")
@@ -39,4 +41,5 @@ def constraints_of(args: argparse.Namespace) -> Constraints:
 def objective_of(args: argparse.Namespace, machine: str) -> tuple[Objective, tuple[str, ...]]:
     """The objective of those arguments for a device of this name, and what to say about it."""
     power = parse_power(args.power) if args.power else power_of(machine) or POWERS["pi4"]
-    return objective(args.objective, power), ((f"power: {power}",) if args.objective == "energy" else ())
+    made = objective(args.objective, power)
+    return made, made.notes

@@ -95,3 +95,8 @@ def energy_j(estimate: Estimate, power: Power, rtt_s: float = 0.0) -> float:
         + (estimate.link_s - waits_s) * power.send_w
         + (waits_s + estimate.cloud_s) * power.wait_w
     )
+
+
+def show_j(joules: float) -> str:
+    """Joules for people."""
+    return f"{joules:.3g} J" if joules >= 0.9995 else f"{joules * 1e3:.3g} mJ"

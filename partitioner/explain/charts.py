@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from partway.chart_style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, legend, units
 from partway.partitioner.decide.candidates import short_name
 from partway.partitioner.explain.crossover_map import draw_map
 from partway.partitioner.explain.explanation import Explanation, rivals
-from partway.partitioner.explain.style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, legend, units
 from partway.units import show_bytes, show_s
 
 MARKERS = "osD^vP*Xd<>ph"

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from partway.chart_style import BLUE, GREEN, ORANGE, PINK, RED, SKY, YELLOW, legend, units
 from partway.partitioner.decide.candidates import short_name
 from partway.partitioner.explain.explanation import CrossoverMap, Explanation
-from partway.partitioner.explain.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, YELLOW, legend, units
 from partway.units import show_bps, show_s
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

@@ -13,7 +13,7 @@ from partway.partitioner.decide.candidates import candidate_name, plan_candidate
 from partway.partitioner.decide.constraints import Constraints, admitted, excluded
 from partway.partitioner.decide.crossovers import Chooser, Win, crossovers
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import UNIT, Objective, order
+from partway.partitioner.decide.objectives import Objective, order
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import Predicted, profile_from_json
 from partway.units import show_bps, show_s
@@ -108,7 +108,7 @@ class Explanation:
 
     def score(self, row: Row) -> str:
         """A row's score for people."""
-        mark = "" if self.objective.name == "bytes" else self.marks(row.candidate)[2]
+        mark = self.marks(row.candidate)[2] if self.objective.is_timed else ""
         return f"{mark}{self.objective.show(row.score)}"
 
 
@@ -185,7 +185,7 @@ def reason(explanation: Explanation) -> str:
         *[row for row in admitted_rows if row.candidate.codec is None and row.candidate.k == stages],
     ]
     others = list(dict.fromkeys(_rival(explanation, row) for row in rivals if row is not best))
-    mine = f"{best.name}: {explanation.score(best)} {UNIT[explanation.objective.name]}".rstrip()
+    mine = f"{best.name}: {explanation.score(best)} {explanation.objective.unit}".rstrip()
     against = f" against {_listed(others)}" if others else "; nothing else is admitted"
     return f"{mine}{against}, on {explanation.link}"
 
@@ -196,7 +196,7 @@ def changes(explanation: Explanation) -> list[str]:
     if len(explanation.wins) == 1:
         return [f"{at} the answer is the same at every bandwidth: {explanation.name(explanation.wins[0].candidate)}."]
     lines = []
-    mark = "" if explanation.objective.name == "bytes" else explanation.device.mark or explanation.cloud.mark
+    mark = (explanation.device.mark or explanation.cloud.mark) if explanation.objective.is_timed else ""
     for win in explanation.wins:
         low, high = (f"{mark}{show_bps(end)}" for end in (win.from_bps, win.to_bps))
         if win.from_bps == 0:

@@ -140,10 +140,6 @@ class Graph:
         names = {name for index in members(operators) for name in self.operators[index].constants}
         return sum(self.constants[name] for name in names)
 
-    def is_prefix(self, operators: OperatorSet) -> bool:
-        """Whether the set is downward closed: with every operator, everything that must run before it."""
-        return all(self.ancestors[index] & ~operators == 0 for index in members(operators))
-
 
 def members(operators: OperatorSet) -> Iterator[int]:
     """The indices in a set of operators, in topological order."""

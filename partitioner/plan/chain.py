@@ -13,7 +13,8 @@ import numpy as np
 
 from partway.engines.interface import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData, engine_for
 from partway.errors import InputError, MissingPackage
-from partway.partitioner.plan.plan import Plan, Stage, read_stage
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.plan.stage_files import open_data
 from partway.proto.protobuf import Buffer
 from partway.proto.tensors import Values

@@ -19,8 +19,8 @@ from typing import Any
 
 from partway.engines.interface import NO_ENGINE
 from partway.errors import InputError, mapped
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.estimate import Link
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.proto.tensors import TensorSpec
 
@@ -130,7 +130,7 @@ def write_all(measured: Scission, out: Path) -> list[Path]:
 
     Raises InputError when a folder cannot be written or two names would make the same file.
     """
-    from partway.partitioner.plan.plan import save_plan
+    from partway.partitioner.plan.plan_file import save_plan
 
     files = {platform: f"{file_name(platform)}.json" for platform in measured.platforms}
     folders = {model: out / file_name(model) for model in measured.models}

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 from partway.errors import InputError
-from partway.partitioner.plan.plan import PLAN_FILE
+from partway.partitioner.plan.plan_file import PLAN_FILE
 from partway.partitioner.zoo.catalogue import ZOO
 
 _HERE = Path(__file__).parent

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from partway.partitioner.cuts.candidates import Frontier, legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import Cut, input_cut, wire_bytes
+from partway.partitioner.cuts.crossing import input_cut, wire_bytes
 from partway.partitioner.graph.graph import Graph
+from partway.partitioner.plan.cut import Cut
 
 LEAST, MOST = 3, 6
 APART = 0.01

@@ -16,7 +16,8 @@ from partway.engines.interface import engine_for
 from partway.errors import InputError, PartwayError, mapped
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import PLAN_FILE, Plan, save_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
 from partway.partitioner.slicing import open_model, plan_model
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO

@@ -5,7 +5,7 @@ from benchmarks.virtual import HEAD_BYTES, Replay, Road, World, clairvoyant, mea
 
 from partway.edge.emulator.shaper import TracePace, wire_bytes
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 PLAN = load_plan(model_folder("mnist"))

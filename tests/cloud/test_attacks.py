@@ -20,7 +20,7 @@ from partway.cloud.answer import MAX_ROUTES, Refusal, Router, answer
 from partway.cloud.models.repository import ServedModel
 from partway.cloud.server import largest_frame_bytes
 from partway.errors import WireError
-from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.plan.cut import Cut
 from partway.proto import messages as m
 from partway.proto.frame import decode_request
 from partway.proto.tensors import TensorSpec

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.containers.podman import EMULATED, EMULATED_S, Network, podman, read_json
 
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import model_folder
 
 EDGE = "localhost/partway-edge:onnx-arm64"

@@ -23,7 +23,7 @@ from partway.edge.session import startup as opening
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
 from partway.edge.transport.fake import FakeCloud
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
 
 SCHEMA = json.loads((ROOT / "docs" / "edge-run.schema.json").read_text(encoding="utf-8"))
@@ -567,7 +567,7 @@ def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture
     from partway.engines.interface import engine_for
     from partway.partitioner.decide.estimate import Candidate
     from partway.partitioner.plan.chain import load_chain
-    from partway.partitioner.plan.plan import read_stage
+    from partway.partitioner.plan.plan_file import read_stage
 
     plan = load_plan(model_folder("mnist"))
     chain = load_chain(plan, engine_for("onnx", 1), lambda stage: read_stage(model_folder("mnist"), stage))

@@ -23,7 +23,8 @@ from tests.conftest import write_fake_plan
 from partway.cli.main import main as partway_main
 from partway.edge.main import main as edge_main
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan, plan_from_json, plan_to_json
+from partway.partitioner.plan.plan import plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json
 from partway.partitioner.zoo import model_folder
 
 onnx = pytest.importorskip("onnx")

@@ -135,7 +135,7 @@ def test_a_device_fetches_no_stage_that_it_may_not_hold(
     """From a cloud that alone knows the model, the first stage is all that comes."""
     import shutil
 
-    from partway.partitioner.plan.plan import load_plan, save_plan
+    from partway.partitioner.plan.plan_file import load_plan, save_plan
     from partway.partitioner.zoo import model_folder, sample_folder
 
     shutil.copytree(model_folder("mnist"), tmp_path / "models" / "elsewhere")

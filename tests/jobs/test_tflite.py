@@ -16,7 +16,8 @@ from tests.conftest import RealCloud
 
 from partway.edge.sources.files import open_source
 from partway.engines.interface import engine_for
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 
 pytest.importorskip("ai_edge_litert")

@@ -139,7 +139,7 @@ def test_a_device_without_the_model_fetches_the_stages_of_its_engine(
     """Only LiteRT's files cross when only LiteRT is there; they are kept by digest."""
     from dataclasses import replace
 
-    from partway.partitioner.plan.plan import load_plan, save_plan
+    from partway.partitioner.plan.plan_file import load_plan, save_plan
     from partway.partitioner.zoo import model_folder
 
     shutil.copytree(model_folder("mnist"), tmp_path / "models" / "digits")

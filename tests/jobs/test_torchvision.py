@@ -5,11 +5,12 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from tests.support.best_prefix import best_prefix
 from tests.support.chains import agrees, run, session
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.mincut import best_prefix, problem
+from partway.partitioner.cuts.mincut import problem
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.onnx.slicer import slice_model
 from partway.partitioner.graph.graph import Graph, members

@@ -16,7 +16,8 @@ from partway.errors import InputError, MissingPackage
 from partway.partitioner.calibrate.accuracy import Array
 from partway.partitioner.plan.chain import Chain, choose_engine, load_chain
 from partway.partitioner.plan.parity import relative_error
-from partway.partitioner.plan.plan import Plan, StageFile, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.partitioner.plan.plan import Plan, StageFile, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.idx import read_idx

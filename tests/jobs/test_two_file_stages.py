@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import RealCloud
 
 from partway.cli.main import main
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 
 onnx = pytest.importorskip("onnx")
 helper = onnx.helper

@@ -13,9 +13,9 @@ from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import Behaviour, FakeCloud, answer_all
 from partway.engines.interface import Outputs
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.proto.tensors import TensorSpec, Values
 

@@ -17,8 +17,8 @@ from partway.cloud import server
 from partway.cloud.access.authentication import Access
 from partway.cloud.batching.scheduler import Limits
 from partway.cloud.models.repository import ServedModel
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto import messages as m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ from partway.errors import InputError
 from partway.partitioner.formats.onnx.lazy_file import onnx
 
 Shape = tuple[int, ...]
-Sizes = Mapping[str, Sequence[int | None]]
-"""Shapes the user gives for model inputs; ``None`` leaves a dimension as the model declares it."""
 
 IMAGE_SIDE, SEQUENCE = 224, 128
 NUMERIC = frozenset({

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from partway.errors import InputError
-from partway.partitioner.formats.onnx.inputs import Sizes, model_inputs
+from partway.partitioner.formats.onnx.inputs import model_inputs
 from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx, open_file
 from partway.partitioner.formats.onnx.nodes import FOREIGN_DOMAINS, bodies, check_operators, node_inputs
 from partway.partitioner.formats.onnx.shapes import Shaped, find_shapes
 from partway.partitioner.graph.flops import elements, multiply_adds
 from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.plan.model_format import Sizes
 from partway.proto.tensors import TensorSpec
 
 RANDOM = frozenset(
@@ -37,16 +38,12 @@ class OnnxModel:
     shaped: Shaped
 
 
-def read_onnx(path: Path, sizes: Sizes | None = None) -> Graph:
-    """The graph of an ONNX model; ``sizes`` gives shapes for inputs with dynamic dimensions other than the batch.
+def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
+    """The model with its graph and what the slicer needs to write stages.
 
+    ``sizes`` gives shapes for inputs with dynamic dimensions other than the batch.
     Raises :class:`InputError`, one sentence each, for whatever is wrong with the file.
     """
-    return open_onnx(path, sizes).graph
-
-
-def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
-    """The same, with what the slicer needs to write stages."""
     file = open_file(path)
     check_operators(file)
     ordered = _sorted_nodes(file)

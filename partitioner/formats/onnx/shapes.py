@@ -20,7 +20,6 @@ from partway.errors import InputError
 from partway.partitioner.formats.onnx.inputs import (
     NUMERIC,
     Shape,
-    Sizes,
     batch_symbol,
     input_shape,
     model_inputs,
@@ -29,6 +28,7 @@ from partway.partitioner.formats.onnx.inputs import (
 )
 from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx
 from partway.partitioner.formats.onnx.writer import write_model
+from partway.partitioner.plan.model_format import Sizes
 
 log = logging.getLogger("partway.partitioner")
 

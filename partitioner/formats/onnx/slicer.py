@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
@@ -17,21 +16,24 @@ from partway.partitioner.formats.onnx.reader import OnnxModel, open_onnx
 from partway.partitioner.formats.onnx.shapes import BATCHES
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.model_format import Sizes, SliceableModel
 from partway.partitioner.plan.plan import Stage
 from partway.proto.tensors import TensorSpec
 
 
-def slice_onnx(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
-    """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
-
-    Stage inputs and outputs keep the model's own value names. The same model and cuts give the same bytes each time.
-    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
-    """
-    return slice_model(open_onnx(model), cuts, out)
+def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
+    """The model in a ``.onnx`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
+    model = open_onnx(path, sizes)
+    return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
 def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
-    """The same for a model that is already read."""
+    """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
+
+    Stage inputs and outputs keep the model's own names. The same model and cuts give the same bytes each time.
+    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
+    """
     out.mkdir(parents=True, exist_ok=True)
     return tuple(
         _write_stage(model, operators, inputs, outputs, out / f"stage{index}.onnx")

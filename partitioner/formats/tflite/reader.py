@@ -16,10 +16,10 @@ from partway.partitioner.formats.tflite.state import state_users
 from partway.partitioner.formats.tflite.subgraph import Parts, ints, take_apart
 from partway.partitioner.formats.tflite.validate import called, check_model
 from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.plan.model_format import Sizes
 from partway.proto.tensors import Quantization, TensorSpec
 
 DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE"})
-Sizes = Mapping[str, Sequence[int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,12 @@ class TfliteModel:
     parts: Parts
 
 
-def read_tflite(path: Path, sizes: Sizes | None = None) -> Graph:
-    """The graph of a TFLite model. ``sizes`` may say what the inputs' fixed shapes are, but not change them.
+def open_tflite(path: Path, sizes: Sizes | None = None) -> TfliteModel:
+    """The model with its graph and what the slicer needs to write stages.
 
+    ``sizes`` may say what the inputs' fixed shapes are, but not change them.
     Raises :class:`InputError`, one sentence each, for whatever is wrong with the file.
     """
-    return open_tflite(path, sizes).graph
-
-
-def open_tflite(path: Path, sizes: Sizes | None = None) -> TfliteModel:
-    """The same, with what the slicer needs to write stages."""
     file = open_tflite_file(path)
     check_model(file)
     _check_entries(file)

@@ -10,26 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.tflite.reader import TfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.model_format import Sizes, SliceableModel
 from partway.partitioner.plan.plan import Stage
 
 
-def slice_tflite(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
-    """Write ``stage0.tflite`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
-
-    Stage inputs and outputs keep the model's own tensor names. The same model and cuts give the same bytes each time.
-    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
-    """
-    return slice_model(open_tflite(model), cuts, out)
+def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
+    """The model in a ``.tflite`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
+    model = open_tflite(path, sizes)
+    return SliceableModel(
+        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
+    )
 
 
 def slice_model(model: TfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
-    """The same for a model that is already read."""
+    """Write ``stage0.tflite`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
+
+    Stage inputs and outputs keep the model's own names. The same model and cuts give the same bytes each time.
+    Raises :class:`InputError` when a cut does not separate the model or the cuts are not nested.
+    """
     out.mkdir(parents=True, exist_ok=True)
     return tuple(
         _write_stage(model, operators, inputs, outputs, out / f"stage{index}.tflite")

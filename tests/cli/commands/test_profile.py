@@ -13,7 +13,7 @@ from tests.conftest import RealCloud
 from partway.cli.commands import profile_command
 from partway.cli.main import main
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.file import load_profile
 from partway.partitioner.zoo import model_folder
 

@@ -41,7 +41,7 @@ from partway.cloud.services import inference
 from partway.engines.interface import OutOfMemory
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.plan import save_plan
+from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.slicing import make_plan
 from partway.proto import messages as m
 from partway.proto.frame import Reply, decode_request

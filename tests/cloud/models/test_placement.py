@@ -16,7 +16,7 @@ from partway.engines import device
 from partway.engines.device import Chosen, choose_device
 from partway.engines.interface import Unsupported
 from partway.errors import InputError, MissingPackage
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 IMAGE = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)

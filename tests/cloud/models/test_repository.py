@@ -14,7 +14,7 @@ from tests.conftest import write_fake_plan
 
 from partway.cloud.models.repository import load_model, load_repository, plan_folders
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
 
 

@@ -13,7 +13,7 @@ from tests.support.served import PATIENCE_S, Client, Cloud, assert_readable
 import partway
 from partway.cloud.models.repository import ServedModel, load_model
 from partway.cloud.services.split import CHUNK_BYTES, MAX_REPLY_BYTES
-from partway.partitioner.plan.plan import plan_from_json
+from partway.partitioner.plan.plan_file import plan_from_json
 from partway.proto import messages as m
 
 LARGE = bytes(range(256)) * 3000  # three chunks

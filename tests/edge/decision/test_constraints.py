@@ -25,7 +25,7 @@ from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.constraints import Constraints, device_bytes
 from partway.partitioner.decide.estimate import Candidate, Link
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import StageTimes
 from partway.partitioner.zoo import model_folder

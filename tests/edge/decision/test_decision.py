@@ -13,7 +13,8 @@ from partway.edge.decision.decision import Decision, reason, restrict, settle, s
 from partway.errors import InputError
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
-from partway.partitioner.plan.plan import plan_from_json, plan_to_json
+from partway.partitioner.plan.plan import plan_to_json
+from partway.partitioner.plan.plan_file import plan_from_json
 
 PLAN = affine_chain().plan
 

@@ -20,7 +20,7 @@ from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speed
 from partway.partitioner.decide.objectives import OBJECTIVES, objective
 from partway.partitioner.decide.power import POWERS
 from partway.partitioner.explain.explanation import Machine, explain
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.frame import Durations, Reply, encode_reply
 

@@ -18,9 +18,11 @@ from partway.edge.transport.fake import FakeCloud
 from partway.engines.interface import engine_for
 from partway.errors import LinkLost
 from partway.partitioner.decide.constraints import Constraints
-from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, choose
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds
+from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.chain import Chain, load_chain
-from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json, read_stage
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.proto.frame import Durations, Reply, encode_reply
 
@@ -127,7 +129,7 @@ def test_an_estimate_never_beats_a_measurement_untried() -> None:
     candidates = [Candidate(k, "raw", 1) for k in (0, 1, 2)] + [Candidate(3, None)]
     speeds, link = Speeds((0.1, 0.1, 0.1), (0.1, 0.1, 0.1)), Link(1e6, 0.0)
     estimates = decide(candidates, speeds, link, lambda candidate: _took(candidate, 9.0 - candidate.k))
-    assert choose(estimates).measured_s == 6.0
+    assert objective().best(estimates).measured_s == 6.0
     many = [Candidate(1, "raw", size) for size in range(20)]
     tried = [e for e in decide(many, speeds, link, lambda c: _took(c, 9.0)) if e.measured_s is not None]
     assert len(tried) == 6

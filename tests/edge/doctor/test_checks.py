@@ -24,7 +24,7 @@ from partway.edge.doctor.checks import (
     ready,
 )
 from partway.edge.doctor.network import check_cloud, check_clouds
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 DIGEST = load_plan(model_folder("mnist")).digest

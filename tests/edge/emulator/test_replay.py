@@ -18,7 +18,7 @@ from partway.edge.report.run_json import Outcome
 from partway.engines.fake import FakeEngine, fake_stage
 from partway.engines.throttled import SlowEngine
 from partway.partitioner.decide.power import Power
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
 

@@ -8,7 +8,7 @@ import pytest
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.frame import decode_request
 from partway.proto.messages import ModelInferRequest

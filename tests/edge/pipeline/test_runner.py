@@ -25,7 +25,7 @@ from partway.edge.transport.interface import T
 from partway.engines.interface import LoadedStage, Outputs, engine_for
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import Chain, load_chain
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 from partway.proto.codecs.registry import pack

@@ -13,8 +13,8 @@ from partway.edge.decision.decision import Decision
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.report.statistics import summarize
 from partway.edge.report.terminal import Report, frame_line
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.estimate import Candidate, Estimate
+from partway.partitioner.plan.cut import Cut
 
 PLAN = affine_chain().plan
 

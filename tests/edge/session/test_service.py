@@ -18,7 +18,7 @@ import pytest
 from partway.edge.sources.open_inputs import open_intake
 from partway.edge.sources.watch import watch_items
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.system.systemd import notify, watchdog_s
 

@@ -20,7 +20,7 @@ from partway.edge.pipeline.result import FrameResult
 from partway.edge.sources.files import Sample
 from partway.edge.sources.samples import sample_of
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 Array = np.ndarray[Any, Any]

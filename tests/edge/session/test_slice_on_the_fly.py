@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.session.slice_on_the_fly import is_model_file, sliced_folder
+from partway.edge.session.slice_on_the_fly import sliced_folder
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.plan_file import load_plan
 
 onnx = pytest.importorskip("onnx")
 EdgeRun = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from partway.edge.sources.files import PICTURES, Sample, open_source, random_source
 from partway.errors import InputError
-from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 

@@ -21,7 +21,8 @@ from partway.edge.sources.open_inputs import open_intake
 from partway.edge.sources.stdin import parse_shape, stdin_items
 from partway.edge.sources.video import video_items
 from partway.errors import InputError
-from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json
 from partway.partitioner.zoo import model_folder
 
 Array = np.ndarray[Any, Any]

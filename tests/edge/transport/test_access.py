@@ -23,7 +23,7 @@ from partway.edge.transport.client import CloudClient
 from partway.edge.transport.cloud_monitor import Lookout
 from partway.edge.transport.tls_diagnosis import tls_fault
 from partway.errors import InputError, Refused
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 TOKEN = "5f1d7e84c2a9b06d"

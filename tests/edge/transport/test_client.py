@@ -25,7 +25,7 @@ from partway.engines.interface import engine_for
 from partway.errors import InputError, LinkLost, Refused
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import load_chain
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m
 

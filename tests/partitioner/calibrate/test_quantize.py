@@ -12,7 +12,7 @@ import pytest
 from partway.engines.interface import engine_for
 from partway.partitioner.calibrate.quantize import INT8
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.idx import read_idx
 

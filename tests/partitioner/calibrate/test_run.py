@@ -22,7 +22,8 @@ from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.calibrate.run import CodecCalibration, Notes, calibration_key
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan, plan_from_json, plan_to_json, save_plan
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import load_plan, plan_from_json, save_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder, sample_folder
 from partway.proto.codecs.registry import is_fitted

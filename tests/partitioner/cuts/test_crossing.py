@@ -7,25 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.architectures import ARCHITECTURES
+from tests.support.best_prefix import is_prefix
 from tests.support.random_graphs import every_prefix, graphs
 
 from partway.errors import InputError
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import (
-    Cut,
-    crossing,
-    cut_from_names,
-    input_cut,
-    output_cut,
-    prefix_of,
-    wire_bytes,
-)
+from partway.partitioner.cuts.crossing import crossing, cut_from_names, input_cut, output_cut, prefix_of, wire_bytes
 from partway.partitioner.cuts.mincut import problem
 from partway.partitioner.cuts.selection import few
-from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.partitioner.graph.orders import orders
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.slicing import read_graph
 from partway.proto.tensors import TensorSpec
 
 
@@ -48,7 +42,7 @@ def read(tmp_path_factory):
         architecture = ARCHITECTURES[name]()
         path = tmp_path_factory.mktemp(name) / "model.onnx"
         onnx.save(architecture.model, path)
-        return read_onnx(path, architecture.sizes)
+        return read_graph(path, architecture.sizes)
 
     return reader
 
@@ -60,7 +54,7 @@ def test_legal_cuts_are_nested_and_each_names_its_own_prefix(graph):
     legal = legal_cuts(graph)
     assert all(before.prefix & ~after.prefix == 0 for before, after in pairwise(legal))
     for frontier in legal:
-        assert graph.is_prefix(frontier.prefix)
+        assert is_prefix(graph, frontier.prefix)
         assert crossing(graph, frontier.prefix) == frontier.cut
         assert prefix_of(graph, frontier.cut) == frontier.prefix
         assert frontier.cut.values not in ((), graph.inputs)

@@ -11,11 +11,11 @@ from partway.partitioner.decide.estimate import (
     Estimate,
     Link,
     Speeds,
-    choose,
     estimate,
     trials,
     with_measured,
 )
+from partway.partitioner.decide.objectives import objective
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004), queue_s=0.0005)
 LINK = Link(bandwidth_bps=1e6, rtt_s=0.050)
@@ -82,7 +82,7 @@ def _timed(*totals_s: float, splits: Sequence[int] | None = None) -> list[Estima
 def test_the_fastest_is_chosen() -> None:
     """Of several estimates the smallest wins."""
     estimates = _timed(0.3, 0.1, 0.2)
-    assert choose(estimates) is estimates[1]
+    assert objective().best(estimates) is estimates[1]
 
 
 def test_what_was_measured_counts_more_than_what_was_estimated() -> None:
@@ -90,13 +90,13 @@ def test_what_was_measured_counts_more_than_what_was_estimated() -> None:
     slow, other = _timed(0.1, 0.2)
     (slow,) = with_measured([slow], {slow.candidate: Estimate(slow.candidate, 0.3, measured_s=0.3)})
     assert slow.best_known_s == 0.3
-    assert choose([slow, other]) is other
+    assert objective().best([slow, other]) is other
 
 
 def test_of_equals_the_one_that_sends_less_is_chosen() -> None:
     """Equal times are decided by bytes."""
     estimates = _timed(0.1, 0.1, 0.1)
-    assert choose(estimates[::-1]) is estimates[0]
+    assert objective().best(estimates[::-1]) is estimates[0]
 
 
 @pytest.mark.parametrize(

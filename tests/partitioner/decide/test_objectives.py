@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.decide.candidates import candidate_name, plan_candidates, short_name
 from partway.partitioner.decide.constraints import Constraints, admitted, device_bytes, excluded, parse_bytes
-from partway.partitioner.decide.crossovers import Chooser, crossovers, precompute
+from partway.partitioner.decide.crossovers import Chooser, crossovers
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import OBJECTIVES, choose_by, objective, order
+from partway.partitioner.decide.objectives import OBJECTIVES, objective, order
 from partway.partitioner.decide.power import Power
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004))
 LINK = Link(1e6, 0.05)
@@ -63,9 +64,9 @@ def test_throughput_is_held_back_by_the_slowest_of_device_link_and_cloud(
 def test_latency_trusts_a_measurement_more_than_an_estimate() -> None:
     """Where trial frames were sent their time counts."""
     slow, other = (estimate(Candidate(k, "raw", 10), SPEEDS, LINK) for k in (0, 2))
-    assert choose_by([slow, other], objective()) is slow
+    assert objective().best([slow, other]) is slow
     slow = replace(slow, measured_s=9.0)
-    assert choose_by([slow, other], objective()) is other
+    assert objective().best([slow, other]) is other
 
 
 def test_equals_go_to_the_faster_and_then_to_the_one_that_sends_less() -> None:
@@ -73,13 +74,13 @@ def test_equals_go_to_the_faster_and_then_to_the_one_that_sends_less() -> None:
     slow = Estimate(Candidate(1, "a", 5), prefix_s=0.1, encode_s=0.1, suffix_s=0.2)
     fast = Estimate(Candidate(2, "b", 9), suffix_s=0.2)
     small = Estimate(Candidate(2, "c", 5), suffix_s=0.2)
-    assert choose_by([slow, fast, small], objective("throughput")) is small
-    assert choose_by([slow, fast], objective("throughput")) is fast
+    assert objective("throughput").best([slow, fast, small]) is small
+    assert objective("throughput").best([slow, fast]) is fast
 
 
 def test_an_unknown_objective_is_refused() -> None:
     """The sentence lists the known ones."""
-    with pytest.raises(InputError, match="latency, throughput, bytes, energy"):
+    with pytest.raises(InputError, match="bytes, energy, latency, throughput"):
         objective("cost")
 
 
@@ -162,17 +163,11 @@ def test_an_impossible_set_of_constraints_says_which_excludes_what(plan: Plan) -
     candidates = [Candidate(0, "raw"), Candidate(0, "u8"), lossy, Candidate(1, "raw"), Candidate(3, None)]
     limits = Constraints(10, ("input",), 1.0)
     with pytest.raises(InputError) as caught:
-        choose_by([estimate(c, SPEEDS, LINK) for c in candidates], objective(), limits, plan)
+        admitted(candidates, limits, plan)
     assert str(caught.value) == (
         "no candidate is left: --keep-on-device input excludes all in the cloud; --max-drop 1 excludes split 1 with q8;"
         " --max-device-memory 10 B excludes split 1 with raw, all on the device; relax one of them"
     )
-
-
-def test_nothing_to_choose_from_is_an_error_of_its_own() -> None:
-    """No estimates at all are not blamed on a constraint."""
-    with pytest.raises(InputError, match="no candidate to choose from"):
-        choose_by([], objective())
 
 
 @pytest.mark.parametrize(("text", "size"), [("64MB", 64e6), ("1.5 GiB", 1.5 * 2**30), ("10kb", 1e4), ("7 B", 7)])
@@ -280,7 +275,7 @@ def on(link: Link, estimates: list[Estimate]) -> list[Estimate]:
 
 
 links = st.builds(Link, st.floats(3, 11).map(lambda x: 10**x), st.sampled_from([0.0, 0.04]) | st.floats(1e-5, 1.0))
-names = st.sampled_from(OBJECTIVES)
+names = st.sampled_from(OBJECTIVES.own_names())
 
 
 def assert_best(candidate: Candidate, estimates: list[Estimate], name: str, link: Link) -> None:
@@ -348,25 +343,14 @@ def test_candidates_held_back_alike_change_places_where_their_latencies_meet() -
     assert wins[0].to_bps == pytest.approx(8e5)
 
 
-def test_without_a_link_the_device_answers_alone(plan: Plan) -> None:
+def test_without_a_link_the_device_answers_alone() -> None:
     """And when even that is excluded, a sentence says so."""
     candidates = [Candidate(0, "raw", 100), Candidate(3, None)]
-    chooser = precompute(plan, candidates, SPEEDS)
+    estimates = [estimate(candidate, SPEEDS, LINK) for candidate in candidates]
+    chooser = Chooser(estimates, objective())
     assert chooser(None) == chooser(Link(0.0, 0.1)) == Candidate(3, None)
     assert chooser(Link(1e9, 0.0)) == candidates[0]
-    small = precompute(plan, candidates, SPEEDS, objective("bytes"), Constraints(300))
+    small = Chooser(estimates[:1], objective("bytes"))
     assert small(Link(1e3, 1.0)) == candidates[0]
     with pytest.raises(InputError, match="without a link"):
         small(None)
-
-
-def test_precompute_refuses_impossible_constraints(plan: Plan) -> None:
-    """At once, not when the first frame comes."""
-    with pytest.raises(InputError, match="--max-device-memory 1 B excludes all in the cloud"):
-        precompute(plan, [Candidate(0, "raw", 1)], SPEEDS, constraints=Constraints(1))
-
-
-def test_constraints_need_their_plan() -> None:
-    """A caller that forgets it learns so at once."""
-    with pytest.raises(ValueError, match="need the plan"):
-        choose_by([], objective(), Constraints())

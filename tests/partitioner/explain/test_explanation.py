@@ -34,7 +34,8 @@ from partway.partitioner.explain.explanation import (
     reason,
     rivals,
 )
-from partway.partitioner.plan.plan import Plan, load_plan, save_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 
 SIZES = (12000, 8000, 2000, 10)
 CODECS = (("raw", 48000.0, 0.0), ("u8", 12000.0, 0.0), ("jpeg75", 3000.0, 0.002), ("webp75", 2000.0, 0.009))

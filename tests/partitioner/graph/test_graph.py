@@ -33,14 +33,6 @@ def test_ancestors_and_descendants_follow_the_values():
     assert graph.descendants == (0b1111, 0b1010, 0b1100, 0b1000)
 
 
-def test_a_prefix_holds_whatever_its_operators_need():
-    """Downward closed or not."""
-    graph = diamond()
-    assert [graph.is_prefix(mask) for mask in (0, 0b1, 0b11, 0b111, 0b1111)] == [True] * 5
-    assert not graph.is_prefix(0b10)
-    assert not graph.is_prefix(0b1001)
-
-
 def test_what_crosses_is_what_exists_and_is_still_read():
     """Every value once, in the order in which they come into being; a finished model leaves nothing."""
     graph = diamond()

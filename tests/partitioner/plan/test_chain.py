@@ -14,7 +14,8 @@ from onnx.compose import merge_models
 from partway.engines.interface import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain, load_chain
-from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.zoo import model_folder

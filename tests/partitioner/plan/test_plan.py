@@ -13,15 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.partitioner.plan.plan import (
-    PLAN_FILE,
-    Plan,
-    load_plan,
-    plan_from_json,
-    plan_to_json,
-    read_stage,
-    save_plan,
-)
+from partway.partitioner.plan.plan import Plan, plan_to_json
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan, plan_from_json, read_stage, save_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 
 
@@ -162,3 +156,18 @@ def test_stage_files_are_checked_when_read(fake_plan: Path, plan: Plan) -> None:
     (fake_plan / stage.file).unlink()
     with pytest.raises(InputError, match="cannot be read"):
         read_stage(fake_plan, stage)
+
+
+def test_a_plan_computes_its_digest_and_parses_its_input_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are asked for with every frame; a changed copy has its own."""
+    calls: list[str] = []
+    hashed, parsed = hashlib.sha256, Preprocess.from_json
+    monkeypatch.setattr(hashlib, "sha256", lambda data: (calls.append("hash"), hashed(data))[1])
+    monkeypatch.setattr(Preprocess, "from_json", lambda data: (calls.append("parse"), parsed(data))[1])
+    picture = replace(plan, input=Preprocess("x", 4, 4, 1).to_json())
+    assert len({picture.digest for _ in range(3)}) == 1
+    assert [picture.preprocess for _ in range(3)] == [Preprocess("x", 4, 4, 1)] * 3
+    assert calls == ["hash", "parse"]
+    assert replace(picture, model="other").digest != picture.digest
+    assert replace(picture, input={}).preprocess is None
+    assert calls.count("hash") == 2 and calls.count("parse") == 2

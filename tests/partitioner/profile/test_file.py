@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from partway.engines.interface import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import load_chain
-from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.file import (
     OVERHEAD,
     OperatorProfile,

@@ -14,7 +14,7 @@ import pytest
 from partway.engines.interface import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain, load_chain
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.measure import (
     BUSY_SPREAD,
     SCHEDSTAT,

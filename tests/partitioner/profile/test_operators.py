@@ -19,7 +19,7 @@ from partway.cli.commands import explain as explain_command
 from partway.cli.commands import profile as profile_command
 from partway.engines.interface import OperatorTime, engine_for
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, load_profile, profile_to_json, save_profile
 from partway.partitioner.profile.measure import StageTimes
 from partway.partitioner.profile.operators import fitted

@@ -14,7 +14,7 @@ from tests.support.architectures import Net
 from partway.cli.main import main
 from partway.errors import InputError
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.plan import load_plan, save_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.profile.file import OperatorSeconds
 from partway.partitioner.profile.fused_groups import Habits, Measured, Pair, kind_of, measured, predicted_groups
 from partway.partitioner.profile.predict import calibrate, calibration_from_json, calibration_to_json, predict

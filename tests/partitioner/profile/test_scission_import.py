@@ -16,7 +16,7 @@ from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.explain.explanation import explain, machine_of
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.scission_import import read_scission
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from partway.errors import InputError
-from partway.partitioner.plan.plan import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.zoo import bundled_folder, bundled_models, model_folder, sample_folder, unknown_model
 
 

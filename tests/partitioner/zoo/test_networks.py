@@ -17,7 +17,7 @@ from partway.errors import InputError
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo import model_folder

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from partway.errors import InputError, mapped
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.plan import PLAN_FILE, Plan, load_plan, read_stage
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan, read_stage
 from partway.partitioner.profile.file import (
     FORMAT,
     OVERHEAD,

@@ -18,7 +18,8 @@ from partway.partitioner.decide.estimate import Link
 from partway.partitioner.decide.options import constraints_of, decision_arguments, objective_of
 from partway.partitioner.explain.explanation import Explanation, Machine, Row, changes, explain, machine_of, reason
 from partway.partitioner.plan.chain import choose_engine, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.measure import busy, machine_name, measure, sample_values
 from partway.partitioner.zoo import model_folder
 from partway.units import parse_bps, parse_s, show_bytes, show_s
@@ -122,7 +123,7 @@ def _print(made: Explanation) -> None:
 
 
 def _extra(made: Explanation) -> list[str]:
-    return [] if made.objective.name == "latency" else [made.objective.name]
+    return [] if made.objective.is_latency else [made.objective.name]
 
 
 def _cells(made: Explanation, row: Row) -> list[str]:

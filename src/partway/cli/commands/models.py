@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder
 from partway.partitioner.zoo.cache import prepared_folder
 from partway.partitioner.zoo.catalogue import ZOO

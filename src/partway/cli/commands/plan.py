@@ -26,7 +26,8 @@ from partway.partitioner.calibrate.plan_step import (
 from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import Plan, save_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.plan.preprocess import FITS
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import measure

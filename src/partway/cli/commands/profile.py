@@ -16,7 +16,9 @@ from rich.table import Table
 
 from partway.errors import InputError
 from partway.partitioner.plan.chain import choose_engine, load_folder
-from partway.partitioner.plan.plan import Plan, load_plan, read_stage
+from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.file import OperatorSeconds, Profile, profile_to_json, read_profile, save_profile
 from partway.partitioner.profile.measure import StageTimes, check_quiet, measure, sample_values
 from partway.partitioner.profile.operators import measure_operators
@@ -26,7 +28,6 @@ from partway.partitioner.zoo.cache import prepare
 from partway.units import show_s
 
 log = logging.getLogger("partway.partitioner")
-MODEL_FILES = (".onnx", ".tflite")
 SHOWN = 15
 LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 
@@ -83,7 +84,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _folder(model: str, args: argparse.Namespace, stack: ExitStack) -> Path:
     path = Path(model)
-    if is_torch(model) or (path.suffix.lower() in MODEL_FILES and path.is_file()):
+    if is_torch(model) or (is_model_file(model) and path.is_file()):
         return _sliced(args, stack)
     if is_zoo_name(model):
         return prepare(model, args.random_weights, None, log.warning)
@@ -92,7 +93,7 @@ def _folder(model: str, args: argparse.Namespace, stack: ExitStack) -> Path:
 
 def _sliced(args: argparse.Namespace, stack: ExitStack) -> Path:
     from partway.partitioner.formats.model_metadata import Wishes, described
-    from partway.partitioner.plan.plan import save_plan
+    from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.slicing import make_plan
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partway-")))

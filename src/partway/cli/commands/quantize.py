@@ -29,7 +29,8 @@ from partway.partitioner.calibrate.quantize import (
     with_agreements,
 )
 from partway.partitioner.plan.chain import Chain, load_folder
-from partway.partitioner.plan.plan import PLAN_FILE, Plan, load_plan, save_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan, save_plan
 from partway.partitioner.profile.measure import measure
 from partway.partitioner.resolve import is_torch, is_zoo_name
 from partway.partitioner.zoo import model_folder

@@ -13,7 +13,7 @@ from rich.table import Table
 from partway.errors import InputError
 from partway.partitioner.decide.tiers import Assignment, Range, Wanted, best_assignments
 from partway.partitioner.explain.tiers_file import TIERS_FILE, read_tiers
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,8 @@ from partway.errors import InputError, mapped
 from partway.partitioner.formats.unsplit_model import load_whole
 from partway.partitioner.plan.chain import choose_engine, load_folder
 from partway.partitioner.plan.parity import Parity, verify
-from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.measure import random_tensor
 from partway.partitioner.zoo import model_folder
 from partway.units import show_bytes

@@ -11,7 +11,8 @@ from tests.support.architectures import ARCHITECTURES, Net
 
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.formats.onnx.reader import open_onnx, read_onnx
+from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.slicing import read_graph
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_every_value_has_the_shape_it_has_when_the_model_runs(name, save):
     from tests.support.chains import feeds_for, session
 
     architecture = ARCHITECTURES[name]()
-    graph = read_onnx(save(architecture.model), architecture.sizes)
+    graph = read_graph(save(architecture.model), architecture.sizes)
     made = [value for operator in graph.operators for value in operator.outputs]
     spied = onnx.ModelProto()
     spied.CopyFrom(architecture.model)
@@ -58,7 +59,7 @@ def test_every_value_has_the_shape_it_has_when_the_model_runs(name, save):
 
 def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
     """IR 3 lists initialisers among the inputs; an unused one, a mask nobody reads and constant nodes disappear."""
-    graph = read_onnx(save(ARCHITECTURES["old_file"]().model))
+    graph = read_graph(save(ARCHITECTURES["old_file"]().model))
     assert graph.inputs == ("image",)
     assert [operator.kind for operator in graph.operators] == ["Conv", "Relu", "Dropout", "Mul", "Reshape", "Gemm"]
     assert all("unused" not in operator.constants for operator in graph.operators)
@@ -66,7 +67,7 @@ def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
 
 def test_what_is_computed_from_constants_is_a_constant(save):
     """A transposed weight is no operator; the operator that uses it depends on the weight."""
-    graph = read_onnx(save(ARCHITECTURES["constant_branches"]().model))
+    graph = read_graph(save(ARCHITECTURES["constant_branches"]().model))
     assert [operator.kind for operator in graph.operators] == [
         "Conv",
         "Relu",
@@ -87,7 +88,7 @@ def test_what_is_computed_from_constants_is_a_constant(save):
 ])  # fmt: skip
 def test_captured_values_are_inputs_of_the_operator_that_captures_them(name, kind, expected, save):
     """What a body reads from outside must be there, whichever side of a cut it was made on."""
-    graph = read_onnx(save(ARCHITECTURES[name]().model))
+    graph = read_graph(save(ARCHITECTURES[name]().model))
     operator = next(operator for operator in graph.operators if operator.kind == kind)
     assert set(operator.inputs) == expected
     assert operator.constants
@@ -95,7 +96,7 @@ def test_captured_values_are_inputs_of_the_operator_that_captures_them(name, kin
 
 def test_an_empty_optional_input_is_no_value(save):
     """The GRU has none, its initial state is left out."""
-    graph = read_onnx(save(ARCHITECTURES["recurrent"]().model))
+    graph = read_graph(save(ARCHITECTURES["recurrent"]().model))
     assert "" not in graph.activations
     assert all("" not in operator.inputs for operator in graph.operators)
 
@@ -103,8 +104,8 @@ def test_an_empty_optional_input_is_no_value(save):
 def test_the_batch_stays_open_and_other_open_dimensions_get_a_size(save):
     """Given ones where there are some, 224 pixels and 3 channels otherwise."""
     path = save(ARCHITECTURES["mobile"]().model)
-    assert read_onnx(path).values["image"].shape == (None, 3, 224, 224)
-    assert read_onnx(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
+    assert read_graph(path).values["image"].shape == (None, 3, 224, 224)
+    assert read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
 
 
 def test_a_dimension_that_merges_the_batch_with_another_is_open_and_its_bytes_are_right(save):
@@ -112,7 +113,7 @@ def test_a_dimension_that_merges_the_batch_with_another_is_open_and_its_bytes_ar
     net = Net()
     x = net.op("Reshape", "x", net.constant(np.array([-1, 4], np.int64)))
     net.op("Reshape", net.op("MatMul", x, net.weight(4, 4)), net.constant(np.array([-1, 24], np.int64)), out="y")
-    graph = read_onnx(save(net.model([("x", ["batch", 24])], [("y", ["batch", 24])])))
+    graph = read_graph(save(net.model([("x", ["batch", 24])], [("y", ["batch", 24])])))
     assert graph.values["matmul1_0"].shape == (None, 4)
     assert graph.size_bytes("matmul1_0") == 6 * 4 * 4
 
@@ -125,7 +126,7 @@ def test_missing_shapes_are_found_by_running_the_model(save):
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(helper.make_graph([node, end], "net", values[:1], values[1:]), opset_imports=opsets)
     model.ir_version = 8
-    assert read_onnx(save(model)).values["g"].shape == (None, 4)
+    assert read_graph(save(model)).values["g"].shape == (None, 4)
 
 
 def test_a_model_that_runs_at_batch_one_only_is_read_for_batch_one(save):
@@ -133,7 +134,7 @@ def test_a_model_that_runs_at_batch_one_only_is_read_for_batch_one(save):
     net = Net()
     net.op("Reshape", net.op("Relu", "x"), net.constant(np.array([1, 2, 2], np.int64)), out="r")
     net.op("Tanh", "r", out="y")
-    graph = read_onnx(save(net.model([("x", ["N", 4])], [("y", ["N", 2, 2])])))
+    graph = read_graph(save(net.model([("x", ["N", 4])], [("y", ["N", 2, 2])])))
     assert graph.values["x"].shape == (1, 4)
 
 
@@ -142,7 +143,7 @@ def test_a_shape_that_depends_on_the_data_is_never_sent(save):
     net = Net()
     where = net.op("NonZero", net.op("Relu", "x"))
     net.op("Cast", net.op("Transpose", where), to=1, out="y")
-    graph = read_onnx(save(net.model([("x", ["N", 4])], [("y", ["count", 2])])))
+    graph = read_graph(save(net.model([("x", ["N", 4])], [("y", ["count", 2])])))
     assert "nonzero1_0" in graph.local
     assert graph.values["y"].shape == (None, None)
     assert [frontier.cut.values for frontier in legal_cuts(graph)] == [("relu0_0",)]
@@ -154,10 +155,10 @@ def test_nodes_out_of_order_are_put_in_order(save):
     nodes = list(model.graph.node)[::-1]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    assert read_onnx(save(model)).operators[-1].outputs == ("logits",)
+    assert read_graph(save(model)).operators[-1].outputs == ("logits",)
     model.graph.node[-1].input[0] = "logits"
     with pytest.raises(InputError, match="in a circle"):
-        read_onnx(save(model))
+        read_graph(save(model))
 
 
 def test_names_that_are_missing_or_given_twice_become_unique(save):
@@ -165,7 +166,7 @@ def test_names_that_are_missing_or_given_twice_become_unique(save):
     model = ARCHITECTURES["chain"]().model
     for at, node in enumerate(model.graph.node):
         node.name = "same" if at % 2 else ""
-    names = [operator.name for operator in read_onnx(save(model)).operators]
+    names = [operator.name for operator in read_graph(save(model)).operators]
     assert len(set(names)) == len(names)
 
 
@@ -183,7 +184,7 @@ def test_every_supported_opset_is_read(save):
     """From 7 to the newest that the onnx package knows."""
     for opset in range(7, onnx.defs.onnx_opset_version() + 1):
         model = one_operator(opset=opset)
-        assert read_onnx(save(model)).operators[0].kind == "Relu"
+        assert read_graph(save(model)).operators[0].kind == "Relu"
 
 
 BAD_FILES = [
@@ -203,7 +204,7 @@ def test_a_file_that_is_no_model_is_one_sentence(name, content, message, tmp_pat
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        read_onnx(path)
+        read_graph(path)
     assert "\n" not in str(caught.value)
 
 
@@ -214,7 +215,7 @@ def test_a_file_cut_short_anywhere_is_an_input_error(save, tmp_path):
     for length in range(0, len(whole) - 8, 7):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
-            read_onnx(path)
+            read_graph(path)
 
 
 def test_random_damage_is_an_input_error_or_a_model(save, tmp_path):
@@ -225,7 +226,7 @@ def test_random_damage_is_an_input_error_or_a_model(save, tmp_path):
         for flip in (0x01, 0x80, 0xFF):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
             try:
-                read_onnx(path)
+                read_graph(path)
             except InputError as error:
                 assert "\n" not in str(error)
 
@@ -240,7 +241,7 @@ def test_random_damage_is_an_input_error_or_a_model(save, tmp_path):
 def test_a_model_that_cannot_be_split_says_why(model, message, save):
     """One sentence for each."""
     with pytest.raises(InputError, match=message) as caught:
-        read_onnx(save(model))
+        read_graph(save(model))
     assert "\n" not in str(caught.value)
 
 
@@ -249,7 +250,7 @@ def test_a_value_that_nothing_makes_is_named(save):
     model = one_operator()
     model.graph.node[0].input[0] = "nowhere"
     with pytest.raises(InputError, match="reads `nowhere`, which nothing"):
-        read_onnx(save(model))
+        read_graph(save(model))
 
 
 def test_shapes_that_cannot_be_found_are_an_input_error(save):
@@ -258,7 +259,7 @@ def test_shapes_that_cannot_be_found_are_an_input_error(save):
     shape = net.op("Cast", net.op("Add", "x", net.constant(np.float32(5))), to=TensorProto.INT64)
     net.op("Reshape", "x", shape, out="y")
     with pytest.raises(InputError, match=r"shape of `y` .* cannot be found, and running"):
-        read_onnx(save(net.model([("x", [4])], [("y", ["many"])])))
+        read_graph(save(net.model([("x", [4])], [("y", ["many"])])))
 
 
 def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
@@ -267,7 +268,7 @@ def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.elem_type = TensorProto.STRING
     with pytest.raises(InputError, match="not a tensor of numbers"):
-        read_onnx(save(model))
+        read_graph(save(model))
 
 
 def test_wrong_sizes_are_refused(save):
@@ -279,7 +280,7 @@ def test_wrong_sizes_are_refused(save):
         ({"image": (16, 16)}, "4 dimensions, 2 were given"),
     ):
         with pytest.raises(InputError, match=message):
-            read_onnx(path, sizes)
+            read_graph(path, sizes)
 
 
 @pytest.fixture
@@ -306,7 +307,7 @@ def rewrite(path, key, value):
 
 def test_external_weights_are_found_beside_the_model(external):
     """And counted."""
-    assert read_onnx(external).constants["w0"] == 64 * 64 * 4
+    assert read_graph(external).constants["w0"] == 64 * 64 * 4
 
 
 def test_missing_or_short_external_data_is_named(external):
@@ -314,10 +315,10 @@ def test_missing_or_short_external_data_is_named(external):
     data = external.with_name("weights.bin")
     data.write_bytes(data.read_bytes()[:-1])
     with pytest.raises(InputError, match="does not hold the 16384 bytes of `w0`"):
-        read_onnx(external)
+        read_graph(external)
     data.unlink()
     with pytest.raises(InputError, match=r"keeps the data of `w0` in .*weights.bin, which is missing"):
-        read_onnx(external)
+        read_graph(external)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "sub/../../secret", ""])
@@ -326,7 +327,7 @@ def test_external_data_outside_the_models_folder_is_refused(external, location):
     external.parent.with_name("secret").write_bytes(bytes(16384))
     rewrite(external, "location", location)
     with pytest.raises(InputError, match="outside the folder"):
-        read_onnx(external)
+        read_graph(external)
 
 
 def test_a_link_out_of_the_folder_is_refused_too(external, tmp_path_factory):
@@ -336,7 +337,7 @@ def test_a_link_out_of_the_folder_is_refused_too(external, tmp_path_factory):
     external.with_name("weights.bin").unlink()
     external.with_name("weights.bin").symlink_to(elsewhere)
     with pytest.raises(InputError, match="outside the folder"):
-        read_onnx(external)
+        read_graph(external)
 
 
 @pytest.mark.parametrize(("key", "value"), [("offset", "-5"), ("offset", "x"), ("length", "7"), ("offset", "99999")])
@@ -344,7 +345,7 @@ def test_an_entry_that_does_not_fit_the_tensor_is_refused(external, key, value):
     """Offsets and lengths are checked against the file and the shape."""
     rewrite(external, key, value)
     with pytest.raises(InputError, match="w0"):
-        read_onnx(external)
+        read_graph(external)
 
 
 def test_external_data_in_an_attribute_is_read(tmp_path):

@@ -9,15 +9,16 @@ import pytest
 from onnx import TensorProto, helper
 from tests.support.architectures import ARCHITECTURES, Net
 from tests.support.chains import agrees, feeds_for, run, session
+from tests.support.sliced import slice_file
 
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.cuts.stages import stage_values
 from partway.partitioner.formats.onnx import writer as onnx_write
 from partway.partitioner.formats.onnx.reader import open_onnx
-from partway.partitioner.formats.onnx.slicer import slice_model, slice_onnx
+from partway.partitioner.formats.onnx.slicer import slice_model
 from partway.partitioner.graph.graph import Graph, Operator
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, StageFile
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
 from partway.proto.tensors import TensorSpec
@@ -46,7 +47,7 @@ def wide(layers: int, width: int) -> onnx.ModelProto:
 def test_stages_are_described_by_what_they_read_and_make(save, tmp_path):
     """Inputs, outputs, digests and sizes are those of the files."""
     out = tmp_path / "out"
-    stages = slice_onnx(save("chain"), [Cut(("maxpool3_0",)), Cut(("relu9_0",))], out)
+    stages = slice_file(save("chain"), [Cut(("maxpool3_0",)), Cut(("relu9_0",))], out)
     assert [stage.file for stage in stages] == ["stage0.onnx", "stage1.onnx", "stage2.onnx"]
     assert [[spec.name for spec in stage.inputs] for stage in stages] == [["image"], ["maxpool3_0"], ["relu9_0"]]
     assert stages[0].outputs == (TensorSpec("maxpool3_0", "float32", (None, 8, 8, 8)),)
@@ -60,7 +61,7 @@ def test_a_value_that_passes_through_is_in_no_stage_between(save, tmp_path):
     """The scale joins at the end: the stages before neither read nor copy it."""
     path = save("two_inputs")
     cuts = choose_cuts(open_model(path).graph, ["right+scale+flatten6_0", "scale+concat14_0"])
-    stages = slice_onnx(path, cuts, tmp_path / "out")
+    stages = slice_file(path, cuts, tmp_path / "out")
     read = [{spec.name for spec in stage.inputs} for stage in stages]
     assert read == [{"left"}, {"right", "flatten6_0"}, {"scale", "concat14_0"}]
     assert all("scale" not in {spec.name for spec in stage.outputs} for stage in stages)
@@ -68,7 +69,7 @@ def test_a_value_that_passes_through_is_in_no_stage_between(save, tmp_path):
 
 def test_an_early_model_output_is_an_output_of_the_stage_that_makes_it(save, tmp_path):
     """Although the cut after the stage does not hold it."""
-    stages = slice_onnx(save("detector"), [Cut(("maxpool8_0", "reshape12_0"))], tmp_path / "out")
+    stages = slice_file(save("detector"), [Cut(("maxpool8_0", "reshape12_0"))], tmp_path / "out")
     assert {spec.name for spec in stages[0].outputs} == {"early", "boxes", "maxpool8_0", "reshape12_0"}
     assert {spec.name for spec in stages[1].outputs} == {"scores"}
 
@@ -78,8 +79,8 @@ def test_the_same_model_and_cuts_give_the_same_bytes(save, tmp_path):
     for name in ("transformer", "conditional", "local_functions"):
         path = save(name)
         cuts = [frontier.cut for frontier in legal_cuts(open_onnx(path).graph)][::3]
-        first = slice_onnx(path, cuts, tmp_path / "first")
-        assert slice_onnx(path, cuts, tmp_path / "second") == first
+        first = slice_file(path, cuts, tmp_path / "first")
+        assert slice_file(path, cuts, tmp_path / "second") == first
 
 
 def test_every_weight_is_in_exactly_one_stage(tmp_path):
@@ -87,14 +88,14 @@ def test_every_weight_is_in_exactly_one_stage(tmp_path):
     path = tmp_path / "wide.onnx"
     onnx.save(wide(6, 200), path)
     cuts = [Cut((f"layer{layer}",)) for layer in range(5)]
-    stages = slice_onnx(path, cuts, tmp_path / "out")
+    stages = slice_file(path, cuts, tmp_path / "out")
     assert sum(stage.size_bytes for stage in stages) <= 1.02 * path.stat().st_size
 
 
 def test_a_shared_weight_goes_to_each_stage_that_uses_it(save, tmp_path):
     """The one exception; a stage that does not use it has it not."""
     path = save("shared_weights")
-    stages = slice_onnx(path, [Cut(("relu1_0",)), Cut(("relu5_0",)), Cut(("maxpool8_0",))], tmp_path / "out")
+    stages = slice_file(path, [Cut(("relu1_0",)), Cut(("relu5_0",)), Cut(("maxpool8_0",))], tmp_path / "out")
     holders = [
         stage.file
         for stage in stages
@@ -112,7 +113,7 @@ def test_what_describes_the_model_stays_with_its_stages(save, tmp_path):
     model.graph.value_info.add().CopyFrom(helper.make_tensor_value_info("block2_0", TensorProto.FLOAT, ["N", 4, 2, 2]))
     onnx.save(model, path)
     out = tmp_path / "out"
-    slice_onnx(path, [Cut(("maxpool1_0",)), Cut(("block2_0",))], out)
+    slice_file(path, [Cut(("maxpool1_0",)), Cut(("block2_0",))], out)
     first, second, third = (onnx.load(out / f"stage{at}.onnx") for at in range(3))
     for stage in (first, second, third):
         assert (stage.ir_version, stage.producer_name, stage.doc_string) == (8, "tests", "a test")
@@ -149,7 +150,7 @@ def test_a_stage_that_reads_an_undeclared_value_is_refused():
 def test_cuts_that_are_not_nested_are_refused(cuts, message, save, tmp_path):
     """They come from input to output, each with something between it and the next."""
     with pytest.raises(InputError, match=message):
-        slice_onnx(save("chain"), [Cut(values) for values in cuts], tmp_path / "out")
+        slice_file(save("chain"), [Cut(values) for values in cuts], tmp_path / "out")
 
 
 def test_external_weights_move_into_the_stages(tmp_path):
@@ -159,7 +160,7 @@ def test_external_weights_move_into_the_stages(tmp_path):
     feeds = feeds_for(model, {}, 3)
     want = session_of(model, tmp_path / "whole.onnx", feeds)
     onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="data")
-    stages = slice_onnx(path, [Cut(("layer1",))], tmp_path / "out")
+    stages = slice_file(path, [Cut(("layer1",))], tmp_path / "out")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["stage0.onnx", "stage1.onnx"]
     got = run([session(tmp_path / "out" / stage.file) for stage in stages], feeds)
     assert agrees(got["layer3"], want["layer3"])
@@ -179,7 +180,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
     want = session_of(model, tmp_path / "whole.onnx", feeds)
     onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="data")
     out = tmp_path / "out"
-    stages = slice_onnx(path, [Cut(("layer0",))], out)
+    stages = slice_file(path, [Cut(("layer0",))], out)
     assert sorted(file.name for file in out.iterdir()) == ["stage0.onnx", "stage1.onnx", "stage1.onnx.data"]
     assert agrees(run([session(out / stage.file) for stage in stages], feeds)["layer3"], want["layer3"])
     data = (out / "stage1.onnx.data").read_bytes()
@@ -195,7 +196,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
 PEAK = """
 import sys, time
 from pathlib import Path
-from partway.partitioner.plan.plan import save_plan
+from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.slicing import make_plan
 start = time.perf_counter()
 plan = make_plan(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].split(","))
@@ -232,7 +233,7 @@ from pathlib import Path
 import numpy as np
 from partway.engines.interface import engine_for
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 folder = Path(sys.argv[1])
 chain = load_folder(folder, load_plan(folder), engine_for("onnx", 1))
 ids = np.array([[0, 7, 559_999], [7, 7, 7]], np.int64)

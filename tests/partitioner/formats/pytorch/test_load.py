@@ -17,14 +17,14 @@ import partway
 from partway.cli.main import main
 from partway.engines.interface import engine_for
 from partway.errors import InputError, MissingPackage
-from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.formats.pytorch.load import load_module, read_state
 from partway.partitioner.formats.pytorch.pt2 import OPERATOR, load_program
 from partway.partitioner.formats.pytorch.trace import trace
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.resolve import export
+from partway.partitioner.slicing import read_graph
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -59,7 +59,7 @@ def image(batch: int, seed: int = 0) -> np.ndarray:
 def test_values_have_the_names_of_their_layers(here, tmp_path):
     """Every value is called after the layer that makes it, a second call of a layer numbered, a function by its own."""
     export(f"{MODULE}:Net", tmp_path / "net.onnx", [f"1x3x{SIDE}x{SIDE}"])
-    graph = read_onnx(tmp_path / "net.onnx")
+    graph = read_graph(tmp_path / "net.onnx")
     made = [name for operator in graph.operators for name in operator.outputs]
     assert made == [
         *("stem", "relu", "layers.0.bn", "layers.0.relu", "layers.0.add", "layers.0.relu_1", "layers.1"),

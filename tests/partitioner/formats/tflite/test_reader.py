@@ -13,7 +13,8 @@ from tests.support.tflite_nets import NETS, add, chain, changed, packed, save, w
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.formats.tflite.subgraph import unique_names
-from partway.partitioner.plan.plan import plan_from_json, plan_to_json
+from partway.partitioner.plan.plan import plan_to_json
+from partway.partitioner.plan.plan_file import plan_from_json
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model, read_graph
 from partway.proto.tensors import Quantization
 

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
+from tests.support.sliced import slice_file
 from tests.support.tflite_nets import NETS, chain, changed, packed, save
 
 from partway.engines.interface import engine_for
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.formats.tflite.slicer import slice_tflite
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
 
 MODELS = (
@@ -95,7 +95,7 @@ def test_a_wrong_stage_is_noticed(tmp_path):
     for name in ("one", "two"):
         path = save(tmp_path / f"{name}.tflite", chain())
         cuts = [frontier.cut for frontier in legal_cuts(open_model(path).graph)]
-        stages = slice_tflite(path, cuts[:1], tmp_path / name)
+        stages = slice_file(path, cuts[:1], tmp_path / name)
         answers.append(run_stages(stages, tmp_path / name, {"x": np.zeros((1, 4), np.float32)})["c"])
     assert not np.array_equal(*answers)
 
@@ -157,14 +157,14 @@ def test_the_same_model_and_cuts_give_the_same_bytes(tmp_path):
     for name in ("conditional", "half_weights"):
         path = save(tmp_path / f"{name}.tflite", NETS[name]())
         cuts = [frontier.cut for frontier in legal_cuts(open_model(path).graph)]
-        assert slice_tflite(path, cuts, tmp_path / "one") == slice_tflite(path, cuts, tmp_path / "two")
+        assert slice_file(path, cuts, tmp_path / "one") == slice_file(path, cuts, tmp_path / "two")
 
 
 def test_a_shared_weight_goes_to_each_stage_that_uses_it(tmp_path):
     """With the operator that widens it."""
     path = save(tmp_path / "m.tflite", NETS["half_weights"]())
     cuts = choose_cuts(open_model(path).graph, ["v0", "v1"])
-    slice_tflite(path, cuts, tmp_path)
+    slice_file(path, cuts, tmp_path)
     names = []
     for index in range(3):
         graph = tfl.ModelT.InitFromPackedBuf((tmp_path / f"stage{index}.tflite").read_bytes(), 0).subgraphs[0]
@@ -175,7 +175,7 @@ def test_a_shared_weight_goes_to_each_stage_that_uses_it(tmp_path):
 def test_bodies_go_with_their_operator_and_are_numbered_anew(tmp_path):
     """The subgraph that nothing runs is left behind."""
     path = save(tmp_path / "m.tflite", NETS["conditional"]())
-    stages = slice_tflite(path, choose_cuts(open_model(path).graph, ["middle"]), tmp_path)
+    stages = slice_file(path, choose_cuts(open_model(path).graph, ["middle"]), tmp_path)
     first, second = (tfl.ModelT.InitFromPackedBuf((tmp_path / stage.file).read_bytes(), 0) for stage in stages)
     assert [graph.name for graph in first.subgraphs[1:]] == [b"then", b"else"]
     options = first.subgraphs[0].operators[1].builtinOptions
@@ -194,7 +194,7 @@ def test_what_no_longer_holds_is_left_behind(tmp_path):
         model.buffers.append(tfl.BufferT())
         model.buffers[-1].data = np.frombuffer(name.encode(), np.uint8)
     path = save(tmp_path / "m.tflite", packed(model))
-    for stage in slice_tflite(path, choose_cuts(open_model(path).graph, ["a"]), tmp_path):
+    for stage in slice_file(path, choose_cuts(open_model(path).graph, ["a"]), tmp_path):
         made = tfl.ModelT.InitFromPackedBuf((tmp_path / stage.file).read_bytes(), 0)
         assert made.signatureDefs is None
         assert [entry.name for entry in made.metadata] == [b"min_runtime_version"]
@@ -219,7 +219,7 @@ def test_block_wise_scales_and_intermediates_are_renumbered(tmp_path):
     )
     graph.operators[2].intermediates = [len(graph.tensors) - 1]
     path = save(tmp_path / "m.tflite", packed(model))
-    slice_tflite(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
+    slice_file(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
     made = tfl.ModelT.InitFromPackedBuf((tmp_path / "stage1.tflite").read_bytes(), 0).subgraphs[0]
     names = [tensor.name.decode() for tensor in made.tensors]
     assert names[made.operators[0].intermediates[0]] == "scratch"
@@ -247,7 +247,7 @@ def test_an_output_that_is_a_constant_comes_with_the_last_stage(tmp_path):
     outputs = [names.index(b"c"), names.index(b"w0")]
     model.subgraphs[0].outputs = outputs
     path = save(tmp_path / "m.tflite", changed(packed(model)))
-    stages = slice_tflite(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
+    stages = slice_file(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
     assert [spec.name for spec in stages[-1].outputs] == ["c", "w0"]
     values = {"x": np.ones((1, 4), np.float32)}
     assert np.array_equal(run_stages(stages, tmp_path, values)["w0"], ENGINE.load(path.read_bytes()).run(values)["w0"])
