@@ -32,9 +32,6 @@ MOST_TRIALS = 6
 TRIAL_S = 1.5
 """No candidate is tried for longer than this, two frames apart."""
 CODEC_RUNS = 7
-MAX_PROBE_BYTES = 1 << 20
-PATIENCE = 8
-"""Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
 
 
 def measure_candidates(
@@ -100,23 +97,6 @@ def _median_s(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
-    """Round trip as the median of small probes; bandwidth from growing ones, until one takes long enough to tell."""
-    small = sorted(probe(16) for _ in range(9))
-    rtt_s = small[len(small) // 2]
-    size = 16 << 10
-    bandwidth_bps = 0.0
-    limit_s = max(limit_s, PATIENCE * rtt_s)
-    begun = perf_counter()
-    while size <= MAX_PROBE_BYTES:
-        took = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)
-        bandwidth_bps = size * 8 / max(took - rtt_s, took * 0.05)
-        if took - rtt_s > max(0.02, 2 * rtt_s) or perf_counter() - begun > limit_s:
-            break
-        size *= 4
-    return Link(bandwidth_bps, rtt_s)
-
-
 def decide(
     candidates: Iterable[Candidate],
     speeds: Speeds,
@@ -155,17 +135,16 @@ def frame_link(runner: Runner, sample: Sample, link: Link, stages: int) -> Link:
 
 
 def _trial_frames(runner: Runner, sample: Sample, candidate: Candidate) -> list[FrameResult]:
-    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart."""
-    kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
+    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart.
+
+    The runner's batch is 1.
+    """
     results: list[FrameResult] = []
     begun_s = perf_counter()
-    try:
-        while len(results) < TRIAL_FRAMES + COLD_FRAMES:
-            results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
-            if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
-                break
-    finally:
-        runner.window, runner.batch = kept
+    while len(results) < TRIAL_FRAMES + COLD_FRAMES:
+        results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
+        if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
+            break
     if runner.lost is not None:
         raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
     if any(result.answered_by == NOBODY for result in results):
