@@ -28,15 +28,11 @@ import grpc
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.edge.main import parser as edge_parser
 from partway.edge.options import options_of
 from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.runner import Runner
-from partway.edge.report.run_json import Outcome
 from partway.edge.report.terminal import Report
-from partway.edge.session.run import Run
+from partway.edge.session.run import Ready, Run
 from partway.edge.sources.files import Sample
-from partway.edge.sources.work import Work
 from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
@@ -131,21 +127,22 @@ class Stranger:
         self._channel.close()
 
 
-class Device(Run):
-    """A run of edge-run over frames without end, every ``frame_s``, that notes when each was answered and by whom."""
+class Device:
+    """Frames of an open run without end, every ``frame_s``; notes when each was answered and by whom."""
 
-    frames, frame_s = 0, FRAME_S
-    enough: threading.Event
-    begin: threading.Event
-
-    def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
+    def __init__(self, frames: int, frame_s: float = FRAME_S) -> None:
+        self.frames, self.frame_s = frames, frame_s
+        self.enough, self.begin = threading.Event(), threading.Event()
         self.stamps: list[tuple[float, int, str, float, bool, bool]] = []
-        samples = [work.first.read(), *(item.read() for item in work.rest)]
-        chain, preprocess = runner.chain, runner.packer.preprocess
+
+    def answer(self, ready: Ready) -> None:
+        """Until there were ``frames`` and it is ``enough``."""
+        samples = [item.read() for item in ready.opened.work.items()]
+        chain, preprocess = ready.opened.chain, ready.pipeline.runner.packer.preprocess
         whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
         right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
         self.begin.set()
-        for result in runner.run(self._paced(samples), self._recut):
+        for result in ready.pipeline.answers(self._paced(samples)):
             same = not result.top or result.top[0][1] == right[result.id % len(right)]
             self.stamps.append((perf_counter(), result.id, result.answered_by, result.total_s, same, result.missed))
 
@@ -246,15 +243,13 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
         stack.callback(cloud.kill)
         link = Link(cloud.port, "--rate", RATE, "--rtt", "10ms")
         stack.callback(link.close)
-        more = ["--deadline", deadline] if deadline else []
-        asked = ["--model", "mnist", "--cloud", link.address, "--split", "1", "--threads", "1", *more]
-        device = stack.enter_context(Device(options_of(edge_parser().parse_args(asked)), Report(quiet=True)))
-        device.enough, device.begin, device.frames = threading.Event(), threading.Event(), frames
+        given = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
+        run, device = stack.enter_context(Run(options_of(given), Report(quiet=True))), Device(frames)
         havoc = Havoc(kind, cloud, link, device, other)
         thread = threading.Thread(target=havoc.run, args=(moments,))
         thread.start()
         try:
-            device.go([])
+            device.answer(run.open())
         finally:
             device.enough.set()
             device.begin.set()

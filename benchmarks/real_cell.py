@@ -19,15 +19,12 @@ from typing import Any
 from partway.edge.decision.ranking import Ranking
 from partway.edge.emulator.replay import Device
 from partway.edge.options import Options
-from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.in_flight import Watch
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import Runner
-from partway.edge.report.run_json import Outcome
 from partway.edge.report.terminal import Report
-from partway.edge.session.run import Run
+from partway.edge.session.run import Ready, Run
 from partway.edge.sources.files import Sample
-from partway.engines.interface import Engine
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.decide.objectives import objective
@@ -58,56 +55,47 @@ def _same(candidate: Candidate) -> Candidate:
     return candidate
 
 
-class Cell(Run):
-    """A run of edge-run that then takes the rivals, too. ``seconds`` each."""
+def compare(ready: Ready, seconds: float) -> dict[str, Any]:
+    """Frames as auto takes them, then as each rival does, for so many seconds each."""
+    decision, plan, parts = ready.decision, ready.opened.chain.plan, ready.pipeline
+    samples = [item.read() for item in islice(ready.opened.work.items(), PICTURES)]
+    for sample in samples:
+        sample.tensors(parts.runner.packer.preprocess)
+    found = {"auto": taken(parts.runner, samples, parts.recut, seconds)}
+    found["auto"]["name"] = _name(parts.recut.present, plan)
+    found["auto"]["estimated"] = decision.ranking.score(decision.chosen)
+    runner = Runner(
+        parts.runner.chain, parts.runner.packer, window=parts.runner.window, watch=Pipelined(), after=parts.runner
+    )
+    for name, rival in rivals(decision.estimates, plan, decision.ranking).items():
+        found[name] = {**taken(runner, samples, partial(_same, rival), seconds), "name": _name(rival, plan)}
+    runner.close()
+    return found
 
-    device = Device()
-    seconds = 6.0
-    found: dict[str, Any]
 
-    def engine(self, plan: Plan) -> Engine:
-        """The device's engine at its pace."""
-        return self.device.engine(super().engine(plan), plan)
+def taken(
+    runner: Runner, samples: Sequence[Sample], candidate: Callable[[], Candidate], seconds: float
+) -> dict[str, Any]:
+    """Frames for so many seconds: p50 of a frame, and frames per second once the pipeline is full."""
+    begun_s, stamps, results = perf_counter(), list[float](), list[FrameResult]()
 
-    def _frames(self, outcome: Outcome, runner: Runner, work: Any) -> None:
-        decision, plan = outcome.decision, outcome.plan
-        assert decision is not None
-        items = islice([work.first, *work.rest], PICTURES)
-        samples = [item.read() for item in items]
-        self._load(samples, runner.packer)
-        self.found = {"auto": self._taken(runner, samples, self._recut)}
-        self.found["auto"]["name"] = _name(self._recut.present, plan)
-        self.found["auto"]["estimated"] = decision.ranking.score(decision.chosen)
-        for name, rival in rivals(decision.estimates, plan, decision.ranking).items():
-            runner.watch = Pipelined()
-            self.found[name] = {**self._taken(runner, samples, partial(_same, rival)), "name": _name(rival, plan)}
+    def until() -> Iterator[Sample]:
+        for index, sample in enumerate(cycle(samples)):
+            if index >= MOST + WARM or (index >= LEAST + WARM and perf_counter() - begun_s > seconds):
+                return
+            yield sample
 
-    @staticmethod
-    def _load(samples: Sequence[Sample], packer: Packer) -> None:
-        for sample in samples:
-            sample.tensors(packer.preprocess)
-
-    def _taken(self, runner: Runner, samples: Sequence[Sample], candidate: Callable[[], Candidate]) -> dict[str, Any]:
-        """Frames for so many seconds: p50 of a frame, and frames per second once the pipeline is full."""
-        begun_s, stamps, results = perf_counter(), list[float](), list[FrameResult]()
-
-        def until() -> Iterator[Sample]:
-            for index, sample in enumerate(cycle(samples)):
-                if index >= MOST + WARM or (index >= LEAST + WARM and perf_counter() - begun_s > self.seconds):
-                    return
-                yield sample
-
-        for result in runner.run(until(), candidate):
-            stamps.append(perf_counter())
-            results.append(result)
-        kept, last = results[WARM:], len(results) - 1
-        return {
-            "p50_s": statistics.median(result.total_s for result in kept),
-            "frames_per_s": (last - WARM + 1) / (stamps[last] - stamps[WARM - 1]),
-            "frames": len(kept),
-            "bytes": statistics.fmean(result.bytes_sent for result in kept),
-            "by_cloud": sum(result.answered_by == "cloud" for result in kept),
-        }
+    for result in runner.run(until(), candidate):
+        stamps.append(perf_counter())
+        results.append(result)
+    warm, last = results[WARM:], len(results) - 1
+    return {
+        "p50_s": statistics.median(result.total_s for result in warm),
+        "frames_per_s": (last - WARM + 1) / (stamps[last] - stamps[WARM - 1]),
+        "frames": len(warm),
+        "bytes": statistics.fmean(result.bytes_sent for result in warm),
+        "by_cloud": sum(result.answered_by == "cloud" for result in warm),
+    }
 
 
 def rivals(estimates: Sequence[Estimate], plan: Plan, ranking: Ranking) -> dict[str, Candidate]:
@@ -141,7 +129,6 @@ def main() -> None:
     add("--max-drop", type=float, required=True)
     add("--seconds", type=float, default=6.0)
     args = parser.parse_args()
-    Cell.device, Cell.seconds = Device(args.slow, args.profile), args.seconds
     options = Options(
         args.model,
         cloud=args.cloud,
@@ -152,10 +139,8 @@ def main() -> None:
         threads=1,
         timeout_s=30.0,
     )
-    outcomes: list[Outcome] = []
-    with Cell(options, Report(quiet=True)) as run:
-        run.go(outcomes)
-        print(json.dumps(run.found))
+    with Run(options, Report(quiet=True), slowed=Device(args.slow, args.profile).engine) as run:
+        print(json.dumps(compare(run.open(), args.seconds)))
 
 
 if __name__ == "__main__":

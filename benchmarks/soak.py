@@ -72,14 +72,13 @@ def measure(frames: int, losses: int) -> dict[str, Any]:
 def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, losses: int) -> dict[str, Any]:
     chain = load_folder(folder, plan, engine_for(plan.engine, 1))
     client = stack.enter_context(CloudClient(f"127.0.0.1:{cloud.port}"))
-    clouds = KnownClouds(client, [], plan)
-    stack.callback(clouds.close)
-    runner = Runner(chain, Packer(plan), clouds=clouds, window=8)
-    stack.callback(runner.close)
     split, home, link = Candidate(1, "raw", 2600, 200), Candidate(len(plan.stages), None), Link(1e9, 3e-4)
     told = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
-    runner.watch = recut = Recut(told, split, objective(), plan, link, free=False)
-    clouds.watch(link, lambda: False, recut.relinked)
+    recut = Recut(told, split, objective(), plan, link, free=False, waiting=lambda: True)
+    clouds = KnownClouds(client, [], plan, use=recut, link=link)
+    stack.callback(clouds.close)
+    runner = Runner(chain, Packer(plan), clouds=clouds, window=8, watch=recut)
+    stack.callback(runner.close)
     samples = islice(cycle([item.read() for item in random_source(plan, 16)]), frames)
     begun_s, at_warm, by_cloud, count = perf_counter(), 0, 0, 0
     every = frames // (losses + 1) if losses else frames + 1

@@ -35,7 +35,7 @@ from partway.engines.interface import engine_for
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.decide.estimate import Link as Speed
 from partway.partitioner.decide.objectives import objective
-from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import save_plan
@@ -65,7 +65,6 @@ def plan_in(folder: Path) -> Plan:
 
 def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, float]:
     """Median seconds of the parts of frames that go one at a time."""
-    runner.window = 1
     found = list(runner.run([sample] * ALONE, lambda: Candidate(k, "raw")))[2:]
 
     def median(*parts: str) -> float:
@@ -78,21 +77,22 @@ def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, flo
     }
 
 
-def together(runner: Runner, sample: Sample, k: int, parts: dict[str, float], rtt_s: float, frames: int) -> float:
+def together(
+    client: CloudClient, chain: Chain, sample: Sample, k: int, parts: dict[str, float], rtt_s: float, frames: int
+) -> float:
     """Frames per second, the window adapting."""
-    runner.window = 64
     size = FLOATS["xaby"[k]] * 4 + 200
     candidate = Candidate(k, "raw", size, 200)
     told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    recut = Recut([told], candidate, objective(), runner.chain.plan, link, free=False)
-    kept, runner.watch = runner.watch, recut
+    recut = Recut([told], candidate, objective(), chain.plan, link, free=False)
+    runner = Runner(chain, Packer(chain.plan), client.open_stream, window=64, watch=recut)
     stamps = []
     results: list[FrameResult] = []
     for result in runner.run([sample] * (frames + WARM), recut):
         stamps.append(perf_counter())
         results.append(result)
-    runner.watch = kept
+    runner.close()
     assert {result.answered_by for result in results} == {"cloud"}
     return frames / (stamps[-1] - stamps[WARM - 1])
 
@@ -107,17 +107,17 @@ def measure(frames: int) -> list[dict[str, Any]]:
         link = Link(cloud.port, "--rate", RATE, "--rtt", RTT)
         stack.callback(link.close)
         client = stack.enter_context(CloudClient(link.address))
-        runner = Runner(load_folder(folder, plan, engine_for("fake", 1)), Packer(plan), client.open_stream)
+        chain = load_folder(folder, plan, engine_for("fake", 1))
+        runner = Runner(chain, Packer(plan), client.open_stream, window=1)
         stack.callback(runner.close)
         values = np.random.default_rng(0).standard_normal((1, FLOATS["x"])).astype(np.float32)
         sample = Sample("x", values={"x": values})
-        runner.window = 1
         empty = list(runner.run([sample] * ALONE, lambda: Candidate(len(plan.stages), "raw")))[2:]
         rtt_s = statistics.median(result.link_s for result in empty)
         rows = []
         for k in range(len(plan.stages)):
             parts = alone(runner, sample, k, rtt_s)
-            rate = together(runner, sample, k, parts, rtt_s, frames)
+            rate = together(client, chain, sample, k, parts, rtt_s, frames)
             rows.append({"split": k, **parts, "frames_per_s": rate, "share": rate * max(parts.values())})
         return rows
 

@@ -144,7 +144,10 @@ class Replay:
         chosen = fixed or min(world.estimates.values(), key=lambda e: e.total_s).candidate
         estimates = list(world.estimates.values())
         self.recut = Recut(
-            estimates, chosen, objective(), world.plan, world.link, free=fixed is None, clock=lambda: self.now_s
+            *(estimates, chosen, objective(), world.plan, world.link),
+            free=fixed is None,
+            clock=lambda: self.now_s,
+            probes=self._probes,
         )
         self._given_up: list[tuple[float, Group]] = []
         self._silent_s = self._back_s = inf
@@ -152,7 +155,6 @@ class Replay:
         self._probing: tuple[float, list[Probed]] | None = None
         self._probed_link = world.link
         self._ticked_s = 0.0
-        self.recut.probes = self._probes
 
     def frames(self, seconds: float) -> Iterator[Frame]:
         """Frames begun within so many seconds."""

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from partway.edge.pipeline.result import FrameResult
     from partway.edge.session.async_session import AsyncSession
-    from partway.edge.session.session import OpenSession, Session
+    from partway.edge.session.opened import OpenSession
+    from partway.edge.session.session import Session
 
 __all__ = ["AsyncSession", "FrameResult", "OpenSession", "Session"]
 
 _WHERE = {
     "FrameResult": "pipeline.result",
-    "OpenSession": "session.session",
+    "OpenSession": "session.opened",
     "Session": "session.session",
     "AsyncSession": "session.async_session",
 }

@@ -1,6 +1,7 @@
 """edge-run: run a model on this device, in a cloud, or partway, whichever is measured to be best.
 
 Most imports wait until the search for clouds has begun: on a small device they take as long as the search does.
+Signals, logging and the environment of the process are set here, never in the library.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import partway
 from partway.edge.discovery.zeroconf import Search
+from partway.edge.options import OUTPUT, TABLE, options_of
 from partway.edge.session.health import ask
-from partway.edge.transport.access_options import access_arguments
 from partway.errors import InputError, PartwayError
-from partway.partitioner.decide.options import decision_arguments
+from partway.system.arguments import Parser
 from partway.system.health_socket import HealthAction
+from partway.system.option_table import add_options
 
 if TYPE_CHECKING:
     from partway.edge.options import Options
@@ -29,99 +31,20 @@ if TYPE_CHECKING:
     from partway.edge.report.terminal import Report
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         "edge-run", description="Run a neural network on this device, in a cloud, or partway: measured, then chosen."
     )
-    add = made.add_argument
-    add(
-        "--model",
-        required=True,
-        metavar="NAME|FILE|PLAN",
-        help="a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
-    )
-    add("--random-weights", action="store_true", help="a model by name with weights never trained: no download")
-    add(
-        "--split",
-        default="auto",
-        metavar="auto|device|cloud|K|VALUE",
-        help="where to cut (default: auto, by measurement)",
-    )
-    add(
-        "--cloud",
-        default="auto",
-        metavar="auto|embedded|none|HOST:PORT[,HOST:PORT…]",
-        help="default: look for one by zeroconf, else embedded; of several, the next takes over when one is lost",
-    )
-    add(
-        "--input",
-        action="append",
-        default=[],
-        metavar="FILE|DIR|watch:DIR|camera:N|-",
-        help="pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
-    )
-    add(
-        "--stdin-shape",
-        metavar="HxWxC",
-        help="--input - is raw uint8 pictures of this shape (default: .npy after .npy)",
-    )
-    add("--frames", type=int, metavar="N", help="number of frames, cycling through the input (default: each once)")
-    add(
-        "--codec",
-        default="auto",
-        metavar="NAME",
-        help="raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)",
-    )
-    decision_arguments(made)
-    add("--bandwidth", metavar="RATE", help="decide for this bandwidth instead of the measured one, for example 2Mbps")
-    add("--rtt", metavar="TIME", help="decide for this round trip instead of the measured one, for example 40ms")
-    add("--deadline", metavar="TIME", help="a frame is answered by whichever half can make it, else missed")
-    add(
-        "--when-behind",
-        default="block",
-        choices=("block", "drop-oldest", "drop-newest"),
-        help="when frames come faster than they are answered (default: %(default)s: the source waits)",
-    )
-    add(
-        "--order",
-        default="source",
-        choices=("source", "as-answered"),
-        help="in which order results are handed out (default: %(default)s)",
-    )
-    add("--window", default="auto", metavar="auto|N", help="requests in flight at once (default: by the link)")
-    add("--batch", type=int, default=1, metavar="N", help="frames per request, for throughput (default: %(default)s)")
-    add("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
-    add(
-        "--engine",
-        default="auto",
-        metavar="auto|onnx|onnx-int8|litert",
-        help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
-    )
-    add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
-    add("--timeout", default="5s", metavar="TIME", help="how long to wait for a cloud to answer (default: %(default)s)")
-    access_arguments(made)
-    add(
-        "--audit",
-        default="0",
-        metavar="SHARE",
-        help="send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ"
-        " more often than --max-drop allows, for example 1%% (default: none)",
-    )
-    add(
-        "--json",
-        metavar="FILE|-",
-        help="write everything as one JSON object; - is standard output, and prints nothing else",
-    )
-    add("--service", action="store_true", help="run until SIGTERM, a line a frame (of JSON with --json); for systemd")
-    add(
+    add_options(made, (*TABLE, *OUTPUT))
+    made.add_argument(
         "--health",
         action=HealthAction,
         nargs=0,
         const=ask,
         help="tell whether this container's edge-run is well, and exit",
     )
-    add("--version", action="version", version=f"partway {partway.__version__}")
+    made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
     return made
 
 
@@ -149,33 +72,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     with Search() if args.cloud == "auto" and args.split != "device" else nullcontext() as search:
-        from partway.edge.options import options_of
-        from partway.edge.report.terminal import Report
-        from partway.edge.session.run import Run
-
-        options = options_of(args)
+        options = options_of(vars(args))
         _check_json(args.json)
         if args.service:
-            return _serve(options, search, args.json)
-        report = Report(quiet=args.json == "-")
-        outcomes: list[Outcome] = []
-        with Run(options, report, search, frames=args.json is not None) as run:
-            run.go(outcomes)
-            return _finish(outcomes[0], report, options, args.json)
+            from partway.edge.session.service import serve
+
+            return serve(options, search, args.json)
+        return _answer(options, search, args.json)
 
 
-def _serve(options: Options, search: Search | None, json_path: str | None) -> int:
-    from partway.edge.session.service import Service
+def _answer(options: Options, search: Search | None, json_path: str | None) -> int:
+    """Answer the input, and report what was answered, an interrupted run's as well."""
+    import gc
 
-    service = Service(options, search, json_path)
-    with service:
-        return service.serve()
+    from partway.edge.pipeline.result import FrameResult
+    from partway.edge.report.terminal import Report
+    from partway.edge.session.answer_input import answer_input, outcome_of, queue_policy, readable
+    from partway.edge.session.health import Liveness
+    from partway.edge.session.run import Run
+    from partway.edge.session.sigterm import Sigterm
+
+    report = Report(quiet=json_path == "-")
+    with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:
+        ready = run.open()
+        outcome, work = outcome_of(ready, options, keep_frames=json_path is not None), ready.opened.work
+        gc.collect()
+        gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
+        with report.frames(work.total) as lines:
+
+            def answered(result: FrameResult) -> None:
+                lines.add(result)
+                liveness.frame_done()
+
+            samples = readable(work.items(), outcome.add_unreadable, liveness.frame_read, lambda: sigterm.received)
+            answer_input(ready, outcome, samples, queue_policy(work, options), answered, sigterm.on_end)
+        return _finish(outcome, report, options, json_path)
 
 
 def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
-    from partway.edge.report.run_json import tell
+    from partway.edge.report.closing_lines import closing_lines
 
-    tell(outcome, report, options)
+    closing_lines(outcome, report, options.when_behind, _command(options))
     for sentence in outcome.unreadable:
         print(f"edge-run: {sentence}", file=sys.stderr)
     if json_path is not None:
@@ -187,16 +124,23 @@ def _finish(outcome: Outcome, report: Report, options: Options, json_path: str |
     return 2 if outcome.unreadable else 0
 
 
+def _command(options: Options) -> str | None:
+    """How the commands to try next begin; None where constraints leave little to try."""
+    if options.constraints.keep_on_device or options.constraints.max_device_bytes is not None:
+        return None
+    return f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
+
+
 def _check_json(path: str | None) -> None:
     """Refuse at once what could not be written after all the work. Leaves no file behind and an old one as it was."""
     if path in (None, "-"):
         return
     file = Path(str(path))
     try:
-        there = file.exists()
+        existed = file.exists()
         with file.open("a"):
             pass
-        if not there:
+        if not existed:
             file.unlink()
     except OSError as error:
         raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error

@@ -1,130 +1,265 @@
-"""What edge-run was asked for, checked before anything is loaded."""
+"""The options of edge-run and of Session: one table, and the checked values that a run works with.
+
+The table is what the fields of ``Options``, ``DecisionOptions`` and ``AccessOptions`` carry. ``partway.edge.main``
+makes its parser of it, ``Session`` has the same names as arguments, and ``scripts/option-docs`` writes docs/options.md.
+Values are checked before anything is loaded; nothing here imports numpy until there are values to check.
+"""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from partway.edge.sources.stdin import parse_shape
 from partway.edge.transport.access import OPEN, Access
-from partway.edge.transport.access_options import access_of
+from partway.edge.transport.access_options import AccessOptions, access_options
 from partway.edge.transport.address import parse_address
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.objectives import Objective, objective
-from partway.partitioner.decide.options import MAX_DROP, constraints_of, objective_of
-from partway.partitioner.profile.measure import machine_name
-from partway.proto.codecs.image import is_image_codec
-from partway.proto.codecs.registry import codec_names, is_fitted
+from partway.partitioner.decide.options import MAX_DROP, DecisionOptions, decision_options
+from partway.system.option_table import Option, amount, checked, one_of, option, path, rows, switch, text, texts, whole
 from partway.units import parse_bps, parse_s
 
+_both, _edge_run = partial(option, programs=("edge-run", "Session")), partial(option, programs=("edge-run",))
 MOST_WINDOW = 64
+CLOUD_WORDS = ("auto", "embedded", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What edge-run was asked for. ``cloud``: auto, embedded, none or addresses. ``notes``: what was assumed.
+def _cloud(value: Any, flag: str) -> str:
+    """A word, or addresses with their ports: text with commas, or several texts."""
+    from partway.plugins import did_you_mean
 
-    ``window`` None adapts it. ``when_behind`` is a policy of Feed; ``in_order`` False hands out results as they come.
-    ``audit`` is the share of coded frames, 0 to 1, whose answers the cloud compares with those to exact values.
-    """
-
-    model: str
-    split: str = "auto"
-    cloud: str = "auto"
-    inputs: tuple[str, ...] = ()
-    stdin_shape: tuple[int, ...] | None = None
-    frames: int | None = None
-    codec: str = "auto"
-    objective: Objective = objective()  # noqa: RUF009 - frozen
-    constraints: Constraints = Constraints(max_drop=MAX_DROP)  # noqa: RUF009 - frozen
-    notes: tuple[str, ...] = ()
-    bandwidth_bps: float | None = None
-    rtt_s: float | None = None
-    deadline_s: float | None = None
-    window: int | None = None
-    when_behind: str = "block"
-    in_order: bool = True
-    batch: int = 1
-    threads: int = 0
-    engine: str = "auto"
-    cache: Path | None = None
-    random_weights: bool = False
-    timeout_s: float = 5.0
-    audit: float = 0.0
-    access: Access = OPEN
+    if value in CLOUD_WORDS:
+        return str(value)
+    addresses = value.split(",") if isinstance(value, str) else list(texts(value, flag))
+    for address in addresses:
+        if ":" not in address and (near := did_you_mean(address, CLOUD_WORDS)):
+            raise InputError(f"{flag} {address!r} is neither {', '.join(CLOUD_WORDS)} nor HOST:PORT{near}")
+    return ",".join(parse_address(address) for address in addresses)
 
 
-def options_of(args: argparse.Namespace) -> Options:
-    """Checked options. Raises InputError."""
-    if args.frames is not None and args.frames < 1:
-        raise InputError(f"--frames must be 1 or more, not {args.frames}")
-    if not 1 <= args.batch <= 64:
-        raise InputError(f"--batch must be 1 to 64, not {args.batch}")
-    if args.threads < 0:
-        raise InputError(f"--threads must be 0 (all cores) or more, not {args.threads}")
-    constraints = constraints_of(args)
-    wanted, notes = objective_of(args, machine_name())
-    _check_cloud(args.cloud)
-    _check_codec(args.codec)
-    return Options(
-        model=args.model,
-        split=args.split,
-        cloud=args.cloud,
-        inputs=tuple(args.input),
-        stdin_shape=None if args.stdin_shape is None else parse_shape(args.stdin_shape),
-        frames=args.frames,
-        codec=args.codec,
-        objective=wanted,
-        constraints=constraints,
-        notes=notes,
-        bandwidth_bps=parse_bps(args.bandwidth) if args.bandwidth else None,
-        rtt_s=parse_s(args.rtt) if args.rtt else None,
-        deadline_s=parse_s(args.deadline) if args.deadline else None,
-        window=_window(str(args.window)),
-        when_behind=args.when_behind,
-        in_order=args.order == "source",
-        batch=args.batch,
-        threads=args.threads,
-        engine=args.engine,
-        cache=args.cache,
-        random_weights=args.random_weights,
-        timeout_s=parse_s(args.timeout),
-        audit=_share(args.audit),
-        access=OPEN if args.cloud in ("embedded", "none") else access_of(args),
-    )
+def _codec(value: Any, flag: str) -> str:
+    from partway.proto.codecs.image import is_image_codec
+    from partway.proto.codecs.registry import codec_names, is_fitted
+
+    codec = text(value, flag)
+    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
+        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
+        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
+        raise InputError(f"unknown codec {codec!r}; known: {known}")
+    return codec
 
 
-def _share(text: str) -> float:
-    """``1%`` or ``0.01``."""
-    number, scale = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+def _share(value: Any, flag: str) -> float:
+    """``1%`` or ``0.01``, 0 to 1."""
+    given = str(value)
+    number, scale = (given[:-1], 100.0) if given.endswith("%") else (given, 1.0)
     try:
         share = float(number) / scale
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise InputError(f"--audit is a share of the frames, for example 1%, not {text!r}")
+        raise InputError(f"{flag} is a share of the frames, for example 1%, not {value!r}")
     return share
 
 
-def _window(text: str) -> int | None:
-    if text == "auto":
-        return None
-    window = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
-    if not 1 <= window <= MOST_WINDOW:
-        raise InputError(f"--window must be 1 to {MOST_WINDOW}, or auto, not {text}")
-    return window
+def _window(value: Any, flag: str) -> int | None:
+    return None if value == "auto" else int(whole(1, MOST_WINDOW, ", or auto")(value, flag))
 
 
-def _check_cloud(cloud: str) -> None:
-    if cloud not in ("auto", "embedded", "none"):
-        for address in cloud.split(","):
-            parse_address(address)
+def _shape(value: Any, flag: str) -> tuple[int, ...]:
+    from partway.edge.sources.stdin import parse_shape
+
+    return parse_shape(text(value, flag))
 
 
-def _check_codec(codec: str) -> None:
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
-        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
-        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
-        raise InputError(f"unknown codec {codec!r}; known: {known}")
+def _order(value: Any, flag: str) -> bool:
+    return bool(one_of("source", "as-answered")(value, flag) == "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked for. ``cloud``: auto, embedded, none or addresses with ports.
+
+    ``window`` None adapts it. ``in_order`` False hands out results as they are answered. ``audit`` is the share of
+    coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` say what is assumed.
+    """
+
+    model: str = field(
+        metadata=_both(
+            "--model",
+            text,
+            "a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
+            "MODEL",
+        )
+    )
+    random_weights: bool = field(
+        default=False,
+        metadata=_both("--random-weights", switch, "a model by name with weights never trained: no download"),
+    )
+    split: str = field(
+        default="auto",
+        metadata=_both("--split", text, "where to cut (default: auto, by measurement)", "auto|device|cloud|K|VALUE"),
+    )
+    cloud: str = field(
+        default="auto",
+        metadata=_both(
+            "--cloud",
+            _cloud,
+            "default: look for one by zeroconf, else embedded; the port is 8001 unless given; of several, the next"
+            " takes over when one is lost",
+            "auto|embedded|none|HOST[:PORT][,HOST[:PORT]…]",
+        ),
+    )
+    inputs: tuple[str, ...] = field(
+        default=(),
+        metadata=_edge_run(
+            "--input",
+            texts,
+            "pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
+            "FILE|DIR|watch:DIR|camera:N|-",
+        ),
+    )
+    stdin_shape: tuple[int, ...] | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--stdin-shape", _shape, "--input - is raw uint8 pictures of this shape (default: .npy after .npy)", "HxWxC"
+        ),
+    )
+    frames: int | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--frames", whole(1), "number of frames, cycling through the input (default: each once)", "N"
+        ),
+    )
+    codec: str = field(
+        default="auto",
+        metadata=_both(
+            "--codec", _codec, "raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)", "NAME"
+        ),
+    )
+    bandwidth_bps: float | None = field(
+        default=None,
+        metadata=_both(
+            "--bandwidth",
+            amount(parse_bps, "bits per second"),
+            "decide for this bandwidth instead of the measured one, for example 2Mbps",
+            "RATE",
+        ),
+    )
+    rtt_s: float | None = field(
+        default=None,
+        metadata=_both(
+            "--rtt",
+            amount(parse_s, "seconds", zero=True),
+            "decide for this round trip instead of the measured one, for example 40ms",
+            "TIME",
+        ),
+    )
+    deadline_s: float | None = field(
+        default=None,
+        metadata=_both(
+            "--deadline",
+            amount(parse_s, "seconds", zero=True),
+            "a frame is answered by whichever half can make it, else missed",
+            "TIME",
+        ),
+    )
+    when_behind: str = field(
+        default="block",
+        metadata=_edge_run(
+            "--when-behind",
+            one_of("block", "drop-oldest", "drop-newest"),
+            "when frames come faster than they are answered (default: block: the source waits)",
+            "block|drop-oldest|drop-newest",
+        ),
+    )
+    in_order: bool = field(
+        default=True,
+        metadata=_edge_run(
+            "--order", _order, "in which order results are handed out (default: source)", "source|as-answered"
+        ),
+    )
+    window: int | None = field(
+        default=None, metadata=_both("--window", _window, "requests in flight at once (default: by the link)", "auto|N")
+    )
+    batch: int = field(
+        default=1, metadata=_both("--batch", whole(1, 64), "frames per request, for throughput (default: 1)", "N")
+    )
+    threads: int = field(
+        default=0,
+        metadata=_both("--threads", whole(0, note=" (all cores)"), "threads per inference (default: all cores)", "N"),
+    )
+    engine: str = field(
+        default="auto",
+        metadata=_both(
+            "--engine",
+            text,
+            "what runs the device's stages (default: the model's own; the cloud has its own choice)",
+            "auto|onnx|onnx-int8|litert",
+        ),
+    )
+    cache: Path | None = field(
+        default=None,
+        metadata=_both("--cache", path, "where fetched stages are kept (default: ~/.cache/partway)", "DIR"),
+    )
+    timeout_s: float = field(
+        default=5.0,
+        metadata=_both(
+            "--timeout",
+            amount(parse_s, "seconds", zero=True),
+            "how long to wait for a cloud to answer (default: 5s)",
+            "TIME",
+        ),
+    )
+    audit: float = field(
+        default=0.0,
+        metadata=_both(
+            "--audit",
+            _share,
+            "send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ more"
+            " often than --max-drop allows, for example 1% (default: none)",
+            "SHARE",
+        ),
+    )
+    objective: Objective = objective()  # noqa: RUF009 - frozen
+    constraints: Constraints = Constraints(max_drop=MAX_DROP)  # noqa: RUF009 - frozen
+    notes: tuple[str, ...] = ()
+    access: Access = OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How edge-run tells what it answered."""
+
+    json: str | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--json",
+            text,
+            "write everything as one JSON object; - is standard output, and prints nothing else",
+            "FILE|-",
+        ),
+    )
+    service: bool = field(
+        default=False,
+        metadata=_edge_run("--service", switch, "run until SIGTERM, a line a frame (of JSON with --json); for systemd"),
+    )
+
+
+OUTPUT: tuple[Option, ...] = rows(OutputOptions)
+TABLE: tuple[Option, ...] = (*rows(Options), *rows(DecisionOptions), *rows(AccessOptions))
+"""Every option that a run has."""
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """The checked options of values by name, text as on a command line or Python values. Raises InputError."""
+    own, decision = checked(rows(Options), given), decision_options(given)
+    from partway.partitioner.profile.measure import machine_name
+
+    wanted, notes = decision.objective_on(machine_name())
+    access = OPEN if own["cloud"] in ("embedded", "none") else access_options(given).access()
+    return Options(**own, objective=wanted, constraints=decision.constraints(), notes=notes, access=access)

@@ -54,7 +54,8 @@ class Recut(Watch):
 
     Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
     ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link,
-    ``withdrawals`` candidates that may not be chosen any more, each with the reason.
+    ``withdrawals`` candidates that may not be chosen any more, each with the reason. ``waiting`` says whether frames
+    are in flight. Where it does not ``adapt_window``, the runner's own window counts.
     """
 
     def __init__(
@@ -66,6 +67,11 @@ class Recut(Watch):
         link: Link | None,
         free: bool = True,
         clock: Callable[[], float] = perf_counter,
+        *,
+        adapt_window: bool = True,
+        waiting: Callable[[], bool] = lambda: False,
+        probes: Callable[[], Iterable[Probed]] = tuple,
+        withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple,
     ) -> None:
         self.plan, self._wanted, self._clock = plan, wanted, clock
         self._asked = None if free else chosen
@@ -78,9 +84,8 @@ class Recut(Watch):
         self.present = chosen
         self._changed_s = clock()
         self._why = ""
-        self.adapts_window = True
-        self.probes: Callable[[], Iterable[Probed]] = tuple
-        self.withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple
+        self._adapt_window, self._waiting = adapt_window, waiting
+        self._probes, self._withdrawals = probes, withdrawals
         self._gone: set[Candidate] = set()
         self._terms: dict[Candidate, Terms] = {}
         self._known: dict[Candidate, Estimate] = {}
@@ -89,13 +94,13 @@ class Recut(Watch):
     def __call__(self) -> Candidate:
         """The candidate for the next frame."""
         now_s = self._clock()
-        for candidate, why in self.withdrawals():
+        for candidate, why in self._withdrawals():
             self._withdraw(candidate, why, now_s)
         if not self.connected:
             if self.present != self.home and self.linked:
                 self._change(self.home, self._why, now_s)
             return self.present
-        for probed in self.probes():
+        for probed in self._probes():
             self.link.probe(probed.size_bytes, probed.seconds, probed.at_s)
             self.pace.queue(probed.queue_s)
         self._refresh(now_s)
@@ -187,8 +192,11 @@ class Recut(Watch):
         self.pace.another_cloud()
 
     def idle(self) -> bool:
-        """Whether frames have said nothing of the link for so long that a probe may."""
-        return self._clock() - self.link.updated_s > IDLE_S
+        """Whether frames have said nothing of the link for so long that a probe may.
+
+        Not while a frame is in flight: behind a long one of ours, a probe would find a slow link.
+        """
+        return not self._waiting() and self._clock() - self.link.updated_s > IDLE_S
 
     def reach(self) -> tuple[Link, float] | None:
         """The link as it is now, and how many seconds frames wait in the cloud."""
@@ -231,7 +239,7 @@ class Recut(Watch):
 
         By latency one, as long as no frames are ``behind``: another in flight would only make each later.
         """
-        if not self.adapts_window:
+        if not self._adapt_window:
             return 1 << 30
         if self._wanted.name == "latency" and not behind:
             return 1

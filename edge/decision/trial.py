@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from partway.edge.decision.ranking import BY_LATENCY, Ranking, measured
 from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.partitioner.decide.candidates import kept_share, mean_bytes, reply_bytes, worthwhile
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
@@ -29,9 +27,6 @@ Trial = Callable[[Candidate], "Estimate | None"]
 MOST_TRIALS = 6
 """Candidates tried at most, where one after another takes longer than was estimated."""
 CODEC_RUNS = 7
-MAX_PROBE_BYTES = 1 << 20
-PATIENCE = 8
-"""Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
 
 
 def measure_candidates(
@@ -100,23 +95,6 @@ def _median_s(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
-    """Round trip as the median of small probes; bandwidth from growing ones, until one takes long enough to tell."""
-    small = sorted(probe(16) for _ in range(9))
-    rtt_s = small[len(small) // 2]
-    size = 16 << 10
-    bandwidth_bps = 0.0
-    limit_s = max(limit_s, PATIENCE * rtt_s)
-    begun = perf_counter()
-    while size <= MAX_PROBE_BYTES:
-        took = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)
-        bandwidth_bps = size * 8 / max(took - rtt_s, took * 0.05)
-        if took - rtt_s > max(0.02, 2 * rtt_s) or perf_counter() - begun > limit_s:
-            break
-        size *= 4
-    return Link(bandwidth_bps, rtt_s)
-
-
 def decide(
     candidates: Iterable[Candidate],
     speeds: Speeds,
@@ -161,8 +139,3 @@ def frame_link(frames: TrialFrames, link: Link, stages: int) -> Link:
         return link
     sent_s = [r.link_s - (r.bytes_sent + r.bytes_received) * 8 / link.bandwidth_bps for r in results]
     return Link(link.bandwidth_bps, max(statistics.median(sent_s), 1e-6))
-
-
-def trial_of(runner: Runner, sample: Sample) -> Trial:
-    """A trial as decide() wants it."""
-    return partial(try_candidate, TrialFrames(runner, sample))

@@ -26,7 +26,7 @@ FULL_S = 3.0
 
 
 class TrialFrames:
-    """Sends ``sample`` through candidates of one runner, while no other frames flow."""
+    """Sends ``sample`` through candidates of one runner, one frame at a time (its window and batch are 1)."""
 
     def __init__(self, runner: Runner, sample: Sample, full_s: float = FULL_S) -> None:
         self._runner, self._sample = runner, replace(sample, read_s=0.0, live=False)
@@ -39,23 +39,19 @@ class TrialFrames:
 
         Empty where the cloud refused them: that is no measurement. Raises LinkLost when the cloud is lost.
         """
-        runner, found = self._runner, list[FrameResult]()
-        kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
+        found: list[FrameResult] = []
         refused, until_s = 0, perf_counter() + TRIAL_S
-        try:
-            while len(found) < TRIAL_FRAMES + COLD_FRAMES and (perf_counter() < until_s or len(found) < 2):
-                begun_s, result = perf_counter(), self._one(candidate)
-                if candidate.codec is None or result.answered_by == "cloud":
-                    found.append(result)
-                    refused = 0
-                    continue
-                refused += 1
-                if not self._waited(result, refused):
-                    self._say_refused()
-                    break
-                until_s += perf_counter() - begun_s
-        finally:
-            runner.window, runner.batch = kept
+        while len(found) < TRIAL_FRAMES + COLD_FRAMES and (perf_counter() < until_s or len(found) < 2):
+            begun_s, result = perf_counter(), self._one(candidate)
+            if candidate.codec is None or result.answered_by == "cloud":
+                found.append(result)
+                refused = 0
+                continue
+            refused += 1
+            if not self._waited(result, refused):
+                self._say_refused()
+                break
+            until_s += perf_counter() - begun_s
         return found[min(COLD_FRAMES, max(len(found) - 1, 0)) :]
 
     def _one(self, candidate: Candidate) -> FrameResult:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import partway
-from partway.edge.decision.trial import probe_link
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.doctor.checks import BAD, GOOD, NOTE, Finding
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.client import CloudClient, Description
+from partway.edge.transport.link_probe import probe_link
 from partway.errors import InputError, PartwayError, Refused
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder
@@ -102,6 +101,5 @@ def _model(name: str, digest: str) -> Finding:
 
 
 def network_checks(wait_s: float, addresses: Sequence[str], access: Access = OPEN) -> list[Callable[[], list[Finding]]]:
-    """The checks in order; gRPC keeps to itself what it would print of an address that does not answer."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    """The checks in order."""
     return [check_interfaces, partial(check_clouds, wait_s, addresses, access=access)]

@@ -5,6 +5,7 @@ The link is a process of its own, too, so that shaping it takes nothing of the d
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -19,11 +20,12 @@ from types import TracebackType
 from partway.edge.options import Options
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.report.run_json import Outcome
-from partway.edge.report.terminal import FrameLines, Report
+from partway.edge.report.terminal import Report
+from partway.edge.session.answer_input import answer_input, outcome_of, queue_policy, readable
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
 from partway.edge.session.slice_on_the_fly import sliced_folder
-from partway.edge.sources.files import Item, Sample
+from partway.edge.sources.files import Sample
 from partway.edge.transport.access import OPEN
 from partway.engines.interface import Engine
 from partway.engines.throttled import PacedEngine, SlowEngine
@@ -99,28 +101,6 @@ class EmulatedLink:
         self.close()
 
 
-class _Lines(FrameLines):
-    """Keeps each answer with its time."""
-
-    def __init__(self, report: _Recorder) -> None:
-        super().__init__(report, None)
-        self._report = report
-
-    def add(self, result: FrameResult) -> None:
-        self._report.answers.append((perf_counter(), result))
-
-
-class _Recorder(Report):
-    """Prints nothing, keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.answers: list[tuple[float, FrameResult]] = []
-
-    def frames(self, total: int | None) -> FrameLines:
-        return _Lines(self)
-
-
 @dataclass(frozen=True, slots=True)
 class Device:
     """``slow`` times as slow as this machine, or as the machine of a ``profile`` (a file of ``partway profile``)."""
@@ -137,33 +117,28 @@ class Device:
         return PacedEngine(made, {s.digest: self.slow * took_s for s, took_s in zip(stages, seconds, strict=True)})
 
 
-class _Replaying(Run):
-    """A run of edge-run that ends after some seconds, its device slowed down."""
+class _Source:
+    """The inputs round and round, until the time is over; on ``fps`` each when it is due, never before."""
 
-    def __init__(
-        self, options: Options, report: _Recorder, link: EmulatedLink, seconds: float, fps: float | None, device: Device
-    ) -> None:
-        super().__init__(options, report)
-        self._emulated, self._seconds, self._fps, self._device = link, seconds, fps, device
+    def __init__(self, link: EmulatedLink, seconds: float, fps: float | None) -> None:
+        self._link, self._seconds, self._fps = link, seconds, fps
         self.begun_s = 0.0
 
-    def engine(self, plan: Plan) -> Engine:
-        return self._device.engine(super().engine(plan), plan)
-
-    def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
-        """The inputs round and round, until the time is over; on ``fps`` each when it is due, never before."""
-        samples = _one_round(super()._samples(items, outcome))
-        self._emulated.tell("rewind")
+    def samples(self, read: Iterator[Sample]) -> Iterator[Sample]:
+        """The link's traces start over with the first one."""
+        samples = _one_round(read)
+        self._link.tell("rewind")
         self.begun_s = perf_counter()
         for index, sample in enumerate(cycle(samples)):
             due_s = index / self._fps if self._fps else 0.0
-            if max(due_s, self._elapsed_s()) >= self._seconds:
+            if max(due_s, self.elapsed_s()) >= self._seconds:
                 return
-            if (early_s := due_s - self._elapsed_s()) > 0:
+            if (early_s := due_s - self.elapsed_s()) > 0:
                 sleep(early_s)
             yield sample
 
-    def _elapsed_s(self) -> float:
+    def elapsed_s(self) -> float:
+        """Seconds since the first sample."""
         return perf_counter() - self.begun_s
 
 
@@ -184,16 +159,24 @@ def replay(
     ``options.cloud`` is not looked at: the cloud is started here, and ended. Raises InputError as edge-run does.
     """
     folder = _folder(options.model, options.cache)
-    report, outcomes = _Recorder(), list[Outcome]()
+    frames: list[Answered] = []
     with ExitStack() as stack:
         cloud = stack.enter_context(EmbeddedCloud(folder, options.threads))
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
-        wanted = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
-        run = _Replaying(wanted, report, link, seconds, fps, device)
-        stack.enter_context(run)
-        run.go(outcomes)
-        frames = tuple(Answered(at_s - run.begun_s, result) for at_s, result in report.answers)
-    return Replay(outcomes[0], frames, frames[-1].at_s if frames else 0.0)
+        emulated = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
+        ready = stack.enter_context(Run(emulated, Report(quiet=True), slowed=device.engine)).open()
+        outcome, work = outcome_of(ready, emulated), ready.opened.work
+        source = _Source(link, seconds, fps)
+        gc.collect()
+        gc.freeze()  # as edge-run does
+        answer_input(
+            ready,
+            outcome,
+            source.samples(readable(work.items(), outcome.add_unreadable)),
+            queue_policy(work, emulated),
+            lambda result: frames.append(Answered(source.elapsed_s(), result)),
+        )
+    return Replay(outcome, tuple(frames), frames[-1].at_s if frames else 0.0)
 
 
 def _folder(model: str, cache: Path | None) -> Path:

@@ -46,7 +46,8 @@ class Runner:
 
     ``clouds`` gives streams again after a loss; without it ``open_stream`` gives the only one. ``deadline_s`` counts
     from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here. ``audit``
-    is shown every group that was sent.
+    is shown every group that was sent. ``after`` is a runner whose frames are all answered: its stream goes on here,
+    from the same clouds unless others are given, and it is used no more.
     """
 
     def __init__(
@@ -59,11 +60,14 @@ class Runner:
         stall_s: float = STALL_S,
         clouds: Clouds | None = None,
         in_order: bool = True,
+        watch: Watch | None = None,
+        deadline_s: float | None = None,
+        audit: Callable[[Group], None] | None = None,
+        after: Runner | None = None,
     ) -> None:
         self.chain, self.packer = chain, packer
         self.window, self.batch, self.in_order = window, batch, in_order
-        self.deadline_s: float | None = None
-        self.audit: Callable[[Group], None] | None = None
+        self.deadline_s, self.audit = deadline_s, audit
         self._stages = len(chain.plan.stages)
         self._answers = Answers(chain)
         self._longest_s: dict[int, float] = {}
@@ -72,16 +76,15 @@ class Runner:
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
         self._full_until_s = -inf
-        self._uplink = Uplink(clouds or OneCloud(open_stream), stall_s, chain.whole)
+        self._clouds: Clouds = clouds or (OneCloud(open_stream) if after is None else after._clouds)
+        self._uplink: Uplink = Uplink(
+            self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
+        )
 
     @property
     def watch(self) -> Watch:
         """Is told what happens, and knows what frames should take."""
         return self._uplink.watch
-
-    @watch.setter
-    def watch(self, watch: Watch) -> None:
-        self._uplink.watch = watch
 
     @property
     def waiting(self) -> bool:
@@ -97,10 +100,6 @@ class Runner:
     def full_s(self) -> float:
         """Seconds for which a full cloud still asks for no more frames; 0 where it does not."""
         return max(0.0, self._full_until_s - perf_counter())
-
-    def another_cloud(self, error: LinkLost) -> Any:
-        """Before frames flow: leave the cloud in use for the next one. See Clouds."""
-        return self._uplink.another(error)
 
     def run(
         self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Any
 
 from partway.edge.pipeline.in_flight import Clouds, Group, InFlight, Watch
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply, T
@@ -45,9 +44,6 @@ class OneCloud:
         """See Clouds."""
         self._open = None
 
-    def another(self, error: LinkLost) -> None:
-        """See Clouds: there is no other."""
-
     def leave(self) -> LinkLost | None:
         """See Clouds: there is no other."""
         return None
@@ -77,18 +73,25 @@ Happening = Answer | Unanswered
 class Uplink:
     """One stream at a time. ``stall_s`` is the patience where ``watch`` knows of nothing to expect.
 
-    ``together`` says that whoever gives up one group gives up all that were sent after it.
+    ``together`` says that whoever gives up one group gives up all that were sent after it. ``after`` is an uplink with
+    nothing in flight: its stream goes on here, and it is used no more.
     """
 
-    def __init__(self, clouds: Clouds, stall_s: float, together: bool) -> None:
+    def __init__(
+        self, clouds: Clouds, stall_s: float, together: bool, watch: Watch | None = None, after: Uplink | None = None
+    ) -> None:
         self._clouds, self._stall_s, self._together = clouds, stall_s, together
-        self.watch = Watch()
-        self.in_flight = InFlight()
-        self.lost: LinkLost | None = None
+        self.watch = watch or Watch()
+        self.in_flight: InFlight = InFlight() if after is None else after.in_flight
+        self.lost: LinkLost | None = None if after is None else after.lost
         self._given_up: dict[int, Group] = {}
         self._silent_s, self._glanced_s = inf, -inf
-        self._events: deque[tuple[bytes, float] | LinkLost] = deque()
-        self._stream: FrameStream | None = clouds.open(self._on_reply, self._events.append)
+        self._events: deque[tuple[bytes, float] | LinkLost] = deque() if after is None else after._events
+        self._stream: FrameStream | None
+        if after is None:
+            self._stream = clouds.open(self._on_reply, self._events.append)
+        else:
+            self._stream, after._stream = after._stream, None
 
     def _on_reply(self, message: bytes, received_s: float) -> None:
         self._events.append((message, received_s))
@@ -214,14 +217,6 @@ class Uplink:
                 self.watch.answered(known, reply.durations, received_s, len(message))
         if group is not None:
             yield Answer(group, reply, received_s, len(message))
-
-    def another(self, error: LinkLost) -> Any:
-        """Before frames flow: a stream to the next cloud, whatever became of this one. See Clouds."""
-        self.close()
-        self.lost = error
-        if (serving := self._clouds.another(error)) is not None:
-            self._reopen()
-        return serving
 
     def lose(self, error: LinkLost) -> Unanswered:
         """The cloud is of no use any more."""

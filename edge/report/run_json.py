@@ -1,4 +1,4 @@
-"""What came of a run of edge-run: the object that ``--json`` writes, and the closing lines."""
+"""What came of a run of edge-run: the object that ``--json`` writes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from partway.edge.decision.decision import Decision
 from partway.edge.decision.ranking import PARTS, Ranking
 from partway.edge.decision.split_controller import Change
-from partway.edge.options import Options
 from partway.edge.report.statistics import Results
-from partway.edge.report.terminal import Report
-from partway.partitioner.decide.candidates import candidate_name
+from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.plan.plan import Plan
 
@@ -36,6 +34,11 @@ class Outcome:
     changes: Sequence[Change] = ()
     dropped: int = 0
     audits: Mapping[Candidate, Tally] = field(default_factory=dict)
+
+    def add_unreadable(self, error: InputError) -> None:
+        """Note an input that cannot be read, once: ``--frames`` may come round to it again."""
+        if str(error) not in self.unreadable:
+            self.unreadable.append(str(error))
 
     def json_pieces(self) -> Iterator[str]:
         """The text of ``to_json``, a frame at a time: there may be more of them than memory."""
@@ -125,29 +128,3 @@ def _measured_json(measured: Estimate) -> dict[str, Any]:
 
 def _parts_json(estimate: Estimate) -> dict[str, float]:
     return {part: getattr(estimate, part) for part in PARTS}
-
-
-def tell(outcome: Outcome, report: Report, options: Options) -> None:
-    """The closing lines: summary and, where every split is allowed, what to try next."""
-    report.summary(outcome.results.summary(outcome.wall_s))
-    if outcome.dropped:
-        report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {options.when_behind})")
-    for candidate, tally in outcome.audits.items():
-        report.say(f"audited: {candidate_name(candidate, outcome.plan)}, {tally}")
-    if outcome.changes:
-        times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
-        report.say(f"the split changed {times} while frames flowed")
-    if outcome.interrupted:
-        report.say("interrupted; the frames above are the ones that were answered")
-        return
-    limits = options.constraints
-    if not limits.keep_on_device and limits.max_device_bytes is None:
-        report.say(_next_steps(options))
-
-
-def _next_steps(options: Options) -> str:
-    base = f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
-    return (
-        f"try next:  {base} --split 1    {base} --bandwidth 1Mbps --rtt 40ms\n"
-        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {base} --cloud HOST:8001"
-    )

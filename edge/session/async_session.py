@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from partway.edge.decision.decision import Decision
 from partway.edge.decision.split_controller import Change
 from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.pipeline.result import FrameResult
-from partway.edge.session.session import OpenSession
+from partway.edge.session.opened import OpenSession, check_process, forked
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals
 from partway.edge.sources.samples import sample_of
@@ -101,7 +102,7 @@ class AsyncSession:
 
     def __init__(self, session: OpenSession, worker: ThreadPoolExecutor, window: int) -> None:
         self._session, self._worker, self._window = session, worker, window
-        self._loop = asyncio.get_running_loop()
+        self._process, self._loop = os.getpid(), asyncio.get_running_loop()
         self._asks = _Asks(session.plan, self._tell)
         self._closed = False
 
@@ -124,6 +125,7 @@ class AsyncSession:
         """See OpenSession.infer. Several tasks may ask at once: their frames are in flight together."""
         if self._closed:
             raise RuntimeError("this session is closed")
+        check_process(self._process)
         asked = _Asked(given, self._loop.create_future(), perf_counter())
         if self._asks.ask(asked):
             self._worker.submit(self._pump)
@@ -146,7 +148,7 @@ class AsyncSession:
 
     async def close(self) -> None:
         """Answer what was asked, then end everything."""
-        if not self._closed:
+        if not self._closed and not forked(self._process):  # in a forked process it is the parent's to close
             self._closed = True
             await self._loop.run_in_executor(self._worker, self._session.close)
             self._worker.shutdown()

@@ -1,6 +1,7 @@
-"""Whether this edge-run is well: it is while every frame that was taken is answered before long.
+"""Whether an edge-run is alive: it is while every frame that was read is answered within a minute.
 
-``edge-run --health`` asks the edge-run of its container; nothing is written to disk for it.
+systemd's watchdog and ``edge-run --health``, which asks the edge-run of its container, follow this one rule. Nothing is
+written to disk for it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -15,39 +17,51 @@ from typing import Any
 from partway.system.health_socket import health_name, wants_health
 
 LONG_S = 60.0
-"""Frames that are taken and not answered for so long mean that something hangs; waiting for a camera does not."""
+"""A frame that is read and not answered for this long means that something hangs; waiting for a camera does not."""
 ASK_S = 5.0
 
 
-class Pulse:
-    """Counts frames taken and answered, and tells who asks. ``close`` ends the telling."""
+class Liveness:
+    """Counts frames that were read and frames that are done. As a context it answers ``edge-run --health``."""
 
-    def __init__(self) -> None:
-        self._taken = self._answered = 0
-        self._changed_s = monotonic()
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.read = self.done = 0
+        self._clock = clock
+        self._changed_s = clock()
         self._socket: socket.socket | None = None
 
-    def took(self) -> None:
-        """A frame came from the source."""
-        if self._taken == self._answered:
-            self._changed_s = monotonic()
-        self._taken += 1
+    def frame_read(self) -> None:
+        """A frame was read from the source."""
+        if self.read == self.done:
+            self._changed_s = self._clock()
+        self.read += 1
 
-    def answered(self) -> None:
-        """A frame was answered, or known not to be."""
-        self._answered += 1
-        self._changed_s = monotonic()
+    def frame_done(self) -> None:
+        """A frame was answered, or nobody can answer it."""
+        self.done += 1
+        self._changed_s = self._clock()
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since the last frame was done, or since the first one after a pause was read."""
+        return self._clock() - self._changed_s
+
+    @property
+    def alive(self) -> bool:
+        """Whether no frame has waited for longer than LONG_S."""
+        return self.read <= self.done or self.quiet_s < LONG_S
 
     def state(self) -> dict[str, Any]:
-        """``well``, and the counts it is told by."""
-        quiet_s = monotonic() - self._changed_s
-        waiting = self._taken == self._answered
-        return {"well": waiting or quiet_s < LONG_S, "frames": self._answered, "quiet_s": round(quiet_s, 1)}
+        """What ``edge-run --health`` is told."""
+        return {"well": self.alive, "frames": self.done, "quiet_s": round(self.quiet_s, 1)}
 
-    def tell(self) -> None:
-        """Answer those who ask, where the image wants it; a second edge-run beside the first one stays silent."""
-        if not wants_health():
-            return
+    def __enter__(self) -> Liveness:
+        """Answer ``--health`` where the image wants it; a second edge-run beside the first one stays silent."""
+        if wants_health():
+            self._listen()
+        return self
+
+    def _listen(self) -> None:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listening.bind("\0" + health_name("edge"))
@@ -65,8 +79,7 @@ class Pulse:
                 with asker, suppress(OSError):
                     asker.sendall(json.dumps(self.state()).encode())
 
-    def close(self) -> None:
-        """No more is told."""
+    def __exit__(self, *error: object) -> None:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -1,120 +1,108 @@
-"""One run of edge-run from its options to its results: open, decide, answer. Prints through a Report."""
+"""One run of edge-run from its options to what answers its frames: open, decide, join. Prints through a Report."""
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain as joined
-from time import perf_counter
 
 from partway.edge.decision import trial as auto
 from partway.edge.decision.constraints import left, may_send, on_twins
 from partway.edge.decision.decision import Decision, restrict, settle
 from partway.edge.decision.ranking import Ranking
-from partway.edge.decision.split_controller import Recut
 from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.options import MOST_WINDOW, Options
+from partway.edge.options import Options
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.runner import Runner
-from partway.edge.report.run_json import Outcome
-from partway.edge.report.statistics import Results
 from partway.edge.report.terminal import Report
-from partway.edge.session.health import Pulse
-from partway.edge.session.sigterm import Ending
 from partway.edge.session.start_failover import elsewhere
 from partway.edge.session.startup import Opened, Opening
-from partway.edge.session.wiring import auditor_of, clouds_of, recut_of
-from partway.edge.sources.files import Item, Sample
-from partway.edge.sources.frame_queue import Feed
-from partway.edge.sources.work import Work
+from partway.edge.session.wiring import Pipeline, pipeline, trial_runner
+from partway.edge.transport.link_probe import probe_link
 from partway.engines.interface import Engine
-from partway.errors import InputError, LinkLost
+from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds
 from partway.partitioner.plan.chain import choose_engine
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import stage_seconds
 from partway.partitioner.profile.measure import StageTimes, measure
 
-SLOW_READ_S = 1e-3
-"""Where reading a frame takes longer, a thread reads ahead: answers are timed when they come, not a read later."""
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that has decided: what it opened, what it chose, and what answers its frames."""
+
+    opened: Opened
+    decision: Decision
+    pipeline: Pipeline
 
 
 class Run:
-    """Holds what has to be closed again. ``with Run(options, report) as run: outcome = run.go()``.
+    """Holds what has to be closed again. ``with Run(options, report) as run: ready = run.open()``.
 
-    Without ``frames`` the outcome counts and times them, and keeps none.
+    It touches nothing that belongs to the whole process: no signals, no logging, no environment. ``slowed`` may put an
+    engine of another pace around the device's.
     """
 
-    def __init__(self, options: Options, report: Report, search: Search | None = None, frames: bool = True) -> None:
-        self.options, self.report, self._keeps = options, report, frames
-        self._search = search
-        self._recut: Recut
+    def __init__(
+        self,
+        options: Options,
+        report: Report,
+        search: Search | None = None,
+        slowed: Callable[[Engine, Plan], Engine] = lambda engine, _: engine,
+    ) -> None:
+        self.options, self.report = options, report
+        self._search, self._slowed = search, slowed
         self._stack = ExitStack()
-        self._ending, self._pulse = self._stack.enter_context(Ending()), Pulse()
-        self._stack.callback(self._pulse.close)
-        self._pulse.tell()
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything that was opened, last first."""
         self._stack.close()
 
-    def go(self, outcome_ready: list[Outcome]) -> None:
-        """Everything, in order. The outcome is put into ``outcome_ready`` first, so that an interrupt can report it."""
+    def open(self) -> Ready:
+        """Open the model and a cloud, decide, and join what answers frames. Raises InputError, PartwayError."""
         options = self.options
-        opened = Opening(options, self.report, self._stack, self.engine, self._search).open()
-        plan = opened.chain.plan
-        outcome = Outcome(plan, opened.engine.name, results=Results(self._keeps), notes=options.notes)
-        outcome_ready.append(outcome)
-        packer = Packer(plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        clouds = clouds_of(opened, options)
-        if clouds is not None:
-            self._stack.callback(clouds.close)
-        runner = Runner(
-            opened.chain,
-            packer,
-            window=options.window or MOST_WINDOW,
-            batch=options.batch,
-            clouds=clouds,
-            in_order=options.in_order,
-        )
-        self._stack.callback(runner.close)
-        outcome.decision = self._decide(opened, packer, runner)
-        self._recut = recut_of(outcome.decision, plan, options, clouds, lambda: runner.waiting)
-        outcome.changes = self._recut.changes
-        runner.watch, runner.deadline_s = self._recut, options.deadline_s
-        if (auditor := auditor_of(options, packer, clouds)) is not None:
-            self._stack.callback(auditor.close)
-            runner.audit, self._recut.withdrawals = auditor.offer, auditor.withdrawals
-            outcome.audits = auditor.tallies
-        self._frames(outcome, runner, opened.work)
+        opened = Opening(options, self.report, self._stack, self._engine, self._search).open()
+        packer = Packer(opened.chain.plan, None if options.deadline_s is None else options.deadline_s * 1e3)
+        opened, trial, decision = self._decide(opened, packer)
+        return Ready(opened, decision, pipeline(opened, packer, trial, decision, options, self._stack))
 
-    def engine(self, plan: Plan) -> Engine:
+    def _engine(self, plan: Plan) -> Engine:
         """The device's engine for this plan."""
-        return choose_engine(plan, self.options.engine, self.options.threads)
+        return self._slowed(choose_engine(plan, self.options.engine, self.options.threads), plan)
 
-    def _decide(self, opened: Opened, packer: Packer, runner: Runner) -> Decision:
-        """The first choice. A cloud that is lost while it is measured is left for the next one, or for the device."""
+    def _decide(self, opened: Opened, packer: Packer) -> tuple[Opened, Runner, Decision]:
+        """The first choice, with the cloud it was made for and the runner that tried candidates there.
+
+        A cloud that is lost meanwhile is replaced by the next one, or the device goes on alone.
+        """
         options, chain, sample = self.options, opened.chain, opened.sample
         times = measure(chain, sample.tensors(packer.preprocess))
         codecs = None if options.codec == "auto" else [options.codec]
         candidates = auto.measure_candidates(chain, packer, sample, codecs)
         candidates = on_twins(candidates, chain.plan, opened.engine.name)
         lost: LinkLost | None = None
+        tried: set[str] = set()
         while True:
+            trial = trial_runner(opened, packer)
+            self._stack.callback(trial.close)
             try:
-                decision = self._decided(opened, times, candidates, TrialFrames(runner, sample), lost)
+                decision = self._decided(opened, times, candidates, TrialFrames(trial, sample), lost)
                 break
             except LinkLost as error:
-                opened, lost = elsewhere(opened, runner, options.constraints, error), error
+                trial.close()
+                opened, lost = elsewhere(opened, options, tried, error), error
         self.report.candidates(decision, chain.plan)
-        return decision
+        return opened, trial, decision
 
     def _decided(
         self,
@@ -146,7 +134,7 @@ class Run:
         if opened.reached is None:
             return None
         plan = opened.chain.plan
-        stages, link = len(plan.stages), auto.probe_link(opened.reached.client.probe)
+        stages, link = len(plan.stages), probe_link(opened.reached.client.probe)
         if not may_send(plan, self.options.constraints, stages):
             return link
         return auto.frame_link(frames, link, stages)
@@ -176,36 +164,3 @@ class Run:
             *((name, text) for name, _, text in (note.partition(": ") for note in self.options.notes)),
         ]
         self.report.header(rows)
-
-    def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
-        gc.collect()
-        gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
-        begun_s = perf_counter()
-        samples = self._samples(joined([work.first], work.rest), outcome)
-        apart = work.waits or work.read_s > SLOW_READ_S or self.options.when_behind != "block"
-        with Feed(samples, self.options.when_behind) if apart else nullcontext(samples) as source:
-            self._ending.on_end(source.end if isinstance(source, Feed) else lambda: None)
-            try:
-                with self.report.frames(work.total) as lines:
-                    for result in runner.run(source, self._recut):
-                        outcome.results.add(result)
-                        lines.add(result)
-                        self._pulse.answered()
-            except KeyboardInterrupt:
-                outcome.interrupted = True
-            outcome.dropped = source.dropped if isinstance(source, Feed) else 0
-        outcome.wall_s = perf_counter() - begun_s
-
-    def _samples(self, items: Iterator[Item], outcome: Outcome) -> Iterator[Sample]:
-        """Every item that can be read; the others are reported and do not cost the rest their answers."""
-        for item in items:
-            if self._ending.asked:
-                return
-            try:
-                sample = item.read()
-            except InputError as error:
-                if str(error) not in outcome.unreadable:  # --frames may come round to it again
-                    outcome.unreadable.append(str(error))
-            else:
-                self._pulse.took()
-                yield sample

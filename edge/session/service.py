@@ -1,133 +1,118 @@
 """``edge-run --service``: runs until it is told to end, for systemd and containers.
 
-A line a frame, nothing kept of those that were answered, systemd told that it is ready and alive, and on SIGTERM every
-frame that was taken is answered before it ends with code 0.
+It prints a line a frame and keeps none, tells systemd that it is ready and alive, and on SIGTERM answers every frame
+that was read before it ends with code 0.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
-from types import FrameType
 from typing import Any, TextIO
 
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import Options
 from partway.edge.pipeline.result import NOBODY, FrameResult
-from partway.edge.pipeline.runner import Runner
-from partway.edge.report.run_json import Outcome
 from partway.edge.report.terminal import Report, frame_line
-from partway.edge.session.run import Run
-from partway.edge.sources.files import Item, Sample
+from partway.edge.session.answer_input import readable
+from partway.edge.session.health import Liveness
+from partway.edge.session.run import Ready, Run
+from partway.edge.session.sigterm import Sigterm
 from partway.edge.sources.frame_queue import Feed
-from partway.edge.sources.work import Work
 from partway.errors import InputError
 from partway.system.systemd import notify, watchdog_s
 
 log = logging.getLogger("partway.edge")
 
-MOST_QUIET_S = 30.0
-"""Frames that were taken and are not answered for so long: it hangs, and the watchdog is not told otherwise."""
 BEAT_S = 5.0
-KEPT = 100
+MOST_CHANGES = 100
+"""Changes of the split that are remembered."""
 
 
-class Service(Run):
-    """A run that keeps nothing and can be told to end. ``json_path``: lines of JSON there, ``-`` standard output."""
+def serve(options: Options, search: Search | None, json_path: str | None) -> int:
+    """Answer frames until the input ends or SIGTERM arrives. Returns the exit code: 0.
 
-    def __init__(self, options: Options, search: Search | None, json_path: str | None) -> None:
-        super().__init__(options, Report(quiet=json_path == "-", table=False), search)
-        self._lines: TextIO = sys.stdout
+    ``json_path``: lines of JSON there, ``-`` standard output, None lines for people on standard output.
+    """
+    with ExitStack() as stack:
+        sigterm = stack.enter_context(Sigterm(early=lambda: SystemExit(0)))
+        liveness = stack.enter_context(Liveness())
+        lines: TextIO = sys.stdout
         if json_path not in (None, "-"):
-            self._lines = self._stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))  # noqa: SIM115
-        self._json = json_path is not None
-        self._taken = self.answered = self.unanswered = 0
-        self._moved_s = perf_counter()
-        self._ended = threading.Event()
-        self._end: Callable[[], None] = _leave
-        signal.signal(signal.SIGTERM, self._signalled)
-
-    def serve(self) -> int:
-        """Answer frames until the input ends or SIGTERM comes. Returns the exit code: 0."""
-        notify("STATUS=opening the model and looking for a cloud")
-        beat = threading.Thread(target=self._beat, name="watchdog", daemon=True)
-        beat.start()
-        try:
-            self.go([])
-        finally:
-            self._ended.set()
-            notify("STOPPING=1", f"STATUS={self._counts()}")
-        counts = {"taken": self._taken, "answered": self.answered, "unanswered": self.unanswered}
-        self._say({"event": "ended", **counts}, self._counts())
+            lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
+        journal = Journal(lines, json_path is not None, liveness)
+        run = stack.enter_context(Run(options, Report(quiet=json_path == "-", table=False), search))
+        with journal:
+            _answer(run.open(), options.when_behind, journal, sigterm)
         return 0
 
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        self._end()
 
-    def _frames(self, outcome: Outcome, runner: Runner, work: Work) -> None:
-        signal.signal(signal.SIGTERM, self._signalled)
-        with Feed(self._read(iter([work.first]), work.rest), self.options.when_behind) as feed:
-            self._end = feed.end
-            notify("READY=1", "STATUS=answering frames")
-            self._say({"event": "ready", "model": outcome.plan.model, "plan": outcome.plan.digest}, "ready")
-            for result in runner.run(feed, self._recut):
-                self._answered(result)
-                while len(self._recut.changes) > KEPT:
-                    del self._recut.changes[0]
+def _answer(ready: Ready, policy: str, journal: Journal, sigterm: Sigterm) -> None:
+    work, parts = ready.opened.work, ready.pipeline
+    samples = readable(work.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
+    with Feed(samples, policy) as feed:
+        sigterm.on_end(feed.end)
+        journal.ready(ready)
+        for result in parts.answers(feed):
+            journal.answered(result)
+            while len(parts.recut.changes) > MOST_CHANGES:
+                del parts.recut.changes[0]
 
-    def _read(self, *rounds: Iterator[Item]) -> Iterator[Sample]:
-        """Every item that can be read; of the others, a sentence."""
-        said = ""
-        for items in rounds:
-            for item in items:
-                try:
-                    sample = item.read()
-                except InputError as error:
-                    if str(error) != said:
-                        log.warning("%s", error)
-                    said = str(error)
-                    continue
-                if self._taken == self.answered + self.unanswered:
-                    self._moved_s = perf_counter()
-                self._taken += 1
-                self._pulse.took()
-                yield sample
 
-    def _answered(self, result: FrameResult) -> None:
-        self._moved_s = perf_counter()
-        self._pulse.answered()
-        if result.answered_by == NOBODY:
-            self.unanswered += 1
-        else:
-            self.answered += 1
-        self._say({"name": result.name, **result.to_json()}, frame_line(result))
+class Journal:
+    """A line for each event, and what systemd is told: as a context it beats for the watchdog, and says the end."""
 
-    def _say(self, data: dict[str, Any], text: str) -> None:
+    def __init__(self, lines: TextIO, as_json: bool, liveness: Liveness) -> None:
+        self._lines, self._json, self.liveness = lines, as_json, liveness
+        self._unanswered = 0
+        self._warned = ""
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Journal:
+        notify("STATUS=opening the model and looking for a cloud")
+        threading.Thread(target=self._beat, name="watchdog", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._ended.set()
+        notify("STOPPING=1", f"STATUS={self._counts()}")
+        if kind is None:
+            read, done = self.liveness.read, self.liveness.done
+            counts = {"taken": read, "answered": done - self._unanswered, "unanswered": self._unanswered}
+            self._write({"event": "ended", **counts}, self._counts())
+
+    def ready(self, ready: Ready) -> None:
+        """Frames flow from now on."""
+        notify("READY=1", "STATUS=answering frames")
+        plan = ready.opened.chain.plan
+        self._write({"event": "ready", "model": plan.model, "plan": plan.digest}, "ready")
+
+    def answered(self, result: FrameResult) -> None:
+        """A frame is done."""
+        self.liveness.frame_done()
+        self._unanswered += result.answered_by == NOBODY
+        self._write({"name": result.name, **result.to_json()}, frame_line(result))
+
+    def unreadable(self, error: InputError) -> None:
+        """Warn of an input that cannot be read; not again while the same one fails again and again."""
+        if str(error) != self._warned:
+            log.warning("%s", error)
+        self._warned = str(error)
+
+    def _write(self, data: dict[str, Any], text: str) -> None:
         self._lines.write((json.dumps(data) if self._json else text) + "\n")
         self._lines.flush()
-
-    def _well(self) -> bool:
-        """A camera may be silent for ever; a frame that was taken may not be left for long."""
-        waiting = self._taken <= self.answered + self.unanswered
-        return waiting or perf_counter() - self._moved_s < MOST_QUIET_S
 
     def _beat(self) -> None:
         every_s = (watchdog_s() or 2 * BEAT_S) / 2
         while not self._ended.wait(every_s):
-            if self._well():
+            if self.liveness.alive:
                 notify("WATCHDOG=1", f"STATUS={self._counts()}")
 
     def _counts(self) -> str:
-        nobody = f", {self.unanswered} not" if self.unanswered else ""
-        return f"{self.answered} frames answered{nobody}"
-
-
-def _leave() -> None:
-    """Before frames flow there is none to answer."""
-    raise SystemExit(0)
+        nobody = f", {self._unanswered} not" if self._unanswered else ""
+        return f"{self.liveness.done - self._unanswered} frames answered{nobody}"

@@ -1,6 +1,7 @@
-"""SIGTERM ends a run as its input's end would: nothing more is taken, and every frame that was taken is answered.
+"""SIGTERM ends a run as its input's end would: no more frames are read, and every frame that was read is answered.
 
-A container's first process has no default for signals, so without this it would be killed with frames in flight.
+Only command lines use this: a program that uses Session decides about its signals itself. A container's first process
+has no default for signals, so without a handler it would be killed with frames in flight.
 """
 
 from __future__ import annotations
@@ -11,28 +12,30 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 
-class Ending:
-    """A context: within it SIGTERM sets ``asked`` and calls what ``on_end`` names; before frames flow it interrupts.
+class Sigterm:
+    """A context that handles SIGTERM: it sets ``received`` and calls what ``on_end`` named.
 
-    Where this is not the main thread (a library's user decides about signals) nothing is caught.
+    Before anything was named it raises ``early``: KeyboardInterrupt, as Ctrl-C does, unless told otherwise. Outside the
+    main thread, where Python allows no handler, it does nothing.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, early: Callable[[], BaseException] = KeyboardInterrupt) -> None:
+        self.received = False
+        self._early = early
         self._then: Callable[[], None] | None = None
         self._before: object = None
 
-    def on_end(self, then: Callable[[], None] | None) -> None:
-        """What to call at once when the signal comes; None: interrupt, as Ctrl-C does."""
+    def on_end(self, then: Callable[[], None]) -> None:
+        """What to call at once when the signal arrives."""
         self._then = then
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        self.received = True
         if self._then is None:
-            raise KeyboardInterrupt
+            raise self._early()
         self._then()
 
-    def __enter__(self) -> Ending:
+    def __enter__(self) -> Sigterm:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._signalled)
         return self

@@ -20,7 +20,7 @@ from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.slice_on_the_fly import sliced_folder
 from partway.edge.session.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
-from partway.edge.sources.work import Work, read_ahead, work_of
+from partway.edge.sources.open_inputs import Work, read_ahead, work_of
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
@@ -87,7 +87,9 @@ class Opening:
         reached = self._reach(None) if folder is None else None
         plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
         k = self._split(plan)
-        work = work_of(self.options, plan, folder, self.report)
+        work = work_of(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
+        if work.random:
+            self.report.say("no --input given: random input")
         sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
         engine = self._engine(plan)
         chain = self._load(plan, engine, folder, reached, cache)

@@ -1,61 +1,132 @@
-"""Puts together what adapts while frames flow: the choice, the clouds it looks after, the window, the guard."""
+"""Joins the objects of a run. Each is complete when it is made: first those that decide, then those that answer frames.
+
+Two of them ask each other (the choice of a candidate asks for probes and withdrawn codecs, and those who find them ask
+for the link and the cloud in use); the later one is reached through a closure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from partway.edge.decision.decision import Decision
 from partway.edge.decision.split_controller import Recut
 from partway.edge.discovery.neighbours import Neighbours
-from partway.edge.options import Options
+from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.pipeline.runner import Runner
 from partway.edge.session.startup import Opened
-from partway.partitioner.plan.plan import Plan
+from partway.edge.sources.frame_queue import Arrivals
 
 if TYPE_CHECKING:
-    from partway.edge.decision.audit import Auditor
+    from collections.abc import Iterable, Mapping
+
+    from partway.edge.decision.audit import Auditor, Tally
+    from partway.edge.sources.files import Sample
     from partway.edge.transport.failover import KnownClouds
+    from partway.partitioner.decide.estimate import Candidate
 
 
-def addresses(cloud: str) -> list[str]:
-    """Those that ``--cloud`` names; none for auto, embedded and none."""
-    return cloud.split(",") if ":" in cloud else []
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What answers frames once the choice is made. ``audits``: what audits of lossy codecs found so far."""
+
+    runner: Runner
+    recut: Recut
+    audits: Mapping[Candidate, Tally]
+
+    def answers(self, samples: Iterable[Sample] | Arrivals, first_id: int = 0) -> Iterator[FrameResult]:
+        """The answers to all samples, the candidate chosen anew before each frame."""
+        return self.runner.run(samples, self.recut, first_id)
 
 
-def clouds_of(opened: Opened, options: Options) -> KnownClouds | None:
+def trial_runner(opened: Opened, packer: Packer) -> Runner:
+    """The runner of trial frames: one at a time, over the stream that the pipeline goes on with."""
+    reached = opened.reached
+    return Runner(opened.chain, packer, None if reached is None else reached.client.open_stream, window=1)
+
+
+def pipeline(
+    opened: Opened, packer: Packer, trial: Runner, decision: Decision, options: Options, stack: ExitStack
+) -> Pipeline:
+    """Everything that answers frames, on the stream of the ``trial`` runner; ``stack`` closes it again.
+
+    The choice before each frame is among what is admitted with ``--split auto``, else what was asked for. A link that
+    was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    """
+    free = options.split == "auto" and decision.link_measured
+    chosen = decision.chosen.candidate
+    recut = Recut(
+        decision.estimates,
+        chosen,
+        decision.ranking.objective,
+        opened.chain.plan,
+        None if opened.reached is None else decision.link,
+        free,
+        adapt_window=options.window is None,
+        waiting=lambda: trial.waiting,
+        probes=lambda: () if clouds is None else clouds.probes(),
+        withdrawals=lambda: () if auditor is None else auditor.withdrawals(),
+    )
+    clouds = _clouds(opened, options, trial, recut if chosen.codec is not None or free else None, decision)
+    if clouds is not None:
+        stack.callback(clouds.close)
+    auditor = _auditor(options, packer, clouds)
+    if auditor is not None:
+        stack.callback(auditor.close)
+    runner = Runner(
+        opened.chain,
+        packer,
+        window=options.window or MOST_WINDOW,
+        batch=options.batch,
+        clouds=clouds,
+        in_order=options.in_order,
+        watch=recut,
+        deadline_s=options.deadline_s,
+        audit=None if auditor is None else auditor.offer,
+        after=trial,
+    )
+    stack.callback(runner.close)
+    return Pipeline(runner, recut, {} if auditor is None else auditor.tallies)
+
+
+def named_clouds(options: Options) -> list[str]:
+    """The addresses that ``--cloud`` names; none for auto, embedded and none."""
+    return options.cloud.split(",") if ":" in options.cloud else []
+
+
+def neighbours_of(opened: Opened, options: Options) -> Neighbours | None:
+    """The clouds that zeroconf finds, now and later; None where it does not look."""
+    return None if opened.search is None else Neighbours(opened.search, opened.chain.plan, options.access)
+
+
+def _clouds(
+    opened: Opened, options: Options, trial: Runner, use: Recut | None, decision: Decision
+) -> KnownClouds | None:
     """Those that were named, or those that zeroconf finds, now and later; None without a cloud."""
     reached, plan = opened.reached, opened.chain.plan
     if reached is None:
         return None
     from partway.edge.transport.failover import KnownClouds
 
-    found = None if opened.search is None else Neighbours(opened.search, plan, options.access)
-    return KnownClouds(reached.client, addresses(options.cloud), plan, found, opened.embedded)
+    return KnownClouds(
+        reached.client,
+        named_clouds(options),
+        plan,
+        neighbours_of(opened, options),
+        opened.embedded,
+        use=use,
+        link=decision.link,
+        opened=True,
+        lost=trial.lost,
+    )
 
 
-def recut_of(
-    decision: Decision, plan: Plan, options: Options, clouds: KnownClouds | None, waiting: Callable[[], bool]
-) -> Recut:
-    """The choice before each frame: among what is admitted with ``--split auto``, else what was asked for.
-
-    A link that was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too. The link is probed when frames tell
-    nothing of it and none is ``waiting`` for its answer: behind a long frame of ours, a probe would find a slow link.
-    """
-    free = options.split == "auto" and decision.link_measured
-    link = decision.link if clouds is not None else None
-    chosen = decision.chosen.candidate
-    recut = Recut(decision.estimates, chosen, decision.ranking.objective, plan, link, free)
-    recut.adapts_window = options.window is None
-    if clouds is not None:
-        recut.probes = clouds.probes
-        if chosen.codec is not None or free:
-            clouds.watch(link, lambda: not waiting() and recut.idle(), recut.relinked, recut.reach)
-    return recut
-
-
-def auditor_of(options: Options, packer: Packer, clouds: KnownClouds | None) -> Auditor | None:
-    """The guard on lossy codecs, where one is wanted and there is a cloud. It starts a thread; close it."""
+def _auditor(options: Options, packer: Packer, clouds: KnownClouds | None) -> Auditor | None:
+    """The guard on lossy codecs, where one is wanted and there is a cloud. It starts a thread."""
     if not options.audit or clouds is None:
         return None
     from partway.edge.decision.audit import Auditor

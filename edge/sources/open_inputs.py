@@ -1,20 +1,29 @@
-"""All inputs of a run one after another: files that are counted beforehand, videos, a camera, standard input."""
+"""The frames that a run answers: those of its inputs one after another, else the model's samples, else random ones.
+
+Inputs are files that are counted beforehand, videos, a camera, a watched folder and standard input.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
+from time import perf_counter
 from typing import BinaryIO
 
-from partway.edge.sources.files import Item, open_source, picture_reader
+from partway.edge.sources.files import PICTURES, Item, Sample, open_source, picture_reader, random_source
 from partway.edge.sources.stdin import STDIN, stdin_items
 from partway.edge.sources.video import check_video, is_camera, is_video, video_items
 from partway.edge.sources.watch import is_watch, watch_items, watched_folder
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
+
+RANDOM_FRAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +95,79 @@ def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Inta
         return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))
     items = open_source([given], plan)
     return Intake(lambda: iter(items), len(items), True)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
+
+    ``read_s`` is what reading the first one took.
+    ``waits``: the next one may be long in coming, and answers should not wait for it. ``random``: they are made up.
+    """
+
+    first: Item
+    rest: Iterator[Item]
+    total: int | None
+    read_s: float = 0.0
+    waits: bool = False
+    random: bool = False
+
+    def items(self) -> Iterator[Item]:
+        """All of them, in order; once."""
+        return chain([self.first], self.rest)
+
+
+def work_of(
+    inputs: Sequence[str],
+    plan: Plan,
+    folder: Path | None,
+    frames: int | None = None,
+    stdin_shape: tuple[int, ...] | None = None,
+) -> Work:
+    """The frames asked for: the inputs given, else the samples that come with the model, else random ones.
+
+    ``frames`` is how many, going round; None for each once. Raises InputError when there is none.
+    """
+    samples = (sample_folder(folder) if folder else None) or _bundled_samples(plan)
+    inputs = inputs or ([str(samples)] if samples else [])
+    if not inputs:
+        total = frames or RANDOM_FRAMES
+        return replace(_work(random_source(plan, total), total), random=True)
+    intake = open_intake(inputs, plan, stdin_shape)
+    return replace(_work(intake.take(frames), intake.total(frames)), waits=intake.waits)
+
+
+def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
+    """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
+    if work.first.late:
+        return next(random_source(plan, 1)).read(), work
+    _import_readers(work.first)
+    begun_s = perf_counter()
+    try:
+        sample = work.first.read()
+    except InputError:
+        return next(random_source(plan, 1)).read(), work
+    return sample, replace(work, first=Item(work.first.name, lambda: sample), read_s=perf_counter() - begun_s)
+
+
+def _import_readers(item: Item) -> None:
+    """Import what pictures are read with, so that it does not count as what reading the first one took."""
+    if Path(item.name).suffix.lower() in PICTURES:
+        from PIL import Image
+
+        Image.preinit()
+
+
+def _work(items: Iterator[Item], total: int | None) -> Work:
+    first = next(items, None)
+    if first is None:
+        raise InputError("there is nothing in the input to infer on; give another with --input")
+    return Work(first, items, total)
+
+
+def _bundled_samples(plan: Plan) -> Path | None:
+    """The samples of the shipped model that this plan is of."""
+    if plan.model not in bundled_models():
+        return None
+    folder = model_folder(plan.model)
+    return sample_folder(folder) if load_plan(folder).digest == plan.digest else None

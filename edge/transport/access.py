@@ -10,38 +10,12 @@ import ipaddress
 import logging
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from partway.edge.transport.tls import Tls, system_roots
 from partway.errors import InputError
-from partway.system.credentials import read_certificates, read_key
 
 log = logging.getLogger("partway.edge")
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM data. ``roots`` None: gRPC's own list of CAs; ``name``: whose certificate it must be, '' for the address."""
-
-    roots: bytes | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    name: str = ""
-
-    def credentials(self) -> Any:
-        """gRPC channel credentials."""
-        import grpc
-
-        if self.certificate is None or self.key is None:
-            return grpc.ssl_channel_credentials(self.roots)
-        own = read_key(self.key), read_certificates(self.certificate, "TLS certificate")
-        return grpc.ssl_channel_credentials(self.roots, *own)
-
-    def fault(self, address: str) -> str:
-        """What is wrong with TLS at HOST:PORT, and what to do; empty when nothing is, or nobody is there at all."""
-        from partway.edge.transport.tls_diagnosis import tls_fault  # and with it Python's own TLS, which takes 4 MB
-
-        return tls_fault(address, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +50,14 @@ class Access:
             )
         return self
 
+    def tls_fault(self, address: str) -> str:
+        """What is wrong with TLS at HOST:PORT, and what to do; empty without TLS, a fault or a server."""
+        if self.tls is None:
+            return ""
+        from partway.edge.transport.tls_diagnosis import tls_fault  # and with it Python's own TLS, which takes 4 MB
+
+        return tls_fault(address, self.tls)
+
     def warn(self, address: str) -> None:
         """Say once when the token crosses a network in the clear."""
         if self.token and self.tls is None and not _is_loopback(address.rpartition(":")[0]):
@@ -84,37 +66,6 @@ class Access:
 
 OPEN = Access()
 """In the clear, without a token: for a cloud on this machine."""
-
-
-def checked(tls: Tls) -> Tls:
-    """The same, once its files have been looked at. Raises InputError."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if tls.roots is not None:
-            context.load_verify_locations(cadata=tls.roots.decode("ascii"))
-    except (ssl.SSLError, ValueError):
-        raise InputError("the CA file holds a damaged certificate; check --tls-ca") from None
-    if tls.certificate is None or tls.key is None:
-        return tls
-    tls.credentials()
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (ssl.SSLError, ValueError):
-        raise InputError(
-            f"TLS key {tls.key} is not the key of certificate {tls.certificate}, or one of them is damaged; give the"
-            " two that belong together"
-        ) from None
-    return tls
-
-
-def system_roots() -> bytes | None:
-    """The CAs this system trusts, as OpenSSL finds them (``SSL_CERT_FILE`` included); None where there is no file."""
-    import ssl
-
-    file = ssl.get_default_verify_paths().cafile
-    return read_certificates(Path(file), "the system's CA file") if file else None
 
 
 @cache

@@ -3,35 +3,76 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from partway.errors import InputError
+from partway.system.option_table import add_options, checked, option, path, rows, switch, text
 
 if TYPE_CHECKING:
     from partway.edge.transport.access import Access
 
+_option = partial(option, programs=("edge-run", "Session", "partway doctor", "partway profile"))
+
+
+def _name(value: Any, flag: str) -> str:
+    return text(value, flag) if value else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """Files and names. A token is never given on a command line, where every user of the machine sees it."""
+
+    token_file: Path | None = field(
+        default=None,
+        metadata=_option("--token-file", path, "bearer token for the cloud (or environment PARTWAY_TOKEN)", "FILE"),
+    )
+    tls: bool = field(
+        default=False,
+        metadata=_option("--tls", switch, "reach the cloud by TLS, its certificate from a CA this system trusts"),
+    )
+    tls_ca: Path | None = field(
+        default=None, metadata=_option("--tls-ca", path, "by TLS, its certificate from this CA", "FILE")
+    )
+    tls_cert: Path | None = field(
+        default=None,
+        metadata=_option("--tls-cert", path, "this device's own certificate, for a cloud that wants one", "FILE"),
+    )
+    tls_key: Path | None = field(default=None, metadata=_option("--tls-key", path, "and its private key", "FILE"))
+    tls_name: str = field(
+        default="",
+        metadata=_option("--tls-name", _name, "whose certificate it must be (default: the address's)", "NAME"),
+    )
+
+    def access(self) -> Access:
+        """How to reach a cloud, every file read. Raises InputError."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InputError("a device's own certificate needs both --tls-cert FILE and --tls-key FILE")
+        from partway.edge.transport.access import Access
+        from partway.edge.transport.tls import Tls, system_roots
+        from partway.edge.transport.tls import checked as with_files_checked
+        from partway.system.credentials import read_certificates, token_of
+
+        tls = None
+        if self.tls or self.tls_ca or self.tls_cert or self.tls_name:
+            roots = system_roots() if self.tls_ca is None else read_certificates(self.tls_ca, "CA file")
+            tls = with_files_checked(Tls(roots, self.tls_cert, self.tls_key, self.tls_name))
+        return Access(token_of(self.token_file), tls)
+
+
+def access_options(given: Mapping[str, Any]) -> AccessOptions:
+    """The checked options. Raises InputError."""
+    return AccessOptions(**checked(rows(AccessOptions), given))
+
 
 def access_arguments(parser: argparse.ArgumentParser) -> None:
-    """A token is never given on the command line, where every user of the machine sees it."""
-    add = parser.add_argument
-    add("--token-file", type=Path, metavar="FILE", help="bearer token for the cloud (or environment PARTWAY_TOKEN)")
-    add("--tls", action="store_true", help="reach the cloud by TLS, its certificate from a CA this system trusts")
-    add("--tls-ca", type=Path, metavar="FILE", help="by TLS, its certificate from this CA")
-    add("--tls-cert", type=Path, metavar="FILE", help="this device's own certificate, for a cloud that wants one")
-    add("--tls-key", type=Path, metavar="FILE", help="and its private key")
-    add("--tls-name", default="", metavar="NAME", help="whose certificate it must be (default: the address's)")
+    """``--token-file`` and ``--tls…``."""
+    add_options(parser, rows(AccessOptions))
 
 
 def access_of(args: argparse.Namespace) -> Access:
-    """What was asked for, every file read. Raises InputError."""
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise InputError("a device's own certificate needs both --tls-cert FILE and --tls-key FILE")
-    from partway.edge.transport.access import Access, Tls, checked, system_roots
-    from partway.system.credentials import read_certificates, token_of
-
-    tls = None
-    if args.tls or args.tls_ca or args.tls_cert or args.tls_name:
-        roots = system_roots() if args.tls_ca is None else read_certificates(args.tls_ca, "CA file")
-        tls = checked(Tls(roots, args.tls_cert, args.tls_key, args.tls_name))
-    return Access(token_of(args.token_file), tls)
+    """How those arguments reach a cloud, every file read. Raises InputError."""
+    return access_options(vars(args)).access()

@@ -18,6 +18,7 @@ from grpc import aio
 
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.address import parse_address
+from partway.edge.transport.grpc_fork import refuse_forked
 from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
 from partway.errors import InputError, LinkLost, PartwayError, Refused, mapped
@@ -73,6 +74,7 @@ class CloudClient:
         loop: asyncio.AbstractEventLoop | None = None,
         access: Access = OPEN,
     ) -> None:
+        refuse_forked()
         self.address = parse_address(address)
         self.timeout_s, self.access = timeout_s, access
         access.warn(self.address)
@@ -104,7 +106,7 @@ class CloudClient:
         try:
             return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
         except aio.AioRpcError as error:
-            if self.access.tls is None or error.code() not in _UNREACHABLE or self.access.tls.fault(self.address):
+            if self.access.tls is None or error.code() not in _UNREACHABLE or self.access.tls_fault(self.address):
                 raise
         return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
@@ -214,7 +216,7 @@ class CloudClient:
         if any(word in (error.details() or "") for word in _BROKEN) and self.access.tls is None:
             return self._lost(error)
         if error.code() in _UNREACHABLE:
-            if self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
+            if fault := self.access.tls_fault(self.address):
                 return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
             if self.access.tls is None and _speaks_tls(self.address):
                 return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")

@@ -17,8 +17,8 @@ from typing import Any
 
 import grpc
 
-from partway.edge.decision.trial import probe_link
 from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.link_probe import probe_link
 from partway.partitioner.decide.estimate import Link
 from partway.proto import messages as m
 
@@ -171,7 +171,7 @@ class Lookout:
             self._say(f"the cloud at {self.address} does not serve {self._model} any more; it is not used")
         elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
             self._say(f"the cloud at {self.address} refused: {error.details()}; it is not used")
-        elif self.access.tls is not None and (fault := self.access.tls.fault(self.address)):
+        elif fault := self.access.tls_fault(self.address):
             self._say(f"no TLS connection to the cloud at {self.address}: {fault}; it is not used")
 
     def _say(self, sentence: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from time import perf_counter
+from typing import Protocol
 
 from partway.edge.transport.access import Access
-from partway.edge.transport.client import CloudClient, Description
+from partway.edge.transport.client import CloudClient
 from partway.edge.transport.cloud_monitor import Lookout, Probed, Sighting
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
-from partway.errors import LinkLost, PartwayError, Refused
+from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.plan.plan import Plan
 
@@ -27,20 +27,26 @@ STAY_S = 5.0
 SIZE_BYTES = 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """A cloud that serves the plan, and what it says of it."""
+class LinkUse(Protocol):
+    """Who sends frames over the link to the cloud in use."""
 
-    client: CloudClient
-    described: Description
+    def idle(self) -> bool:
+        """Whether frames leave the link unused, so that a probe is in nobody's way."""
+
+    def relinked(self, link: Link) -> None:
+        """Frames go to another cloud from now on, over this link."""
+
+    def reach(self) -> tuple[Link, float] | None:
+        """The link as it is now, and how many seconds frames wait in the cloud in use; None where that is unknown."""
 
 
 class KnownClouds:
     """Obeys Clouds. ``client`` leads to the cloud in use; ``addresses`` are all, in order of preference.
 
-    Nobody looks after them until ``watch``. ``on_link`` is told the link to a cloud that is used after a loss. With
-    ``neighbours`` (addresses that are there now, and how each is reached) those are looked after as they come and go,
-    and the nearest is used; the ``spare`` address only where there is no other.
+    They are looked after from the start, in threads, where a ``use`` is given; ``link`` is the one to the cloud in use.
+    With ``neighbours`` (addresses that are there now, and how each is reached) those are looked after as they come and
+    go, and the nearest is used; the ``spare`` address only where there is no other. ``opened`` says that ``client`` has
+    a stream already, ``lost`` why that one has ended.
     """
 
     def __init__(
@@ -50,6 +56,11 @@ class KnownClouds:
         plan: Plan,
         neighbours: Callable[[], Mapping[str, Access]] | None = None,
         spare: str | None = None,
+        *,
+        use: LinkUse | None = None,
+        link: Link | None = None,
+        opened: bool = False,
+        lost: LinkLost | None = None,
     ) -> None:
         self._first, self._client = client, client
         self._addresses, self._plan = list(dict.fromkeys([client.address, *addresses])), plan
@@ -58,59 +69,19 @@ class KnownClouds:
         self._gone: list[Lookout] = []
         self._lookouts: dict[str, Lookout] = {}
         self._used_s = perf_counter()
-        self._now: Callable[[], tuple[Link, float] | None] = lambda: None
-        self.on_link: Callable[[Link], None] = lambda _: None
-        self._idle: Callable[[], bool] = lambda: False
-        self._opened = False
+        self._use = use
+        self._opened = opened
         self._lost_s: float | None = None
-        self._tried: set[str] = set()
-
-    def another(self, error: LinkLost) -> Serving | None:
-        """See Clouds: of those that were named, or else are near by, the next that was not tried before."""
-        if self._lost_s is None:
-            self.lost(error)
-        self._tried.add(self._client.address)
-        near = self._neighbours() if self._neighbours is not None else {}
-        for address, access in (dict.fromkeys(self._addresses, self._first.access) | dict(near)).items():
-            if address not in self._tried and (serving := self._described(address, access)) is not None:
-                self._client, self._lost_s, self._used_s = serving.client, None, perf_counter()
-                self._opened = False
-                return serving
-        return None
-
-    def _described(self, address: str, access: Access) -> Serving | None:
-        """The cloud at this address, if it is there and serves the plan; else a sentence is logged."""
-        self._tried.add(address)
-        client = CloudClient(address, self._first.timeout_s, self._first.loop, access)
-        try:
-            described = client.describe(self._plan.model, self._plan.digest)
-            if described.digest != self._plan.digest:
-                raise Refused(f"the cloud at {address} has another version of {self._plan.model}")
-        except PartwayError as error:
-            log.warning("%s; it is not used", error)
-            client.close_channel()
-            return None
-        return Serving(client, described)
-
-    def watch(
-        self,
-        link: Link | None,
-        idle: Callable[[], bool],
-        on_link: Callable[[Link], None],
-        now: Callable[[], tuple[Link, float] | None] = lambda: None,
-    ) -> None:
-        """From now on look after all of them; ``link`` is the one to the cloud in use.
-
-        ``now`` tells that link as it is at any later time, and how many seconds frames wait in that cloud.
-        """
-        self.on_link, self._idle, self._now = on_link, idle, now
-        for address in self._addresses:
+        if lost is not None:
+            self.lost(lost)
+        for address in self._addresses if use is not None else ():
             used = self._lost_s is None and address == self._client.address
             self._look_after(address, self._first.access, used, link)
 
     def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
+        assert self._use is not None
         model, digest = self._plan.model, self._plan.digest
-        self._lookouts[address] = Lookout(address, model, digest, self._idle, access, used, link)
+        self._lookouts[address] = Lookout(address, model, digest, self._use.idle, access, used, link)
 
     def _follow(self) -> None:
         """Look after neighbours that have come, and no longer after those that have gone and are not in use."""
@@ -130,7 +101,7 @@ class KnownClouds:
         self._follow()
         if self._neighbours is None or perf_counter() - self._used_s < STAY_S:
             return None
-        best, now = self._best(), self._now()
+        best, now = self._best(), None if self._use is None else self._use.reach()
         if best is None or best.address == self._spare or now is None:
             return None
         seconds = inf if self.address == self._spare else _seconds(*now)
@@ -159,7 +130,8 @@ class KnownClouds:
         lookout.use(best.link)
         self._client = CloudClient(best.address, first.timeout_s, first.loop, lookout.access)
         self._lost_s, self._used_s = None, perf_counter()
-        self.on_link(best.link)
+        if self._use is not None:
+            self._use.relinked(best.link)
         log.warning("frames go to the cloud at %s (%s)", best.address, best.link)
         return self._client.open_stream(on_reply, on_lost)
 

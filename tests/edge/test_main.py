@@ -18,7 +18,6 @@ from partway.edge.main import main
 from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import Group
 from partway.edge.pipeline.runner import Runner
-from partway.edge.report.run_json import Outcome
 from partway.edge.session import startup as opening
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
@@ -208,7 +207,8 @@ def _refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--rtt", "40"], "duration '40' needs a number and a unit, for example 40ms"),
         (["--deadline", "soon"], "duration 'soon' needs"),
         (["--timeout", "5"], "duration '5' needs"),
-        (["--cloud", "somewhere"], "cloud address 'somewhere' is not HOST:PORT"),
+        (["--cloud", "embeded"], "--cloud 'embeded' is neither auto, embedded, none nor HOST:PORT; did you mean"),
+        (["--cloud", "some where"], "cloud address 'some where' is not HOST:PORT"),
         (["--cloud", "http://h:1", "--split", "device"], "is not HOST:PORT"),
         (["--codec", "zip"], "unknown codec 'zip'; known: auto, raw, fp16"),
         (["--codec", "jpeg101"], "unknown codec"),
@@ -462,10 +462,10 @@ def test_when_no_cloud_is_found_an_embedded_one_is_used(
     from partway.edge.report.terminal import Report
 
     monkeypatch.setattr(opening, "Search", lambda: Heard(None))
-    outcomes: list[Outcome] = []
-    with Run(Options("mnist", inputs=(str(digits),)), Report(quiet=True)) as made:
-        made.go(outcomes)
-    assert len(outcomes[0].results) == 12
+    with Run(Options("mnist", inputs=(str(digits),)), Report(quiet=True)) as run:
+        ready = run.open()
+        samples = [item.read() for item in ready.opened.work.items()]
+        assert len(list(ready.pipeline.answers(samples))) == 12
 
 
 def _interrupt(*_: Any, **__: Any) -> Any:

@@ -21,7 +21,7 @@ from partway.edge.pipeline.in_flight import Group
 from partway.edge.sources.files import Sample
 from partway.edge.transport.access import Access
 from partway.partitioner.decide.estimate import Candidate
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 

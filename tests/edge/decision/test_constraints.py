@@ -251,9 +251,10 @@ def test_a_refused_frame_goes_unanswered_there_too(caplog: pytest.LogCaptureFixt
 
 def test_a_cloud_that_refuses_trial_frames_ends_such_a_run() -> None:
     """What nobody answered is no measurement."""
-    from partway.edge.decision.trial import trial_of
+    from partway.edge.decision.trial import try_candidate
+    from partway.edge.decision.trial_frames import TrialFrames
 
     runner = _short_runner(lambda cloud: cloud.refuse("no"))
     with pytest.raises(PartwayError, match="the cloud refused trial frames"):
-        trial_of(runner, samples(1)[0])(Candidate(1, "raw"))
+        try_candidate(TrialFrames(runner, samples(1)[0]), Candidate(1, "raw"))
     assert STAGES == 3

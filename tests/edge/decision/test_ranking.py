@@ -11,7 +11,8 @@ from tests.support.affine import affine_chain, runner_on, samples
 from partway.edge.decision.constraints import left
 from partway.edge.decision.decision import settle
 from partway.edge.decision.ranking import Ranking, measured
-from partway.edge.decision.trial import decide, trial_of
+from partway.edge.decision.trial import decide, try_candidate
+from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.transport.fake import FakeCloud
 from partway.partitioner.decide.candidates import candidate_name, plan_candidates
@@ -179,7 +180,7 @@ def test_trial_frames_bring_their_parts_and_bytes() -> None:
         cloud.deliver(encode_reply(Reply(cloud.answer_to(cloud.waiting.pop(0)), Durations(0.5, 0.25, 0.125))))
 
     runner = runner_on(FakeCloud(affine_chain(), timed))
-    made = trial_of(runner, samples(1)[0])(Candidate(1, "raw", 1, 1))
+    made = try_candidate(TrialFrames(runner, samples(1)[0]), Candidate(1, "raw", 1, 1))
     assert made is not None
     assert (made.queue_s, made.decode_s, made.suffix_s) == (0.5, 0.25, 0.125)
     assert made.prefix_s > 0

@@ -1,19 +1,16 @@
 """The choice before each frame, by tables: a clock and a link that are told what to be."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from time import perf_counter
 
 import pytest
 from tests.support.affine import STAGES, affine_chain
 
-from partway.edge.decision.decision import Decision
 from partway.edge.decision.slowdown import EVERY_S, Pace
 from partway.edge.decision.split_controller import DWELL_S, IDLE_S, Recut
-from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import GRACE_S, Group, give_up_s
-from partway.edge.session.wiring import recut_of
 from partway.edge.transport.cloud_monitor import Probed
 from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
@@ -34,7 +31,13 @@ class Rig:
     def __init__(self, chosen: Candidate = CLOUD, link: Link = FAST, free: bool = True, name: str = "latency") -> None:
         self.now_s = 100.0
         found = [estimate(candidate, SPEEDS, link) for candidate in (CLOUD, SPLIT, HOME)]
-        self.recut = Recut(found, chosen, objective(name), PLAN, link, free, lambda: self.now_s)
+        self.probes: Callable[[], Iterable[Probed]] = tuple
+        self.withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple
+        self.recut = Recut(
+            *(found, chosen, objective(name), PLAN, link, free, lambda: self.now_s),
+            probes=lambda: self.probes(),
+            withdrawals=lambda: self.withdrawals(),
+        )
         self.id = 0
 
     def frame(self, link: Link, durations: Durations = QUICK, every_s: float = 0.3) -> Candidate:
@@ -129,10 +132,10 @@ def test_our_own_frames_in_the_queue_are_no_load():
 
 def test_what_the_cloud_says_of_its_queue_counts_while_nothing_is_sent():
     rig = Rig(HOME, SLOW)
-    rig.recut.probes = lambda: [Probed(100_000, 0.03, 2.0, rig.now_s)]
+    rig.probes = lambda: [Probed(100_000, 0.03, 2.0, rig.now_s)]
     for _ in range(10):
         assert rig.frame(FAST) == HOME
-    rig.recut.probes = lambda: [Probed(100_000, 0.03, 0.0, rig.now_s)]
+    rig.probes = lambda: [Probed(100_000, 0.03, 0.0, rig.now_s)]
     for _ in range(20):
         last = rig.frame(FAST)
     assert last == CLOUD
@@ -176,7 +179,7 @@ def test_what_is_withdrawn_is_left_at_once_and_for_good():
     """Before the dwell is over, and it does not come back however well it would pay."""
     rig = Rig()
     rig.frame(FAST)
-    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    rig.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
     assert rig.frame(FAST) != CLOUD
     assert rig.recut.changes[0].before == CLOUD
     assert rig.recut.changes[0].reason == "3 of 9 agree"
@@ -187,14 +190,14 @@ def test_a_split_that_was_asked_for_is_kept_in_another_codec():
     """Or, where none is left there, everything is done here."""
     rig = Rig(free=False)
     rig.frame(FAST)
-    rig.recut.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
+    rig.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
     assert {rig.frame(FAST) for _ in range(10)} == {HOME}
 
 
 def test_the_objective_is_kept():
     """By bytes, a better link is no reason to send more."""
     rig = Rig(HOME, SLOW, name="bytes")
-    rig.recut.probes = lambda: [Probed(100_000, 0.02, 0.0, rig.now_s)]
+    rig.probes = lambda: [Probed(100_000, 0.02, 0.0, rig.now_s)]
     assert {rig.frame(FAST) for _ in range(20)} == {HOME}
 
 
@@ -269,22 +272,12 @@ def test_when_a_frame_is_given_up(deadline: float, expected: float, finish: floa
 
 def test_a_frame_on_its_way_is_not_probed_behind():
     """A frame that takes seconds on a thin link says nothing of it meanwhile; a probe would only queue behind it."""
-    idle: list[Callable[[], bool]] = []
-
-    class Clouds:
-        def watch(self, link: Link, is_idle: Callable[[], bool], on_link: object, now: object) -> None:
-            idle.append(is_idle)
-
-        def probes(self) -> tuple[Probed, ...]:
-            return ()
-
     found = tuple(estimate(candidate, SPEEDS, SLOW) for candidate in (CLOUD, SPLIT, HOME))
     in_flight = [1]
-    decision = Decision(found, found[0], "", SLOW, True)
-    recut = recut_of(decision, PLAN, Options("affine"), Clouds(), lambda: bool(in_flight))  # type: ignore[arg-type]
+    recut = Recut(found, CLOUD, objective(), PLAN, SLOW, waiting=lambda: bool(in_flight))
     recut.link.probe(100, 0.01, perf_counter() - 2 * IDLE_S)
-    assert not idle[0]()
+    assert not recut.idle()
     in_flight.clear()
-    assert idle[0]()
+    assert recut.idle()
     recut.link.probe(100, 0.01, perf_counter())
-    assert not idle[0]()
+    assert not recut.idle()

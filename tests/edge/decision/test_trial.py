@@ -1,6 +1,6 @@
 """What to decide by: the link, the candidates, the trial frames."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,8 @@ from tests.support.affine import STAGES, affine_chain, runner_on, samples
 
 from partway.edge.decision import trial as auto
 from partway.edge.decision.constraints import left
-from partway.edge.decision.trial import decide, measure_candidates, probe_link, trial_of
+from partway.edge.decision.trial import decide, measure_candidates, try_candidate
+from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import FakeCloud
@@ -27,66 +28,6 @@ from partway.partitioner.zoo import model_folder
 from partway.proto.frame import Durations, Reply, encode_reply
 
 PLAN = affine_chain().plan
-
-
-@pytest.fixture
-def fake_probe(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], Callable[[int], float]]:
-    """Links that take exactly as long as their figures say, on a clock of their own."""
-    now_s = [0.0]
-    monkeypatch.setattr("partway.edge.decision.trial.perf_counter", lambda: now_s[0])
-
-    def link(bandwidth_bps: float, rtt_s: float) -> Callable[[int], float]:
-        def probe(size: int) -> float:
-            took_s = size * 8 / bandwidth_bps + rtt_s
-            now_s[0] += took_s
-            return took_s
-
-        return probe
-
-    return link
-
-
-@pytest.mark.parametrize("bandwidth_bps", [1e6, 20e6, 300e6, 1e9])
-@pytest.mark.parametrize("rtt_s", [0.002, 0.02, 0.1, 0.3])
-def test_a_known_link_is_recovered(
-    bandwidth_bps: float, rtt_s: float, fake_probe: Callable[[float, float], Callable[[int], float]]
-) -> None:
-    """Bandwidth and round trip of a link come out within a tenth, or the bandwidth as too fast to matter."""
-    link = probe_link(fake_probe(bandwidth_bps, rtt_s))
-    assert link.rtt_s == pytest.approx(rtt_s, rel=0.1)
-    largest_s = (1 << 20) * 8 / bandwidth_bps
-    if largest_s > 0.1 * rtt_s:
-        assert link.bandwidth_bps == pytest.approx(bandwidth_bps, rel=0.1)
-    else:
-        assert link.transfer_s(1 << 20) == pytest.approx(rtt_s, rel=0.1)
-
-
-def test_one_slow_probe_does_not_spoil_the_round_trip() -> None:
-    """The round trip is a median: hiccups in the first probes are left out."""
-    hiccups = iter([0.5, 0.001, 0.5, 0.001, 0.5, *[0.001] * 4])
-
-    def probe(size: int) -> float:
-        return next(hiccups) if size < 1000 else 0.001 + size * 8 / 1e8
-
-    assert probe_link(probe).rtt_s == pytest.approx(0.001)
-
-
-def test_a_slow_link_is_not_probed_with_megabytes() -> None:
-    """Probing stops once a probe took long enough to tell."""
-    sizes = []
-
-    def probe(size: int) -> float:
-        sizes.append(size)
-        return 0.01 + size * 8 / 1e6
-
-    probe_link(probe)
-    assert max(sizes) <= 16 << 10
-
-
-def test_noise_never_makes_a_bandwidth_of_nothing() -> None:
-    """Large probes that come back faster than small ones still give a finite, positive bandwidth."""
-    link = probe_link(lambda size: 0.01 if size < 1000 else 0.001)
-    assert 0 < link.bandwidth_bps < float("inf")
 
 
 def test_all_on_the_device_is_all_there_is_without_a_link() -> None:
@@ -145,7 +86,7 @@ def test_a_trial_leaves_the_runner_as_it_was() -> None:
 
     cloud = FakeCloud(affine_chain(), watch)
     runner = runner_on(cloud, window=5, batch=3)
-    made = trial_of(runner, samples(1)[0])(Candidate(1, "raw"))
+    made = try_candidate(TrialFrames(runner, samples(1)[0]), Candidate(1, "raw"))
     assert made is not None
     assert (made.measured_s or 0) > 0
     assert {waiting for waiting, _ in most} == {1}
@@ -163,7 +104,7 @@ def test_a_trial_takes_the_median() -> None:
         cloud.deliver(encode_reply(Reply(frame, Durations(seconds))))
 
     runner = runner_on(FakeCloud(affine_chain(), slow_at_first))
-    made = trial_of(runner, samples(1)[0])(Candidate(1, "raw"))
+    made = try_candidate(TrialFrames(runner, samples(1)[0]), Candidate(1, "raw"))
     assert made is not None
     assert made.measured_s == pytest.approx(6.5, abs=0.2)
 
@@ -172,7 +113,7 @@ def test_a_link_lost_in_the_trial_is_told() -> None:
     """A cloud that dies before the first frame is no ground for a decision."""
     runner = runner_on(FakeCloud(affine_chain(), lambda cloud: cloud.lose("gone")))
     with pytest.raises(LinkLost, match="gone during the first trial frames"):
-        trial_of(runner, samples(1)[0])(Candidate(1, "raw"))
+        try_candidate(TrialFrames(runner, samples(1)[0]), Candidate(1, "raw"))
 
 
 @pytest.fixture(scope="module")

@@ -65,17 +65,14 @@ class Fakes:
 
 def _runner(clouds: Fakes, watch: Watch | None = None, **options) -> Runner:
     chain = affine_chain()
-    runner = Runner(chain, Packer(chain.plan), clouds=clouds, **options)
-    runner.watch = watch or Watch()
-    return runner
+    return Runner(chain, Packer(chain.plan), clouds=clouds, watch=watch, **options)
 
 
 def test_an_overdue_frame_is_finished_from_its_cut_and_a_late_answer_is_dropped():
     """The cloud is silent for a while and then answers everything: each frame counts once, by the device."""
     cloud = FakeCloud(affine_chain(), lambda cloud: None if cloud.received < 3 else answer_all(cloud))
-    runner, watch = runner_on(cloud, window=2), Expecting()
-    runner.watch = watch
-    results = _run(runner, 8)
+    watch = Expecting()
+    results = _run(runner_on(cloud, window=2, watch=watch), 8)
     assert_each_answered_once(results, 8)
     assert [result.cut for result in results[:2]] == [1, 1]
     assert {result.answered_by for result in results} == {"device"}
@@ -91,8 +88,7 @@ def test_a_late_answer_ends_the_silence_and_tells_what_it_took():
 
     asked: list[int] = []
     cloud, watch = Lagging(affine_chain(), lambda cloud: None if cloud.received < 2 else answer_all(cloud)), Expecting()
-    runner = runner_on(cloud, window=1)
-    runner.watch = watch
+    runner = runner_on(cloud, window=1, watch=watch)
     results = []
     for result in runner.run(samples(8), lambda: Candidate(1, "raw")):
         asked.append(result.id)
@@ -107,8 +103,7 @@ def test_a_late_answer_ends_the_silence_and_tells_what_it_took():
 def test_a_cloud_that_stays_silent_is_lost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("partway.edge.pipeline.uplink.LOST_S", 0.02)
     cloud = FakeCloud(affine_chain(), lambda _: None)
-    runner = runner_on(cloud, window=1)
-    runner.watch = Expecting()
+    runner = runner_on(cloud, window=1, watch=Expecting())
 
     def slow():
         for sample in samples(8):
@@ -125,8 +120,8 @@ def test_the_next_cloud_takes_what_is_in_flight(moment: int):
     """Two clouds: the first is lost with frames in flight, the second answers them, and nobody falls back."""
     first = FakeCloud(affine_chain(), lambda cloud: cloud.lose() if cloud.received == moment else None)
     second = FakeCloud(affine_chain(), answer_all)
-    runner, watch = _runner(Fakes(first, second)), Expecting(0.01)
-    runner.watch = watch
+    watch = Expecting(0.01)
+    runner = _runner(Fakes(first, second), watch)
     results = _run(runner, 9)
     assert_each_answered_once(results, 9)
     assert {result.answered_by for result in results} == {"cloud"}
@@ -191,8 +186,8 @@ def test_a_deadline_is_met_by_whichever_half_can():
 
     chain = affine_chain()
     cloud = FakeCloud(chain, note)
-    runner = Runner(chain, Packer(chain.plan, 2000.0), cloud.open_stream, window=2)
-    runner.watch, runner.deadline_s = Expecting(finish_s=1.0), 2.0  # a second to spare for a busy machine
+    watch = Expecting(finish_s=1.0)  # a second to spare for a busy machine
+    runner = Runner(chain, Packer(chain.plan, 2000.0), cloud.open_stream, window=2, watch=watch, deadline_s=2.0)
     results = _run(runner, 4)
     assert_each_answered_once(results, 4)
     assert not any(result.missed for result in results)
@@ -202,8 +197,7 @@ def test_a_deadline_is_met_by_whichever_half_can():
 def test_what_nobody_can_answer_in_time_is_missed():
     """Finishing here would take longer than the deadline, and the cloud says nothing: missed, not answered."""
     cloud = FakeCloud(affine_chain(), lambda _: None)
-    runner = runner_on(cloud, window=1)
-    runner.watch, runner.deadline_s = Expecting(finish_s=5.0), 0.05
+    runner = runner_on(cloud, window=1, watch=Expecting(finish_s=5.0), deadline_s=0.05)
     (result,) = _run(runner, 1)
     assert (result.answered_by, result.missed, dict(result.outputs)) == ("nobody", True, {})
 
@@ -214,8 +208,8 @@ def test_an_answer_after_the_deadline_counts_as_missed_and_is_handed_out():
             time.sleep(0.03)
             answer_all(self)
 
-    runner = runner_on(Dawdling(affine_chain(), lambda _: None), window=1, stall_s=10.0)
-    runner.watch, runner.deadline_s = Expecting(finish_s=5.0), 0.02
+    dawdling = Dawdling(affine_chain(), lambda _: None)
+    runner = runner_on(dawdling, window=1, stall_s=10.0, watch=Expecting(finish_s=5.0), deadline_s=0.02)
     (result,) = _run(runner, 1)
     assert (result.answered_by, result.missed) == ("cloud", True)
 
@@ -238,7 +232,6 @@ def test_a_device_without_all_stages_says_so_in_each_frame(silent: Callable[[Fak
     chain = affine_chain()
     held = Chain(chain.plan, chain.stages[:1])
     cloud = FakeCloud(chain, silent)
-    runner = Runner(held, Packer(held.plan), cloud.open_stream, stall_s=0.0, window=1)
-    runner.watch = Expecting()
+    runner = Runner(held, Packer(held.plan), cloud.open_stream, stall_s=0.0, window=1, watch=Expecting())
     results = _run(runner, 3)
     assert [(result.id, result.answered_by) for result in results] == [(0, "nobody"), (1, "nobody"), (2, "nobody")]

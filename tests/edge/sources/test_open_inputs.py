@@ -242,7 +242,7 @@ def test_the_command_line_takes_a_shape() -> None:
     from partway.edge.main import parser
 
     args = parser().parse_args(["--model", "mnist", "--input", "-", "--stdin-shape", "4x5"])
-    assert options_of(args).stdin_shape == (4, 5)
+    assert options_of(vars(args)).stdin_shape == (4, 5)
 
 
 def test_edge_run_reads_digits_from_a_pipe() -> None:

@@ -18,9 +18,10 @@ from tests.support.certs import Authority, authority
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.session import Session
-from partway.edge.transport.access import OPEN, Access, Tls, checked
+from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.cloud_monitor import Lookout
+from partway.edge.transport.tls import Tls, checked
 from partway.edge.transport.tls_diagnosis import tls_fault
 from partway.errors import InputError, Refused
 from partway.partitioner.plan.plan_file import load_plan

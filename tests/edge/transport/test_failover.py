@@ -31,6 +31,20 @@ PLAN = load_plan(MNIST)
 PATIENCE_S = 30.0
 
 
+class Sender:
+    """Keeps the link busy, over which it sends; ``reach`` is what it says of it."""
+
+    def __init__(self, recut: Recut, reach: tuple[Link, float] | None = None) -> None:
+        self._reach = reach
+        self.relinked = recut.relinked
+
+    def idle(self) -> bool:
+        return False
+
+    def reach(self) -> tuple[Link, float] | None:
+        return self._reach
+
+
 def _until(condition: Callable[[], object]) -> None:
     until_s = time.monotonic() + PATIENCE_S
     while not condition():
@@ -52,10 +66,9 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     with CloudClient(first.address) as client:
-        clouds = KnownClouds(client, [first.address, second.address], PLAN)
-        runner = Runner(load_folder(MNIST, PLAN, engine_for("onnx", 1)), Packer(PLAN), clouds=clouds)
-        runner.watch = recut
-        clouds.watch(link, lambda: False, recut.relinked)
+        clouds = KnownClouds(client, [first.address, second.address], PLAN, use=Sender(recut), link=link)
+        chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
+        runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
         _until(lambda: clouds._lookouts[second.address].sighting)
         results = []
         for result in runner.run(_samples(60), recut):
@@ -80,10 +93,9 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     before = threading.active_count()
     with CloudClient(first.address) as client:
-        clouds = KnownClouds(client, [], PLAN, lambda: dict(there))
-        runner = Runner(load_folder(MNIST, PLAN, engine_for("onnx", 1)), Packer(PLAN), clouds=clouds)
-        runner.watch = recut
-        clouds.watch(link, recut.idle, recut.relinked, recut.reach)
+        clouds = KnownClouds(client, [], PLAN, lambda: dict(there), use=recut, link=link)
+        chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
+        runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
 
         def frames() -> Iterator[Sample]:
             yield from _samples(5)
@@ -125,10 +137,10 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     with CloudClient(far.address) as client:
-        clouds = KnownClouds(client, [], PLAN, lambda: dict.fromkeys((far.address, near.address), OPEN))
-        runner = Runner(load_folder(MNIST, PLAN, engine_for("onnx", 1)), Packer(PLAN), clouds=clouds, window=4)
-        runner.watch = recut
-        clouds.watch(link, recut.idle, recut.relinked, lambda: (Link(1e5, 1.0), 0.0))
+        both = dict.fromkeys((far.address, near.address), OPEN)
+        clouds = KnownClouds(client, [], PLAN, lambda: both, use=Sender(recut, (Link(1e5, 1.0), 0.0)), link=link)
+        chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
+        runner = Runner(chain, Packer(PLAN), clouds=clouds, window=4, watch=recut)
 
         def frames() -> Iterator[Sample]:
             for sample in _samples(100_000):

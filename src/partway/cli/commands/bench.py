@@ -62,17 +62,14 @@ def run(args: argparse.Namespace) -> int:
     args.when_behind = args.when_behind or ("block" if args.fps is None else "drop-oldest")
     from partway.edge.emulator.replay import Device, replay
     from partway.edge.emulator.summary import series, shares, summary
-    from partway.edge.main import parser as edge_parser
     from partway.edge.options import options_of
+    from partway.edge.session.sigterm import Sigterm
     from partway.partitioner.decide.power import POWERS, parse_power, power_of
     from partway.partitioner.profile.measure import machine_name
 
-    asked = edge_parser().parse_args(["--model", args.model])
-    for name, value in vars(args).items():
-        if hasattr(asked, name) and name not in ("model", "rtt", "json"):
-            setattr(asked, name, value)
-    options = options_of(asked)
-    done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
+    options = options_of({**vars(args), "inputs": args.input, "deadline_s": args.deadline})
+    with Sigterm():
+        done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
     plan, outcome = done.outcome.plan, done.outcome.to_json()
     said: dict[str, Any] = {

@@ -1,0 +1,30 @@
+"""The last lines of a run for people: the summary, what was dropped or audited, what to try next."""
+
+from __future__ import annotations
+
+from partway.edge.report.run_json import Outcome
+from partway.edge.report.terminal import Report
+from partway.partitioner.decide.candidates import candidate_name
+
+
+def closing_lines(outcome: Outcome, report: Report, when_behind: str, command: str | None) -> None:
+    """Print them. ``command`` begins the commands to try next; None suggests none."""
+    report.summary(outcome.results.summary(outcome.wall_s))
+    if outcome.dropped:
+        report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {when_behind})")
+    for candidate, tally in outcome.audits.items():
+        report.say(f"audited: {candidate_name(candidate, outcome.plan)}, {tally}")
+    if outcome.changes:
+        times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
+        report.say(f"the split changed {times} while frames flowed")
+    if outcome.interrupted:
+        report.say("interrupted; the frames above are the ones that were answered")
+    elif command is not None:
+        report.say(_next_steps(command))
+
+
+def _next_steps(command: str) -> str:
+    return (
+        f"try next:  {command} --split 1    {command} --bandwidth 1Mbps --rtt 40ms\n"
+        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {command} --cloud HOST"
+    )

@@ -1,0 +1,154 @@
+"""A model that is open: it answers what a program has in hand, one frame or many.
+
+It is edge-run's own opening, measuring and choosing (``Run``); only where frames come from and answers go differs.
+A cloud is driven by the thread that uses it, so a session is for one thread, and for the process that opened it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.split_controller import Change
+from partway.edge.options import Options
+from partway.edge.pipeline.result import FrameResult
+from partway.edge.report.terminal import Report
+from partway.edge.session.run import Run
+from partway.edge.sources.files import Sample
+from partway.edge.sources.frame_queue import Arrivals
+from partway.edge.sources.samples import sample_of
+from partway.partitioner.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from partway.edge.sources.samples import Input
+
+
+class OpenSession:
+    """A model ready to infer, for one thread: the one that opened it. ``close`` or the end of ``with`` ends it.
+
+    It touches nothing that belongs to the whole process: no signals, no logging set-up, no environment.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._process, self._thread = os.getpid(), threading.get_ident()
+        self._run = Run(options, Report(quiet=True))
+        try:
+            ready = self._run.open()
+        except BaseException:
+            self._run.close()
+            raise
+        self._pipeline = ready.pipeline
+        self.plan: Plan = ready.opened.chain.plan
+        """What is run: stages, cuts, tensors, and how pictures become tensors."""
+        self.decision: Decision = ready.decision
+        """The candidates, the one chosen on opening and why."""
+        self.changes: Sequence[Change] = ready.pipeline.recut.changes
+        """What was chosen instead since then, from which frame on and why; grows while frames flow."""
+        self._next_id = 0
+        self._running: Iterator[FrameResult] | None = None
+        self._closed = False
+
+    def infer(self, given: Input) -> FrameResult:
+        """The answer to one picture (Pillow, uint8 array, path) or to the model's input tensors.
+
+        An answer says who gave it: ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, ``nobody``. Raises
+        InputError on what does not fit the model.
+        """
+        (result,) = self.run([given])
+        return result
+
+    def run(self, inputs: Iterable[Input]) -> Iterator[FrameResult]:
+        """The answers to all of them, in order, several in flight at once; inputs are taken as answers are.
+
+        An input that cannot be read raises its InputError after the answers to those before it. A new ``run`` ends one
+        that was left half-way.
+        """
+        self._check()
+        self._end()
+        self._running = self._answers(inputs)
+        return self._running
+
+    def _answers(self, inputs: Iterable[Input]) -> Iterator[FrameResult]:
+        source = _Source(inputs, self.plan, self._next_id)
+        results = self._pipeline.answers(source, self._next_id)
+        try:
+            yield from results
+        finally:
+            source.ended = True
+            for _ in results:  # left half-way: what is in flight is waited for and dropped
+                pass
+            self._next_id = source.next_id
+        if source.error is not None:
+            raise source.error
+
+    def answers(self, arrivals: Arrivals) -> Iterator[FrameResult]:
+        """The answers to frames that come when they come, in order; has to be run to its end."""
+        self._check()
+        self._end()
+        for result in self._pipeline.answers(arrivals, self._next_id):
+            self._next_id = result.id + 1
+            yield result
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.close()  # type: ignore[attr-defined]
+            self._running = None
+
+    def close(self) -> None:
+        """End the stream, the connection and, where one was started for this session, the embedded cloud."""
+        if not self._closed and not forked(self._process):  # in a forked process it is the parent's to close
+            self._check()
+            self._end()
+            self._closed = True
+            self._run.close()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise RuntimeError("this session is closed")
+        check_process(self._process)
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("a session is for the thread that opened it; `async with` gives one for an event loop")
+
+
+def forked(process: int) -> bool:
+    """Whether this process is another one than ``process``."""
+    return os.getpid() != process
+
+
+def check_process(process: int) -> None:
+    """Raise RuntimeError in a process that was forked from the one that opened a session."""
+    if forked(process):
+        raise RuntimeError(
+            f"this session belongs to process {process}, from which this one was forked; open another in this process,"
+            " and use multiprocessing's spawn where the parent uses a cloud"
+        )
+
+
+class _Source:
+    """Inputs as samples; the first that cannot be read, or is not given, ends them and is kept."""
+
+    def __init__(self, inputs: Iterable[Input], plan: Plan, next_id: int) -> None:
+        self._inputs, self._plan = iter(inputs), plan
+        self.next_id = next_id
+        self.ended = False
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[Sample]:
+        return self
+
+    def __next__(self) -> Sample:
+        if self.ended:
+            raise StopIteration
+        try:
+            sample = sample_of(next(self._inputs), self._plan, f"frame {self.next_id}")
+        except StopIteration:
+            self.ended = True
+            raise
+        except Exception as error:  # whatever the caller's own iterator raises, too; it is raised again to the caller
+            self.ended, self.error = True, error
+            raise StopIteration from error
+        self.next_id += 1
+        return sample

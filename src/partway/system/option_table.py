@@ -1,0 +1,159 @@
+"""Options defined once: one row an option, from which parsers, checked values and the documentation follow.
+
+A row is the metadata of a dataclass field, and the field gives its name, type and default::
+
+    threads: int = field(default=0, metadata=option("--threads", whole(0), "per frame", "N", programs=("edge-run",)))
+
+``rows`` reads the table of a class, ``add_options`` puts it on a command line, ``checked`` turns what was given, by a
+command line or by a program, into the values of the fields.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from partway.errors import InputError
+
+_KEY = "option"
+Parse = Callable[[Any, str], Any]
+"""Turns text or a value of the right type into the field's value. The second argument is the flag, for InputError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A row. ``name`` and ``default`` are the field's; a ``required`` one may be given as a positional argument."""
+
+    name: str
+    flag: str
+    parse: Parse
+    help: str
+    metavar: str
+    programs: tuple[str, ...]
+    default: Any
+    required: bool = False
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.parse is switch
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the flag may be given several times."""
+        return self.parse is texts
+
+    def read(self, value: Any) -> Any:
+        """The checked value; None stands for the default. Raises InputError."""
+        if not self.required and (value is None or value == self.default):
+            return self.default
+        return self.parse(value, self.flag)
+
+
+def option(flag: str, parse: Parse, help_text: str, metavar: str = "", *, programs: Sequence[str]) -> dict[str, Any]:
+    """The metadata of a field that is an option of these programs."""
+    return {_KEY: {"flag": flag, "parse": parse, "help": help_text, "metavar": metavar, "programs": tuple(programs)}}
+
+
+def rows(table: type, program: str | None = None) -> tuple[Option, ...]:
+    """The options among the fields of a dataclass; of one program only, where it is named."""
+    found = (
+        Option(field.name, default=field.default, required=field.default is MISSING, **field.metadata[_KEY])
+        for field in fields(table)
+        if _KEY in field.metadata
+    )
+    return tuple(row for row in found if program is None or program in row.programs)
+
+
+def add_options(parser: argparse.ArgumentParser, table: Iterable[Option]) -> None:
+    """Put the flags on a command line. Their values arrive in the namespace by the names of the fields, unchecked."""
+    for row in table:
+        if row.required:
+            parser.add_named(row.name, metavar=row.metavar, help=row.help)  # type: ignore[attr-defined]
+            continue
+        more: dict[str, Any] = {"default": row.default, "metavar": row.metavar}
+        if row.is_switch:
+            more = {"default": row.default, "action": "store_true"}
+        elif row.is_repeatable:
+            more |= {"default": list(row.default), "action": "append"}
+        parser.add_argument(row.flag, dest=row.name, help=row.help.replace("%", "%%"), **more)
+
+
+def checked(table: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every row: what was given, checked, else the default. Other names in ``given`` are not looked at."""
+    return {row.name: row.read(given.get(row.name)) for row in table}
+
+
+def text(value: Any, flag: str) -> str:
+    """Text, a number or a path, as text."""
+    if isinstance(value, str | int | Path) and not isinstance(value, bool) and str(value):
+        return str(value)
+    raise InputError(f"{flag} is text, not {value!r}")
+
+
+def texts(value: Any, flag: str) -> tuple[str, ...]:
+    """Several texts. One alone is not taken for its letters."""
+    return (value,) if isinstance(value, str) else tuple(text(each, flag) for each in value)
+
+
+def path(value: Any, flag: str) -> Path:
+    """A file or folder."""
+    if isinstance(value, str | Path):
+        return Path(value)
+    raise InputError(f"{flag} is a path, not {value!r}")
+
+
+def switch(value: Any, flag: str) -> bool:
+    """True or False."""
+    if isinstance(value, bool):
+        return value
+    raise InputError(f"{flag} is True or False, not {value!r}")
+
+
+def one_of(*names: str) -> Parse:
+    """One of these words."""
+
+    def parse(value: Any, flag: str) -> str:
+        if value not in names:
+            from partway.plugins import did_you_mean  # only a mistake pays for it
+
+            near = did_you_mean(str(value), names) or ";"
+            raise InputError(f"{flag} cannot be {value!r}{near} known: {', '.join(names)}")
+        return str(value)
+
+    return parse
+
+
+def whole(least: int, most: int | None = None, note: str = "") -> Parse:
+    """A whole number in a range, as text or int. ``note`` explains the least one, or names what else is allowed."""
+
+    def parse(value: Any, flag: str) -> int:
+        try:
+            number = int(value, 10) if isinstance(value, str) else int(value)
+            fits = number == float(value) and least <= number and (most is None or number <= most)
+        except (TypeError, ValueError, OverflowError):
+            fits = False
+        if not fits or isinstance(value, bool):
+            span = f"{least}{note} or more" if most is None else f"{least} to {most}{note}"
+            raise InputError(f"{flag} must be {span}, not {value}")
+        return number
+
+    return parse
+
+
+def amount(read: Callable[[str], float], unit: str, zero: bool = False) -> Parse:
+    """A quantity: text with its unit, for ``read``, or a number of ``unit``."""
+
+    def parse(value: Any, flag: str) -> float:
+        if isinstance(value, str):
+            return read(value)
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if not (0 < number < math.inf or (zero and number == 0)):
+            raise InputError(f"{flag} must be {unit}, {'zero or more' if zero else 'greater than zero'}, not {value!r}")
+        return number
+
+    return parse
