@@ -61,7 +61,7 @@ class Registry(Generic[T]):
         return list(self._all)
 
     def own_names(self) -> list[str]:
-        """The names that ship with Partway, in the order of ``pyproject.toml``."""
+        """The names that ship with Partway."""
         return list(self._own)
 
     def __contains__(self, name: object) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from partway.edge.sources.files import Sample
 from partway.edge.sources.open_inputs import open_intake
 from partway.edge.sources.watch import watch_items
 from partway.errors import InputError
@@ -119,6 +120,7 @@ def test_a_picture_is_taken_once_it_is_whole_and_again_when_it_changes(tmp_path:
 
     def read(path: Path) -> Any:
         taken.append(path.name)
+        return Sample(path.name)
 
     items = watch_items(f"watch:{tmp_path}", PLAN, read)
     for _ in range(2):

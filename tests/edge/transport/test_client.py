@@ -38,15 +38,15 @@ def cloud(start_cloud: Callable[..., RealCloud]) -> RealCloud:
     return start_cloud("--threads", "1")
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:8001", "my-cloud.local:1", "[2001:db8::7]:65535", "[fe80::1%eth0]:80"])
+@pytest.mark.parametrize("text", ["host", "127.0.0.1:8001", "my-cloud.local:1", "[2001:db8::7]:65535", "[fe80::1%eth0]:80"])
 def test_addresses_are_a_host_and_a_port(text: str) -> None:
-    """Names, IPv4 and bracketed IPv6 addresses pass as they are."""
-    assert parse_address(text) == text
+    """Names, IPv4 and bracketed IPv6 addresses pass as they are; the port is 8001 unless given."""
+    assert parse_address(text) == (text if ":" in text else f"{text}:8001")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "host", ":8001", "host:", "host:port", "host:0", "host:65536", "http://host:8001", "a b:1", "::1:8001",
+    ["", ":8001", "host:", "host:port", "host:0", "host:65536", "http://host:8001", "a b:1", "::1:8001",
      "host:\u00b2", "host:8001 ", "user@host:1", "host:-1", "unix:/tmp/socket"],
 )  # fmt: skip
 def test_anything_else_is_no_address(text: str) -> None:
@@ -224,7 +224,7 @@ def test_a_download_that_always_breaks_is_given_up() -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "cable pulled")
         yield b""
 
-    with _server(Fetch=fetch) as address, CloudClient(address) as client, pytest.raises(InputError, match="no cloud"):
+    with _server(Fetch=fetch) as address, CloudClient(address) as client, pytest.raises(LinkLost, match="cable pulled"):
         client.fetch("any")
     assert len(attempts) == 3
 
