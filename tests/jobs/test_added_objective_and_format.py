@@ -65,8 +65,8 @@ def test_edge_run_slices_a_file_of_an_added_format_and_decides_by_an_added_objec
     done = subprocess.run([*command, *options], env=installed, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
-    assert made["objective"] == "cloud-time"
-    assert made["reason"].startswith("by cloud-time, all on the device")
+    assert made["plan"]["objective"] == "cloud-time"
+    assert made["plan"]["reason"].startswith("by cloud-time, all on the device")
     assert made["summary"]["answered"] == 2
 
 
