@@ -1,4 +1,8 @@
-"""The models that ``--model NAME`` knows: folders with a plan, its stage files and, for some, sample inputs."""
+"""The models that ``--model NAME`` knows: folders with a plan, its stage files and, for some, sample inputs.
+
+It imports ``slicing`` and what lies below it. A device needs the names, folders and samples only; ``cuts``, ``export``,
+``networks`` and ``training`` make the models, and a device never imports them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of ``partway plan`` that measures and fits codecs, and shows what came of it."""
+"""The part of ``partway plan`` that measures and fits codecs: its arguments, its progress and its table."""
 
 from __future__ import annotations
 
