@@ -15,7 +15,7 @@ from pathlib import Path
 import partway
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import PLAN_FILE
-from partway.partitioner.zoo import bundled_folder, bundled_models, known_models, unknown_model
+from partway.partitioner.zoo.bundled import bundled_folder, bundled_models, known_models, unknown_model
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.system.cache_dir import default_cache
 
