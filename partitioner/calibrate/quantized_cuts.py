@@ -13,7 +13,7 @@ import numpy as np
 
 from partway.engines.interface import Engine
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.formats.unsplit_model import load_whole
+from partway.partitioner.formats.unsplit_model import load_unsplit
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.cut import Cut
@@ -53,7 +53,7 @@ def _prefix(graph: Graph, cut: Cut) -> int:
 
 def difference(model: Path, chain: Chain, engine: Engine) -> float:
     """The worst relative error of the chain's answers against the unsplit model's, on SAMPLES random inputs."""
-    whole = load_whole(model, engine)
+    whole = load_unsplit(model, engine)
     worst = 0.0
     for seed in range(SAMPLES):
         values = sample_values(chain, seed)

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.crossing import BytesOf, crossing, input_cut, prefix_of, smallest_prefix, wire_bytes
-from partway.partitioner.cuts.mincut import problem
-from partway.partitioner.cuts.selection import few
+from partway.partitioner.cuts.mincut import cut_problem
+from partway.partitioner.cuts.selection import greedy_selection
 from partway.partitioner.graph.fusion import breaks_fusion, settled
 from partway.partitioner.graph.graph import Graph, OperatorSet
 from partway.partitioner.graph.orders import depth_first, frontiers, orders
@@ -80,7 +80,7 @@ def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
     pairs = [pair for pair in pairwise([0, *narrow, graph.everything]) if (pair[1] & ~pair[0]).bit_count() > 2]
     found: list[OperatorSet] = []
     for between in [(0, graph.everything), *pairs]:
-        for span in sweep(problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
+        for span in sweep(cut_problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
             wanted = [settled(graph, span.prefix)]
             for prefix in [span.prefix, *wanted] if between == (0, graph.everything) else wanted:
                 if all(prefix & other in (prefix, other) for other in found):
@@ -94,7 +94,7 @@ def useful_cuts(
     """The inner cuts worth having in a chain, nested, at most ``limit`` of them beside those in ``also``.
 
     Only a cut that sends strictly fewer bytes than every earlier one, the model's input included, can be best while the
-    cloud is the faster machine. Of those, the few that spare most, see :func:`few`; neighbours that hardly differ make
+    cloud is the faster machine. Of those, the few that spare most, see :func:`greedy_selection`; neighbours that hardly differ make
     one stage. A cut inside a fused pattern gives way to a neighbour as small. The cuts in ``also`` are kept whatever
     they send, and the others must be nested with them.
     """
@@ -104,7 +104,7 @@ def useful_cuts(
     fitting = [one for one in smaller if one not in fixed and all(_nested(one, other) for other in fixed)]
     rows = [start, *fitting]
     done = [_fractions(graph.work, graph, rows), _fractions(graph.traffic_bytes, graph, rows)]
-    chosen = [rows[index] for index in few([row.size_bytes for row in rows], done, limit)]
+    chosen = [rows[index] for index in greedy_selection([row.size_bytes for row in rows], done, limit)]
     return tuple(one.cut for one in sorted([*chosen, *fixed], key=lambda one: one.prefix.bit_count()))
 
 

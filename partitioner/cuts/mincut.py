@@ -58,7 +58,7 @@ class Problem:
         return _edges(self)
 
 
-def problem(
+def cut_problem(
     graph: Graph,
     device_s: Sequence[float],
     cloud_s: Sequence[float],

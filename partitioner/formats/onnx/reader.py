@@ -24,7 +24,7 @@ DATA_DEPENDENT = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress"
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxModel:
+class ParsedOnnxModel:
     """An ONNX model read for slicing.
 
     ``nodes`` are the live nodes by operator name; ``folded`` the nodes that compute from constants only, by the values
@@ -38,7 +38,7 @@ class OnnxModel:
     shaped: Shaped
 
 
-def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
+def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
     """The model with its graph and what the slicer needs to write stages.
 
     ``sizes`` gives shapes for inputs with dynamic dimensions other than the batch.
@@ -51,7 +51,7 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
     shaped = find_shapes(file, _known_inputs(file, sizes or {}), _all_values(file, ordered))
     names = _operator_names(live)
     graph = _graph(file, names, live, folded, shaped)
-    return OnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
+    return ParsedOnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
 
 
 def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:

@@ -12,7 +12,7 @@ from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
 from partway.partitioner.formats.onnx.nodes import bodies, node_inputs
-from partway.partitioner.formats.onnx.reader import OnnxModel, open_onnx
+from partway.partitioner.formats.onnx.reader import ParsedOnnxModel, open_onnx
 from partway.partitioner.formats.onnx.shapes import BATCHES
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
@@ -28,7 +28,7 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
-def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+def slice_model(model: ParsedOnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
     """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
 
     Stage inputs and outputs keep the model's own names. The same model and cuts give the same bytes each time.
@@ -42,7 +42,7 @@ def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage
 
 
 def _write_stage(
-    model: OnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+    model: ParsedOnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
 ) -> Stage:
     graph = model.graph
     read = tuple(graph.values[name] for name in inputs)
@@ -63,7 +63,7 @@ def _named(node: Any, name: str) -> Any:
 
 
 def _stage_proto(
-    model: OnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    model: ParsedOnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> Any:
     whole = model.file.proto
     stage = onnx.ModelProto()
@@ -95,7 +95,7 @@ def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
             getattr(target, field.name).MergeFrom(value)
 
 
-def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
+def _constants(model: ParsedOnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
     """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
     made: dict[int, Any] = {}
     names: set[str] = set()
@@ -113,7 +113,7 @@ def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -
     return list(made.values()), names
 
 
-def _value(model: OnnxModel, spec: TensorSpec) -> Any:
+def _value(model: ParsedOnnxModel, spec: TensorSpec) -> Any:
     """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
     value = onnx.ValueInfoProto(name=spec.name)
     value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
