@@ -71,8 +71,8 @@ def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int)
             pixels = preprocess.pixels(picture)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
-    known = None if label is None else label + offset
-    return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels, known)
+    right_class = None if label is None else label + offset
+    return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels, right_class)
 
 
 def _read_truth(path: Path) -> dict[str, int]:

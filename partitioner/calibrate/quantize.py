@@ -105,23 +105,23 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
 
 def twin_agreements(chain: Chain, twin: Chain, frames: Sequence[CalibrationFrame]) -> list[TwinAgreement]:
     """For every split k: the first k stages from ``twin``, the others from ``chain``, against all from ``chain``."""
-    known, stages = unsplit_answers(chain, frames), len(chain.plan.stages)
+    unsplit, stages = unsplit_answers(chain, frames), len(chain.plan.stages)
     lives: list[Live] = [frame.values for frame in frames]
     rows = []
     for k in chain.plan.splits:
         lives = [twin.run(live, k - 1, k) for live in lives] if k else lives
         answers = [chain.answer(chain.run(live, k, stages)) for live in lives]
-        rows.append(_row(k, answers, known, chain.plan))
+        rows.append(_row(k, answers, unsplit, chain.plan))
     return rows
 
 
-def _row(k: int, answers: Sequence[Live], known: UnsplitAnswers, plan: Plan) -> TwinAgreement:
-    pairs = zip(answers, known.answers, strict=True)
+def _row(k: int, answers: Sequence[Live], unsplit: UnsplitAnswers, plan: Plan) -> TwinAgreement:
+    pairs = zip(answers, unsplit.answers, strict=True)
     error = float(np.mean([relative_error(ours, right, plan.outputs) for ours, right in pairs]))
-    right, labels = known.classes, known.labels
-    if right is None or known.value is None:
+    right, labels = unsplit.classes, unsplit.labels
+    if right is None or unsplit.value is None:
         return TwinAgreement(k, len(answers), None, None, error)
-    found = [int(np.argmax(answer[known.value])) for answer in answers]
+    found = [int(np.argmax(answer[unsplit.value])) for answer in answers]
     return TwinAgreement(
         k, len(answers), _share(found, right), None if labels is None else _share(found, labels), error
     )

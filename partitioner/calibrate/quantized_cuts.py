@@ -53,11 +53,11 @@ def _prefix(graph: Graph, cut: Cut) -> int:
 
 def difference(model: Path, chain: Chain, engine: Engine) -> float:
     """The worst relative error of the chain's answers against the unsplit model's, on SAMPLES random inputs."""
-    whole = load_unsplit(model, engine)
+    unsplit = load_unsplit(model, engine)
     worst = 0.0
     for seed in range(SAMPLES):
         values = sample_values(chain, seed)
-        want, got = whole.run(values), chain.run(values, 0, len(chain.stages))
+        want, got = unsplit.run(values), chain.run(values, 0, len(chain.stages))
         worst = max(worst, *(relative_error(want[name], got[name]) for name in chain.plan.outputs))
     return worst
 

@@ -94,9 +94,9 @@ def useful_cuts(
     """The inner cuts worth having in a chain, nested, at most ``limit`` of them beside those in ``also``.
 
     Only a cut that sends strictly fewer bytes than every earlier one, the model's input included, can be best while the
-    cloud is the faster machine. Of those, the few that spare most, see :func:`greedy_selection`; neighbours that hardly differ make
-    one stage. A cut inside a fused pattern gives way to a neighbour as small. The cuts in ``also`` are kept whatever
-    they send, and the others must be nested with them.
+    cloud is the faster machine. Of those, :func:`greedy_selection` takes those that spare most; neighbours that hardly
+    differ make one stage. A cut inside a fused pattern gives way to a neighbour as small. The cuts in ``also`` are kept
+    whatever they send, and the others must be nested with them.
     """
     fixed = [_frontier(graph, cut, bytes_of) for cut in also]
     start = _frontier(graph, input_cut(graph), bytes_of)
@@ -118,23 +118,23 @@ def _nested(one: Frontier, other: Frontier) -> bool:
 
 
 def _fractions(measure: Callable[[OperatorSet], int], graph: Graph, rows: Sequence[Frontier]) -> list[float]:
-    whole = max(measure(graph.everything), 1)
-    return [measure(row.prefix) / whole for row in rows]
+    total = max(measure(graph.everything), 1)
+    return [measure(row.prefix) / total for row in rows]
 
 
 def _smaller(graph: Graph, legal: Sequence[Frontier], smallest: float) -> list[Frontier]:
-    kept: list[Frontier] = []
+    smaller: list[Frontier] = []
     rest = list(legal)
     while rest:
         if rest[0].size_bytes < smallest:
-            kept.append(_whole(graph, rest[:NEIGHBOURS]))
-            smallest = kept[-1].size_bytes
-            rest = rest[rest.index(kept[-1]) :]
+            smaller.append(_least_breaking(graph, rest[:NEIGHBOURS]))
+            smallest = smaller[-1].size_bytes
+            rest = rest[rest.index(smaller[-1]) :]
         rest = rest[1:]
-    return kept
+    return smaller
 
 
-def _whole(graph: Graph, near: Sequence[Frontier]) -> Frontier:
+def _least_breaking(graph: Graph, near: Sequence[Frontier]) -> Frontier:
     """The best of some neighbouring cuts as small as the first: one that breaks no fusion, then of fewest values."""
     as_small = [one for one in near if one.size_bytes <= near[0].size_bytes]
     return min(as_small, key=lambda one: (breaks_fusion(graph, one.prefix, one.cut.values), len(one.cut.values)))

@@ -102,8 +102,8 @@ def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Ro
     winners = _best(score, latency, size_bytes, _between(points))
     changes = np.flatnonzero(winners[1:] != winners[:-1])
     ends = [float(1 / x) for x in points[changes][::-1]]
-    kept = [*winners[changes], winners[-1]]
-    return ends, [rows[index] for index in kept[::-1]]
+    winning = [*winners[changes], winners[-1]]
+    return ends, [rows[index] for index in winning[::-1]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,8 +222,8 @@ def _check(tiers: Tiers, constraints: AssignmentConstraints) -> None:
     for block in constraints.at:
         if not 0 <= block < len(tiers.output_bytes):
             raise InputError(f"there is no block {block}; the chain has blocks 0 to {len(tiers.output_bytes) - 1}")
-    known = {tier.name: [host.name for host in tier.hosts] for tier in tiers.tiers}
+    host_names = {tier.name: [host.name for host in tier.hosts] for tier in tiers.tiers}
     for name, hosts in constraints.hosts.items():
         for host in sorted(hosts):
-            if host not in known[name]:
-                raise InputError(f"tier {name} has no host {host!r}; its hosts are {', '.join(known[name])}")
+            if host not in host_names[name]:
+                raise InputError(f"tier {name} has no host {host!r}; its hosts are {', '.join(host_names[name])}")

@@ -150,13 +150,13 @@ def explain(
         Row(candidate_name(e.candidate, plan), e, objective.score(e, link.rtt_s), out.get(e.candidate))
         for e in estimates
     )
-    said = [
+    assumptions = [
         f"the {side}'s times are {m.predicted}" for side, m in (("device", device), ("cloud", cloud)) if m.predicted
     ]
-    left = [row.estimate for row in rows if row.excluded is None]
-    wins = crossovers(left, objective, link.rtt_s)
-    drawn = crossover_map(Chooser(left, objective), link, wins)
-    return Explanation(plan, device, cloud, link, objective, rows, tuple(wins), drawn, (*notes, *said))
+    admitted_estimates = [row.estimate for row in rows if row.excluded is None]
+    wins = crossovers(admitted_estimates, objective, link.rtt_s)
+    drawn = crossover_map(Chooser(admitted_estimates, objective), link, wins)
+    return Explanation(plan, device, cloud, link, objective, rows, tuple(wins), drawn, (*notes, *assumptions))
 
 
 def crossover_map(chooser: Chooser, link: Link, wins: Sequence[Win]) -> CrossoverMap:

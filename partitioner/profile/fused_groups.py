@@ -151,14 +151,14 @@ def group_of(graph: Graph, members: Sequence[int], leader: Operator, stage: int)
     mask = sum(1 << at for at in members)
     made = dict.fromkeys(name for one in operators for name in one.outputs)
     read = dict.fromkeys(name for one in operators for name in one.inputs if name not in made)
-    kept = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
+    leaving = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
     return FusedGroup(
         leader.name,
         kind_of(graph, leader),
         stage,
         float(sum(one.work for one in operators)),
         float(sum(map(graph.size_bytes, read))),
-        float(sum(map(graph.size_bytes, kept))),
+        float(sum(map(graph.size_bytes, leaving))),
         float(graph.weight_bytes(mask)),
     )
 

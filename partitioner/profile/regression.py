@@ -103,8 +103,8 @@ def fit(rows: Sequence[Sequence[float]], seconds: Sequence[float]) -> Line:
 
 
 def _fit_groups(points: Iterable[Point]) -> Line:
-    kept = list(points)
-    return fit([features_of(group) for group, _ in kept], [seconds for _, seconds in kept])
+    rows = list(points)
+    return fit([features_of(group) for group, _ in rows], [seconds for _, seconds in rows])
 
 
 def _fit_rest(seen: Sequence[MeasuredModel]) -> Line:

@@ -81,6 +81,6 @@ def _run(command: list[str], say: Say) -> None:
             if child.stdout is not None:
                 child.stdout.close()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        lines = errors.read().decode(errors="replace").strip().splitlines()
     if code:
-        raise InputError(said[-1] if said else f"making the plan ended with code {code} and no word")
+        raise InputError(lines[-1] if lines else f"making the plan ended with code {code} and no word")

@@ -65,18 +65,18 @@ def _named(node: Any, name: str) -> Any:
 def _stage_proto(
     model: ParsedOnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> Any:
-    whole = model.file.proto
+    proto = model.file.proto
     stage = onnx.ModelProto()
-    _copy_fields(whole, stage, leave_out=("graph", "functions", "training_info"))
-    _copy_fields(whole.graph, stage.graph, leave_out=GRAPH_CONTENTS)
+    _copy_fields(proto, stage, leave_out=("graph", "functions", "training_info"))
+    _copy_fields(proto.graph, stage.graph, leave_out=GRAPH_CONTENTS)
     constant_nodes, constants = _constants(model, nodes, [spec.name for spec in outputs])
     stage.graph.node.extend(constant_nodes)
     stage.graph.node.extend(nodes)
     stage.graph.input.extend(_value(model, spec) for spec in inputs)
     stage.graph.output.extend(_value(model, spec) for spec in outputs)
-    _add_constants(stage, whole, constants)
-    _add_annotations(stage, whole)
-    _add_functions(stage, whole)
+    _add_constants(stage, proto, constants)
+    _add_annotations(stage, proto)
+    _add_functions(stage, proto)
     return stage
 
 
@@ -125,13 +125,13 @@ def _value(model: ParsedOnnxModel, spec: TensorSpec) -> Any:
     return value
 
 
-def _add_constants(stage: Any, whole: Any, names: set[str]) -> None:
+def _add_constants(stage: Any, proto: Any, names: set[str]) -> None:
     graph = stage.graph
-    graph.initializer.extend(tensor for tensor in whole.graph.initializer if tensor.name in names)
-    graph.sparse_initializer.extend(one for one in whole.graph.sparse_initializer if one.values.name in names)
+    graph.initializer.extend(tensor for tensor in proto.graph.initializer if tensor.name in names)
+    graph.sparse_initializer.extend(one for one in proto.graph.sparse_initializer if one.values.name in names)
     if stage.ir_version < INITIALISERS_NEED_NO_INPUT:
         wanted = names - _inputs(graph)
-        graph.input.extend(value for value in whole.graph.input if value.name in wanted)
+        graph.input.extend(value for value in proto.graph.input if value.name in wanted)
 
 
 INITIALISERS_NEED_NO_INPUT = 4
@@ -141,18 +141,18 @@ def _inputs(graph: Any) -> set[str]:
     return {value.name for value in graph.input}
 
 
-def _add_annotations(stage: Any, whole: Any) -> None:
+def _add_annotations(stage: Any, proto: Any) -> None:
     graph = stage.graph
     made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
-    graph.value_info.extend(value for value in whole.graph.value_info if value.name in made)
-    known = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
+    graph.value_info.extend(value for value in proto.graph.value_info if value.name in made)
+    names = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
     graph.quantization_annotation.extend(
-        note for note in whole.graph.quantization_annotation if note.tensor_name in known
+        note for note in proto.graph.quantization_annotation if note.tensor_name in names
     )
 
 
-def _add_functions(stage: Any, whole: Any) -> None:
-    by_name = {(function.domain, function.name): function for function in whole.functions}
+def _add_functions(stage: Any, proto: Any) -> None:
+    by_name = {(function.domain, function.name): function for function in proto.functions}
     used: set[tuple[str, str]] = set()
 
     def use(nodes: Iterable[Any]) -> None:
