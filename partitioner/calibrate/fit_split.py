@@ -20,7 +20,7 @@ from partway.proto.tensors import TensorSpec
 Array = np.ndarray[Any, Any]
 Live = Mapping[str, Array]
 QUALITIES = (15, 20, 25, 30, 33, 36, 40, 44, 48, 53, 60, 70, 85, 100)
-"""Mean quantiser steps that are tried, per cent of the tensor's standard deviation."""
+"""Mean quantizer steps that are tried, per cent of the tensor's standard deviation."""
 LEAST_FRAMES = 8
 LEAST_VALUES = 256
 MOST_VALUES = 1 << 25

@@ -1,7 +1,7 @@
-"""int8 twins of a plan's ONNX stages, for the device: ONNX Runtime's static quantisation, by channel, stage by stage.
+"""int8 twins of a plan's ONNX stages, for the device: ONNX Runtime's static quantization, by channel, stage by stage.
 
 The tensors at the cuts stay what they are, so that an int8 prefix meets a float suffix on the same wire. What that
-costs the answer is measured for every split, on frames the quantiser did not see.
+costs the answer is measured for every split, on frames the quantizer did not see.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], sa
     if plan.engine != "onnx":
         raise InputError(f"{plan.model} has stages for {plan.engine}; quantize takes ONNX models")
     if any(stage.data is not None for stage in plan.stages):
-        raise InputError(f"{plan.model} has a stage of more than 2 GB, which ONNX Runtime's quantiser cannot take")
+        raise InputError(f"{plan.model} has a stage of more than 2 GB, which ONNX Runtime's quantizer cannot take")
     lives: list[Live] = [frame.values for frame in frames]
     stages = []
     for k, stage in enumerate(plan.stages):
@@ -95,9 +95,9 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
                 weight_type=QuantType.QInt8,
             )
             return made.read_bytes()
-        except Exception as error:  # whatever the quantiser meets in a model of any kind
+        except Exception as error:  # whatever the quantizer meets in a model of any kind
             raise InputError(
-                f"ONNX Runtime cannot quantise {path.name}: {str(error)[:200]}; leave it in float"
+                f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"
             ) from error
         finally:
             logging.root.setLevel(level)

@@ -1,4 +1,4 @@
-"""What may not be chosen, however good: too large for the device, sends what must stay, costs too much agreement."""
+"""Constraints: device memory, values that stay on the device, and the agreement that a codec may cost."""
 
 from __future__ import annotations
 

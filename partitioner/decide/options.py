@@ -1,4 +1,4 @@
-"""What is wanted of a decision and what is allowed, as every command that decides asks for it.
+"""Options of a decision, its objective and its constraints, as every command that decides has them.
 
 Commands add these arguments before they load anything: nothing here needs numpy.
 """

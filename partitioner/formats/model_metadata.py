@@ -35,7 +35,7 @@ def described(plan: Plan, chain: Chain, wishes: Wishes) -> Plan:
 
     An only input of shape [N, 1|3, H, W] or [N, H, W, 1|3] takes pictures scaled to 0..1; an only output of shape
     [N, classes] is a classifier, its values taken for logits unless they already are probabilities. Integers of
-    quantised models stand for what their scale and zero point say.
+    quantized models stand for what their scale and zero point say.
     """
     return replace(plan, input=_input(plan, wishes), output=_output(plan, chain, wishes))
 

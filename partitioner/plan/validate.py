@@ -1,4 +1,4 @@
-"""Whether the parts of a plan fit together: what each stage reads is there by then, what is promised is made."""
+"""Checks that the parts of a plan fit together: each stage finds what it reads, each output is made by a stage."""
 
 from __future__ import annotations
 

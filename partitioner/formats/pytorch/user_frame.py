@@ -1,4 +1,4 @@
-"""Which line of the model's own code is to blame: the deepest frame that belongs to no library."""
+"""Finds the line of the model's own code that an error comes from: the deepest frame that belongs to no library."""
 
 from __future__ import annotations
 
