@@ -153,7 +153,7 @@ def test_a_device_without_room_sends_from_the_stages_it_holds(recorded: Recorded
         (["--max-device-memory", "10B"], "excludes all in the cloud, split 1, split 2, all on the device; relax it"),
         (["--keep-on-device", "inptu"], "no cut of mnist sends 'inptu'; did you mean input?"),
         (["--max-device-memory", "64"], "size '64' needs a number above zero and a unit, for example 64MB"),
-        (["--objective", "cost"], "unknown objective 'cost'; known: latency, throughput, bytes, energy"),
+        (["--objective", "cost"], "unknown objective 'cost'; known: bytes, energy, latency, throughput"),
         (["--power", "pi3"], "power 'pi3' is neither of pi4, pi5 nor written like compute="),
         (["--cloud", "none", "--max-device-memory", "1KB"], "without a cloud all is on the device, which"),
     ],
