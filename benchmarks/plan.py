@@ -26,7 +26,7 @@ from benchmarks.machine import machine_line
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import input_cut, output_cut, prefix_of, wire_bytes
-from partway.partitioner.cuts.mincut import problem
+from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.decide.crossovers import Chooser
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
@@ -134,7 +134,7 @@ def steps(path: Path) -> Iterator[tuple[float, int]]:
     yield seconds, len(useful)
     device_s = [operator.work / DEVICE_OPS for operator in graph.operators]
     cloud_s = [operator.work / CLOUD_OPS for operator in graph.operators]
-    seconds, spans = timed(lambda: sweep(problem(graph, device_s, cloud_s)))
+    seconds, spans = timed(lambda: sweep(cut_problem(graph, device_s, cloud_s)))
     yield seconds, len(spans)
     seconds, _ = timed(lambda: Chooser(estimates(graph, useful), objective("latency"))(Link(2e6, 0.04)))
     yield seconds, len(useful) + 2

@@ -26,7 +26,7 @@ from benchmarks.rate_cases import CASES, Case
 from benchmarks.rate_shares import builtin_shares, shares
 from benchmarks.rate_tables import Result, choices, lossy_picture, reach, shape, splits
 from benchmarks.rate_tables import time as time_before
-from partway.partitioner.calibrate.accuracy import Frame, measure_codec, reference
+from partway.partitioner.calibrate.accuracy import CalibrationFrame, measure_codec, unsplit_answers
 from partway.partitioner.calibrate.run import CodecCalibration, Notes
 from partway.proto.codecs.registry import Codebook
 from partway.proto.codecs.transform.codebook import codebook
@@ -62,9 +62,11 @@ def rows_of(case: Case) -> list[Row]:
     return found
 
 
-def measured(case: Case, frames: Sequence[Frame], wanted: Collection[tuple[int, str]], book: Codebook) -> Iterator[Row]:
+def measured(
+    case: Case, frames: Sequence[CalibrationFrame], wanted: Collection[tuple[int, str]], book: Codebook
+) -> Iterator[Row]:
     """Every codec wanted on these frames."""
-    known = reference(case.chain, frames, case.last_stage)
+    known = unsplit_answers(case.chain, frames, case.last_stage)
     lives: list[Mapping[str, Array]] = [frame.values for frame in frames]
     for k in range(len(case.chain.plan.stages)):
         lives = [case.chain.run(live, k - 1, k) for live in lives] if k else lives

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from partway.engines.interface import engine_for
-from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.logits import LastStage, before_softmax
 from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.formats.model_metadata import Wishes, described
@@ -32,13 +32,13 @@ class Case:
     name: str
     chain: Chain
     preprocess: Preprocess | None
-    halves: tuple[Sequence[Frame], Sequence[Frame]]
+    halves: tuple[Sequence[CalibrationFrame], Sequence[CalibrationFrame]]
     last_stage: LastStage | None
     file: Path | None = None
     """The whole model, where it is a file of its own."""
 
 
-def halves(frames: Sequence[Frame], most: int) -> tuple[list[Frame], list[Frame]]:
+def halves(frames: Sequence[CalibrationFrame], most: int) -> tuple[list[CalibrationFrame], list[CalibrationFrame]]:
     """Two disjoint halves of at most ``most`` frames in all, drawn by a fixed seed."""
     order = np.random.default_rng(SEED).permutation(len(frames))[:most]
     half = len(order) // 2
@@ -62,7 +62,7 @@ def mobilenet(data: Path, folder: Path, cuts: Sequence[str] = MOBILENET_CUTS) ->
     for path in sorted((data / "imagenet").glob("*.JPEG")):
         with Image.open(path) as picture:
             pixels = preprocess.pixels(picture)
-        frames.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels, classes[path.name] + 1))
+        frames.append(CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels, classes[path.name] + 1))
     return Case(
         "MobileNetV2 int8, ImageNet",
         chain,
@@ -85,7 +85,7 @@ def resnet(data: Path, folder: Path) -> Case:
     with np.load(next((data / "cifar10").glob("*.npz"))) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     frames = [
-        Frame({preprocess.value: preprocess.tensor(image)}, image, int(label))
+        CalibrationFrame({preprocess.value: preprocess.tensor(image)}, image, int(label))
         for image, label in zip(images, labels, strict=True)
     ]
     return Case(
@@ -107,7 +107,7 @@ def mnist(data: Path, _: Path) -> Case:
     images = read_idx(next((data / "mnist").glob("t10k-images*")))
     labels = read_idx(next((data / "mnist").glob("t10k-labels*")))
     frames = [
-        Frame({preprocess.value: preprocess.tensor(image[:, :, None])}, image[:, :, None], int(label))
+        CalibrationFrame({preprocess.value: preprocess.tensor(image[:, :, None])}, image[:, :, None], int(label))
         for image, label in zip(images[:2000], labels[:2000], strict=True)
     ]
     last = before_softmax(model_folder("mnist"), plan, engine_for(plan.engine, 1))

@@ -1,1 +1,7 @@
-"""Read a model, find its cuts, slice it, profile, estimate, plan. Pure decisions; the engine is passed in."""
+"""From a model to a plan, and from a plan to a choice: where a model can be cut, what it costs, which split is best.
+
+Pure decisions: engines are passed in, nothing here opens a socket. Its rooms import downwards only: ``calibrate`` and
+``resolve``, then ``api`` and ``zoo``, ``slicing``, ``formats``, ``explain`` and ``cuts``, ``profile``, ``decide``,
+``plan``, ``graph``. A device at run time needs ``plan``, ``decide`` and ``profile``. Below it lie ``engines`` and
+``proto``.
+"""

@@ -1,4 +1,4 @@
-"""Any MODEL of a command as a file that can be cut: ``.onnx`` and ``.tflite`` as they are, the rest through PyTorch."""
+"""Any MODEL of a command as a file that can be sliced: a model file as it is, the rest exported through PyTorch."""
 
 from __future__ import annotations
 

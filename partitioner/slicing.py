@@ -131,15 +131,15 @@ def value_names(graph: Graph, written: str) -> tuple[str, ...]:
 
     Of a name made of several (``relu;bias;conv``, as converters call fused operators) one that is unique will do.
     """
-    known = set(graph.activations)
-    if not all(part.strip() for part in written.split("+")) and written.strip() not in known:
+    names = set(graph.activations)
+    if not all(part.strip() for part in written.split("+")) and written.strip() not in names:
         raise InputError("--cuts has an empty name; give names of values, a comma between cuts, + within one")
-    if written.strip() in known:
+    if written.strip() in names:
         return (written.strip(),)
-    return tuple(_whole_name(graph, part.strip()) for part in written.split("+"))
+    return tuple(_full_name(graph, part.strip()) for part in written.split("+"))
 
 
-def _whole_name(graph: Graph, written: str) -> str:
+def _full_name(graph: Graph, written: str) -> str:
     """TFLite joins the names of fused operators with ``;``: one that only one value has will do."""
     found = [name for name in graph.activations if written in name.split(";")]
     return found[0] if len(found) == 1 else written

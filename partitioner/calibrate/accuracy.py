@@ -34,7 +34,7 @@ NEAR = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class CalibrationFrame:
     """One calibration input: the model's tensors, where it was a picture its pixels, and its right class if known."""
 
     values: Mapping[str, Array]
@@ -43,10 +43,10 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class UnsplitAnswers:
     """What the unsplit model answers to every frame. ``classes`` is None for models that do not classify."""
 
-    frames: Sequence[Frame]
+    frames: Sequence[CalibrationFrame]
     answers: Sequence[Mapping[str, Array]]
     value: str | None
     scores: Sequence[Array] = ()
@@ -61,8 +61,8 @@ class Reference:
     @property
     def labels(self) -> list[int] | None:
         """The right class of every frame, None unless all are known."""
-        known = [frame.label for frame in self.frames if frame.label is not None]
-        return known if self.value is not None and len(known) == len(self.frames) else None
+        labels = [frame.label for frame in self.frames if frame.label is not None]
+        return labels if self.value is not None and len(labels) == len(self.frames) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,15 @@ class _Trip:
     decode_s: float
 
 
-def reference(chain: Chain, frames: Sequence[Frame], last_stage: LastStage | None = None) -> Reference:
+def unsplit_answers(
+    chain: Chain, frames: Sequence[CalibrationFrame], last_stage: LastStage | None = None
+) -> UnsplitAnswers:
     """Run every frame through the whole chain; with ``last_stage`` for the scores before the softmax as well."""
     value = chain.plan.output.get("value") if chain.plan.output.get("kind") == "classify" else None
     answers = [chain.answer(chain.run(frame.values, 0, len(chain.plan.stages))) for frame in frames]
     last = len(chain.plan.stages) - 1
     scores = [last_stage(chain.run(frame.values, 0, last)) for frame in frames] if last_stage and value else []
-    return Reference(frames, answers, value, scores)
+    return UnsplitAnswers(frames, answers, value, scores)
 
 
 def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
@@ -93,7 +95,7 @@ def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> l
 def measure_codec(
     chain: Chain,
     preprocess: Preprocess | None,
-    known: Reference,
+    unsplit: UnsplitAnswers,
     lives: Sequence[Mapping[str, Array]],
     k: int,
     codec: str,
@@ -108,16 +110,16 @@ def measure_codec(
     """
     last = len(chain.plan.stages) - 1
     trips, answers, scores = [], [], []
-    for frame, live in zip(known.frames, lives, strict=True):
+    for frame, live in zip(unsplit.frames, lives, strict=True):
         trip = _trip(chain.plan, preprocess, frame, live, k, codec, book)
         before = {**live, **chain.run({**live, **trip.values}, k, last)}
         answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
-        if last_stage is not None and known.scores:
+        if last_stage is not None and unsplit.scores:
             scores.append(last_stage(before))
         trips.append((trip.size_bytes, trip.encode_s, trip.decode_s))
-    doubt = {"agreement_expected": expected_agreement(known.scores, scores)} if scores else {}
+    expected = {"agreement_expected": expected_agreement(unsplit.scores, scores)} if scores else {}
     outputs = chain.plan.outputs
-    pairs = list(zip(answers, known.answers, strict=True))
+    pairs = list(zip(answers, unsplit.answers, strict=True))
     sizes, encoding, decoding = zip(*trips, strict=True)
     return {
         "k": k,
@@ -128,9 +130,9 @@ def measure_codec(
         "decode_s": statistics.median(decoding),
         "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
         "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
-        **_classes(answers, known),
-        **doubt,
-        "frames": len(known.frames),
+        **_classes(answers, unsplit),
+        **expected,
+        "frames": len(unsplit.frames),
     }
 
 
@@ -148,11 +150,11 @@ def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
     return 1.0 if not moved.any() else max(0.0, 1 - NEAR * float(np.mean(np.minimum(abs(moved) / (near or 1), 1))) / 2)
 
 
-def _classes(answers: Sequence[Mapping[str, Array]], known: Reference) -> dict[str, Any]:
-    right, labels = known.classes, known.labels
-    if known.value is None or right is None:
+def _classes(answers: Sequence[Mapping[str, Array]], unsplit: UnsplitAnswers) -> dict[str, Any]:
+    right, labels = unsplit.classes, unsplit.labels
+    if unsplit.value is None or right is None:
         return {"agreement": None}
-    found = [int(np.argmax(answer[known.value])) for answer in answers]
+    found = [int(np.argmax(answer[unsplit.value])) for answer in answers]
     same = {"agreement": _share(found, right)}
     return (
         same
@@ -168,7 +170,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
 def _trip(
     plan: Plan,
     preprocess: Preprocess | None,
-    frame: Frame,
+    frame: CalibrationFrame,
     live: Mapping[str, Array],
     k: int,
     codec: str,

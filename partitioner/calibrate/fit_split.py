@@ -20,7 +20,7 @@ from partway.proto.tensors import TensorSpec
 Array = np.ndarray[Any, Any]
 Live = Mapping[str, Array]
 QUALITIES = (15, 20, 25, 30, 33, 36, 40, 44, 48, 53, 60, 70, 85, 100)
-"""Mean quantiser steps that are tried, per cent of the tensor's standard deviation."""
+"""Mean quantizer steps that are tried, per cent of the tensor's standard deviation."""
 LEAST_FRAMES = 8
 LEAST_VALUES = 256
 MOST_VALUES = 1 << 25
@@ -30,10 +30,10 @@ MOST_VALUES = 1 << 25
 def fits(spec: TensorSpec) -> bool:
     """Whether transform coding could suit this tensor: a batch first, at most three dimensions after it."""
     rest = spec.shape[1:]
-    known = [size for size in rest if size is not None]
-    if not 1 <= len(rest) <= 3 or len(known) < len(rest) or spec.dtype not in ("float32", "int8", "uint8", "float16"):
+    sizes = [size for size in rest if size is not None]
+    if not 1 <= len(rest) <= 3 or len(sizes) < len(rest) or spec.dtype not in ("float32", "int8", "uint8", "float16"):
         return False
-    return LEAST_VALUES <= spec.elements() <= MOST_VALUES // LEAST_FRAMES and max(known) <= max(MAX_SIDE, 4096)
+    return LEAST_VALUES <= spec.elements() <= MOST_VALUES // LEAST_FRAMES and max(sizes) <= max(MAX_SIDE, 4096)
 
 
 def layout_of(engine: str) -> str:
@@ -88,15 +88,15 @@ def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage:
     return response
 
 
-def relative_error(live: Live, whole: Live, outputs: Sequence[str]) -> float:
+def relative_error(live: Live, unsplit: Live, outputs: Sequence[str]) -> float:
     """Length of the difference of all outputs over the length of the right ones."""
-    ours, right = _flat(live, outputs), _flat(whole, outputs)
+    ours, right = _flat(live, outputs), _flat(unsplit, outputs)
     return float(np.linalg.norm(ours - right) / (np.linalg.norm(right) or 1.0))
 
 
-def cosine(live: Live, whole: Live, outputs: Sequence[str]) -> float:
+def cosine(live: Live, unsplit: Live, outputs: Sequence[str]) -> float:
     """Cosine of the angle between all outputs and the right ones."""
-    ours, right = _flat(live, outputs), _flat(whole, outputs)
+    ours, right = _flat(live, outputs), _flat(unsplit, outputs)
     return float(ours @ right / (np.linalg.norm(ours) * np.linalg.norm(right) or 1.0))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.calibrate.sensitivity import Response, groups_of, measured
+from partway.partitioner.calibrate.sensitivity import Response, groups_of, measured_sensitivity
 from partway.proto.codecs.transform.codec import Transform
 from partway.proto.codecs.transform.dct_klt import Basis
 from partway.proto.codecs.transform.huffman import table
@@ -92,7 +92,11 @@ def fit(samples: Array, layout: str, response: Response | None = None) -> Fit:
     enough = len(samples) * height * width >= POSITIONS_PER_CHANNEL * channels and channels <= MOST_CHANNELS
     if not enough:
         return made
-    cost = None if response is None else measured(plain, samples, response, lambda values: rounded(values, made))
+    cost = (
+        None
+        if response is None
+        else measured_sensitivity(plain, samples, response, lambda values: rounded(values, made))
+    )
     basis, weights = mixed_basis(made, cost)
     return replace(made, basis=basis, weights=weights, coefficients=_coefficients(basis, samples))
 

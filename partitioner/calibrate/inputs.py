@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.measure import random_tensor
@@ -21,7 +21,9 @@ RANDOM_FRAMES = 8
 IMAGES, LABELS = "images", "labels"
 
 
-def read_frames(path: Path, plan: Plan, most: int, truth: Path | None = None, offset: int = 0) -> list[Frame]:
+def read_frames(
+    path: Path, plan: Plan, most: int, truth: Path | None = None, offset: int = 0
+) -> list[CalibrationFrame]:
     """At most ``most`` calibration inputs, spread evenly over what there is. Raises InputError naming what is wrong.
 
     ``path`` is a folder of pictures, or an .npz file: ``images`` (uint8 [n, height, width, channels]) or one array per
@@ -42,15 +44,17 @@ def read_frames(path: Path, plan: Plan, most: int, truth: Path | None = None, of
     return [_picture(file, preprocess, classes.get(file.name), offset) for file in files]
 
 
-def random_frames(plan: Plan) -> list[Frame]:
+def random_frames(plan: Plan) -> list[CalibrationFrame]:
     """Frames that tell sizes and times, but nothing of answers."""
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
         made = range(RANDOM_FRAMES)
-        return [Frame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made]
+        return [
+            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made
+        ]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
-    return [Frame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+    return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
@@ -59,7 +63,7 @@ def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> Frame:
+def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> CalibrationFrame:
     from PIL import Image
 
     try:
@@ -67,8 +71,8 @@ def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int)
             pixels = preprocess.pixels(picture)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
-    known = None if label is None else label + offset
-    return Frame({preprocess.value: preprocess.tensor(pixels)}, pixels, known)
+    right_class = None if label is None else label + offset
+    return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels, right_class)
 
 
 def _read_truth(path: Path) -> dict[str, int]:
@@ -79,7 +83,7 @@ def _read_truth(path: Path) -> dict[str, int]:
         raise InputError(f"--truth {path} is no JSON object of file names and class numbers ({error})") from error
 
 
-def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, offset: int) -> list[Frame]:
+def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, offset: int) -> list[CalibrationFrame]:
     try:
         with np.load(path, allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
@@ -95,10 +99,10 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, of
     if len(labels) != len(next(iter(data.values()))):
         raise InputError(f"{path} has {len(labels)} labels for another number of frames; write it again")
     classes = _spread(labels, most)
-    return [Frame(f.values, f.pixels, int(c) + offset) for f, c in zip(frames, classes, strict=True)]
+    return [CalibrationFrame(f.values, f.pixels, int(c) + offset) for f, c in zip(frames, classes, strict=True)]
 
 
-def _image(image: Array, preprocess: Preprocess, path: Path) -> Frame:
+def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame:
     from PIL import Image
 
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
@@ -108,10 +112,10 @@ def _image(image: Array, preprocess: Preprocess, path: Path) -> Frame:
         pixels = np.ascontiguousarray(shaped)
     else:
         pixels = preprocess.pixels(Image.fromarray(shaped[:, :, 0] if shaped.shape[2] == 1 else shaped))
-    return Frame({preprocess.value: preprocess.tensor(pixels)}, pixels)
+    return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels)
 
 
-def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[Frame]:
+def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
     specs = plan.crossing(0)
     missing = [spec.name for spec in specs if spec.name not in data]
     if missing:
@@ -126,5 +130,7 @@ def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[
             wanted = f"{spec.dtype} {list(spec.shape[1:])}"
             raise InputError(f"{path}: a frame of {spec.name} must be {wanted}, not {first.dtype} {first.shape[1:]}")
     for number in range(len(columns[specs[0].name])):
-        frames.append(Frame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()}))
+        frames.append(
+            CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})
+        )
     return frames

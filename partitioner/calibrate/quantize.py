@@ -1,7 +1,7 @@
-"""int8 twins of a plan's ONNX stages, for the device: ONNX Runtime's static quantisation, by channel, stage by stage.
+"""int8 twins of a plan's ONNX stages, for the device: ONNX Runtime's static quantization, by channel, stage by stage.
 
 The tensors at the cuts stay what they are, so that an int8 prefix meets a float suffix on the same wire. What that
-costs the answer is measured for every split, on frames the quantiser did not see.
+costs the answer is measured for every split, on frames the quantizer did not see.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError, MissingPackage
-from partway.partitioner.calibrate.accuracy import Frame, Reference, reference
+from partway.partitioner.calibrate.accuracy import CalibrationFrame, UnsplitAnswers, unsplit_answers
 from partway.partitioner.calibrate.fit_split import relative_error
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.plan import Plan, Stage, StageFile
@@ -30,7 +30,7 @@ LEAST_FRAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class TwinAgreement:
     """What stays of the answers with the first ``k`` stages in int8: shares, None where not known."""
 
     k: int
@@ -40,7 +40,7 @@ class Kept:
     relative_error: float
 
 
-def quantised(folder: Path, chain: Chain, frames: Sequence[Frame], say: Callable[[int], None]) -> Plan:
+def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], say: Callable[[int], None]) -> Plan:
     """The plan with an int8 twin of every stage, whose file is written beside the stage's own in ``folder``.
 
     Ranges come from ``frames``; ``say`` is told how many stages are done. Raises InputError, naming the stage at fault.
@@ -49,11 +49,11 @@ def quantised(folder: Path, chain: Chain, frames: Sequence[Frame], say: Callable
     if plan.engine != "onnx":
         raise InputError(f"{plan.model} has stages for {plan.engine}; quantize takes ONNX models")
     if any(stage.data is not None for stage in plan.stages):
-        raise InputError(f"{plan.model} has a stage of more than 2 GB, which ONNX Runtime's quantiser cannot take")
+        raise InputError(f"{plan.model} has a stage of more than 2 GB, which ONNX Runtime's quantizer cannot take")
     lives: list[Live] = [frame.values for frame in frames]
     stages = []
     for k, stage in enumerate(plan.stages):
-        body = _quantise(folder / stage.file, stage, lives)
+        body = _quantize(folder / stage.file, stage, lives)
         name = f"{Path(stage.file).stem}.int8.onnx"
         (folder / name).write_bytes(body)
         twin = StageFile(name, hashlib.sha256(body).hexdigest(), len(body))
@@ -63,7 +63,7 @@ def quantised(folder: Path, chain: Chain, frames: Sequence[Frame], say: Callable
     return replace(plan, stages=tuple(stages))
 
 
-def _quantise(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
+def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
     """One stage's file in QDQ form, int8 weights by channel and int8 activations, its inputs and outputs as before."""
     try:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -95,41 +95,43 @@ def _quantise(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
                 weight_type=QuantType.QInt8,
             )
             return made.read_bytes()
-        except Exception as error:  # whatever the quantiser meets in a model of any kind
+        except Exception as error:  # whatever the quantizer meets in a model of any kind
             raise InputError(
-                f"ONNX Runtime cannot quantise {path.name}: {str(error)[:200]}; leave it in float"
+                f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"
             ) from error
         finally:
             logging.root.setLevel(level)
 
 
-def kept(chain: Chain, twin: Chain, frames: Sequence[Frame]) -> list[Kept]:
+def twin_agreements(chain: Chain, twin: Chain, frames: Sequence[CalibrationFrame]) -> list[TwinAgreement]:
     """For every split k: the first k stages from ``twin``, the others from ``chain``, against all from ``chain``."""
-    known, stages = reference(chain, frames), len(chain.plan.stages)
+    unsplit, stages = unsplit_answers(chain, frames), len(chain.plan.stages)
     lives: list[Live] = [frame.values for frame in frames]
     rows = []
     for k in chain.plan.splits:
         lives = [twin.run(live, k - 1, k) for live in lives] if k else lives
         answers = [chain.answer(chain.run(live, k, stages)) for live in lives]
-        rows.append(_row(k, answers, known, chain.plan))
+        rows.append(_row(k, answers, unsplit, chain.plan))
     return rows
 
 
-def _row(k: int, answers: Sequence[Live], known: Reference, plan: Plan) -> Kept:
-    pairs = zip(answers, known.answers, strict=True)
+def _row(k: int, answers: Sequence[Live], unsplit: UnsplitAnswers, plan: Plan) -> TwinAgreement:
+    pairs = zip(answers, unsplit.answers, strict=True)
     error = float(np.mean([relative_error(ours, right, plan.outputs) for ours, right in pairs]))
-    right, labels = known.classes, known.labels
-    if right is None or known.value is None:
-        return Kept(k, len(answers), None, None, error)
-    found = [int(np.argmax(answer[known.value])) for answer in answers]
-    return Kept(k, len(answers), _share(found, right), None if labels is None else _share(found, labels), error)
+    right, labels = unsplit.classes, unsplit.labels
+    if right is None or unsplit.value is None:
+        return TwinAgreement(k, len(answers), None, None, error)
+    found = [int(np.argmax(answer[unsplit.value])) for answer in answers]
+    return TwinAgreement(
+        k, len(answers), _share(found, right), None if labels is None else _share(found, labels), error
+    )
 
 
 def _share(found: Sequence[int], right: Sequence[int]) -> float:
     return float(np.mean([a == b for a, b in zip(found, right, strict=True)]))
 
 
-def with_agreements(plan: Plan, rows: Sequence[Kept]) -> Plan:
+def with_agreements(plan: Plan, rows: Sequence[TwinAgreement]) -> Plan:
     """The plan that knows what its int8 twins keep; splits of models that do not classify get 0 where answers moved."""
     shares = [1.0 if row.k == 0 else 0.0 if row.agreement is None else row.agreement for row in rows]
     return replace(plan, twin_agreement={**plan.twin_agreement, INT8: tuple(shares)})

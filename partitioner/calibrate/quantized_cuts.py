@@ -1,6 +1,6 @@
-"""Cuts inside the integer arithmetic of a quantised model: legal, but the engine computes differently on either side.
+"""Cuts inside the integer arithmetic of a quantized model: legal, but the engine computes differently on either side.
 
-Between a dequantise and the next quantise operator (QDQ) an engine runs integer kernels in one piece. A cut there
+Between a dequantize and the next quantize operator (QDQ) an engine runs integer kernels in one piece. A cut there
 makes both stages compute that piece in floats, so answers differ by rounding from the unsplit model's.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from partway.engines.interface import Engine
 from partway.partitioner.cuts.candidates import legal_cuts
-from partway.partitioner.formats.unsplit_model import load_whole
+from partway.partitioner.formats.unsplit_model import load_unsplit
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.cut import Cut
@@ -25,7 +25,7 @@ SAMPLES = 4
 
 
 def careless(graph: Graph, cuts: Sequence[Cut]) -> list[Cut]:
-    """Those of some cuts that cross a quantised model where its values are floats."""
+    """Those of some cuts that cross a quantized model where its values are floats."""
     if not any(operator.kind in QUANTISED for operator in graph.operators):
         return []
     return [cut for cut in cuts if any(_is_float(graph, name) for name in cut.values if name in graph.producers)]
@@ -36,7 +36,7 @@ def _is_float(graph: Graph, name: str) -> bool:
 
 
 def nearest(graph: Graph, cut: Cut) -> Cut | None:
-    """The legal cut of quantised values nearest to a careless one, by the work before it; None when there is none."""
+    """The legal cut of quantized values nearest to a careless one, by the work before it; None when there is none."""
     rows = {row.cut: row for row in legal_cuts(graph)}
     sound = [row for row in rows.values() if not careless(graph, [row.cut])]
     here = graph.work(_prefix(graph, cut))
@@ -53,11 +53,11 @@ def _prefix(graph: Graph, cut: Cut) -> int:
 
 def difference(model: Path, chain: Chain, engine: Engine) -> float:
     """The worst relative error of the chain's answers against the unsplit model's, on SAMPLES random inputs."""
-    whole = load_whole(model, engine)
+    unsplit = load_unsplit(model, engine)
     worst = 0.0
     for seed in range(SAMPLES):
         values = sample_values(chain, seed)
-        want, got = whole.run(values), chain.run(values, 0, len(chain.stages))
+        want, got = unsplit.run(values), chain.run(values, 0, len(chain.stages))
         worst = max(worst, *(relative_error(want[name], got[name]) for name in chain.plan.outputs))
     return worst
 
@@ -70,6 +70,6 @@ def warning(graph: Graph, model: Path, chain: Chain, engine: Engine) -> str | No
     better = nearest(graph, found[0])
     instead = "leave it out" if better is None else f"cut at {better} instead"
     return (
-        f"the cut {found[0]} lies inside the integer arithmetic of a quantised model, so that answers differ from the"
+        f"the cut {found[0]} lies inside the integer arithmetic of a quantized model, so that answers differ from the"
         f" unsplit model's by up to {worst:.1%} of their range; {instead}"
     )

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.calibrate.accuracy import Frame, Reference, codecs_of, measure_codec, reference
+from partway.partitioner.calibrate.accuracy import (
+    CalibrationFrame,
+    UnsplitAnswers,
+    codecs_of,
+    measure_codec,
+    unsplit_answers,
+)
 from partway.partitioner.calibrate.fit_split import fit_split
 from partway.partitioner.calibrate.logits import LastStage
 from partway.partitioner.plan.chain import Chain
@@ -21,7 +27,7 @@ from partway.proto.codecs.registry import is_fitted
 from partway.proto.codecs.transform.codebook import codebook
 
 Array = np.ndarray[Any, Any]
-Entry = dict[str, Any]
+CandidateEntry = dict[str, Any]
 LEAST_KEPT = 0.9
 """Fitted codecs that keep fewer answers are measured but not put into the plan."""
 PART_FILE = "calibration.part"
@@ -59,7 +65,7 @@ class Notes:
             self._path.unlink(missing_ok=True)
 
 
-def calibration_key(plan: Plan, frames: Sequence[Frame]) -> str:
+def calibration_key(plan: Plan, frames: Sequence[CalibrationFrame]) -> str:
     """Changes whenever the model, its cuts or the frames do."""
     digest = hashlib.sha256(replace(plan, codecs=()).digest.encode())
     for frame in frames:
@@ -80,7 +86,7 @@ class CodecCalibration:
         self,
         chain: Chain,
         preprocess: Preprocess | None,
-        frames: Sequence[Frame],
+        frames: Sequence[CalibrationFrame],
         notes: Notes,
         fitted: bool,
         pruned: bool = True,
@@ -88,14 +94,14 @@ class CodecCalibration:
     ) -> None:
         self.chain, self.preprocess, self.notes, self.fitted = chain, preprocess, notes, fitted
         self.pruned, self.last_stage = pruned, last_stage
-        self.known: Reference = reference(chain, frames, last_stage)
-        self.codecs: list[Entry] = []
-        self.entries: list[Entry] = []
+        self.unsplit: UnsplitAnswers = unsplit_answers(chain, frames, last_stage)
+        self.codecs: list[CandidateEntry] = []
+        self.entries: list[CandidateEntry] = []
 
     def steps(self) -> Iterator[tuple[str, int, int]]:
         """Do it all; yields (what comes next, splits done, splits in all)."""
-        lives = [dict(frame.values) for frame in self.known.frames]
-        pictures = all(frame.pixels is not None for frame in self.known.frames)
+        lives = [dict(frame.values) for frame in self.unsplit.frames]
+        pictures = all(frame.pixels is not None for frame in self.unsplit.frames)
         last = len(self.chain.plan.stages)
         for k in range(last):
             lives = [self.chain.run(live, k - 1, k) for live in lives] if k else lives
@@ -111,38 +117,38 @@ class CodecCalibration:
         if self.pruned:
             self._prune()
 
-    def _fitted(self, k: int, lives: Sequence[Mapping[str, Array]]) -> list[Entry]:
-        found: list[Entry] | None = self.notes.get(f"fit {k}")
+    def _fitted(self, k: int, lives: Sequence[Mapping[str, Array]]) -> list[CandidateEntry]:
+        found: list[CandidateEntry] | None = self.notes.get(f"fit {k}")
         if found is None:
             found = fit_split(self.chain, k, lives, self.last_stage)
             self.notes.add(f"fit {k}", found)
         return found
 
-    def _measured(self, k: int, codec: str, lives: Sequence[Mapping[str, Array]], book: Any) -> Entry:
-        found: Entry | None = self.notes.get(f"{k} {codec}")
+    def _measured(self, k: int, codec: str, lives: Sequence[Mapping[str, Array]], book: Any) -> CandidateEntry:
+        found: CandidateEntry | None = self.notes.get(f"{k} {codec}")
         if found is None:
-            found = measure_codec(self.chain, self.preprocess, self.known, lives, k, codec, book, self.last_stage)
+            found = measure_codec(self.chain, self.preprocess, self.unsplit, lives, k, codec, book, self.last_stage)
             self.notes.add(f"{k} {codec}", found)
         return found
 
     def _prune(self) -> None:
         """Keep of the fitted codecs those that may ever be chosen: what no other beats in bytes and in answers kept."""
         plan = self.chain.plan
-        wanted: set[tuple[str, str]] = set()
+        chosen: set[tuple[str, str]] = set()
         for k in range(len(plan.stages)):
             for codec in _frontier([e for e in self.entries if e["k"] == k and is_fitted(e["codec"])]):
-                wanted |= {(value, codec) for value in plan.cuts[k].values}
-        used = [e for e in self.entries if not is_fitted(e["codec"]) or self._wanted(e, wanted)]
+                chosen |= {(value, codec) for value in plan.cuts[k].values}
+        used = [e for e in self.entries if not is_fitted(e["codec"]) or self._is_chosen(e, chosen)]
         self.entries = used
-        kept = []
+        remaining = []
         for entry in self.codecs:
-            some = [q for q in entry["qualities"] if (entry["value"], q["name"]) in wanted]
+            some = [q for q in entry["qualities"] if (entry["value"], q["name"]) in chosen]
             if some:
-                kept.append({**entry, "qualities": some})
-        self.codecs = kept
+                remaining.append({**entry, "qualities": some})
+        self.codecs = remaining
 
-    def _wanted(self, entry: Entry, wanted: set[tuple[str, str]]) -> bool:
-        return any((value, entry["codec"]) in wanted for value in self.chain.plan.cuts[entry["k"]].values)
+    def _is_chosen(self, entry: CandidateEntry, chosen: set[tuple[str, str]]) -> bool:
+        return any((value, entry["codec"]) in chosen for value in self.chain.plan.cuts[entry["k"]].values)
 
 
 def _needed(plan: Plan, live: Mapping[str, Array], k: int) -> dict[str, Array]:
@@ -151,14 +157,14 @@ def _needed(plan: Plan, live: Mapping[str, Array], k: int) -> dict[str, Array]:
     return {name: array for name, array in live.items() if name in names}
 
 
-def _frontier(entries: Sequence[Entry]) -> list[str]:
+def _frontier(entries: Sequence[CandidateEntry]) -> list[str]:
     """Smallest first, each keeping more answers (or erring less) than all before it."""
     names: list[str] = []
     best = -np.inf
     for entry in sorted(entries, key=lambda e: float(e["bytes_mean"])):
-        kept = entry["agreement"]
-        worth = -float(entry["relative_error"]) if kept is None else kept
-        if worth > best and (kept is None or kept >= LEAST_KEPT):
+        score = entry["agreement"]
+        worth = -float(entry["relative_error"]) if score is None else score
+        if worth > best and (score is None or score >= LEAST_KEPT):
             names.append(str(entry["codec"]))
             best = worth
     return names

@@ -35,7 +35,9 @@ def groups_of(height: int, width: int) -> Array:
     return (np.searchsorted(FIRST_OF_GROUP, first, side="right") - 1).astype(np.uint8)
 
 
-def measured(plain: Basis, samples: Array, response: Response, finish: Callable[[Array], Array]) -> Array | None:
+def measured_sensitivity(
+    plain: Basis, samples: Array, response: Response, finish: Callable[[Array], Array]
+) -> Array | None:
     """G, float64 [groups, channels, channels], per unit of noise; None where trying would take too long.
 
     ``plain`` keeps channels as they are; ``finish`` rounds values as decoding would.

@@ -30,7 +30,7 @@ class Span:
     to_bps: float
 
 
-def sweep(asked: Problem) -> tuple[Span, ...]:
+def sweep(problem: Problem) -> tuple[Span, ...]:
     """Every prefix that is best for some bandwidth, from bandwidth 0 (all on the device) to endless.
 
     Finds the breakpoints themselves, by the method of Eisner and Severance (1976): the cost of a prefix is a line in
@@ -38,9 +38,9 @@ def sweep(asked: Problem) -> tuple[Span, ...]:
     minimum cut there finds what does. The prefixes are nested where the cloud is
     at least as fast on every operator.
     """
-    first = _Line.of(asked, cheapest(asked, 0.0, 1.0))
-    last = _Line.of(asked, cheapest(asked, 1.0, 0.0))
-    return _spans(asked.graph, _envelope(asked, first, last))
+    first = _Line.of(problem, cheapest(problem, 0.0, 1.0))
+    last = _Line.of(problem, cheapest(problem, 1.0, 0.0))
+    return _spans(problem.graph, _envelope(problem, first, last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class _Line:
     bits: float
 
     @classmethod
-    def of(cls, asked: Problem, prefix: OperatorSet) -> _Line:
-        return cls(prefix, asked.own_s(prefix), asked.crossing_bits(prefix))
+    def of(cls, problem: Problem, prefix: OperatorSet) -> _Line:
+        return cls(prefix, problem.own_s(prefix), problem.crossing_bits(prefix))
 
     def at(self, bandwidth_bps: float) -> float:
         return self.own_s * bandwidth_bps + self.bits
@@ -65,18 +65,18 @@ class _Line:
         return max(0.0, (flatter.bits - self.bits) / (self.own_s - flatter.own_s))
 
 
-def _envelope(asked: Problem, low: _Line, high: _Line) -> list[_Line]:
+def _envelope(problem: Problem, low: _Line, high: _Line) -> list[_Line]:
     """Lines of the lower envelope from ``low``, best at small bandwidths, to ``high``, best at large ones."""
     bandwidth_bps = low.meets(high)
     if bandwidth_bps == math.inf:
         return [low]
     if bandwidth_bps == 0:
         return [high]
-    between = _Line.of(asked, cheapest(asked, bandwidth_bps, 1.0))
+    between = _Line.of(problem, cheapest(problem, bandwidth_bps, 1.0))
     slack = EPSILON * (abs(low.own_s) * bandwidth_bps + low.bits)
     if between.prefix in (low.prefix, high.prefix) or between.at(bandwidth_bps) >= low.at(bandwidth_bps) - slack:
         return [low, high]
-    before, after = _envelope(asked, low, between), _envelope(asked, between, high)
+    before, after = _envelope(problem, low, between), _envelope(problem, between, high)
     return before + after[1:] if before[-1] == after[0] else before + after
 
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.crossing import BytesOf, crossing, input_cut, prefix_of, smallest_prefix, wire_bytes
-from partway.partitioner.cuts.mincut import problem
-from partway.partitioner.cuts.selection import few
+from partway.partitioner.cuts.mincut import cut_problem
+from partway.partitioner.cuts.selection import greedy_selection
 from partway.partitioner.graph.fusion import breaks_fusion, settled
 from partway.partitioner.graph.graph import Graph, OperatorSet
 from partway.partitioner.graph.orders import depth_first, frontiers, orders
@@ -80,7 +80,7 @@ def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
     pairs = [pair for pair in pairwise([0, *narrow, graph.everything]) if (pair[1] & ~pair[0]).bit_count() > 2]
     found: list[OperatorSet] = []
     for between in [(0, graph.everything), *pairs]:
-        for span in sweep(problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
+        for span in sweep(cut_problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
             wanted = [settled(graph, span.prefix)]
             for prefix in [span.prefix, *wanted] if between == (0, graph.everything) else wanted:
                 if all(prefix & other in (prefix, other) for other in found):
@@ -94,9 +94,9 @@ def useful_cuts(
     """The inner cuts worth having in a chain, nested, at most ``limit`` of them beside those in ``also``.
 
     Only a cut that sends strictly fewer bytes than every earlier one, the model's input included, can be best while the
-    cloud is the faster machine. Of those, the few that spare most, see :func:`few`; neighbours that hardly differ make
-    one stage. A cut inside a fused pattern gives way to a neighbour as small. The cuts in ``also`` are kept whatever
-    they send, and the others must be nested with them.
+    cloud is the faster machine. Of those, :func:`greedy_selection` takes those that spare most; neighbours that hardly
+    differ make one stage. A cut inside a fused pattern gives way to a neighbour as small. The cuts in ``also`` are kept
+    whatever they send, and the others must be nested with them.
     """
     fixed = [_frontier(graph, cut, bytes_of) for cut in also]
     start = _frontier(graph, input_cut(graph), bytes_of)
@@ -104,7 +104,7 @@ def useful_cuts(
     fitting = [one for one in smaller if one not in fixed and all(_nested(one, other) for other in fixed)]
     rows = [start, *fitting]
     done = [_fractions(graph.work, graph, rows), _fractions(graph.traffic_bytes, graph, rows)]
-    chosen = [rows[index] for index in few([row.size_bytes for row in rows], done, limit)]
+    chosen = [rows[index] for index in greedy_selection([row.size_bytes for row in rows], done, limit)]
     return tuple(one.cut for one in sorted([*chosen, *fixed], key=lambda one: one.prefix.bit_count()))
 
 
@@ -118,23 +118,23 @@ def _nested(one: Frontier, other: Frontier) -> bool:
 
 
 def _fractions(measure: Callable[[OperatorSet], int], graph: Graph, rows: Sequence[Frontier]) -> list[float]:
-    whole = max(measure(graph.everything), 1)
-    return [measure(row.prefix) / whole for row in rows]
+    total = max(measure(graph.everything), 1)
+    return [measure(row.prefix) / total for row in rows]
 
 
 def _smaller(graph: Graph, legal: Sequence[Frontier], smallest: float) -> list[Frontier]:
-    kept: list[Frontier] = []
+    smaller: list[Frontier] = []
     rest = list(legal)
     while rest:
         if rest[0].size_bytes < smallest:
-            kept.append(_whole(graph, rest[:NEIGHBOURS]))
-            smallest = kept[-1].size_bytes
-            rest = rest[rest.index(kept[-1]) :]
+            smaller.append(_least_breaking(graph, rest[:NEIGHBOURS]))
+            smallest = smaller[-1].size_bytes
+            rest = rest[rest.index(smaller[-1]) :]
         rest = rest[1:]
-    return kept
+    return smaller
 
 
-def _whole(graph: Graph, near: Sequence[Frontier]) -> Frontier:
+def _least_breaking(graph: Graph, near: Sequence[Frontier]) -> Frontier:
     """The best of some neighbouring cuts as small as the first: one that breaks no fusion, then of fewest values."""
     as_small = [one for one in near if one.size_bytes <= near[0].size_bytes]
     return min(as_small, key=lambda one: (breaks_fusion(graph, one.prefix, one.cut.values), len(one.cut.values)))

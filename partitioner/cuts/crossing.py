@@ -46,9 +46,9 @@ def prefix_of(graph: Graph, cut: Cut) -> OperatorSet:
 
 
 def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
-    kept = [name for name in missing if name in graph.local]
-    if kept:
-        return f"the cut {cut} does not separate the model: {_quoted(kept[0])} would have to cross and cannot be sent"
+    local = [name for name in missing if name in graph.local]
+    if local:
+        return f"the cut {cut} does not separate the model: {_quoted(local[0])} would have to cross and cannot be sent"
     return f"the cut {cut} does not separate the model: {' and '.join(map(_quoted, missing))} must cross too"
 
 
@@ -59,9 +59,9 @@ def _quoted(name: str) -> str:
 
 def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
     """The smallest operator set that makes some values and after which nothing else crosses; everything at the most."""
-    wanted = set(values)
-    prefix = _made_before(graph, wanted)
-    while missing := [name for name in graph.crossing(prefix) if name not in wanted]:
+    names = set(values)
+    prefix = _made_before(graph, names)
+    while missing := [name for name in graph.crossing(prefix) if name not in names]:
         for name in missing:
             for index in members(graph.readers[name] & ~prefix):
                 prefix |= graph.ancestors[index]

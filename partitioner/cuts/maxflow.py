@@ -29,26 +29,26 @@ class Network:
     heads: Ints
 
 
-def source_side(network: Network, capacities: Floats, known: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def source_side(network: Network, capacities: Floats, bound: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which nodes lie on the source's side of a minimum cut, the smallest such set.
 
-    ``capacities`` go with the edges, infinity where an edge must not be cut; ``known`` bounds the cost from above.
+    ``capacities`` go with the edges, infinity where an edge must not be cut; ``bound`` bounds the cost from above.
     Rounding to integers costs at most one part in 2**26 per edge of the least cut: when that turns out much cheaper
-    than ``known``, it is solved again at its own scale.
+    than ``bound``, it is solved again at its own scale.
     """
     for _ in range(ROUNDS):
-        side = _solve(network, _whole(capacities, known))
+        side = _solve(network, _integer_capacities(capacities, bound))
         cost = float(capacities[side[network.tails] & ~side[network.heads]].sum())
-        if cost == 0 or cost > known / 4:
+        if cost == 0 or cost > bound / 4:
             return side
-        known = cost
+        bound = cost
     return side
 
 
-def _whole(capacities: Floats, known: float) -> Ints:
-    if known <= 0:
+def _integer_capacities(capacities: Floats, bound: float) -> Ints:
+    if bound <= 0:
         return (capacities > 0).astype(np.int32) * np.int32(FOREVER)
-    scaled: Floats = np.rint(np.minimum(capacities / known, 2.0) * SCALE)
+    scaled: Floats = np.rint(np.minimum(capacities / bound, 2.0) * SCALE)
     return np.minimum(scaled, FOREVER).astype(np.int32)
 
 
@@ -60,8 +60,8 @@ def _solve(network: Network, capacities: Ints) -> np.ndarray[Any, np.dtype[np.bo
         raise InputError("the minimum cut needs scipy: pip install 'partway[partition]'") from missing
     shape = (network.nodes, network.nodes)
     graph = csr_array((capacities, (network.tails, network.heads)), shape=shape)
-    left = graph - maximum_flow(graph, SOURCE, SINK, method="dinic").flow
-    left.eliminate_zeros()
+    residual = graph - maximum_flow(graph, SOURCE, SINK, method="dinic").flow
+    residual.eliminate_zeros()
     side = np.zeros(network.nodes, dtype=np.bool_)
-    side[breadth_first_order(left, SOURCE, return_predecessors=False)] = True
+    side[breadth_first_order(residual, SOURCE, return_predecessors=False)] = True
     return side

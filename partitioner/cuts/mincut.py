@@ -58,7 +58,7 @@ class Problem:
         return _edges(self)
 
 
-def problem(
+def cut_problem(
     graph: Graph,
     device_s: Sequence[float],
     cloud_s: Sequence[float],
@@ -102,11 +102,11 @@ class _Edges:
     fixed: np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def _edges(asked: Problem) -> _Edges:
+def _edges(problem: Problem) -> _Edges:
     """Nodes: source (the device's side), sink, operators, activations."""
-    rows = [*_operator_edges(asked), *_value_edges(asked), *_order_edges(asked.graph)]
+    rows = [*_operator_edges(problem), *_value_edges(problem), *_order_edges(problem.graph)]
     tails, heads, own, bits_of, fixed = zip(*rows, strict=True)
-    nodes = FIRST + len(asked.graph.operators) + len(asked.graph.activations)
+    nodes = FIRST + len(problem.graph.operators) + len(problem.graph.activations)
     network = Network(nodes, np.array(tails, np.int32), np.array(heads, np.int32))
     return _Edges(network, np.array(own), np.array(bits_of), np.array(fixed))
 
@@ -115,22 +115,22 @@ _Edge = tuple[int, int, float, float, bool]
 FIRST = 2
 
 
-def _operator_edges(asked: Problem) -> Iterator[_Edge]:
+def _operator_edges(problem: Problem) -> Iterator[_Edge]:
     """What an operator costs on the slower side; fixed where it is on one side anyway."""
-    for at, (device_s, cloud_s) in enumerate(zip(asked.device_s, asked.cloud_s, strict=True), start=FIRST):
-        inside = asked.most & ~asked.least & 1 << at - FIRST
-        on_device = asked.least & 1 << at - FIRST if not inside else device_s <= cloud_s
+    for at, (device_s, cloud_s) in enumerate(zip(problem.device_s, problem.cloud_s, strict=True), start=FIRST):
+        inside = problem.most & ~problem.least & 1 << at - FIRST
+        on_device = problem.least & 1 << at - FIRST if not inside else device_s <= cloud_s
         ends = (SOURCE, at) if on_device else (at, SINK)
         yield (*ends, abs(device_s - cloud_s) if inside else 0.0, 0.0, not inside)
 
 
-def _value_edges(asked: Problem) -> Iterator[_Edge]:
+def _value_edges(problem: Problem) -> Iterator[_Edge]:
     """A value left behind is paid once: its producer (the source, for a model input) to it, and on to each reader."""
-    graph = asked.graph
+    graph = problem.graph
     first = FIRST + len(graph.operators)
-    for at, (name, bits) in enumerate(zip(graph.activations, asked.bits, strict=True), start=first):
+    for at, (name, bits) in enumerate(zip(graph.activations, problem.bits, strict=True), start=first):
         producer = FIRST + graph.producers[name] if name in graph.producers else SOURCE
-        yield producer, at, 0.0, bits, name in asked.kept
+        yield producer, at, 0.0, bits, name in problem.kept
         for reader in members(graph.readers.get(name, 0)):
             yield at, FIRST + reader, 0.0, 0.0, True
 
@@ -142,14 +142,14 @@ def _order_edges(graph: Graph) -> Iterator[_Edge]:
             yield FIRST + at, FIRST + producer, 0.0, 0.0, True
 
 
-def cheapest(asked: Problem, per_second: float, per_bit: float) -> OperatorSet:
+def cheapest(problem: Problem, per_second: float, per_bit: float) -> OperatorSet:
     """The smallest prefix of least ``per_second * own_s + per_bit * bits``.
 
     Exact up to the rounding of capacities: within ``(operators + values) / 2**26`` of the least cost, leaving out what
     no choice changes (1.5e-5 for 1,000 of them, at the very worst).
     """
-    edges = asked.edges
+    edges = problem.edges
     capacities = edges.own_s * per_second + edges.bits * per_bit
     capacities[edges.fixed] = np.inf
-    side = source_side(edges.network, capacities, known=float(capacities[~edges.fixed].sum()))
-    return sum(1 << int(at) for at in np.flatnonzero(side[2 : 2 + len(asked.graph.operators)]))
+    side = source_side(edges.network, capacities, bound=float(capacities[~edges.fixed].sum()))
+    return sum(1 << int(at) for at in np.flatnonzero(side[2 : 2 + len(problem.graph.operators)]))

@@ -13,7 +13,7 @@ makes again), whether a frame crosses the link there or not.
 """
 
 
-def few(sizes: Sequence[float], done: Sequence[Sequence[float]], limit: int) -> tuple[int, ...]:
+def greedy_selection(sizes: Sequence[float], done: Sequence[Sequence[float]], limit: int) -> tuple[int, ...]:
     """Indices of at most ``limit`` candidates, in order; candidate 0 (the model's input) is there already.
 
     ``sizes[i]`` is what candidate ``i`` sends, ``done[axis][i]`` the fraction of the model before it, by one measure of

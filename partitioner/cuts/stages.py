@@ -51,6 +51,6 @@ def stage_values(
     for name in read:
         if name not in made and name not in declared:
             raise InputError(f"the stage reads `{name}`, which the cut before it does not hold; add it to the cut")
-    wanted = dict.fromkeys((*after, *graph.outputs))
+    needed = dict.fromkeys((*after, *graph.outputs))
     inputs = tuple(name for name in before if name in read)
-    return inputs, tuple(name for name in wanted if name in made)
+    return inputs, tuple(name for name in needed if name in made)

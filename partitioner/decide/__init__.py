@@ -1,1 +1,4 @@
-"""Decide: say what this room is for."""
+"""Which split is best: candidates, estimates, objectives, constraints, and where the choice changes with the link.
+
+It imports ``plan`` and ``graph``, and runs no model.
+"""

@@ -28,8 +28,8 @@ def plan_candidates(plan: Plan) -> list[Candidate]:
     and with no time for coding. Raises InputError when an entry is damaged.
     """
     recorded = [_recorded(plan, entry) for entry in plan.candidates]
-    known = {candidate.k for candidate in recorded}
-    by_size = [made for k in range(len(plan.stages)) if k not in known for made in _by_size(plan, k)]
+    recorded_splits = {candidate.k for candidate in recorded}
+    by_size = [made for k in range(len(plan.stages)) if k not in recorded_splits for made in _by_size(plan, k)]
     sending = sorted((*recorded, *by_size), key=lambda candidate: candidate.k)
     return [*sending, Candidate(len(plan.stages), None)]
 
@@ -117,29 +117,29 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 def worthwhile(plan: Plan, k: int) -> list[str]:
     """Calibrated codecs at split k, smallest first, less those that another beats in bytes, answers and time."""
     mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
-    left = [one for one in mine if not any(other.beats(one) for other in mine)]
-    return [one.codec for one in sorted(left, key=lambda one: one.size_bytes)]
+    unbeaten = [one for one in mine if not any(other.beats(one) for other in mine)]
+    return [one.codec for one in sorted(unbeaten, key=lambda one: one.size_bytes)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A codec in calibration; ``kept`` is None where answers were not compared."""
+    """A codec in calibration; ``agreement`` is None where answers were not compared."""
 
     codec: str
     size_bytes: float
-    kept: float | None
+    agreement: float | None
     coding_s: float
 
     @classmethod
     def of(cls, k: int, entry: Mapping[str, Any]) -> _Measured:
         codec, share = str(entry["codec"]), kept_share(entry)
-        kept = 1.0 if lossless(k, codec) else share
+        agreement = 1.0 if lossless(k, codec) else share
         coding_s = float(entry.get("encode_s", 0.0)) + float(entry.get("decode_s", 0.0))
-        return cls(codec, float(entry.get("bytes_mean", 0)), kept, coding_s)
+        return cls(codec, float(entry.get("bytes_mean", 0)), agreement, coding_s)
 
     def beats(self, other: _Measured) -> bool:
         """Sends less, keeps as many answers, and is hardly slower."""
-        if self.kept is None or other.kept is None or self.kept < other.kept:
+        if self.agreement is None or other.agreement is None or self.agreement < other.agreement:
             return False
-        smaller = (self.size_bytes, -self.kept) < (other.size_bytes, -other.kept)
+        smaller = (self.size_bytes, -self.agreement) < (other.size_bytes, -other.agreement)
         return smaller and self.coding_s <= other.coding_s * HARDLY

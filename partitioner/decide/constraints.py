@@ -1,4 +1,4 @@
-"""What may not be chosen, however good: too large for the device, sends what must stay, costs too much agreement."""
+"""Constraints: device memory, values that stay on the device, and the agreement that a codec may cost."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
     Raises InputError as well for a value in ``keep_on_device`` that no cut of the plan sends (most likely misspelt).
     """
     why = excluded(candidates, constraints, plan)
-    left = [candidate for candidate in candidates if candidate not in why]
-    if left or not candidates:
-        return left
+    remaining = [candidate for candidate in candidates if candidate not in why]
+    if remaining or not candidates:
+        return remaining
     parts = [
         f"{constraint} excludes {_named([c for c in candidates if why[c] == constraint], candidates, plan)}"
         for constraint in dict.fromkeys(why.values())
@@ -58,8 +58,8 @@ def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
     """Which candidates are out, and the first constraint that each breaks, as the command line writes it."""
     if constraints.max_device_bytes is not None and not all(stage.file for stage in plan.stages):
         raise InputError(f"how large the stages of {plan.model} are is not known; leave out --max-device-memory")
-    kept = _kept_values(constraints, plan)
-    found = ((candidate, _broken(candidate, constraints, kept, plan)) for candidate in candidates)
+    staying = _staying_values(constraints, plan)
+    found = ((candidate, _broken(candidate, constraints, staying, plan)) for candidate in candidates)
     return {candidate: broken for candidate, broken in found if broken is not None}
 
 
@@ -89,11 +89,11 @@ def _alive(plan: Plan, *cuts: int) -> int:
     return sum(plan.tensors[name].size_bytes() for name in names)
 
 
-def _broken(candidate: Candidate, constraints: Constraints, kept: Mapping[str, str], plan: Plan) -> str | None:
+def _broken(candidate: Candidate, constraints: Constraints, staying: Mapping[str, str], plan: Plan) -> str | None:
     if candidate.codec is not None:
-        sent = next((value for value in plan.cuts[candidate.k].values if value in kept), None)
+        sent = next((value for value in plan.cuts[candidate.k].values if value in staying), None)
         if sent is not None:
-            return f"--keep-on-device {kept[sent]}"
+            return f"--keep-on-device {staying[sent]}"
     if not candidate.admitted(constraints.max_drop):  # a codec, or int8 stages on the device
         return f"--max-drop {constraints.max_drop:g}"
     most = constraints.max_device_bytes
@@ -102,21 +102,21 @@ def _broken(candidate: Candidate, constraints: Constraints, kept: Mapping[str, s
     return None
 
 
-def _kept_values(constraints: Constraints, plan: Plan) -> dict[str, str]:
+def _staying_values(constraints: Constraints, plan: Plan) -> dict[str, str]:
     """Values that may not cross, with the word they were given by."""
-    known = dict.fromkeys(value for cut in plan.cuts for value in cut.values)
-    kept: dict[str, str] = {}
+    sent = dict.fromkeys(value for cut in plan.cuts for value in cut.values)
+    staying: dict[str, str] = {}
     for word in constraints.keep_on_device:
-        if word in known:
-            kept[word] = word
+        if word in sent:
+            staying[word] = word
         elif word == INPUT:
-            kept |= dict.fromkeys(plan.inputs, word)
+            staying |= dict.fromkeys(plan.inputs, word)
         else:
-            close = difflib.get_close_matches(word, [INPUT, *known], 1, 0.0)
+            close = difflib.get_close_matches(word, [INPUT, *sent], 1, 0.0)
             raise InputError(
-                f"no cut of {plan.model} sends {word!r}; did you mean {close[0]}? Known: {', '.join(known)}"
+                f"no cut of {plan.model} sends {word!r}; did you mean {close[0]}? Known: {', '.join(sent)}"
             )
-    return kept
+    return staying
 
 
 def _named(out: Sequence[Candidate], candidates: Sequence[Candidate], plan: Plan) -> str:
@@ -124,7 +124,7 @@ def _named(out: Sequence[Candidate], candidates: Sequence[Candidate], plan: Plan
     words = []
     for k in sorted({candidate.k for candidate in out}):
         codecs = [c.codec for c in out if c.k == k]
-        whole = len(codecs) == sum(c.k == k for c in candidates)
+        all_codecs = len(codecs) == sum(c.k == k for c in candidates)
         place = {0: "all in the cloud", len(plan.stages): "all on the device"}.get(k, f"split {k}")
-        words.append(place if whole else f"{place} with {', '.join(codec for codec in codecs if codec)}")
+        words.append(place if all_codecs else f"{place} with {', '.join(codec for codec in codecs if codec)}")
     return ", ".join(words)

@@ -52,8 +52,8 @@ class _Row:
 class Chooser:
     """``chooser(link)`` is the best admitted candidate on that link, in about a microsecond."""
 
-    def __init__(self, estimates: Iterable[Estimate], wanted: Objective) -> None:
-        rows = _rows(estimates, wanted)
+    def __init__(self, estimates: Iterable[Estimate], objective: Objective) -> None:
+        rows = _rows(estimates, objective)
         local = [row for row in rows if row.candidate.codec is None]
         any_link = 1.0, 0.0  # nothing is sent
         self._local = (
@@ -76,12 +76,12 @@ class Chooser:
         return local.candidate
 
 
-def crossovers(estimates: Iterable[Estimate], wanted: Objective, rtt_s: float) -> list[Win]:
+def crossovers(estimates: Iterable[Estimate], objective: Objective, rtt_s: float) -> list[Win]:
     """Which candidate is best over which bandwidths, slowest first, at one round trip; exact, not sampled.
 
     The estimates' own link does not matter, nor do measured totals, which hold for one link only.
     """
-    rows = _rows(estimates, wanted)
+    rows = _rows(estimates, objective)
     if not rows:
         return []
     ends, winners = _envelope(rows, rtt_s)
@@ -89,8 +89,8 @@ def crossovers(estimates: Iterable[Estimate], wanted: Objective, rtt_s: float) -
     return [Win(low, high, row.candidate) for (low, high), row in zip(pairwise(borders), winners, strict=True)]
 
 
-def _rows(estimates: Iterable[Estimate], wanted: Objective) -> list[_Row]:
-    return [_Row(e.candidate, wanted.terms(e), latency_terms(e), crossing_bytes(e)) for e in estimates]
+def _rows(estimates: Iterable[Estimate], objective: Objective) -> list[_Row]:
+    return [_Row(e.candidate, objective.terms(e), latency_terms(e), crossing_bytes(e)) for e in estimates]
 
 
 def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Row]]:
@@ -102,8 +102,8 @@ def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Ro
     winners = _best(score, latency, size_bytes, _between(points))
     changes = np.flatnonzero(winners[1:] != winners[:-1])
     ends = [float(1 / x) for x in points[changes][::-1]]
-    kept = [*winners[changes], winners[-1]]
-    return ends, [rows[index] for index in kept[::-1]]
+    winning = [*winners[changes], winners[-1]]
+    return ends, [rows[index] for index in winning[::-1]]
 
 
 @dataclass(frozen=True, slots=True)

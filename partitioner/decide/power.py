@@ -68,8 +68,8 @@ def _part(part: str, text: str) -> tuple[str, float]:
     match = _PART.fullmatch(part)
     watts = float(match[2]) * (1e-3 if match[3] else 1.0) if match else math.nan
     if match is None or not 0 < watts < math.inf:
-        known = ", ".join(POWERS)
-        raise InputError(f"power {text!r} is neither of {known} nor written like {_EXAMPLE} (watts above zero)")
+        names = ", ".join(POWERS)
+        raise InputError(f"power {text!r} is neither of {names} nor written like {_EXAMPLE} (watts above zero)")
     return f"{match[1].lower()}_w", watts
 
 

@@ -72,7 +72,7 @@ class Tiers:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AssignmentConstraints:
     """What an assignment must keep to.
 
     ``use`` and ``avoid``: tiers that must or must not take part. ``at``: block index -> tier that must run it.
@@ -86,7 +86,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class BlockRange:
     """Blocks ``first`` to ``last`` (both included) on one host, and what brought their input there."""
 
     tier: str
@@ -102,7 +102,7 @@ class Range:
 class Assignment:
     """Ranges in order, one a tier that takes part."""
 
-    ranges: tuple[Range, ...]
+    ranges: tuple[BlockRange, ...]
 
     @property
     def latency_s(self) -> float:
@@ -116,26 +116,28 @@ class Assignment:
 
 
 Rank = tuple[float, int]
-Partial = tuple[Rank, tuple[Range, ...]]
+Partial = tuple[Rank, tuple[BlockRange, ...]]
 
 
-def best_assignments(tiers: Tiers, wanted: Wanted | None = None, count: int = 1) -> list[Assignment]:
+def best_assignments(
+    tiers: Tiers, constraints: AssignmentConstraints | None = None, count: int = 1
+) -> list[Assignment]:
     """The ``count`` fastest assignments, fastest first, of equals the one that moves less; fewer where there are fewer.
 
     Raises InputError when nothing keeps to ``wanted``, or when it names tiers, hosts or blocks that do not exist.
     """
-    wishes = wanted or Wanted()
-    _check(tiers, wishes)
+    constraints = constraints or AssignmentConstraints()
+    _check(tiers, constraints)
     if count < 1:
         raise InputError(f"the number of assignments must be 1 or more, not {count}")
     done: dict[tuple[int, str], list[list[Partial]]] = {}
     for level, tier in enumerate(tiers.tiers):
-        for host in _hosts(tier, wishes):
-            done[level, host.name] = _ends(tiers, wishes, level, host, done, count)
+        for host in _hosts(tier, constraints):
+            done[level, host.name] = _ends(tiers, constraints, level, host, done, count)
     finished = (
         partial
         for (level, _), ends in done.items()
-        if not _needed(tiers, wishes, level + 1, len(tiers.tiers))
+        if not _needed(tiers, constraints, level + 1, len(tiers.tiers))
         for partial in ends[-1]
     )
     best = [Assignment(ranges) for _, ranges in heapq.nsmallest(count, finished, key=lambda partial: partial[0])]
@@ -146,7 +148,7 @@ def best_assignments(tiers: Tiers, wanted: Wanted | None = None, count: int = 1)
 
 def _ends(
     tiers: Tiers,
-    wishes: Wanted,
+    constraints: AssignmentConstraints,
     level: int,
     host: Host,
     done: Mapping[tuple[int, str], list[list[Partial]]],
@@ -157,26 +159,28 @@ def _ends(
     blocks = len(tiers.output_bytes)
     found: list[list[Partial]] = [[] for _ in range(blocks)]
     for first in range(blocks):
-        befores = heapq.nsmallest(count, _arrivals(tiers, wishes, level, host, first, done), key=lambda one: one[0])
+        befores = heapq.nsmallest(
+            count, _arrivals(tiers, constraints, level, host, first, done), key=lambda one: one[0]
+        )
         compute_s = 0.0
         for last in range(first, blocks):
-            if not befores or wishes.at.get(last, tier.name) != tier.name:
+            if not befores or constraints.at.get(last, tier.name) != tier.name:
                 break
             compute_s += host.block_s[last]
             for (seconds, moved), ranges, link_s, moved_bytes in befores:
-                one = Range(tier.name, host.name, first, last, compute_s, link_s, moved_bytes)
+                one = BlockRange(tier.name, host.name, first, last, compute_s, link_s, moved_bytes)
                 found[last].append(((seconds + compute_s, moved), (*ranges, one)))
     return [heapq.nsmallest(count, some, key=lambda partial: partial[0]) for some in found]
 
 
 def _arrivals(
     tiers: Tiers,
-    wishes: Wanted,
+    constraints: AssignmentConstraints,
     level: int,
     host: Host,
     first: int,
     done: Mapping[tuple[int, str], list[list[Partial]]],
-) -> Iterator[tuple[Rank, tuple[Range, ...], float, int]]:
+) -> Iterator[tuple[Rank, tuple[BlockRange, ...], float, int]]:
     """Ways to have the input of block ``first`` on this host: rank so far with the transfer, ranges, the transfer."""
     if first == 0:
         befores: Iterable[tuple[int, str, Sequence[Partial]]] = [(-1, tiers.origin, [((0.0, 0), ())])]
@@ -185,7 +189,7 @@ def _arrivals(
         befores = [(at, name, ends[first - 1]) for (at, name), ends in done.items() if at < level]
         size = tiers.output_bytes[first - 1]
     for at, name, partials in befores:
-        if _needed(tiers, wishes, at + 1, level):
+        if _needed(tiers, constraints, at + 1, level):
             continue
         link_s, moved_bytes = 0.0, 0
         if name != host.name:
@@ -198,28 +202,28 @@ def _arrivals(
             yield (seconds + link_s, moved + moved_bytes), ranges, link_s, moved_bytes
 
 
-def _needed(tiers: Tiers, wishes: Wanted, first: int, end: int) -> bool:
+def _needed(tiers: Tiers, constraints: AssignmentConstraints, first: int, end: int) -> bool:
     """Whether a tier that must take part is among those from ``first`` up to ``end``, which are left out."""
-    return any(tier.name in wishes.use for tier in tiers.tiers[first:end])
+    return any(tier.name in constraints.use for tier in tiers.tiers[first:end])
 
 
-def _hosts(tier: Tier, wishes: Wanted) -> list[Host]:
-    if tier.name in wishes.avoid:
+def _hosts(tier: Tier, constraints: AssignmentConstraints) -> list[Host]:
+    if tier.name in constraints.avoid:
         return []
-    allowed = wishes.hosts.get(tier.name)
+    allowed = constraints.hosts.get(tier.name)
     return [host for host in tier.hosts if allowed is None or host.name in allowed]
 
 
-def _check(tiers: Tiers, wishes: Wanted) -> None:
+def _check(tiers: Tiers, constraints: AssignmentConstraints) -> None:
     names = [tier.name for tier in tiers.tiers]
-    for name in (*wishes.use, *wishes.avoid, *wishes.at.values(), *wishes.hosts):
+    for name in (*constraints.use, *constraints.avoid, *constraints.at.values(), *constraints.hosts):
         if name not in names:
             raise InputError(f"there is no tier {name!r}; the tiers are {', '.join(names)}")
-    for block in wishes.at:
+    for block in constraints.at:
         if not 0 <= block < len(tiers.output_bytes):
             raise InputError(f"there is no block {block}; the chain has blocks 0 to {len(tiers.output_bytes) - 1}")
-    known = {tier.name: [host.name for host in tier.hosts] for tier in tiers.tiers}
-    for name, hosts in wishes.hosts.items():
+    host_names = {tier.name: [host.name for host in tier.hosts] for tier in tiers.tiers}
+    for name, hosts in constraints.hosts.items():
         for host in sorted(hosts):
-            if host not in known[name]:
-                raise InputError(f"tier {name} has no host {host!r}; its hosts are {', '.join(known[name])}")
+            if host not in host_names[name]:
+                raise InputError(f"tier {name} has no host {host!r}; its hosts are {', '.join(host_names[name])}")

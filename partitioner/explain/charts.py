@@ -96,19 +96,19 @@ def draw_parts(axes: Axes, explanation: Explanation) -> None:
     rows = explanation.rows[: _shown(explanation)]
     parts = (("prefix on the device", "prefix_s", BLUE), ("encode", "encode_s", SKY), ("link", "link_s", GREY),
              ("decode and suffix in the cloud", "cloud_s", ORANGE))  # fmt: skip
-    left = np.zeros(len(rows))
+    starts = np.zeros(len(rows))
     for label, part, colour in parts:
         seconds = np.array([getattr(row.estimate, part) for row in rows])
         for bar, row in zip(
-            axes.barh(range(len(rows)), seconds, 0.72, left, color=colour, label=label), rows, strict=True
+            axes.barh(range(len(rows)), seconds, 0.72, starts, color=colour, label=label), rows, strict=True
         ):
             bar.set_alpha(0.35 if row.excluded else 1.0)
-        left = left + seconds
+        starts = starts + seconds
     for at, row in enumerate(rows):
         mark = "  excluded" if row.excluded else ""
         guessed = explanation.marks(row.candidate)[2]
-        axes.text(left[at], at, f" {guessed}{show_s(float(left[at]))}{mark}", va="center", fontsize=8.5)
-    _rows(axes, [short_name(row.candidate) for row in rows], float(left.max()))
+        axes.text(starts[at], at, f" {guessed}{show_s(float(starts[at]))}{mark}", va="center", fontsize=8.5)
+    _rows(axes, [short_name(row.candidate) for row in rows], float(starts.max()))
     more = len(explanation.rows) - len(rows)
     title = f"where a frame's time goes on {explanation.link}" + (f" ({more} more not shown)" if more else "")
     axes.set_title(title, loc="left")
@@ -171,17 +171,17 @@ def _pairs(
     cloud: Sequence[float] | None,
 ) -> None:
     sides = [("device", explanation.device, device, BLUE), ("cloud", explanation.cloud, cloud, ORANGE)]
-    known = [(side, machine, seconds, colour) for side, machine, seconds, colour in sides if seconds is not None]
-    height = 0.8 / len(known)
-    for index, (side, machine, seconds, colour) in enumerate(known):
+    timed = [(side, machine, seconds, colour) for side, machine, seconds, colour in sides if seconds is not None]
+    height = 0.8 / len(timed)
+    for index, (side, machine, seconds, colour) in enumerate(timed):
         label = f"{side}: {machine.name}" + (
             f" (predicted, ±{machine.predicted.error:.0%})" if machine.predicted else ""
         )
-        at = np.arange(len(names)) + (index - (len(known) - 1) / 2) * height
+        at = np.arange(len(names)) + (index - (len(timed) - 1) / 2) * height
         axes.barh(at, seconds, height=height * 0.92, color=colour, label=label)
         for y, value in zip(at, seconds, strict=True):
             axes.text(value, float(y), f" {machine.mark}{show_s(value)}", va="center", fontsize=8)
-    _rows(axes, names, max(max(seconds) for *_, seconds, _ in known))
+    _rows(axes, names, max(max(seconds) for *_, seconds, _ in timed))
     legend(axes, None, 1)
     axes.set_xlabel("time")
     units(axes, "x", show_s)

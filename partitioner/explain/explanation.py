@@ -25,7 +25,7 @@ WIDEST_BPS = (1e3, 1e11)
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorTime:
+class ModelOperatorTime:
     """Seconds of one operator of the model on one machine."""
 
     name: str
@@ -43,7 +43,7 @@ class Machine:
 
     name: str
     stage_s: tuple[float, ...]
-    operators: tuple[OperatorTime, ...] = ()
+    operators: tuple[ModelOperatorTime, ...] = ()
     predicted: Predicted | None = None
 
     @property
@@ -122,7 +122,7 @@ def machine_of(profile: object, plan: Plan) -> Machine:
     for one in read.operators:
         name = one.name or f"{one.kind.strip('()')} (stage {one.stage})"
         times[name, one.kind, one.stage] = times.get((name, one.kind, one.stage), 0.0) + one.time_s
-    operators = tuple(OperatorTime(*key, time_s) for key, time_s in times.items())
+    operators = tuple(ModelOperatorTime(*key, time_s) for key, time_s in times.items())
     return Machine(read.machine, read.stage_s, operators, read.predicted)
 
 
@@ -131,7 +131,7 @@ def explain(
     device: Machine,
     cloud: Machine,
     link: Link,
-    wanted: Objective,
+    objective: Objective,
     constraints: Constraints | None = None,
     notes: Sequence[str] = (),
 ) -> Explanation:
@@ -140,22 +140,23 @@ def explain(
     Raises InputError when the constraints admit no candidate.
     """
     candidates = plan_candidates(plan)
-    limits = constraints or Constraints()
-    admitted(candidates, limits, plan)
-    out = excluded(candidates, limits, plan)
+    allowed = constraints or Constraints()
+    admitted(candidates, allowed, plan)
+    out = excluded(candidates, allowed, plan)
     speeds = Speeds(device.stage_s, cloud.stage_s)
     estimates = [estimate(candidate, speeds, link) for candidate in candidates]
-    estimates.sort(key=lambda e: (e.candidate in out, order(e, wanted, link.rtt_s)))
+    estimates.sort(key=lambda e: (e.candidate in out, order(e, objective, link.rtt_s)))
     rows = tuple(
-        Row(candidate_name(e.candidate, plan), e, wanted.score(e, link.rtt_s), out.get(e.candidate)) for e in estimates
+        Row(candidate_name(e.candidate, plan), e, objective.score(e, link.rtt_s), out.get(e.candidate))
+        for e in estimates
     )
-    said = [
+    assumptions = [
         f"the {side}'s times are {m.predicted}" for side, m in (("device", device), ("cloud", cloud)) if m.predicted
     ]
-    left = [row.estimate for row in rows if row.excluded is None]
-    wins = crossovers(left, wanted, link.rtt_s)
-    drawn = crossover_map(Chooser(left, wanted), link, wins)
-    return Explanation(plan, device, cloud, link, wanted, rows, tuple(wins), drawn, (*notes, *said))
+    admitted_estimates = [row.estimate for row in rows if row.excluded is None]
+    wins = crossovers(admitted_estimates, objective, link.rtt_s)
+    drawn = crossover_map(Chooser(admitted_estimates, objective), link, wins)
+    return Explanation(plan, device, cloud, link, objective, rows, tuple(wins), drawn, (*notes, *assumptions))
 
 
 def crossover_map(chooser: Chooser, link: Link, wins: Sequence[Win]) -> CrossoverMap:

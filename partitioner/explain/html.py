@@ -58,8 +58,8 @@ def _facts(explanation: Explanation) -> str:
 
 
 def _machine(machine: Machine) -> str:
-    said = f", predicted, ±{machine.predicted.error:.0%}" if machine.predicted else ""
-    return f"{machine.name}: whole model {machine.mark}{show_s(sum(machine.stage_s))}{said}"
+    note = f", predicted, ±{machine.predicted.error:.0%}" if machine.predicted else ""
+    return f"{machine.name}: whole model {machine.mark}{show_s(sum(machine.stage_s))}{note}"
 
 
 def _charts(explanation: Explanation) -> Iterable[str]:

@@ -35,7 +35,7 @@ def described(plan: Plan, chain: Chain, wishes: Wishes) -> Plan:
 
     An only input of shape [N, 1|3, H, W] or [N, H, W, 1|3] takes pictures scaled to 0..1; an only output of shape
     [N, classes] is a classifier, its values taken for logits unless they already are probabilities. Integers of
-    quantised models stand for what their scale and zero point say.
+    quantized models stand for what their scale and zero point say.
     """
     return replace(plan, input=_input(plan, wishes), output=_output(plan, chain, wishes))
 
@@ -44,22 +44,22 @@ def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
     guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
     if guessed is None:
         return {}
-    said = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
+    given = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
     for name in ("mean", "std"):
-        if name in said and len(said[name]) not in (1, guessed.channels):
-            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(said[name])} were given")
-    widest = max(len(said.get("mean", (0,))), len(said.get("std", (1,))))
-    if not said.keys() & {"mean", "std", "scale"}:
-        return replace(guessed, **said).to_json()
+        if name in given and len(given[name]) not in (1, guessed.channels):
+            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(given[name])} were given")
+    widest = max(len(given.get("mean", (0,))), len(given.get("std", (1,))))
+    if not given.keys() & {"mean", "std", "scale"}:
+        return replace(guessed, **given).to_json()
     meaning = plan.crossing(0)[0].quantization
     if meaning is not None:
-        said.setdefault("scale", 1 / 255)
-    mean, std = (_widened(said.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
-    mean, std = _quantised(mean, std, meaning)
-    return replace(guessed, **{**said, "mean": mean, "std": std}).to_json()
+        given.setdefault("scale", 1 / 255)
+    mean, std = (_widened(given.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
+    mean, std = _quantized(mean, std, meaning)
+    return replace(guessed, **{**given, "mean": mean, "std": std}).to_json()
 
 
-def _quantised(
+def _quantized(
     mean: tuple[float, ...], std: tuple[float, ...], meaning: Quantization | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation that make the integers at once: ``(x - mean) / std`` over the scale, plus the zero point."""

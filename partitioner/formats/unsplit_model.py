@@ -12,7 +12,7 @@ from partway.partitioner.plan.plan import Stage
 from partway.partitioner.plan.stage_files import open_data
 
 
-def load_whole(model: Path, engine: Engine) -> LoadedStage:
+def load_unsplit(model: Path, engine: Engine) -> LoadedStage:
     """The model on the engine. Raises InputError when it cannot be read or the engine does not take it.
 
     An ONNX model with its weights in other files, under whatever names, is copied together first: an engine reads one

@@ -48,7 +48,7 @@ PRODUCERS = frozenset(
 def breaks_fusion(graph: Graph, prefix: OperatorSet, values: Iterable[str]) -> bool:
     """Whether a cut separates two operators that would run as one.
 
-    Those are Conv, Gemm or MatMul with the normalisation, bias or activation after them, and a quantise or dequantise
+    Those are Conv, Gemm or MatMul with the normalisation, bias or activation after them, and a quantize or dequantize
     operator with the float operator it belongs to.
     """
     return any(

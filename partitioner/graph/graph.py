@@ -48,15 +48,15 @@ class Graph:
     local: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        known = set(self.inputs)
+        available = set(self.inputs)
         for operator in self.operators:
             for name in operator.inputs:
-                if name not in known:
+                if name not in available:
                     raise InputError(f"operator `{operator.name}` reads `{name}`, which nothing before it makes")
             for name in operator.outputs:
-                if name in known:
+                if name in available:
                     raise InputError(f"the value `{name}` is made twice, the second time by `{operator.name}`")
-                known.add(name)
+                available.add(name)
 
     @property
     def everything(self) -> OperatorSet:

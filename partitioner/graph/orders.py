@@ -21,17 +21,17 @@ def orders(graph: Graph, through: Sequence[OperatorSet] = ()) -> Iterator[Order]
 
 def frontiers(graph: Graph, order: Order) -> Iterator[tuple[OperatorSet, tuple[str, ...]]]:
     """After each operator of an order, the operators so far and the values that cross, in wire order."""
-    left = {name: mask.bit_count() for name, mask in graph.readers.items()}
+    unread = {name: mask.bit_count() for name, mask in graph.readers.items()}
     place = {name: at for at, name in enumerate(graph.activations)}
-    alive = {name for name in graph.inputs if name in left}
+    alive = {name for name in graph.inputs if name in unread}
     reached = 0
     for index in order:
         reached |= 1 << index
         for name in graph.operators[index].inputs:
-            left[name] -= 1
-            if not left[name]:
+            unread[name] -= 1
+            if not unread[name]:
                 alive.discard(name)
-        alive.update(name for name in graph.operators[index].outputs if name in left)
+        alive.update(name for name in graph.operators[index].outputs if name in unread)
         yield reached, tuple(sorted(alive, key=place.__getitem__))
 
 
@@ -54,16 +54,16 @@ def depth_first(graph: Graph) -> Order:
 
 def smallest_frontier(graph: Graph) -> Order:
     """Always the operator that leaves the fewest bytes alive, and of equals the one that became ready last."""
-    left = dict.fromkeys(graph.activations, 0) | {name: mask.bit_count() for name, mask in graph.readers.items()}
+    unread = dict.fromkeys(graph.activations, 0) | {name: mask.bit_count() for name, mask in graph.readers.items()}
     wait = [sum(name in graph.producers for name in operator.inputs) for operator in graph.operators]
     ready = [index for index, count in enumerate(wait) if count == 0]
     order: list[int] = []
     while ready:
-        at = min(range(len(ready)), key=lambda position: (_growth(graph, left, ready[position]), -position))
+        at = min(range(len(ready)), key=lambda position: (_growth(graph, unread, ready[position]), -position))
         index = ready.pop(at)
         order.append(index)
         for name in graph.operators[index].inputs:
-            left[name] -= 1
+            unread[name] -= 1
         for name in graph.operators[index].outputs:
             for reader in members(graph.readers.get(name, 0)):
                 wait[reader] -= 1
@@ -72,7 +72,7 @@ def smallest_frontier(graph: Graph) -> Order:
     return tuple(order)
 
 
-def _growth(graph: Graph, left: dict[str, int], index: int) -> int:
+def _growth(graph: Graph, unread: dict[str, int], index: int) -> int:
     operator = graph.operators[index]
-    born = sum(graph.size_bytes(name) for name in operator.outputs if left[name])
-    return born - sum(graph.size_bytes(name) for name in operator.inputs if left[name] == 1)
+    born = sum(graph.size_bytes(name) for name in operator.outputs if unread[name])
+    return born - sum(graph.size_bytes(name) for name in operator.inputs if unread[name] == 1)

@@ -1,1 +1,4 @@
-"""Plan: say what this room is for."""
+"""The plan: stages, cuts and measurements as data; its file, its checks, its stage files, the chain that runs it.
+
+Pictures become input tensors here as well, for device and cloud alike. It imports ``graph``.
+"""

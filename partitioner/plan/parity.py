@@ -35,13 +35,13 @@ class Parity:
         return self.exact or self.error <= TOLERANCE
 
 
-def relative_error(whole: Array, split: Array) -> float:
+def relative_error(unsplit: Array, split: Array) -> float:
     """max|whole - split| / max|whole|; infinite when shapes, dtypes or the places of NaN and infinity differ."""
-    if whole.shape != split.shape or whole.dtype != split.dtype:
+    if unsplit.shape != split.shape or unsplit.dtype != split.dtype:
         return float("inf")
-    if np.array_equal(whole, split, equal_nan=np.issubdtype(whole.dtype, np.inexact)):
+    if np.array_equal(unsplit, split, equal_nan=np.issubdtype(unsplit.dtype, np.inexact)):
         return 0.0
-    a, b = whole.astype(np.float64), split.astype(np.float64)
+    a, b = unsplit.astype(np.float64), split.astype(np.float64)
     odd = ~np.isfinite(a) | ~np.isfinite(b)
     if not np.array_equal(a[odd], b[odd], equal_nan=True):
         return float("inf")
@@ -58,17 +58,19 @@ def run_split(chain: Chain, values: Values, k: int) -> dict[str, Array]:
     return {name: suffix[name] if name in suffix else prefix[name] for name in chain.plan.outputs}
 
 
-def verify(chain: Chain, inputs: Sequence[Values], wholes: Sequence[Mapping[str, Array]] | None = None) -> list[Parity]:
+def verify(
+    chain: Chain, inputs: Sequence[Values], references: Sequence[Mapping[str, Array]] | None = None
+) -> list[Parity]:
     """Parity of every k on every input. ``wholes``: the original model's answers; without them the chain in one go."""
     stages = len(chain.plan.stages)
-    reference = wholes or [chain.answer(chain.run(values, 0, stages)) for values in inputs]
+    reference = references or [chain.answer(chain.run(values, 0, stages)) for values in inputs]
     return [_parity(chain, k, inputs, reference) for k in chain.plan.splits]
 
 
 def _parity(chain: Chain, k: int, inputs: Sequence[Values], reference: Sequence[Mapping[str, Array]]) -> Parity:
     errors = [
-        relative_error(whole[name], split[name])
-        for values, whole in zip(inputs, reference, strict=True)
+        relative_error(unsplit[name], split[name])
+        for values, unsplit in zip(inputs, reference, strict=True)
         for split in [run_split(chain, values, k)]
         for name in chain.plan.outputs
     ]

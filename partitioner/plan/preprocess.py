@@ -143,7 +143,7 @@ class Preprocess:
 def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
     """What a model's input most likely wants; None where it can be no picture.
 
-    Floats 0 to 1, uint8 as it is, and int8 less 128: whatever a quantised model was trained on, its 256 steps are the
+    Floats 0 to 1, uint8 as it is, and int8 less 128: whatever a quantized model was trained on, its 256 steps are the
     picture's.
     """
     if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):

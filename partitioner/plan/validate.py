@@ -1,4 +1,4 @@
-"""Whether the parts of a plan fit together: what each stage reads is there by then, what is promised is made."""
+"""Checks that the parts of a plan fit together: each stage finds what it reads, each output is made by a stage."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def _tensors(plan: Plan) -> str:
 
 def _chain(plan: Plan) -> str:
     """Each cut holds all that later stages read, and nothing that is not there by then."""
-    there = set(plan.inputs)
+    available = set(plan.inputs)
     for k, stage in enumerate(plan.stages):
         absent = [spec.name for spec in stage.inputs if spec.name not in plan.cuts[k].values]
         if absent:
             return f"lets {stage.file} read {absent[0]}, which the cut before it ({plan.cuts[k]}) does not hold"
-        there = {*plan.cuts[k].values} & there | {spec.name for spec in stage.outputs}
-        absent = [name for name in plan.cuts[k + 1].values if name not in there | _answers(plan, k)]
+        available = {*plan.cuts[k].values} & available | {spec.name for spec in stage.outputs}
+        absent = [name for name in plan.cuts[k + 1].values if name not in available | _answers(plan, k)]
         if absent:
             return f"hands on {absent[0]} after {stage.file}, which nothing before makes"
     made = {*plan.inputs, *(spec.name for stage in plan.stages for spec in stage.outputs)}

@@ -168,11 +168,11 @@ def read_profile(data: object) -> Profile:
             model=_text(data.get("model", "")),
             machine=_text(data.get("machine", "a machine without a name")),
             engine=_text(data.get("engine", "")),
-            threads=_whole(data.get("threads", 0)),
+            threads=_integer(data.get("threads", 0)),
             date=_text(data.get("date", "")),
             stage_s=tuple(_number(value) for value in _list(data["stage_s"])),
             spread=_number(data.get("spread", 0.0)),
-            runs=_whole(data.get("runs", 0)),
+            runs=_integer(data.get("runs", 0)),
             operators=operators,
             predicted=_predicted(data.get("predicted")),
         )
@@ -210,7 +210,7 @@ def _predicted(data: object) -> Predicted | None:
         _text(data["from"]),
         _number(data["error"]),
         _number(data.get("median_error", data["error"])),
-        _whole(data.get("models", 0)),
+        _integer(data.get("models", 0)),
         _number(data.get("strange", 0.0)),
     )
     if not all(0 <= value < math.inf for value in (found.error, found.median_error, found.strange)):
@@ -230,8 +230,8 @@ def _operator(data: object) -> OperatorSeconds:
         raise TypeError("one is no object")
     name = None if data["name"] is None else _text(data["name"])
     fused = tuple(_text(one) for one in _list(data.get("fused", [])))
-    time_s, calls = _number(data["time_s"]), _whole(data.get("calls", 1))
-    return OperatorSeconds(name, _text(data["kind"]), _whole(data["stage"]), time_s, calls, fused)
+    time_s, calls = _number(data["time_s"]), _integer(data.get("calls", 1))
+    return OperatorSeconds(name, _text(data["kind"]), _integer(data["stage"]), time_s, calls, fused)
 
 
 def _operator_to_json(one: OperatorSeconds) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r:.40} is no whole number")
     return value

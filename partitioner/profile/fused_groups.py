@@ -31,7 +31,7 @@ class Habits:
     leaders: Mapping[str, str]
 
     @classmethod
-    def of(cls, seen: Sequence[Measured]) -> Habits:
+    def of(cls, seen: Sequence[MeasuredModel]) -> Habits:
         """What was seen more often than not."""
         together, apart, leaders = Counter[Pair](), Counter[Pair](), dict[str, Counter[str]]()
         for one in seen:
@@ -49,7 +49,7 @@ class Habits:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FusedGroup:
     """Operators of one stage that run as one. ``kind`` tells apart what runs at different speeds (see kind_of).
 
     ``work`` is in multiply-adds, the rest in bytes, at batch 1; what only passes between the group's own operators is
@@ -66,7 +66,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredModel:
     """What a profile says of a model: groups with their seconds, per stage what is left, and the pairs seen.
 
     ``rest_s`` is what a stage takes beyond its operators. ``together`` and ``apart`` count how often a pair ran as one
@@ -74,7 +74,7 @@ class Measured:
     """
 
     model: str
-    groups: tuple[tuple[Group, float], ...]
+    groups: tuple[tuple[FusedGroup, float], ...]
     rest_s: tuple[float, ...]
     total_s: float
     together: Mapping[Pair, int]
@@ -82,15 +82,15 @@ class Measured:
     leaders: tuple[tuple[str, str], ...]
 
 
-def measured(
+def measured_groups(
     model: str, graphs: Sequence[Graph], stage_s: Sequence[float], operators: Iterable[OperatorSeconds]
-) -> Measured:
+) -> MeasuredModel:
     """Join a profile's operators with the graphs of the stages that they belong to.
 
     An operator without a name (or of an unknown one) was inserted by the engine and is part of what its stage takes
     besides. Raises InputError when most of the operators' time belongs to ones that no stage has.
     """
-    found: list[tuple[Group, float]] = []
+    found: list[tuple[FusedGroup, float]] = []
     rest_s = [float(seconds) for seconds in stage_s]
     indexes: list[Mapping[str | None, int]] = [_by_name(graph) for graph in graphs]
     together, apart = Counter[Pair](), Counter[Pair]()
@@ -115,12 +115,12 @@ def measured(
         raise InputError(
             f"the profile of {model} names operators that its stages do not have; profile it again with --operators"
         )
-    return Measured(
+    return MeasuredModel(
         model, tuple(found), tuple(max(0.0, s) for s in rest_s), sum(stage_s), together, apart, tuple(leaders)
     )
 
 
-def predicted_groups(graph: Graph, stage: int, habits: Habits) -> list[Group]:
+def predicted_groups(graph: Graph, stage: int, habits: Habits) -> list[FusedGroup]:
     """The groups in which a stage's operators will run: neighbours that an engine was seen to run as one do."""
     group_at: list[int] = []
     members: dict[int, list[int]] = {}
@@ -145,20 +145,20 @@ def predicted_groups(graph: Graph, stage: int, habits: Habits) -> list[Group]:
     ]
 
 
-def group_of(graph: Graph, members: Sequence[int], leader: Operator, stage: int) -> Group:
+def group_of(graph: Graph, members: Sequence[int], leader: Operator, stage: int) -> FusedGroup:
     """Some operators that run as one."""
     operators = [graph.operators[at] for at in members]
     mask = sum(1 << at for at in members)
     made = dict.fromkeys(name for one in operators for name in one.outputs)
     read = dict.fromkeys(name for one in operators for name in one.inputs if name not in made)
-    kept = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
-    return Group(
+    leaving = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
+    return FusedGroup(
         leader.name,
         kind_of(graph, leader),
         stage,
         float(sum(one.work for one in operators)),
         float(sum(map(graph.size_bytes, read))),
-        float(sum(map(graph.size_bytes, kept))),
+        float(sum(map(graph.size_bytes, leaving))),
         float(graph.weight_bytes(mask)),
     )
 

@@ -63,8 +63,8 @@ def fitted(stage: int, seen: Sequence[OperatorTime], stage_s: float) -> list[Ope
     quickest = min((one.time_s / one.calls for one in seen if one.calls), default=0.0)
     each = min(max(total - stage_s, 0.0) / calls, quickest) if calls else 0.0
     times = [one.time_s - each * one.calls for one in seen]
-    left = sum(times)
-    scale = stage_s / left if left > stage_s else 1.0
+    corrected_s = sum(times)
+    scale = stage_s / corrected_s if corrected_s > stage_s else 1.0
     rows = [
         OperatorSeconds(one.name, one.kind, stage, max(time_s, 0.0) * scale, one.calls, one.fused)
         for one, time_s in zip(seen, times, strict=True)

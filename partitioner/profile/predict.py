@@ -15,7 +15,7 @@ import numpy as np
 
 from partway.errors import InputError, mapped
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.profile.fused_groups import Group, Habits, Measured, Pair, predicted_groups
+from partway.partitioner.profile.fused_groups import FusedGroup, Habits, MeasuredModel, Pair, predicted_groups
 from partway.partitioner.profile.regression import FEATURES, STAGE_FEATURES, Line, Regression, regress
 
 FORMAT = 1
@@ -61,11 +61,11 @@ class Prediction:
 
     stage_s: tuple[float, ...]
     rest_s: tuple[float, ...]
-    groups: tuple[tuple[Group, float], ...]
+    groups: tuple[tuple[FusedGroup, float], ...]
     strange: float
 
 
-def calibrate(seen: Sequence[tuple[Measured, Sequence[Graph]]], about: Mapping[str, Any]) -> Calibration:
+def calibrate(seen: Sequence[tuple[MeasuredModel, Sequence[Graph]]], about: Mapping[str, Any]) -> Calibration:
     """Fit to all models, and tell the error by leaving out each in turn. Raises InputError with fewer than three."""
     names = list(dict.fromkeys(one.model for one, _ in seen))
     if len(names) < LEAST_MODELS:
@@ -90,7 +90,7 @@ def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
     """What the stages with these graphs will take."""
     stage_s: list[float] = []
     rest_s: list[float] = []
-    timed: list[tuple[Group, float]] = []
+    timed: list[tuple[FusedGroup, float]] = []
     strange_s = 0.0
     for stage, graph in enumerate(graphs):
         groups = predicted_groups(graph, stage, regression.habits)

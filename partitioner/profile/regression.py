@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError, mapped
-from partway.partitioner.profile.fused_groups import Group, Habits, Measured
+from partway.partitioner.profile.fused_groups import FusedGroup, Habits, MeasuredModel
 
 FEATURES = ("work", "input_bytes", "output_bytes", "weight_bytes", "constant")
 STAGE_FEATURES = ("constant", "groups", "output_bytes")
@@ -24,7 +24,7 @@ WIDEST = 8.0
 """How many times the largest seen of any feature a kind's own line is trusted for; beyond, the line over all kinds."""
 FLOOR_S = 2e-6
 """Times below count as this much when points are weighed: profilers tell whole microseconds."""
-Point = tuple[Group, float]
+Point = tuple[FusedGroup, float]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -54,23 +54,23 @@ class Regression:
     rest: Line
     habits: Habits
 
-    def seconds(self, group: Group) -> float:
+    def seconds(self, group: FusedGroup) -> float:
         """Predicted seconds of a group."""
         features = features_of(group)
         line = self.kinds.get(group.kind)
         return (line if line is not None and line.covers(features) else self.pooled).seconds(features)
 
-    def knows(self, group: Group) -> bool:
+    def knows(self, group: FusedGroup) -> bool:
         """Whether a line of the group's own kind is used for it."""
         line = self.kinds.get(group.kind)
         return line is not None and line.covers(features_of(group))
 
-    def rest_s(self, groups: Sequence[Group]) -> float:
+    def rest_s(self, groups: Sequence[FusedGroup]) -> float:
         """Predicted seconds that a stage of these groups takes besides them."""
         return self.rest.seconds(_stage_features(groups))
 
 
-def regress(seen: Sequence[Measured]) -> Regression:
+def regress(seen: Sequence[MeasuredModel]) -> Regression:
     """Fit everything to the measurements of some models on one machine."""
     by_kind: dict[str, list[Point]] = {}
     for group, seconds in (point for one in seen for point in one.groups):
@@ -83,7 +83,7 @@ def regress(seen: Sequence[Measured]) -> Regression:
     )
 
 
-def features_of(group: Group) -> tuple[float, ...]:
+def features_of(group: FusedGroup) -> tuple[float, ...]:
     """The numbers that FEATURES names."""
     return group.work, group.input_bytes, group.output_bytes, group.weight_bytes, 1.0
 
@@ -103,11 +103,11 @@ def fit(rows: Sequence[Sequence[float]], seconds: Sequence[float]) -> Line:
 
 
 def _fit_groups(points: Iterable[Point]) -> Line:
-    kept = list(points)
-    return fit([features_of(group) for group, _ in kept], [seconds for _, seconds in kept])
+    rows = list(points)
+    return fit([features_of(group) for group, _ in rows], [seconds for _, seconds in rows])
 
 
-def _fit_rest(seen: Sequence[Measured]) -> Line:
+def _fit_rest(seen: Sequence[MeasuredModel]) -> Line:
     rows, seconds = [], []
     for one in seen:
         for stage, rest_s in enumerate(one.rest_s):
@@ -116,5 +116,5 @@ def _fit_rest(seen: Sequence[Measured]) -> Line:
     return fit(rows, seconds)
 
 
-def _stage_features(groups: Sequence[Group]) -> tuple[float, ...]:
+def _stage_features(groups: Sequence[FusedGroup]) -> tuple[float, ...]:
     return 1.0, float(len(groups)), sum(group.output_bytes for group in groups)

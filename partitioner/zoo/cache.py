@@ -15,7 +15,7 @@ from pathlib import Path
 import partway
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import PLAN_FILE
-from partway.partitioner.zoo import bundled_folder, bundled_models, known_models, unknown_model
+from partway.partitioner.zoo.bundled import bundled_folder, bundled_models, known_models, unknown_model
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.system.cache_dir import default_cache
 
@@ -81,6 +81,6 @@ def _run(command: list[str], say: Say) -> None:
             if child.stdout is not None:
                 child.stdout.close()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        lines = errors.read().decode(errors="replace").strip().splitlines()
     if code:
-        raise InputError(said[-1] if said else f"making the plan ended with code {code} and no word")
+        raise InputError(lines[-1] if lines else f"making the plan ended with code {code} and no word")

@@ -26,14 +26,14 @@ def cuts_of(graph: Graph) -> tuple[Cut, ...]:
     if not set(useful) <= {one.cut for one in legal}:
         return useful
     chosen = [one for one in legal if one.cut in useful]
-    whole, input_bytes = graph.work(graph.everything) or 1, wire_bytes(graph, input_cut(graph))
+    total_work, input_bytes = graph.work(graph.everything) or 1, wire_bytes(graph, input_cut(graph))
 
     def gap(one: Frontier) -> float:
         """The least share of the work between this cut and one that is there, the two ends included."""
-        return min(abs(one.work - other) for other in (0, whole, *(other.work for other in chosen))) / whole
+        return min(abs(one.work - other) for other in (0, total_work, *(other.work for other in chosen))) / total_work
 
     for one in _shrinking([one for one in legal if len(one.cut.values) == 1], input_bytes):
-        if len(chosen) < LEAST and all(abs(one.work - other.work) > APART * whole for other in chosen):
+        if len(chosen) < LEAST and all(abs(one.work - other.work) > APART * total_work for other in chosen):
             chosen.append(one)
     narrow = [one for one in legal if len(one.cut.values) == 1 and one.size_bytes <= WIDEST * input_bytes]
     while len(chosen) < LEAST and narrow and gap(best := max(narrow, key=gap)) > APART:

@@ -113,9 +113,9 @@ def _Heads(detector: Any) -> Any:  # noqa: N802 - a class that needs torch to be
     class Heads(torch.nn.Module):  # type: ignore[misc,name-defined]
         """float32 [N, 3, 320, 320] in 0..1 to boxes [N, 3234, 4] (offsets to the anchors) and class logits."""
 
-        def __init__(self, whole: Any) -> None:
+        def __init__(self, detector: Any) -> None:
             super().__init__()
-            self.backbone, self.head = whole.backbone, whole.head
+            self.backbone, self.head = detector.backbone, detector.head
 
         def forward(self, image: Any) -> dict[str, Any]:
             found = self.head(list(self.backbone(image * 2 - 1).values()))

@@ -10,7 +10,7 @@ from tests.support.chains import agrees, run, session
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.mincut import problem
+from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.onnx.slicer import slice_model
 from partway.partitioner.graph.graph import Graph, members
@@ -70,7 +70,7 @@ def test_the_minimum_cut_of_a_real_graph_is_what_exhaustive_search_finds(model):
     """Over all downward-closed sets of the model's graph, at every bandwidth where the answer changes and between."""
     graph = model.graph
     device_s = [operator.work * 1e-9 + 1e-5 for operator in graph.operators]
-    asked = problem(graph, device_s, [time / 10 for time in device_s])
+    asked = cut_problem(graph, device_s, [time / 10 for time in device_s])
     prefixes = every_prefix(graph)
     own_s = np.array([asked.own_s(prefix) for prefix in prefixes])
     bits = np.array([asked.crossing_bits(prefix) for prefix in prefixes])

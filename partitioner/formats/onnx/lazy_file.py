@@ -51,12 +51,12 @@ class Weight:
         """The ``length`` bytes on disk, a few megabytes at a time."""
         with self.path.open("rb") as file:
             file.seek(self.begin)
-            left = self.length
-            while left:
-                chunk = file.read(min(left, CHUNK_BYTES))
+            remaining = self.length
+            while remaining:
+                chunk = file.read(min(remaining, CHUNK_BYTES))
                 if not chunk:
                     raise InputError(f"{self.path} became shorter while it was read; slice the model again")
-                left -= len(chunk)
+                remaining -= len(chunk)
                 yield chunk
 
 

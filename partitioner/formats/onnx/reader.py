@@ -24,7 +24,7 @@ DATA_DEPENDENT = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress"
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxModel:
+class ParsedOnnxModel:
     """An ONNX model read for slicing.
 
     ``nodes`` are the live nodes by operator name; ``folded`` the nodes that compute from constants only, by the values
@@ -38,7 +38,7 @@ class OnnxModel:
     shaped: Shaped
 
 
-def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
+def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
     """The model with its graph and what the slicer needs to write stages.
 
     ``sizes`` gives shapes for inputs with dynamic dimensions other than the batch.
@@ -51,7 +51,7 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> OnnxModel:
     shaped = find_shapes(file, _known_inputs(file, sizes or {}), _all_values(file, ordered))
     names = _operator_names(live)
     graph = _graph(file, names, live, folded, shaped)
-    return OnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
+    return ParsedOnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
 
 
 def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:
@@ -65,14 +65,14 @@ def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:
 def _sorted_nodes(file: ModelFile) -> list[Any]:
     """The nodes in topological order, their own order kept wherever it already is one."""
     graph = file.proto.graph
-    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    known |= {sparse.values.name for sparse in graph.sparse_initializer}
-    makeable = known | {name for node in graph.node for name in node.output}
+    available = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    available |= {sparse.values.name for sparse in graph.sparse_initializer}
+    makeable = available | {name for node in graph.node for name in node.output}
     waiting, ordered = list(graph.node), []
     while waiting:
         later = []
         for node in waiting:
-            unknown = [name for name in node_inputs(node) if name not in known]
+            unknown = [name for name in node_inputs(node) if name not in available]
             if unknown and unknown[0] not in makeable:
                 where = f"{node.op_type} `{node.name}`"
                 raise InputError(f"{where} reads `{unknown[0]}`, which nothing in {file.path} makes")
@@ -80,7 +80,7 @@ def _sorted_nodes(file: ModelFile) -> list[Any]:
                 later.append(node)
                 continue
             ordered.append(node)
-            known.update(node.output)
+            available.update(node.output)
         if len(later) == len(waiting):
             stuck = later[0].name or later[0].op_type
             raise InputError(f"the operators of {file.path} depend on each other in a circle, `{stuck}` for one")
@@ -165,17 +165,17 @@ def constant_sources(value: str, weights: Mapping[str, int], folded: Mapping[str
 
 
 def _work(node: Any, constants: Mapping[str, None], weights: Mapping[str, int], shaped: Shaped) -> int:
-    known = shaped.single
-    outputs = [known.get(name) for name in node.output if name]
-    whole = node.domain not in ("", "ai.onnx", *FOREIGN_DOMAINS) or any(True for _ in bodies(node))
-    if whole:  # a function or a control-flow body: its weights are used at least once
+    single = shaped.single
+    outputs = [single.get(name) for name in node.output if name]
+    opaque = node.domain not in ("", "ai.onnx", *FOREIGN_DOMAINS) or any(True for _ in bodies(node))
+    if opaque:  # a function or a control-flow body: its weights are used at least once
         return sum(map(elements, outputs)) + sum(weights[name] for name in constants) // 4
     attributes = {
         attribute.name: onnx.helper.get_attribute_value(attribute)
         for attribute in node.attribute
         if attribute.name in ("kernel_shape", "transA", "equation")
     }
-    return multiply_adds(node.op_type, [known.get(name) for name in node.input], outputs, attributes)
+    return multiply_adds(node.op_type, [single.get(name) for name in node.input], outputs, attributes)
 
 
 def _constant_bytes(file: ModelFile, folded: Mapping[str, Any]) -> dict[str, int]:

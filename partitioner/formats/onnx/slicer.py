@@ -12,7 +12,7 @@ from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
 from partway.partitioner.formats.onnx.nodes import bodies, node_inputs
-from partway.partitioner.formats.onnx.reader import OnnxModel, open_onnx
+from partway.partitioner.formats.onnx.reader import ParsedOnnxModel, open_onnx
 from partway.partitioner.formats.onnx.shapes import BATCHES
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
@@ -28,7 +28,7 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
 
 
-def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+def slice_model(model: ParsedOnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
     """Write ``stage0.onnx`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
 
     Stage inputs and outputs keep the model's own names. The same model and cuts give the same bytes each time.
@@ -42,7 +42,7 @@ def slice_model(model: OnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage
 
 
 def _write_stage(
-    model: OnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+    model: ParsedOnnxModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
 ) -> Stage:
     graph = model.graph
     read = tuple(graph.values[name] for name in inputs)
@@ -63,20 +63,20 @@ def _named(node: Any, name: str) -> Any:
 
 
 def _stage_proto(
-    model: OnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    model: ParsedOnnxModel, nodes: Sequence[Any], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> Any:
-    whole = model.file.proto
+    proto = model.file.proto
     stage = onnx.ModelProto()
-    _copy_fields(whole, stage, leave_out=("graph", "functions", "training_info"))
-    _copy_fields(whole.graph, stage.graph, leave_out=GRAPH_CONTENTS)
+    _copy_fields(proto, stage, leave_out=("graph", "functions", "training_info"))
+    _copy_fields(proto.graph, stage.graph, leave_out=GRAPH_CONTENTS)
     constant_nodes, constants = _constants(model, nodes, [spec.name for spec in outputs])
     stage.graph.node.extend(constant_nodes)
     stage.graph.node.extend(nodes)
     stage.graph.input.extend(_value(model, spec) for spec in inputs)
     stage.graph.output.extend(_value(model, spec) for spec in outputs)
-    _add_constants(stage, whole, constants)
-    _add_annotations(stage, whole)
-    _add_functions(stage, whole)
+    _add_constants(stage, proto, constants)
+    _add_annotations(stage, proto)
+    _add_functions(stage, proto)
     return stage
 
 
@@ -95,7 +95,7 @@ def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
             getattr(target, field.name).MergeFrom(value)
 
 
-def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
+def _constants(model: ParsedOnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
     """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
     made: dict[int, Any] = {}
     names: set[str] = set()
@@ -113,7 +113,7 @@ def _constants(model: OnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -
     return list(made.values()), names
 
 
-def _value(model: OnnxModel, spec: TensorSpec) -> Any:
+def _value(model: ParsedOnnxModel, spec: TensorSpec) -> Any:
     """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
     value = onnx.ValueInfoProto(name=spec.name)
     value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
@@ -125,13 +125,13 @@ def _value(model: OnnxModel, spec: TensorSpec) -> Any:
     return value
 
 
-def _add_constants(stage: Any, whole: Any, names: set[str]) -> None:
+def _add_constants(stage: Any, proto: Any, names: set[str]) -> None:
     graph = stage.graph
-    graph.initializer.extend(tensor for tensor in whole.graph.initializer if tensor.name in names)
-    graph.sparse_initializer.extend(one for one in whole.graph.sparse_initializer if one.values.name in names)
+    graph.initializer.extend(tensor for tensor in proto.graph.initializer if tensor.name in names)
+    graph.sparse_initializer.extend(one for one in proto.graph.sparse_initializer if one.values.name in names)
     if stage.ir_version < INITIALISERS_NEED_NO_INPUT:
         wanted = names - _inputs(graph)
-        graph.input.extend(value for value in whole.graph.input if value.name in wanted)
+        graph.input.extend(value for value in proto.graph.input if value.name in wanted)
 
 
 INITIALISERS_NEED_NO_INPUT = 4
@@ -141,18 +141,18 @@ def _inputs(graph: Any) -> set[str]:
     return {value.name for value in graph.input}
 
 
-def _add_annotations(stage: Any, whole: Any) -> None:
+def _add_annotations(stage: Any, proto: Any) -> None:
     graph = stage.graph
     made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
-    graph.value_info.extend(value for value in whole.graph.value_info if value.name in made)
-    known = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
+    graph.value_info.extend(value for value in proto.graph.value_info if value.name in made)
+    names = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
     graph.quantization_annotation.extend(
-        note for note in whole.graph.quantization_annotation if note.tensor_name in known
+        note for note in proto.graph.quantization_annotation if note.tensor_name in names
     )
 
 
-def _add_functions(stage: Any, whole: Any) -> None:
-    by_name = {(function.domain, function.name): function for function in whole.functions}
+def _add_functions(stage: Any, proto: Any) -> None:
+    by_name = {(function.domain, function.name): function for function in proto.functions}
     used: set[tuple[str, str]] = set()
 
     def use(nodes: Iterable[Any]) -> None:

@@ -54,11 +54,11 @@ def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[
         mine = [weight for weight in mine if not _may_move(weight)]
         tensors, beside = _write_data(outside, path.with_name(path.name + ".data"))
         rest = [*rest, *tensors]
-    kept = type(proto.graph)()
+    rebuilt = type(proto.graph)()
     for tensor in rest:
-        kept.initializer.add().CopyFrom(tensor)
+        rebuilt.initializer.add().CopyFrom(tensor)
     del proto.graph.initializer[:]
-    proto.graph.MergeFrom(kept)
+    proto.graph.MergeFrom(rebuilt)
     with path.open("wb") as file:
         out = _Hashed(file)
         _write_proto(proto, mine, out)

@@ -1,1 +1,4 @@
-"""From PyTorch to a model that can be cut: any ``nn.Module`` through torch.export to ONNX, its layers still by name."""
+"""PyTorch modules and exported programs: traced with an example and written as an ONNX file. Needs torch.
+
+It imports errors only: it turns a module into a file, which ``formats.onnx`` reads.
+"""

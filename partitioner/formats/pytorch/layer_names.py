@@ -35,15 +35,15 @@ def name_values(model: Any, inputs: Sequence[str] = (), outputs: Sequence[str] =
         taken.discard(value.name)
         value.name = _free(name, taken)
         taken.add(value.name)
-    wanted = {id(value): name for value, name in zip(graph.outputs, outputs, strict=False)}
-    taken |= set(wanted.values())
+    output_names = {id(value): name for value, name in zip(graph.outputs, outputs, strict=False)}
+    taken |= set(output_names.values())
     for at, node in enumerate(nodes):
         path, operation = places[at]
         last = at + 1 == len(nodes) or places[at + 1][0] != path
         name = path if path and path not in inner and last else f"{path}.{operation}" if path else operation
         for value in node.outputs:
             if value.name:
-                value.name = wanted.get(id(value)) or _free(name, taken)
+                value.name = output_names.get(id(value)) or _free(name, taken)
                 taken.add(value.name)
         node.name = f"{node.outputs[0].name}:{node.op_type}"
     _forget(model, nodes)

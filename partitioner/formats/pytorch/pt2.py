@@ -126,8 +126,8 @@ def _unsafe(key: str, value: Any) -> str | None:
 
 def _is_size(text: str) -> bool:
     plain = SYMBOL.sub("Symbol(", text)
-    known = all(word in WORDS or SIZE.fullmatch(word) for word in WORD.findall(plain))
-    return known and EXPRESSION.fullmatch(plain) is not None
+    harmless = all(word in WORDS or SIZE.fullmatch(word) for word in WORD.findall(plain))
+    return harmless and EXPRESSION.fullmatch(plain) is not None
 
 
 def _refused(path: Path, why: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Which line of the model's own code is to blame: the deepest frame that belongs to no library."""
+"""Finds the line of the model's own code that an error comes from: the deepest frame that belongs to no library."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def first_line(error: BaseException) -> str:
 
 def _shown(frames: Iterable[tuple[str, int]]) -> str:
     """The last frame outside all libraries; where there is none, the last inside one that is not torch itself."""
-    known = [(file, line) for file, line in frames if not file.startswith("<")]
-    own = [frame for frame in known if not _in_library(frame[0])]
-    foreign = [frame for frame in known if "/torchvision/" in frame[0] or "/timm/" in frame[0]]
+    located = [(file, line) for file, line in frames if not file.startswith("<")]
+    own = [frame for frame in located if not _in_library(frame[0])]
+    foreign = [frame for frame in located if "/torchvision/" in frame[0] or "/timm/" in frame[0]]
     if not (own or foreign):
         return ""
     file, line = (own or foreign)[-1]

@@ -1,1 +1,4 @@
-"""Tflite: say what this room is for."""
+"""TFLite files: read into a graph, checked, sliced into stages. Needs flatbuffers.
+
+It imports ``cuts``, ``plan`` and ``graph``, and no other format.
+"""

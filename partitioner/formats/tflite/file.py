@@ -95,12 +95,14 @@ def text(raw: bytes | str | None) -> str:
 
 def _check_size(model: Any, size_bytes: int) -> None:
     """Options may share one list a thousand times over; written into stages it would be there a thousand times."""
-    left = 4 * size_bytes + 65536
+    allowance_bytes = 4 * size_bytes + 65536
     for graph in model.subgraphs or ():
         for operator in graph.operators or ():
             for options in options_of(operator):
-                left -= sum(value.nbytes for value in vars(options).values() if isinstance(value, np.ndarray))
-    if left < 0:
+                allowance_bytes -= sum(
+                    value.nbytes for value in vars(options).values() if isinstance(value, np.ndarray)
+                )
+    if allowance_bytes < 0:
         raise NotFlatbufferError("its operators share their options again and again")
 
 

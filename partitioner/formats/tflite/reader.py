@@ -23,7 +23,7 @@ DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE"})
 
 
 @dataclass(frozen=True, slots=True)
-class TfliteModel:
+class ParsedTfliteModel:
     """A TFLite model read for slicing; the graph's operators are those at ``parts.places``, in this order."""
 
     file: TfliteFile
@@ -31,7 +31,7 @@ class TfliteModel:
     parts: Parts
 
 
-def open_tflite(path: Path, sizes: Sizes | None = None) -> TfliteModel:
+def open_tflite(path: Path, sizes: Sizes | None = None) -> ParsedTfliteModel:
     """The model with its graph and what the slicer needs to write stages.
 
     ``sizes`` may say what the inputs' fixed shapes are, but not change them.
@@ -44,7 +44,7 @@ def open_tflite(path: Path, sizes: Sizes | None = None) -> TfliteModel:
     specs = _specs(parts)
     _check_ends(file, parts, specs)
     _check_sizes(path, parts, specs, sizes or {})
-    return TfliteModel(file, _graph(parts, specs), parts)
+    return ParsedTfliteModel(file, _graph(parts, specs), parts)
 
 
 def _check_entries(file: TfliteFile) -> None:

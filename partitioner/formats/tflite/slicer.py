@@ -1,6 +1,6 @@
 """Slice a TFLite model at nested cuts: one valid file per stage, every weight in the stage that uses it.
 
-A stage's tensors, buffers, operator kinds and subgraphs are numbered anew; what describes a tensor (quantisation,
+A stage's tensors, buffers, operator kinds and subgraphs are numbered anew; what describes a tensor (quantization,
 sparsity, shape signature) goes with it. Of the model's metadata only what still holds for a part of it is kept, and no
 signatures: their names are those of the whole model's ends, a stage's ends are the value names.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partway.partitioner.cuts.stages import stages_between
-from partway.partitioner.formats.tflite.reader import TfliteModel, open_tflite
+from partway.partitioner.formats.tflite.reader import ParsedTfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
@@ -28,7 +28,7 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     )
 
 
-def slice_model(model: TfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+def slice_model(model: ParsedTfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
     """Write ``stage0.tflite`` … into ``out``: one stage more than there are inner ``cuts``, which must be nested.
 
     Stage inputs and outputs keep the model's own names. The same model and cuts give the same bytes each time.
@@ -42,7 +42,7 @@ def slice_model(model: TfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Sta
 
 
 def _write_stage(
-    model: TfliteModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
+    model: ParsedTfliteModel, operators: OperatorSet, inputs: Sequence[str], outputs: Sequence[str], path: Path
 ) -> Stage:
     places = [model.parts.places[index] for index in members(operators)]
     tensors = {name: index for index, name in enumerate(model.parts.names)}

@@ -26,22 +26,22 @@ class _Copy:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.whole = parts.model
+        self.source = parts.model
         self.buffers: dict[int, int] = {}
         self.codes: dict[int, int] = {}
         self.subgraphs: dict[int, int] = {}
 
     def model(self, places: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> Any:
         operators = self._with_folded(places, outputs)
-        bodies = {target for operator in operators for target in called_deep(self.whole, operator)}
+        bodies = {target for operator in operators for target in called_deep(self.source, operator)}
         self.subgraphs = {old: new for new, old in enumerate((0, *sorted(bodies)))}
         stage = schema.ModelT()
-        stage.version, stage.description = self.whole.version, self.whole.description
+        stage.version, stage.description = self.source.version, self.source.description
         main = self._graph(self.parts.main, operators, inputs, outputs, self.parts.names)
         stage.subgraphs = [main, *(self._body(index) for index in sorted(bodies))]
         stage.metadata = self._metadata()
-        stage.operatorCodes = [self.whole.operatorCodes[old] for old in self.codes]
-        stage.buffers = [schema.BufferT(), *(self.whole.buffers[old] for old in self.buffers)]
+        stage.operatorCodes = [self.source.operatorCodes[old] for old in self.codes]
+        stage.buffers = [schema.BufferT(), *(self.source.buffers[old] for old in self.buffers)]
         return stage
 
     def _with_folded(self, places: Sequence[int], outputs: Sequence[int]) -> list[Any]:
@@ -57,7 +57,7 @@ class _Copy:
         return [operators[at] for at in sorted(found)]
 
     def _body(self, index: int) -> Any:
-        graph = self.whole.subgraphs[index]
+        graph = self.source.subgraphs[index]
         names = [text(tensor.name) for tensor in graph.tensors or ()]
         return self._graph(graph, graph.operators or (), ints(graph.inputs), ints(graph.outputs), names)
 
@@ -84,7 +84,7 @@ class _Copy:
         return made
 
     def _buffer(self, old: int) -> int:
-        data = self.whole.buffers[old].data
+        data = self.source.buffers[old].data
         if old == 0 or data is None:
             return 0
         return self.buffers.setdefault(old, len(self.buffers) + 1)
@@ -105,7 +105,7 @@ class _Copy:
 
     def _metadata(self) -> list[Any] | None:
         found = []
-        for entry in self.whole.metadata or ():
+        for entry in self.source.metadata or ():
             if text(entry.name) in KEPT_METADATA:
                 made = copy.copy(entry)
                 made.buffer = self._buffer(entry.buffer)

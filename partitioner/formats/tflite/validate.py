@@ -72,10 +72,10 @@ def _check_graph(model: Any, graph: Any) -> None:
         _check_options(operator, kind)
         _indices(operator.intermediates, len(tensors), f"a {kind}", optional=True)
         for index in _indices(operator.inputs, len(tensors), f"a {kind}", optional=True):
-            known = (
+            available = (
                 index < 0 or index in made or index in constant or tensors[index].isVariable or _empty(tensors[index])
             )
-            _need(known, f"a {kind} reads `{text(tensors[index].name)}`, which nothing before it makes")
+            _need(available, f"a {kind} reads `{text(tensors[index].name)}`, which nothing before it makes")
         for index in _indices(operator.outputs, len(tensors), f"a {kind}"):
             name = f"`{text(tensors[index].name)}`, which a {kind} makes,"
             _need(index not in constant and not tensors[index].isVariable, f"{name} is a constant or a state")

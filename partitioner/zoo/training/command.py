@@ -103,14 +103,14 @@ def _require_packages() -> None:
         raise InputError(f"training needs {', '.join(missing)}; install with: pip install 'partway[torch,partition]'")
 
 
-def _device(wanted: str) -> str:
+def _device(name: str) -> str:
     import torch
 
-    if wanted not in DEVICES:
-        raise InputError(f"unknown device {wanted!r}; choose one of {', '.join(DEVICES)}")
-    if wanted == "cuda" and not torch.cuda.is_available():
+    if name not in DEVICES:
+        raise InputError(f"unknown device {name!r}; choose one of {', '.join(DEVICES)}")
+    if name == "cuda" and not torch.cuda.is_available():
         raise InputError("torch sees no CUDA GPU on this machine; use --device cpu")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _identity(options: TrainOptions, data: Mnist) -> Identity:

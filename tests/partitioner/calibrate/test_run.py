@@ -17,7 +17,7 @@ from partway.edge.sources.files import Sample
 from partway.engines.interface import engine_for
 from partway.errors import InputError
 from partway.partitioner.calibrate import run as codec_calibration
-from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.calibrate.run import CodecCalibration, Notes, calibration_key
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
@@ -39,7 +39,7 @@ def mnist() -> Chain:
 
 
 @pytest.fixture(scope="module")
-def frames(mnist: Chain) -> list[Frame]:
+def frames(mnist: Chain) -> list[CalibrationFrame]:
     """The drawn digits that come with it, shifted about."""
     folder = sample_folder(model_folder("mnist"))
     assert folder is not None
@@ -51,11 +51,11 @@ def frames(mnist: Chain) -> list[Frame]:
         assert frame.pixels is not None
         for shift in ((0, 0), (1, 0), (0, 1), (-1, -1)):
             pixels = np.ascontiguousarray(np.roll(frame.pixels, shift, (0, 1)))
-            moved.append(Frame({preprocess.value: preprocess.tensor(pixels)}, pixels))
+            moved.append(CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels))
     return moved
 
 
-def calibrate(chain: Chain, frames: Sequence[Frame], notes: Notes) -> CodecCalibration:
+def calibrate(chain: Chain, frames: Sequence[CalibrationFrame], notes: Notes) -> CodecCalibration:
     """All of it."""
     work = CodecCalibration(chain, Preprocess.from_json(chain.plan.input), frames, notes, fitted=True)
     for _ in work.steps():
@@ -64,7 +64,7 @@ def calibrate(chain: Chain, frames: Sequence[Frame], notes: Notes) -> CodecCalib
 
 
 @pytest.fixture(scope="module")
-def work(mnist: Chain, frames: list[Frame]) -> CodecCalibration:
+def work(mnist: Chain, frames: list[CalibrationFrame]) -> CodecCalibration:
     """One calibration of it."""
     return calibrate(mnist, frames, Notes(None, ""))
 
@@ -101,7 +101,7 @@ def test_what_is_kept_of_the_fitted_codecs_is_the_frontier(work: CodecCalibratio
 
 
 def test_it_goes_on_where_it_stopped(
-    mnist: Chain, frames: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mnist: Chain, frames: list[CalibrationFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was noted is not measured again; a torn last line is; other frames are another calibration."""
     key = calibration_key(mnist.plan, frames[:9])
@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_stopped(
 
 
 def test_both_halves_understand_what_the_plan_brings(
-    mnist: Chain, work: CodecCalibration, frames: list[Frame], tmp_path: Path
+    mnist: Chain, work: CodecCalibration, frames: list[CalibrationFrame], tmp_path: Path
 ) -> None:
     """From the plan's JSON to an answer in the cloud, and back to nearly the one of the unsplit model."""
     plan: Plan = plan_from_json(json.loads(json.dumps(plan_to_json(replace(mnist.plan, codecs=tuple(work.codecs))))))
@@ -139,7 +139,7 @@ def test_both_halves_understand_what_the_plan_brings(
     assert not np.array_equal(found, right)
 
 
-def test_a_model_that_does_not_classify_has_a_budget_too(mnist: Chain, frames: list[Frame]) -> None:
+def test_a_model_that_does_not_classify_has_a_budget_too(mnist: Chain, frames: list[CalibrationFrame]) -> None:
     """What its output is off by, relative to its length: a looser budget admits more, nothing that is off by more."""
     chain = Chain(replace(mnist.plan, output={}), mnist.stages)
     work = calibrate(chain, frames[:9], Notes(None, ""))

@@ -14,8 +14,8 @@ from partway.errors import InputError
 from partway.partitioner.cuts.bandwidth_sweep import sweep
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import crossing, cut_from_names, input_cut, output_cut, prefix_of, wire_bytes
-from partway.partitioner.cuts.mincut import problem
-from partway.partitioner.cuts.selection import few
+from partway.partitioner.cuts.mincut import cut_problem
+from partway.partitioner.cuts.selection import greedy_selection
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.partitioner.graph.orders import orders
 from partway.partitioner.plan.cut import Cut
@@ -88,7 +88,7 @@ def test_the_best_cut_for_any_rate_of_bytes_against_work_is_a_legal_cut(graph):
     """What the minimum cut finds over all bandwidths is among the frontiers."""
     work = [operator.work + 1.0 for operator in graph.operators]
     legal = {frontier.cut for frontier in legal_cuts(graph)} | {input_cut(graph), crossing(graph, 0), Cut(())}
-    assert all(span.cut in legal for span in sweep(problem(graph, work, [0.0] * len(work))))
+    assert all(span.cut in legal for span in sweep(cut_problem(graph, work, [0.0] * len(work))))
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -189,12 +189,12 @@ def test_a_cut_the_user_names_is_kept_whatever_it_sends():
 
 def test_neighbours_that_hardly_differ_make_one_stage():
     """Three cuts of nearly the same bytes and work are not three stages."""
-    assert few([1000, 100, 99.9, 99.8, 10], [[0, 0.5, 0.501, 0.502, 0.9]], limit=5) == (1, 4)
+    assert greedy_selection([1000, 100, 99.9, 99.8, 10], [[0, 0.5, 0.501, 0.502, 0.9]], limit=5) == (1, 4)
 
 
 def test_the_few_chosen_spare_most():
     """With room for one, the cut that saves most bytes over most of the model."""
-    assert few([1000, 900, 100, 90], [[0, 0.1, 0.3, 0.9]], limit=1) == (2,)
+    assert greedy_selection([1000, 900, 100, 90], [[0, 0.1, 0.3, 0.9]], limit=1) == (2,)
 
 
 def test_a_name_that_does_not_exist_gets_suggestions(read):

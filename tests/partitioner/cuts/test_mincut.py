@@ -13,7 +13,7 @@ from tests.support.random_graphs import costs, every_prefix, graphs, random_time
 
 from partway.errors import InputError
 from partway.partitioner.cuts.bandwidth_sweep import sweep
-from partway.partitioner.cuts.mincut import problem
+from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.proto.tensors import TensorSpec
 
@@ -35,7 +35,7 @@ def chain(sizes: list[int]) -> Graph:
 @given(graphs, seeds, st.booleans(), st.floats(1, 1e6))
 def test_the_minimum_cut_is_what_brute_force_finds(graph, seed, faster_cloud, bandwidth_bps):
     """On random graphs no downward-closed set is cheaper than the one found, and it costs what it says."""
-    asked = problem(graph, *random_times(graph, seed, faster_cloud))
+    asked = cut_problem(graph, *random_times(graph, seed, faster_cloud))
     best = best_prefix(asked, bandwidth_bps)
     own_s, bits = costs(asked, every_prefix(graph))
     least_s = (sum(asked.cloud_s) + own_s + bits / bandwidth_bps).min()
@@ -47,7 +47,7 @@ def test_the_minimum_cut_is_what_brute_force_finds(graph, seed, faster_cloud, ba
 @given(graphs, seeds, st.booleans())
 def test_a_sweep_holds_the_best_prefix_of_every_bandwidth(graph, seed, faster_cloud):
     """Everywhere along the sweep, its span's prefix costs what brute force finds, and spans follow without gap."""
-    asked = problem(graph, *random_times(graph, seed, faster_cloud))
+    asked = cut_problem(graph, *random_times(graph, seed, faster_cloud))
     own_s, bits = costs(asked, every_prefix(graph))
     spans = sweep(asked)
     assert spans[0].from_bps == 0
@@ -63,7 +63,7 @@ def test_a_sweep_holds_the_best_prefix_of_every_bandwidth(graph, seed, faster_cl
 @given(graphs, seeds)
 def test_with_a_cloud_faster_on_every_operator_the_best_prefixes_are_nested(graph, seed):
     """The more bandwidth, the less the device runs."""
-    asked = problem(graph, *random_times(graph, seed, faster_cloud=True))
+    asked = cut_problem(graph, *random_times(graph, seed, faster_cloud=True))
     assert all(after.prefix & ~before.prefix == 0 for before, after in pairwise(sweep(asked)))
 
 
@@ -72,7 +72,7 @@ def test_with_a_cloud_faster_on_every_operator_the_best_prefixes_are_nested(grap
 def test_a_value_kept_on_the_device_never_crosses(graph, seed, data):
     """The best prefix under the constraint is the best of those that obey it."""
     kept = data.draw(st.sampled_from(graph.activations))
-    asked = problem(graph, *random_times(graph, seed, faster_cloud=True), keep=[kept])
+    asked = cut_problem(graph, *random_times(graph, seed, faster_cloud=True), keep=[kept])
     best = best_prefix(asked, 1000.0)
     own_s, bits = costs(asked, every_prefix(graph))
     assert kept not in best.cut.values
@@ -100,7 +100,7 @@ def crossed_branches() -> Graph:
 
 def test_with_a_cloud_that_is_slower_somewhere_the_best_prefixes_need_not_be_nested():
     """With little bandwidth b belongs on the device, with much a: neither set holds the other, so no chain has both."""
-    asked = problem(crossed_branches(), [0.0, 2.0, 50.0], [1.0, 1.0, 0.0])
+    asked = cut_problem(crossed_branches(), [0.0, 2.0, 50.0], [1.0, 1.0, 0.0])
     prefixes = [span.prefix for span in sweep(asked)]
     assert any(one & ~other and other & ~one for one in prefixes for other in prefixes)
 
@@ -115,20 +115,20 @@ def test_a_value_read_by_two_operators_is_paid_for_once():
     )
     sizes = {"in": 100, "x": 10, "l": 9, "r": 9, "out": 1}
     graph = Graph(operators, {n: TensorSpec(n, "uint8", (s,)) for n, s in sizes.items()}, {}, ("in",), ("out",))
-    best = best_prefix(problem(graph, [1, 1, 1, 100], [0, 0, 0, 0]), bandwidth_bps=8.0)
+    best = best_prefix(cut_problem(graph, [1, 1, 1, 100], [0, 0, 0, 0]), bandwidth_bps=8.0)
     assert best.cut.values == ("x",)
     assert best.total_s == 1 + 10
 
 
 def test_costs_of_very_different_size_are_still_told_apart():
     """A difference of nanoseconds is seen although another cut costs a day."""
-    asked = problem(chain([10**9, 1001, 1000, 10**9]), [1e-6, 1e-12, 1e5], [0.0, 0.0, 0.0])
+    asked = cut_problem(chain([10**9, 1001, 1000, 10**9]), [1e-6, 1e-12, 1e5], [0.0, 0.0, 0.0])
     assert best_prefix(asked, 1e9).cut.values == ("v2",)
 
 
 def test_a_millionth_of_the_whole_time_decides():
     """Rounding capacities to integers is far finer than that."""
-    asked = problem(chain([10**6, 1000, 999, 1]), [0.0, 0.999, 1e6], [0.0, 0.0, 0.0])
+    asked = cut_problem(chain([10**6, 1000, 999, 1]), [0.0, 0.999, 1e6], [0.0, 0.0, 0.0])
     assert best_prefix(asked, 8.0).cut.values == ("v2",)
 
 
@@ -136,18 +136,18 @@ def test_wrong_times_or_names_are_input_errors():
     """Times must fit the graph and kept values must exist."""
     graph = chain([3, 2, 1])
     with pytest.raises(InputError, match="2 operators"):
-        problem(graph, [1.0], [1.0])
+        cut_problem(graph, [1.0], [1.0])
     with pytest.raises(InputError, match="none of them negative"):
-        problem(graph, [1.0, -1.0], [1.0, 1.0])
+        cut_problem(graph, [1.0, -1.0], [1.0, 1.0])
     with pytest.raises(InputError, match="`nope`"):
-        problem(graph, [1.0, 1.0], [1.0, 1.0], keep=["nope"])
+        cut_problem(graph, [1.0, 1.0], [1.0, 1.0], keep=["nope"])
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(graphs, seeds)
 def test_another_solver_finds_the_same_cost(graph, seed):
     """networkx, with capacities that are not rounded, agrees."""
-    asked = problem(graph, *random_times(graph, seed, faster_cloud=True))
+    asked = cut_problem(graph, *random_times(graph, seed, faster_cloud=True))
     edges = asked.edges
     network = networkx.DiGraph()
     network.add_nodes_from((0, 1))
@@ -174,6 +174,6 @@ def test_a_sweep_of_five_hundred_operators_takes_no_time():
     specs = {name: TensorSpec(name, "uint8", (size,)) for name, size in sizes.items()}
     graph = Graph(tuple(operators), specs, {}, ("in",), (last,))
     times = rng.random(500) / 100
-    spans = sweep(problem(graph, times.tolist(), (times / 20).tolist()))
+    spans = sweep(cut_problem(graph, times.tolist(), (times / 20).tolist()))
     assert len(spans) > 3
     assert all(after.prefix & ~before.prefix == 0 for before, after in pairwise(spans))

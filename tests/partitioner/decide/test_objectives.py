@@ -354,3 +354,22 @@ def test_without_a_link_the_device_answers_alone() -> None:
     assert small(Link(1e3, 1.0)) == candidates[0]
     with pytest.raises(InputError, match="without a link"):
         small(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "noise_floor"),
+    [("latency", "a frame", 5e-4), ("throughput", "", 5e-4), ("bytes", "a frame", 0.0), ("energy", "a frame", 0.0)],
+)
+def test_each_objective_has_a_unit_and_a_noise_floor_of_its_own(name: str, unit: str, noise_floor: float) -> None:
+    """Timing is noisy, bytes are counted; nobody has to know objectives by their names."""
+    made = objective(name, POWER)
+    assert (made.unit, made.noise_floor) == (unit, noise_floor)
+    assert made.is_latency is (name == "latency") and made.is_timed is (name != "bytes")
+    assert bool(made.notes) is (name == "energy")
+
+
+def test_a_factory_that_makes_no_objective_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the objective instead of a traceback from within the choice."""
+    monkeypatch.setitem(OBJECTIVES._loaded, "odd", lambda _power: 7)
+    with pytest.raises(InputError, match="'odd' gives a int"):
+        objective("odd")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
-from partway.partitioner.decide.tiers import Host, Tier, Tiers, Wanted, best_assignments
+from partway.partitioner.decide.tiers import AssignmentConstraints, Host, Tier, Tiers, best_assignments
 
 CLOUDS = ("2500", "vm2Core", "6700k(GPU)", "6700k(NoGPU)")
 MODELS = (
@@ -68,7 +68,7 @@ def every_assignment(tiers: Tiers) -> Iterator[tuple[float, int, dict[str, tuple
                 yield seconds, moved, {tier: (host.name, a, b - 1) for (tier, host), (a, b) in ranges}
 
 
-def keeps(made: dict[str, tuple[str, int, int]], wanted: Wanted) -> bool:
+def keeps(made: dict[str, tuple[str, int, int]], wanted: AssignmentConstraints) -> bool:
     return (
         all(tier in made for tier in wanted.use)
         and not any(tier in made for tier in wanted.avoid)
@@ -91,7 +91,7 @@ def test_scissions_published_answers_come_out_to_the_last_decimal(scission: Any)
         layer: next(i for i, b in enumerate(blocks) if b["first_layer"] <= layer <= b["last_layer"])
         for layer in (10, 16)
     }
-    wanted = Wanted(use=frozenset({"device"}), at={at[10]: "edge", at[16]: "cloud"})
+    wanted = AssignmentConstraints(use=frozenset({"device"}), at={at[10]: "edge", at[16]: "cloud"})
     rows = [
         {
             "seconds": round(one.latency_s, 4),
@@ -144,7 +144,7 @@ def test_the_best_of_three_tiers_are_what_exhaustive_search_finds(scission: Any,
 
 
 @st.composite
-def made_up(draw: st.DrawFn) -> tuple[Tiers, Wanted]:
+def made_up(draw: st.DrawFn) -> tuple[Tiers, AssignmentConstraints]:
     blocks = draw(st.integers(1, 4))
     number = st.integers(0, 1000).map(lambda n: n / 1000)
     tiers = tuple(
@@ -173,13 +173,13 @@ def made_up(draw: st.DrawFn) -> tuple[Tiers, Wanted]:
     chosen = draw(st.sampled_from(tiers))
     hosts = {chosen.name: frozenset({chosen.hosts[-1].name})} if draw(st.booleans()) else {}
     made = Tiers(tiers, links, tuple(sizes[1:]), sizes[0], draw(st.sampled_from([0, 30])))
-    return made, Wanted(draw(subsets), draw(st.one_of(st.just(frozenset()), subsets)), at, hosts)
+    return made, AssignmentConstraints(draw(subsets), draw(st.one_of(st.just(frozenset()), subsets)), at, hosts)
 
 
 @settings(max_examples=150, deadline=None)
 @given(made_up(), st.integers(1, 6))
 def test_any_chain_under_any_constraints_is_what_exhaustive_search_finds(
-    made: tuple[Tiers, Wanted], count: int
+    made: tuple[Tiers, AssignmentConstraints], count: int
 ) -> None:
     """Up to four tiers of two hosts, links missing, constraints at random; nothing left is an error."""
     tiers, wanted = made
@@ -202,7 +202,7 @@ def small(**changes: Any) -> Tiers:
 
 def test_the_answers_way_back_can_be_counted() -> None:
     """With it an assignment takes as long as Partway's own estimate says, bytes there and back."""
-    found = best_assignments(small(reply_bytes=40), Wanted(at={0: "device", 1: "cloud"}))[0]
+    found = best_assignments(small(reply_bytes=40), AssignmentConstraints(at={0: "device", 1: "cloud"}))[0]
     mine = estimate(Candidate(1, "raw", 100, 40), Speeds((1.0, 2.0), (0.1, 0.2)), Link(8e3, 0.5))
     assert found.latency_s == pytest.approx(mine.total_s) == pytest.approx(1.0 + 0.14 + 0.5 + 0.2)
     assert found.moved_bytes == 140
@@ -218,13 +218,13 @@ def test_the_input_can_lie_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (Wanted(use=frozenset({"fog"})), "there is no tier 'fog'"),
-        (Wanted(at={2: "cloud"}), "there is no block 2"),
-        (Wanted(hosts={"cloud": frozenset({"pi"})}), "tier cloud has no host 'pi'"),
-        (Wanted(at={0: "cloud", 1: "device"}), "no assignment keeps to all"),
+        (AssignmentConstraints(use=frozenset({"fog"})), "there is no tier 'fog'"),
+        (AssignmentConstraints(at={2: "cloud"}), "there is no block 2"),
+        (AssignmentConstraints(hosts={"cloud": frozenset({"pi"})}), "tier cloud has no host 'pi'"),
+        (AssignmentConstraints(at={0: "cloud", 1: "device"}), "no assignment keeps to all"),
     ],
 )
-def test_constraints_that_cannot_be_met_say_so(wanted: Wanted, says: str) -> None:
+def test_constraints_that_cannot_be_met_say_so(wanted: AssignmentConstraints, says: str) -> None:
     """Names that do not exist, and a chain that would have to run backwards."""
     with pytest.raises(InputError, match=says):
         best_assignments(small(), wanted)

@@ -27,7 +27,7 @@ from partway.partitioner.explain import html as explain_html
 from partway.partitioner.explain.explanation import (
     Explanation,
     Machine,
-    OperatorTime,
+    ModelOperatorTime,
     changes,
     explain,
     machine_of,
@@ -60,7 +60,7 @@ def plan(folder: Path) -> Plan:
 
 
 def machine(name: str, *stage_s: float, operators: bool = False) -> Machine:
-    times = tuple(OperatorTime(f"/conv{i}", "Conv", i, s) for i, s in enumerate(stage_s)) if operators else ()
+    times = tuple(ModelOperatorTime(f"/conv{i}", "Conv", i, s) for i, s in enumerate(stage_s)) if operators else ()
     return Machine(name, stage_s, times)
 
 
@@ -108,7 +108,7 @@ def test_a_choice_without_rivals_says_so(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    zip(("latency", "throughput", "bytes", "energy"), ("ms a frame", "frames/s against", "0 B a frame", "mJ a frame"), strict=True),
+    [("latency", "ms a frame"), ("throughput", "frames/s against"), ("bytes", "0 B a frame"), ("energy", "mJ a frame")],
 )
 def test_the_reason_speaks_the_objectives_unit(plan: Plan, name: str, shown: str) -> None:
     """Milliseconds, frames a second, bytes, joules."""
@@ -247,7 +247,7 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     data = {"format": 1, "plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
     assert machine_of(data, plan) == Machine("m", (1.0, 2.0, 3.0))
     operators = [{"name": "/conv", "kind": "Conv", "stage": 1, "time_s": 0.5}]
-    assert machine_of({**data, "operators": operators}, plan).operators == (OperatorTime("/conv", "Conv", 1, 0.5),)
+    assert machine_of({**data, "operators": operators}, plan).operators == (ModelOperatorTime("/conv", "Conv", 1, 0.5),)
 
 
 @pytest.mark.parametrize(

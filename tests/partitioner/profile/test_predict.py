@@ -16,7 +16,14 @@ from partway.errors import InputError
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.profile.file import OperatorSeconds
-from partway.partitioner.profile.fused_groups import Habits, Measured, Pair, kind_of, measured, predicted_groups
+from partway.partitioner.profile.fused_groups import (
+    Habits,
+    MeasuredModel,
+    Pair,
+    kind_of,
+    measured_groups,
+    predicted_groups,
+)
 from partway.partitioner.profile.predict import calibrate, calibration_from_json, calibration_to_json, predict
 from partway.partitioner.profile.regression import features_of, fit, regress
 from partway.partitioner.slicing import make_plan, read_graph
@@ -73,7 +80,7 @@ def graphs_of(folder: Path) -> list[Graph]:
     return [read_graph(folder / stage.file) for stage in load_plan(folder).stages]
 
 
-def by_law(folder: Path, noise: float = 0.0, seed: int = 0) -> tuple[Measured, list[Graph]]:
+def by_law(folder: Path, noise: float = 0.0, seed: int = 0) -> tuple[MeasuredModel, list[Graph]]:
     """What a profile of a machine would be that fuses each convolution with its Relu and obeys LAW to the letter."""
     rng = np.random.default_rng(seed)
     graphs = graphs_of(folder)
@@ -89,7 +96,7 @@ def by_law(folder: Path, noise: float = 0.0, seed: int = 0) -> tuple[Measured, l
             operators.append(OperatorSeconds(group.name, leader.kind, stage, seconds, 1, tuple(fused)))
             total += seconds
         stage_s.append(total + 3e-5)
-    return measured(folder.name, graphs, stage_s, operators), graphs
+    return measured_groups(folder.name, graphs, stage_s, operators), graphs
 
 
 def test_a_machine_that_obeys_the_law_is_predicted_exactly(folders: dict[str, Path]) -> None:
@@ -122,7 +129,7 @@ def test_a_wrong_law_is_caught(folders: dict[str, Path]) -> None:
             for op in graph.operators
         ]
         stage_s = [sum(one.time_s for one in operators if one.stage == stage) for stage in range(len(graphs))]
-        seen.append((measured(folder.name, graphs, stage_s, operators), graphs))
+        seen.append((measured_groups(folder.name, graphs, stage_s, operators), graphs))
     assert calibrate(seen, ABOUT).operators["Conv"].median > 0.5
 
 
@@ -284,6 +291,6 @@ def test_a_profile_of_other_operators_is_refused(folders: dict[str, Path]) -> No
     graphs = graphs_of(folders["wide"])
     inserted = OperatorSeconds(None, "ReorderInput", 0, 1.0)
     known = OperatorSeconds(graphs[0].operators[0].name, "Conv", 0, 0.1)
-    assert measured("wide", graphs, [2.0] * len(graphs), [known, inserted]).rest_s[0] == pytest.approx(1.9)
+    assert measured_groups("wide", graphs, [2.0] * len(graphs), [known, inserted]).rest_s[0] == pytest.approx(1.9)
     with pytest.raises(InputError, match="names operators that its stages do not have"):
-        measured("wide", graphs, [1.0] * len(graphs), [known, OperatorSeconds("foreign", "Conv", 0, 0.9)])
+        measured_groups("wide", graphs, [1.0] * len(graphs), [known, OperatorSeconds("foreign", "Conv", 0, 0.9)])

@@ -25,7 +25,7 @@ from partway.partitioner.profile.file import (
     read_profile,
     save_profile,
 )
-from partway.partitioner.profile.fused_groups import Measured, measured
+from partway.partitioner.profile.fused_groups import MeasuredModel, measured_groups
 from partway.partitioner.profile.predict import (
     Calibration,
     calibrate,
@@ -50,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, tell the error by leaving out each model in turn, and write it all."""
     plans = _plans(args.models)
-    seen: list[tuple[Measured, Sequence[Graph]]] = []
+    seen: list[tuple[MeasuredModel, Sequence[Graph]]] = []
     about: dict[str, Any] = {}
     for path in args.profiles:
         data = _read(path, "profile")
@@ -115,7 +115,9 @@ def _plans(folders: Iterable[Path]) -> dict[str, tuple[Plan, Path]]:
     return found
 
 
-def _joined(path: Path, profile: Profile, plans: Mapping[str, tuple[Plan, Path]]) -> tuple[Measured, Sequence[Graph]]:
+def _joined(
+    path: Path, profile: Profile, plans: Mapping[str, tuple[Plan, Path]]
+) -> tuple[MeasuredModel, Sequence[Graph]]:
     if not profile.operators:
         raise InputError(f"profile {path} has no operators; make it again with `partway profile --operators`")
     if profile.predicted is not None:
@@ -125,7 +127,7 @@ def _joined(path: Path, profile: Profile, plans: Mapping[str, tuple[Plan, Path]]
     plan, folder = plans[profile.plan]
     check_stages(profile, len(plan.stages))
     graphs = _graphs(plan, folder)
-    return measured(plan.model, graphs, profile.stage_s, profile.operators), graphs
+    return measured_groups(plan.model, graphs, profile.stage_s, profile.operators), graphs
 
 
 def _graphs(plan: Plan, folder: Path) -> list[Graph]:

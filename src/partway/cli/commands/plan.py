@@ -14,15 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from partway.cli.codec_step import calibrated, calibration_arguments, calibration_frames, codec_table, done
 from partway.engines.interface import Engine, engine_for
 from partway.errors import InputError
-from partway.partitioner.calibrate.plan_step import (
-    calibrated,
-    calibration_arguments,
-    calibration_frames,
-    codec_table,
-    done,
-)
 from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import Chain, load_folder

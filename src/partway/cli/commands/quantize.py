@@ -17,15 +17,15 @@ from rich.table import Table
 from partway.cli.commands.plan import slice_arguments, sliced
 from partway.engines.interface import engine_for
 from partway.errors import InputError, mapped
-from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.calibrate.quantize import (
     INT8,
     LEAST_FRAMES,
-    Kept,
-    kept,
+    TwinAgreement,
     load_int8,
-    quantised,
+    quantized,
+    twin_agreements,
     with_agreements,
 )
 from partway.partitioner.plan.chain import Chain, load_folder
@@ -57,16 +57,16 @@ def run(args: argparse.Namespace) -> int:
     with Progress(transient=True, disable=args.json or not Console().is_terminal) as progress:
         task = progress.add_task("int8 stages", total=len(plan.stages))
         seen = frames[::2]
-        made = quantised(args.out, chain, seen, lambda count: progress.update(task, completed=count))
+        made = quantized(args.out, chain, seen, lambda count: progress.update(task, completed=count))
     twin = load_int8(args.out, made, args.threads)
-    rows = kept(chain, twin, frames[1::2])
+    rows = twin_agreements(chain, twin, frames[1::2])
     made = with_agreements(made, rows)
     save_plan(made, args.out)
     _show(args, made, rows, _times(chain, twin, frames[0]))
     return 0
 
 
-def _opened(args: argparse.Namespace) -> tuple[Chain, list[Frame]]:
+def _opened(args: argparse.Namespace) -> tuple[Chain, list[CalibrationFrame]]:
     """The float chain, its files in ``--out``: a plan's are copied there, a model file is sliced into it."""
     file = Path(args.model)
     if is_torch(args.model) or is_zoo_name(args.model) or (file.is_file() and file.name != PLAN_FILE):
@@ -80,7 +80,7 @@ def _opened(args: argparse.Namespace) -> tuple[Chain, list[Frame]]:
     return load_folder(args.out, plan, engine_for(plan.engine, args.threads)), frames
 
 
-def _frames(args: argparse.Namespace, plan: Plan) -> list[Frame]:
+def _frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
     if args.frames < 2 * LEAST_FRAMES:
         raise InputError(f"--frames must be {2 * LEAST_FRAMES} or more, not {args.frames}")
     frames = read_frames(args.calibrate, plan, args.frames, args.truth, args.truth_offset)
@@ -102,13 +102,13 @@ def _copy(folder: Path, plan: Plan, out: Path) -> None:
             shutil.copyfile(folder / file.file, out / file.file)
 
 
-def _times(chain: Chain, twin: Chain, frame: Frame) -> tuple[Sequence[float], Sequence[float]]:
+def _times(chain: Chain, twin: Chain, frame: CalibrationFrame) -> tuple[Sequence[float], Sequence[float]]:
     """Seconds of every stage, float and int8, one after the other in one run."""
     return tuple(measure(each, frame.values, 0.5).stage_s for each in (chain, twin))  # type: ignore[return-value]
 
 
 def _show(
-    args: argparse.Namespace, plan: Plan, rows: Sequence[Kept], times: tuple[Sequence[float], Sequence[float]]
+    args: argparse.Namespace, plan: Plan, rows: Sequence[TwinAgreement], times: tuple[Sequence[float], Sequence[float]]
 ) -> None:
     float_s, int8_s = times
     sizes = [(stage.size_bytes, stage.twins[INT8].size_bytes) for stage in plan.stages]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from partway.errors import InputError
-from partway.partitioner.decide.tiers import Assignment, Range, Wanted, best_assignments
+from partway.partitioner.decide.tiers import Assignment, AssignmentConstraints, BlockRange, best_assignments
 from partway.partitioner.explain.tiers_file import TIERS_FILE, read_tiers
 from partway.partitioner.plan.plan_file import load_plan
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(args: argparse.Namespace) -> Wanted:
+def _wanted(args: argparse.Namespace) -> AssignmentConstraints:
     at: dict[int, str] = {}
     for text in args.at:
         stage, _, tier = text.partition("=")
@@ -63,10 +63,10 @@ def _wanted(args: argparse.Namespace) -> Wanted:
         if not tier or not names:
             raise InputError(f"--host {text!r} is not TIER=HOST, for example --host edge=vm2Core")
         hosts[tier] = frozenset(names.split(","))
-    return Wanted(frozenset(args.use), frozenset(args.avoid), at, hosts)
+    return AssignmentConstraints(frozenset(args.use), frozenset(args.avoid), at, hosts)
 
 
-def _shown(part: Range) -> str:
+def _shown(part: BlockRange) -> str:
     return f"{part.first}-{part.last} {part.host}"
 
 

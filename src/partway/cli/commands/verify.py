@@ -23,7 +23,7 @@ from partway.cli.commands import quantize as quantize_command
 from partway.cli.commands import tiers as tiers_command
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError, mapped
-from partway.partitioner.formats.unsplit_model import load_whole
+from partway.partitioner.formats.unsplit_model import load_unsplit
 from partway.partitioner.plan.chain import choose_engine, load_folder
 from partway.partitioner.plan.parity import Parity, verify
 from partway.partitioner.plan.plan import Plan
@@ -60,7 +60,7 @@ def run_verify(args: argparse.Namespace) -> int:
     if args.against is not None:
         if engine.name == "litert" and args.against.is_file():  # an interpreter that trusts the file, see trial.py
             try_stages(engine.name, [args.against], str(args.against))
-        whole = load_whole(args.against, engine)
+        whole = load_unsplit(args.against, engine)
         with mapped({KeyError: InputError}, f"{args.against} is not the model of this plan, which does not have"):
             wholes = [whole.run(values) for values in inputs]
             wholes = [{name: answers[name] for name in plan.outputs} for answers in wholes]

@@ -1,4 +1,4 @@
-"""The part of ``partway plan`` that measures and fits codecs, and shows what came of it."""
+"""The part of ``partway plan`` that measures and fits codecs: its arguments, its progress and its table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from partway.engines.interface import Engine
-from partway.partitioner.calibrate.accuracy import Frame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.inputs import random_frames, read_frames
 from partway.partitioner.calibrate.logits import before_softmax
 from partway.partitioner.calibrate.run import PART_FILE, CodecCalibration, Notes, calibration_key
@@ -39,14 +39,14 @@ def calibration_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-drop", type=float, default=1.0, metavar="PP", help="what a codec may cost, points (default: 1)")
 
 
-def calibration_frames(args: argparse.Namespace, plan: Plan) -> list[Frame]:
+def calibration_frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
     """What ``--calibrate`` names, random frames without it."""
     if args.calibrate is None:
         return random_frames(plan)
     return read_frames(args.calibrate, plan, args.frames, args.truth, args.truth_offset)
 
 
-def calibrated(chain: Chain, engine: Engine, frames: Sequence[Frame], out: Path, real: bool) -> Plan:
+def calibrated(chain: Chain, engine: Engine, frames: Sequence[CalibrationFrame], out: Path, real: bool) -> Plan:
     """The plan with its codecs and candidates. Unless the frames are ``real``, nothing is fitted or said of answers."""
     notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
     last = before_softmax(out, chain.plan, engine) if real else None
