@@ -10,9 +10,9 @@ from partway.cli.main import main
 from partway.engines.onnxruntime.engine import OnnxEngine
 from partway.partitioner.calibrate.quantized_cuts import careless, difference, nearest
 from partway.partitioner.cuts.crossing import Cut
-from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.slicing import read_graph
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def model(tmp_path: Path) -> Path:
 
 def test_only_cuts_of_floats_in_a_quantised_model_are_careless(model: Path, tmp_path: Path) -> None:
     """Quantised values cross soundly; in a float model every cut does."""
-    graph = read_onnx(model)
+    graph = read_graph(model)
     cuts = [Cut(("quantizelinear6_0",)), Cut(("conv3_0",)), Cut(("dequantizelinear7_0",)), Cut(("image",))]
     assert careless(graph, cuts) == cuts[1:3]
     assert nearest(graph, cuts[1]) == cuts[0]
     onnx.save(ARCHITECTURES["chain"]().model, tmp_path / "chain.onnx")
-    assert not careless(read_onnx(tmp_path / "chain.onnx"), [Cut(("relu2_0",))])
+    assert not careless(read_graph(tmp_path / "chain.onnx"), [Cut(("relu2_0",))])
 
 
 def test_a_careless_cut_is_taken_and_said_to_cost_accuracy(
