@@ -8,7 +8,7 @@ import random
 import statistics
 from time import perf_counter
 
-from partway.edge.decision.trial import COLD_FRAMES
+from partway.edge.decision.trial_frames import COLD_FRAMES
 from partway.edge.options import Options
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.terminal import Report

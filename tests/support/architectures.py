@@ -426,3 +426,20 @@ ARCHITECTURES: dict[str, Callable[[], Architecture]] = {
         constant_branches,
     )
 }  # fmt: skip
+
+
+def one_operator(kind="Relu", opset=17, domain="", shape=("N", 4)):
+    """The smallest model: one operator from ``x`` to ``y``, unchecked."""
+    node = helper.make_node(kind, ["x"], ["y"], domain=domain)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([node], "net", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    return helper.make_model(graph, opset_imports=opsets)
+
+
+def wide(layers: int, width: int) -> onnx.ModelProto:
+    """A row of large matrices."""
+    net, x = Net(), "x"
+    for layer in range(layers):
+        x = net.op("Relu", net.op("MatMul", x, net.weight(width, width, scale=0.02)), out=f"layer{layer}")
+    return net.model([("x", ["batch", width])], [(x, ["batch", width])])

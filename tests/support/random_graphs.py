@@ -51,6 +51,11 @@ def every_prefix(graph: Graph) -> np.ndarray:
     return masks[legal]
 
 
+def is_prefix(graph: Graph, mask: int) -> bool:
+    """Whether an operator set is downward closed: with every operator, everything that must run before it."""
+    return all(graph.ancestors[at] & ~mask == 0 for at in range(len(graph.operators)) if mask >> at & 1)
+
+
 def costs(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each prefix, device-minus-cloud seconds, and bits that cross (endless where a kept value does)."""
     graph = problem.graph

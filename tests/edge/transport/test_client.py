@@ -38,7 +38,9 @@ def cloud(start_cloud: Callable[..., RealCloud]) -> RealCloud:
     return start_cloud("--threads", "1")
 
 
-@pytest.mark.parametrize("text", ["host", "127.0.0.1:8001", "my-cloud.local:1", "[2001:db8::7]:65535", "[fe80::1%eth0]:80"])
+@pytest.mark.parametrize(
+    "text", ["host", "127.0.0.1:8001", "my-cloud.local:1", "[2001:db8::7]:65535", "[fe80::1%eth0]:80"]
+)
 def test_addresses_are_a_host_and_a_port(text: str) -> None:
     """Names, IPv4 and bracketed IPv6 addresses pass as they are; the port is 8001 unless given."""
     assert parse_address(text) == (text if ":" in text else f"{text}:8001")

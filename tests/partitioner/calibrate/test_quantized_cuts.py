@@ -9,8 +9,8 @@ from tests.support.architectures import ARCHITECTURES
 from partway.cli.main import main
 from partway.engines.onnxruntime.engine import OnnxEngine
 from partway.partitioner.calibrate.quantized_cuts import careless, difference, nearest
+from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.slicing import read_graph
 

@@ -4,55 +4,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from partway.cloud.answer import answer, check
 from partway.cloud.models.repository import load_model
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
-from partway.engines.interface import engine_for
-from partway.errors import InputError
 from partway.partitioner.calibrate import run as codec_calibration
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
-from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.calibrate.run import CodecCalibration, Notes, calibration_key
-from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
-from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.decide.candidates import plan_candidates
+from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan, plan_to_json
-from partway.partitioner.plan.plan_file import load_plan, plan_from_json, save_plan
+from partway.partitioner.plan.plan_file import plan_from_json, save_plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.zoo import model_folder, sample_folder
+from partway.partitioner.zoo import model_folder
 from partway.proto.codecs.registry import is_fitted
 from partway.proto.frame import decode_request
-
-
-@pytest.fixture(scope="module")
-def mnist() -> Chain:
-    """The shipped model."""
-    folder = model_folder("mnist")
-    plan = load_plan(folder)
-    return load_folder(folder, plan, engine_for(plan.engine, 1))
-
-
-@pytest.fixture(scope="module")
-def frames(mnist: Chain) -> list[CalibrationFrame]:
-    """The drawn digits that come with it, shifted about."""
-    folder = sample_folder(model_folder("mnist"))
-    assert folder is not None
-    found = read_frames(folder, mnist.plan, 10)
-    preprocess = Preprocess.from_json(mnist.plan.input)
-    assert preprocess is not None
-    moved = []
-    for frame in found:
-        assert frame.pixels is not None
-        for shift in ((0, 0), (1, 0), (0, 1), (-1, -1)):
-            pixels = np.ascontiguousarray(np.roll(frame.pixels, shift, (0, 1)))
-            moved.append(CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels))
-    return moved
 
 
 def calibrate(chain: Chain, frames: Sequence[CalibrationFrame], notes: Notes) -> CodecCalibration:
@@ -151,62 +121,3 @@ def test_a_model_that_does_not_classify_has_a_budget_too(mnist: Chain, frames: l
     for most, found in by_budget.items():
         assert found == {(c.k, c.codec) for c in lossy if off[c.k, str(c.codec)] * 100 <= most + 1e-6}
     assert by_budget[0.0] < by_budget[2.0] < by_budget[20.0]
-
-
-@pytest.mark.parametrize(
-    ("entry", "kept"),
-    [
-        ({"agreement": None}, None),
-        ({"agreement": None, "relative_error": 0.03}, 0.97),
-        ({"agreement": None, "relative_error": float("nan")}, 0.0),
-        ({"agreement": 0.97}, 0.97),
-        ({"agreement": 0.97, "accuracy": 0.9, "accuracy_unsplit": 0.9, "frames": 10**6}, 0.9998),
-        ({"agreement": 0.97, "accuracy": 0.95, "accuracy_unsplit": 0.9, "frames": 100}, 0.9827),
-        ({"agreement": 0.9, "accuracy": 0.8, "accuracy_unsplit": 0.9, "frames": 100}, 0.9),
-    ],
-)
-def test_accuracy_counts_as_far_as_the_frames_tell(entry: dict[str, Any], kept: float | None) -> None:
-    """Few frames prove little; the agreement is what is left at least."""
-    assert kept_share(entry) == (None if kept is None else pytest.approx(kept, abs=1e-4))
-
-
-def test_a_codec_that_another_beats_in_both_is_not_worthwhile(mnist: Chain) -> None:
-    """Larger and worse."""
-    rows = [("raw", 100.0, 1.0), ("q8", 50.0, 0.99), ("q6", 60.0, 0.98), ("q4", 30.0, 0.9), ("zstd", 80.0, 1.0)]
-    entries = tuple({"k": 1, "codec": c, "bytes_mean": b, "agreement": a} for c, b, a in rows)
-    assert worthwhile(replace(mnist.plan, candidates=entries), 1) == ["q4", "q8", "zstd"]
-
-
-def test_inputs_come_from_folders_and_arrays(mnist: Chain, tmp_path: Path) -> None:
-    """With their classes where those are told."""
-    images = np.arange(4 * 28 * 28, dtype=np.uint32).reshape(4, 28, 28).astype(np.uint8)
-    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(4))
-    found = read_frames(tmp_path / "a.npz", mnist.plan, 2, offset=1)
-    assert [frame.label for frame in found] == [1, 3]
-    assert found[1].pixels is not None
-    assert np.array_equal(found[1].pixels[:, :, 0], images[2])
-    (tmp_path / "d").mkdir()
-    Image.fromarray(images[0]).save(tmp_path / "d" / "x.png")
-    (tmp_path / "t.json").write_text('{"x.png": 7}')
-    assert read_frames(tmp_path / "d", mnist.plan, 5, tmp_path / "t.json")[0].label == 7
-
-
-def test_inputs_that_cannot_be_used_are_named(mnist: Chain, tmp_path: Path) -> None:
-    """One sentence each."""
-    (tmp_path / "bad.npz").write_bytes(b"PK nothing")
-    (tmp_path / "t.json").write_text("[1]")
-    (tmp_path / "d").mkdir()
-    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "d" / "x.png")
-    np.savez(tmp_path / "other.npz", z=np.zeros((2, 3)))
-    np.savez(tmp_path / "labels.npz", images=np.zeros((2, 28, 28), np.uint8), labels=np.zeros(3))
-    cases = [
-        ((tmp_path / "none",), "no folder and no .npz"),
-        ((tmp_path / "bad.npz",), "cannot be read"),
-        ((tmp_path / "other.npz",), "lacks"),
-        ((tmp_path / "labels.npz",), "3 labels"),
-    ]
-    for (path,), words in cases:
-        with pytest.raises(InputError, match=words):
-            read_frames(path, mnist.plan, 5)
-    with pytest.raises(InputError, match="no JSON object"):
-        read_frames(tmp_path / "d", mnist.plan, 5, tmp_path / "t.json")

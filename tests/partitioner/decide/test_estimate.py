@@ -15,7 +15,6 @@ from partway.partitioner.decide.estimate import (
     trials,
     with_measured,
 )
-from partway.partitioner.decide.objectives import objective
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004), queue_s=0.0005)
 LINK = Link(bandwidth_bps=1e6, rtt_s=0.050)
@@ -79,24 +78,12 @@ def _timed(*totals_s: float, splits: Sequence[int] | None = None) -> list[Estima
     return [Estimate(Candidate(k, "raw", i), prefix_s=s) for i, (k, s) in enumerate(zip(ks, totals_s, strict=True))]
 
 
-def test_the_fastest_is_chosen() -> None:
-    """Of several estimates the smallest wins."""
-    estimates = _timed(0.3, 0.1, 0.2)
-    assert objective().best(estimates) is estimates[1]
-
-
 def test_what_was_measured_counts_more_than_what_was_estimated() -> None:
     """A candidate that turned out slower than it was estimated loses."""
     slow, other = _timed(0.1, 0.2)
     (slow,) = with_measured([slow], {slow.candidate: Estimate(slow.candidate, 0.3, measured_s=0.3)})
     assert slow.best_known_s == 0.3
-    assert objective().best([slow, other]) is other
-
-
-def test_of_equals_the_one_that_sends_less_is_chosen() -> None:
-    """Equal times are decided by bytes."""
-    estimates = _timed(0.1, 0.1, 0.1)
-    assert objective().best(estimates[::-1]) is estimates[0]
+    assert min((slow, other), key=lambda e: e.best_known_s) is other
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """What is shown of a decision: the data, the sentences, the page, the picture, and the command."""
 
-import argparse
-import base64
 import io
 import json
 import re
@@ -13,71 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.conftest import write_fake_plan
+from tests.support.explained import CLOUD, CODECS, DEVICE, LINK, machine
 
 from partway.cli.commands import explain as explain_command
+from partway.engines.interface import OperatorTime
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.crossovers import Chooser, Win
 from partway.partitioner.decide.estimate import Candidate, Link
-from partway.partitioner.decide.objectives import objective
-from partway.partitioner.explain import charts as explain_plot
-from partway.partitioner.explain import crossover_map as explain_map
-from partway.partitioner.explain import html as explain_html
-from partway.partitioner.explain.explanation import (
-    Explanation,
-    Machine,
-    ModelOperatorTime,
-    changes,
-    explain,
-    machine_of,
-    reason,
-    rivals,
-)
+from partway.partitioner.decide.objectives import OBJECTIVES, objective
+from partway.partitioner.explain.explanation import Explanation, Machine, changes, explain, machine_of, reason, rivals
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.plan_file import load_plan, save_plan
-
-SIZES = (12000, 8000, 2000, 10)
-CODECS = (("raw", 48000.0, 0.0), ("u8", 12000.0, 0.0), ("jpeg75", 3000.0, 0.002), ("webp75", 2000.0, 0.009))
-NAMED = "a <b> & c"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plan of three stages whose input was measured as a picture, on disk."""
-    made = write_fake_plan(tmp_path_factory.mktemp("explain") / "fake", SIZES, name=NAMED)
-    entries = [
-        {"k": 0, "codec": codec, "bytes_mean": size, "encode_s": s, "decode_s": s / 3, "agreement": 0.995, "frames": 8}
-        for codec, size, s in CODECS
-    ]
-    save_plan(replace(load_plan(made), candidates=tuple(entries)), made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def plan(folder: Path) -> Plan:
-    return load_plan(folder)
-
-
-def machine(name: str, *stage_s: float, operators: bool = False) -> Machine:
-    times = tuple(ModelOperatorTime(f"/conv{i}", "Conv", i, s) for i, s in enumerate(stage_s)) if operators else ()
-    return Machine(name, stage_s, times)
-
-
-DEVICE = machine("Raspberry Pi 4 Model B Rev 1.4", 0.02, 0.06, 0.12, operators=True)
-CLOUD = machine("a <fast> cloud", 0.001, 0.003, 0.006)
-LINK = Link(5e6, 0.04)
-
-
-@pytest.fixture(scope="module")
-def made(plan: Plan) -> Explanation:
-    """By latency, with fp16 and lossy pictures excluded or not by their agreement."""
-    return explain(plan, DEVICE, CLOUD, LINK, objective(), Constraints(max_drop=1.0), ("a note",))
-
-
-@pytest.fixture(scope="module")
-def page(made: Explanation) -> str:
-    return explain_html.page(made)
 
 
 def test_rows_are_best_first_and_the_excluded_last(made: Explanation, plan: Plan) -> None:
@@ -108,7 +52,7 @@ def test_a_choice_without_rivals_says_so(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("latency", "ms a frame"), ("throughput", "frames/s against"), ("bytes", "0 B a frame"), ("energy", "mJ a frame")],
+    zip(OBJECTIVES, ("ms a frame", "frames/s against", "0 B a frame", "mJ a frame"), strict=True),
 )
 def test_the_reason_speaks_the_objectives_unit(plan: Plan, name: str, shown: str) -> None:
     """Milliseconds, frames a second, bytes, joules."""
@@ -175,70 +119,6 @@ def test_a_tiny_model_gets_a_map_of_shorter_round_trips(plan: Plan) -> None:
 # --- the page and the pictures
 
 
-def test_the_page_needs_nothing_else(page: str) -> None:
-    """No address that a browser would fetch: every source is data, there are no links, scripts or imports."""
-    sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]{0,40})""", page)
-    assert len(sources) == 5
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    for word in ("http:", "https:", "<script", "@import", "url(", "<link"):
-        assert word not in page
-
-
-def test_the_page_holds_every_candidate_the_reason_and_the_changes(page: str, made: Explanation) -> None:
-    """As text that can be searched and read aloud, with names escaped."""
-    for row in made.rows:
-        assert f"<td>{row.name}" in page
-    assert page.count('class="out"') == sum(row.excluded is not None for row in made.rows) > 0
-    assert page.count('class="chosen"') == 1
-    assert reason(made) in page
-    assert all(f"<li>{line}</li>" in page for line in changes(made))
-    assert "<h1>a &lt;b&gt; &amp; c: where to split</h1>" in page
-    assert "a &lt;fast&gt; cloud" in page
-    assert "<b>" not in page
-    assert "a note" in page
-
-
-def test_every_chart_says_what_it_shows(made: Explanation) -> None:
-    """Five charts with profiles per operator, four without."""
-    headings = [chart.heading for chart in explain_plot.charts(made)]
-    assert headings[-1] == "Time per operator"
-    assert len(headings) == 5
-    without = replace(made, device=replace(DEVICE, operators=()))
-    assert [chart.heading for chart in explain_plot.charts(without)] == headings[:-1]
-
-
-@pytest.mark.parametrize("name", ["latency", "bytes"])
-def test_the_picture_opens(plan: Plan, tmp_path: Path, name: str) -> None:
-    """A PNG of two columns, light, and not of one colour."""
-    path = tmp_path / "out.png"
-    explain_plot.save_png(explain(plan, CLOUD, DEVICE, LINK, objective(name)), path)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 1500
-        pixels = np.asarray(picture.convert("RGB"))
-    assert pixels[0, 0].tolist() == [255, 255, 255]
-    assert len(np.unique(pixels[::9, ::9].reshape(-1, 3), axis=0)) > 20
-
-
-def test_an_svg_is_the_same_every_time_but_for_its_ids(made: Explanation) -> None:
-    """It carries neither a date nor an address of metadata."""
-    svg = base64.b64decode(explain_plot.svg_uri(explain_plot.charts(made)[0].figure).partition(",")[2]).decode()
-    assert "<dc:date>" not in svg
-    assert "purl.org/dc/dcmitype" not in svg
-
-
-def test_labels_stand_where_the_region_is_thickest() -> None:
-    """The cell that outlasts the others when a region is worn away from its borders."""
-    mask = np.zeros((20, 30), dtype=bool)
-    mask[5:14, 10:25] = True
-    mask[9, :] = True
-    row, column = explain_map._innermost(mask)
-    assert row == 9
-    assert 14 <= column <= 20
-    assert explain_map._run(mask[7], 12) == (10, 25)
-    assert explain_map._run(mask[9], 12) == (0, 30)
-
-
 # --- profiles
 
 
@@ -247,7 +127,7 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     data = {"format": 1, "plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
     assert machine_of(data, plan) == Machine("m", (1.0, 2.0, 3.0))
     operators = [{"name": "/conv", "kind": "Conv", "stage": 1, "time_s": 0.5}]
-    assert machine_of({**data, "operators": operators}, plan).operators == (ModelOperatorTime("/conv", "Conv", 1, 0.5),)
+    assert machine_of({**data, "operators": operators}, plan).operators == (OperatorTime("/conv", "Conv", 1, 0.5),)
 
 
 @pytest.mark.parametrize(
@@ -270,22 +150,6 @@ def test_a_profile_of_something_else_is_refused(plan: Plan, data: Any, says: str
 # --- the command
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(folder: Path, tmp_path: Path, plan: Plan) -> Run:
-    """``partway explain`` with both profiles given, and more arguments."""
-    for name, stage_s in (("device.json", DEVICE.stage_s), ("cloud.json", CLOUD.stage_s)):
-        data = {"format": 1, "plan": plan.digest, "machine": name, "stage_s": stage_s}
-        (tmp_path / name).write_text(json.dumps(data), encoding="utf-8")
-    profiles = ["--profile", str(tmp_path / "device.json"), "--cloud-profile", str(tmp_path / "cloud.json")]
-
-    def call(*arguments: str, profiled: bool = True) -> int:
-        parser = argparse.ArgumentParser()
-        explain_command.arguments(parser)
-        return explain_command.run(parser.parse_args([str(folder), *(profiles if profiled else []), *arguments]))
-
-    return call
 
 
 def test_the_command_prints_the_table_and_the_reason(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -361,14 +225,3 @@ def test_a_profile_that_is_none_is_refused(run: Run, tmp_path: Path, text: str) 
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="profile"):
         run("--profile", str(path))
-
-
-def test_without_matplotlib_the_command_says_what_to_install(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The table still works; only charts need it."""
-    monkeypatch.setitem(__import__("sys").modules, "partway.partitioner.explain.html", None)
-    monkeypatch.delattr("partway.partitioner.explain.html", raising=False)
-    assert run() == 0
-    with pytest.raises(InputError, match=re.escape("pip install 'partway[explain]'")):
-        run("--html", str(tmp_path / "out.html"))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.digits import SEVEN, difference, grey, seven
 
 from partway.partitioner.plan.mnist_digit import SIDE, digit_from_image, looks_like_mnist
 from partway.partitioner.zoo.idx import read_idx
@@ -19,26 +20,6 @@ from partway.partitioner.zoo.idx import read_idx
 ROOT = Path(__file__).parents[3]
 ZOO = ROOT / "partitioner" / "zoo" / "mnist"
 SAMPLES = sorted((ZOO / "samples").glob("*.png"))
-SEVEN = [(6, 7), (20, 7), (12, 24)]
-
-
-def seven(size: int = 112, at: tuple[int, int] = (0, 0), frame: tuple[int, int] = (112, 112)) -> np.ndarray:
-    """A seven of straight lines as coverage 0..1, ``size`` pixels tall and wide, placed in a frame (width, height)."""
-    from PIL import ImageDraw
-
-    picture = Image.new("L", frame)
-    points = [(at[0] + x * size / 28, at[1] + y * size / 28) for x, y in SEVEN]
-    ImageDraw.Draw(picture).line(points, 255, max(1, size // 11), joint="curve")
-    return np.asarray(picture) / 255
-
-
-def grey(levels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.rint(levels.clip(0, 255)).astype(np.uint8))
-
-
-def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean difference of two digits, in parts of their ink."""
-    return float(np.abs(one.astype(float) - other).sum() / max(1, other.sum()))
 
 
 EXPECTED = digit_from_image(grey(255 * seven()))
@@ -106,23 +87,6 @@ def test_every_mode_of_pillow_is_taken(mode):
         for step in {"La": ("LA", "La"), "RGBa": ("RGBA", "RGBa"), "HSV": ("RGB", "HSV")}.get(mode, (mode,)):
             picture = picture.convert(step)
     assert difference(digit_from_image(picture), EXPECTED) < 0.12
-
-
-@pytest.mark.parametrize("angle", range(0, 360, 45))
-def test_uneven_light_does_not_count_as_ink(angle):
-    """Paper that loses more than half its light across the picture, with noise, gives the same digit."""
-    down, right = np.mgrid[:160, :240] / 160 - 0.5
-    light = 150 + 60 * (right * np.cos(np.radians(angle)) + down * np.sin(np.radians(angle))) - 60 * right**2
-    noise = np.random.default_rng(angle).normal(0, 4, light.shape)
-    photo = grey(light * (1 - 0.6 * seven(112, (50, 25), (240, 160))) + noise)
-    assert difference(digit_from_image(photo), EXPECTED) < 0.3
-
-
-def test_dust_and_the_edge_of_the_desk_are_left_out():
-    """Specks and a dark strip along the picture's edge do not change the digit."""
-    ink = seven(112, (70, 25), (240, 160))
-    ink[5:8, 30:33] = ink[150:153, 200:204] = ink[:, :6] = 1
-    assert difference(digit_from_image(grey(255 - 255 * ink)), EXPECTED) < 0.12
 
 
 def test_hairlines_of_large_pictures_stay_visible():

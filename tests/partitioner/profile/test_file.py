@@ -1,6 +1,9 @@
 """The profile's JSON, written and read."""
 
+from __future__ import annotations
+
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from partway.engines.interface import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import load_chain
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.plan_file import load_plan, read_stage
+from partway.partitioner.plan.plan_file import load_plan, read_stage, save_plan
 from partway.partitioner.profile.file import (
     OVERHEAD,
     OperatorProfile,
@@ -145,3 +148,20 @@ def test_any_json_is_a_sound_profile_or_one_sentence(changes: dict[str, Any]) ->
     else:
         assert all(0 <= value < float("inf") for value in read.stage_s)
         assert replace(read) == read
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that runs tests is a busy one; what the limit does has tests of its own."""
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", math.inf)
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", math.inf)
+
+
+def test_another_plans_profile_is_refused(tmp_path: Path, fake_plan: Path) -> None:
+    """A profile says whose it is."""
+    plan = load_plan(fake_plan)
+    data = profile_to_json(StageTimes((1, 2, 3), 0, 5), engine_for("fake"), "0" * 64, "x", OperatorProfile((), 1, 5))
+    save_profile(tmp_path / "p.json", data)
+    save_plan(plan, tmp_path)
+    with pytest.raises(InputError, match="another plan"):
+        load_profile(tmp_path / "p.json", plan)

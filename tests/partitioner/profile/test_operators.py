@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from partway.cli.commands import explain as explain_command
 from partway.cli.commands import profile as profile_command
-from partway.engines.interface import OperatorTime, engine_for
+from partway.engines.interface import OperatorTime
 from partway.errors import InputError
-from partway.partitioner.plan.plan_file import load_plan, save_plan
-from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, load_profile, profile_to_json, save_profile
-from partway.partitioner.profile.measure import StageTimes
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.profile.file import OVERHEAD, load_profile
 from partway.partitioner.profile.operators import fitted
 from partway.partitioner.zoo import model_folder
 
@@ -181,16 +180,6 @@ def test_an_engine_that_cannot_time_operators_says_so(profile: Profile, fake_pla
     with pytest.raises(InputError, match="engine fake does not time operators; leave out --operators"):
         profile(str(fake_plan), "--operators")
     assert profile(str(fake_plan)) == 0
-
-
-def test_another_plans_profile_is_refused(tmp_path: Path, fake_plan: Path) -> None:
-    """A profile says whose it is."""
-    plan = load_plan(fake_plan)
-    data = profile_to_json(StageTimes((1, 2, 3), 0, 5), engine_for("fake"), "0" * 64, "x", OperatorProfile((), 1, 5))
-    save_profile(tmp_path / "p.json", data)
-    save_plan(plan, tmp_path)
-    with pytest.raises(InputError, match="another plan"):
-        load_profile(tmp_path / "p.json", plan)
 
 
 def test_what_a_stage_takes_besides_its_operators_is_overhead() -> None:

@@ -4,99 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from tests.support.architectures import Net
+from tests.support.machines import NETWORKS, by_law, graphs_of
 
 from partway.cli.main import main
 from partway.errors import InputError
-from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.profile.file import OperatorSeconds
-from partway.partitioner.profile.fused_groups import (
-    Habits,
-    MeasuredModel,
-    Pair,
-    kind_of,
-    measured_groups,
-    predicted_groups,
-)
+from partway.partitioner.profile.fused_groups import Pair, measured_groups
 from partway.partitioner.profile.predict import calibrate, calibration_from_json, calibration_to_json, predict
-from partway.partitioner.profile.regression import features_of, fit, regress
-from partway.partitioner.slicing import make_plan, read_graph
 
 ABOUT = {"machine": "a made-up board", "engine": "onnx", "engine_version": "1", "threads": 1}
-LAW = np.array([2e-10, 1e-11, 3e-11, 5e-11, 4e-6])
-"""Seconds per multiply-add, byte read, byte made, byte of weights, and operator, of a made-up machine."""
-
-
-def network(seed: int, widths: tuple[int, ...], side: int, residual: bool = False, depthwise: bool = False) -> Any:
-    """A convolutional classifier; every convolution is followed by an activation."""
-    net = Net(seed)
-    x, before = "image", 3
-    for width in widths:
-        if depthwise and before > 3:
-            x = net.op("Relu", net.op("Conv", x, net.weight(before, 1, 3, 3), group=before, pads=[1] * 4))
-        kept, x = x, net.conv(x, before, width)
-        if residual and before == width:
-            x = net.op("Add", x, kept)
-        if width != before:
-            x = net.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-        before = width
-    x = net.op("Flatten", net.op("GlobalAveragePool", x))
-    net.linear(x, before, 10, out="logits")
-    return net.model([("image", ["N", 3, side, side])], [("logits", ["N", 10])])
-
-
-NETWORKS: dict[str, dict[str, Any]] = {
-    "narrow": {"widths": (8, 16, 24), "side": 64},
-    "wide": {"widths": (24, 32, 48), "side": 48},
-    "deep": {"widths": (12, 12, 12, 20, 20, 20, 28), "side": 48},
-    "residual": {"widths": (16, 16, 16, 32, 32), "side": 56, "residual": True},
-    "mobile": {"widths": (16, 24, 32, 48), "side": 64, "depthwise": True},
-    "long": {"widths": (8, 8, 16, 16, 16, 32, 32, 32), "side": 64, "residual": True},
-    "both": {"widths": (16, 16, 32, 32, 40), "side": 40, "residual": True, "depthwise": True},
-}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Seven architectures, sliced."""
-    root = tmp_path_factory.mktemp("models")
-    made = {}
-    for seed, (name, shape) in enumerate(NETWORKS.items()):
-        folder = root / name
-        folder.mkdir()
-        onnx.save(network(seed, **shape), folder / f"{name}.onnx")
-        save_plan(make_plan(folder / f"{name}.onnx", folder, limit=2), folder)
-        made[name] = folder
-    return made
-
-
-def graphs_of(folder: Path) -> list[Graph]:
-    return [read_graph(folder / stage.file) for stage in load_plan(folder).stages]
-
-
-def by_law(folder: Path, noise: float = 0.0, seed: int = 0) -> tuple[MeasuredModel, list[Graph]]:
-    """What a profile of a machine would be that fuses each convolution with its Relu and obeys LAW to the letter."""
-    rng = np.random.default_rng(seed)
-    graphs = graphs_of(folder)
-    habits = Habits(frozenset({Pair("Conv", "Relu")}), {"Conv Relu": "Conv"})
-    operators, stage_s = [], []
-    for stage, graph in enumerate(graphs):
-        total = 0.0
-        readers = {op.inputs[0]: op for op in graph.operators if op.kind == "Relu"}
-        for group in predicted_groups(graph, stage, habits):
-            leader = next(op for op in graph.operators if op.name == group.name)
-            fused = [readers[leader.outputs[0]].name] if leader.kind == "Conv" else []
-            seconds = float(LAW @ features_of(group)) * (1 + noise * rng.standard_normal())
-            operators.append(OperatorSeconds(group.name, leader.kind, stage, seconds, 1, tuple(fused)))
-            total += seconds
-        stage_s.append(total + 3e-5)
-    return measured_groups(folder.name, graphs, stage_s, operators), graphs
 
 
 def test_a_machine_that_obeys_the_law_is_predicted_exactly(folders: dict[str, Path]) -> None:
@@ -133,30 +52,6 @@ def test_a_wrong_law_is_caught(folders: dict[str, Path]) -> None:
     assert calibrate(seen, ABOUT).operators["Conv"].median > 0.5
 
 
-def test_the_fit_never_makes_a_larger_operator_quicker() -> None:
-    """Coefficients are not negative, whatever the data say."""
-    rows = [(float(i), 1.0) for i in range(20)]
-    line = fit(rows, [1e-3 - i * 1e-5 for i in range(20)])
-    assert min(line.coefficients) >= 0
-    assert line.seconds((100.0, 1.0)) >= line.seconds((1.0, 1.0))
-
-
-def test_a_kind_is_not_trusted_far_beyond_what_was_seen(folders: dict[str, Path]) -> None:
-    """An operator many times larger than any of its kind falls to the line over all kinds and counts as strange."""
-    regression = regress([by_law(folder)[0] for folder in folders.values()])
-    group = predicted_groups(graphs_of(folders["wide"])[0], 0, regression.habits)[0]
-    assert regression.knows(group)
-    huge = type(group)(group.name, group.kind, 0, group.work * 1e6, 1, 1, 1)
-    assert not regression.knows(huge)
-    assert regression.seconds(huge) == regression.pooled.seconds(features_of(huge))
-
-
-def test_convolutions_are_told_apart(folders: dict[str, Path]) -> None:
-    """Depthwise ones run at another speed than dense ones."""
-    kinds = {kind_of(graph, op) for graph in graphs_of(folders["mobile"]) for op in graph.operators}
-    assert {"Conv", "Conv grouped", "Relu", "Gemm"} <= kinds
-
-
 def test_a_calibration_survives_its_file(folders: dict[str, Path]) -> None:
     """What is read back predicts the same; damage is a sentence."""
     made = calibrate([by_law(folder, 0.1) for folder in folders.values()], ABOUT)
@@ -183,7 +78,7 @@ def test_two_models_are_too_few(folders: dict[str, Path]) -> None:
 
 @pytest.fixture(scope="module")
 def profiles(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Profiles with operators of all seven, measured here and now by ONNX Runtime's profiler."""
+    """Profiles with operators of all seven, measured_groups here and now by ONNX Runtime's profiler."""
     out = tmp_path_factory.mktemp("profiles")
     made = []
     for name, folder in folders.items():
@@ -192,7 +87,7 @@ def profiles(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
             if main(["profile", str(folder), "--operators", "--threads", "1", "--runs", "15", "--out", str(path)]) == 0:
                 break
         else:
-            pytest.skip("this machine is too busy to be measured")
+            pytest.skip("this machine is too busy to be measured_groups")
         made.append(path)
     return made
 
@@ -212,7 +107,7 @@ def test_real_profiles_are_calibrated_and_the_error_is_told(calibration: Path) -
     assert data["error"]["models"] == len(data["models"]) == len(NETWORKS) - 1
     assert 0 <= data["error"]["median"] <= data["error"]["p90"]
     assert data["operators"]["Conv"]["points"] >= 20
-    assert data["operators"]["Conv"]["measured"] >= 20
+    assert data["operators"]["Conv"]["measured_groups"] >= 20
     assert ["Conv", "Relu"] in data["fused"]
     print({key: data[key] for key in ("error", "models")})  # noqa: T201
 
@@ -284,13 +179,3 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert "leave out --operators" in capsys.readouterr().err
     assert main(["profile", "mnist", "--predict", str(calibration), "--cloud", "127.0.0.1:1"]) == 2
     assert "give one of them" in capsys.readouterr().err
-
-
-def test_a_profile_of_other_operators_is_refused(folders: dict[str, Path]) -> None:
-    """Names that the stages do not have are no measurement of them; what the engine inserted is not counted."""
-    graphs = graphs_of(folders["wide"])
-    inserted = OperatorSeconds(None, "ReorderInput", 0, 1.0)
-    known = OperatorSeconds(graphs[0].operators[0].name, "Conv", 0, 0.1)
-    assert measured_groups("wide", graphs, [2.0] * len(graphs), [known, inserted]).rest_s[0] == pytest.approx(1.9)
-    with pytest.raises(InputError, match="names operators that its stages do not have"):
-        measured_groups("wide", graphs, [1.0] * len(graphs), [known, OperatorSeconds("foreign", "Conv", 0, 0.9)])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.scission import SMALL
 
 from partway.cli.main import main
 from partway.engines.interface import engine_for
@@ -18,47 +18,6 @@ from partway.partitioner.decide.objectives import objective
 from partway.partitioner.explain.explanation import explain, machine_of
 from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.scission_import import read_scission
-
-
-def _block(first: int, last: int, size: int, *seconds: float) -> dict[str, Any]:
-    times = dict(zip(("pi", "box", "Big(GPU)"), seconds, strict=True))
-    return {"first_layer": first, "last_layer": last, "output_bytes": size, "seconds": times}
-
-
-SMALL: dict[str, Any] = {
-    "source": "made up",
-    "platforms": {"pi": "A Pi (device)", "box": "A box (edge)", "Big(GPU)": "A GPU (cloud)"},
-    "models": {
-        "net": {
-            "blocks": [
-                _block(0, 2, 5000, 1, 0.5, 0.1),
-                _block(3, 3, 40, 2, 1, 0.2),
-            ]
-        }
-    },
-    "network_3g": {
-        "pi->box": {"ping_s": 0.05, "bytes_per_s": 1e5},
-        "pi->Big(GPU)": {"ping_s": 0.1, "bytes_per_s": 1e4},
-        "box->Big(GPU)": {"ping_s": 0.02, "bytes_per_s": 1e6},
-    },
-    "input_bytes": 20000,
-}
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Measurements of one model of two blocks on three platforms."""
-    path = tmp_path / "measured.json"
-    path.write_text(json.dumps(SMALL), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def out(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """What ``partway convert scission`` makes of them."""
-    assert main(["convert", "scission", str(file), "--out", str(tmp_path / "out")]) == 0
-    assert "net" in capsys.readouterr().out
-    return tmp_path / "out"
 
 
 def test_a_converted_plan_is_explained(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,19 +160,3 @@ def test_bad_wishes_are_one_sentence(
     """Exit code 2 and what to write instead."""
     assert main(["tiers", str(out / "net"), *arguments]) == 2
     assert says in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ('"pi.json"', '"gone.json"', "describes no tiers"),
-        ('"from": "pi"', '"from": "moon"', "which is a host of no tier"),
-        ('"rtt_s": 0.05', '"rtt_s": -1', "describes no tiers"),
-    ],
-)
-def test_a_damaged_tiers_file_is_one_sentence(out: Path, old: str, new: str, says: str) -> None:
-    """A missing profile, a link to nowhere, a time below zero."""
-    path = out / "net" / "tiers.json"
-    assert re.search(re.escape(old), path.read_text())
-    path.write_text(path.read_text().replace(old, new), encoding="utf-8")
-    assert main(["tiers", str(out / "net")]) == 2

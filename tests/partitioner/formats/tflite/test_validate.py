@@ -1,7 +1,6 @@
 """Damaged, cut-short and hostile TFLite files: one sentence each, never a crash."""
 
 import contextlib
-import subprocess
 import sys
 
 import numpy as np
@@ -11,35 +10,16 @@ pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.tflite_nets import NETS, packed, save
+from tests.support.tflite_nets import save
+from tests.support.tflite_runs import WHOLE, modified, read_and_slice
 
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
-from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.slicing import make_plan, open_model
 
 FUZZ = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-WHOLE = {name: make() for name, make in NETS.items()}
 PLACES = st.floats(0, 1, exclude_max=True)
 FLIPS = st.lists(st.tuples(PLACES, st.integers(1, 255)), min_size=1, max_size=8)
-
-
-def read_and_slice(path, out):
-    """What any user of a model does first; returns the sentence it is refused with, if it is."""
-    try:
-        model = open_model(path)
-        cuts = [frontier.cut for frontier in legal_cuts(model.graph)]
-        model.write_stages(cuts[:1], out)
-    except InputError as error:
-        return str(error)
-    return None
-
-
-def modified(change, name="chain"):
-    """A model with something done to its ``ModelT``."""
-    model = tfl.ModelT.InitFromPackedBuf(WHOLE[name], 0)
-    change(model)
-    return packed(model)
 
 
 @FUZZ
@@ -51,24 +31,6 @@ def test_flipped_bytes_are_noticed_or_harmless(tmp_path, name, flips):
         data[int(place * len(data))] ^= change
     said = read_and_slice(save(tmp_path / "m.tflite", bytes(data)), tmp_path / "out")
     assert said is None or "\n" not in said
-
-
-@FUZZ
-@given(name=st.sampled_from(sorted(WHOLE)), keep=PLACES)
-def test_a_file_cut_short_is_refused(tmp_path, name, keep):
-    """At any length. What the writer appends last is needed, so no cut file is a model."""
-    data = WHOLE[name][: int(keep * len(WHOLE[name]))]
-    said = read_and_slice(save(tmp_path / "m.tflite", data), tmp_path / "out")
-    assert said is not None
-    assert "m.tflite" in said
-
-
-@FUZZ
-@given(data=st.binary(max_size=400))
-def test_bytes_that_only_bear_the_mark_are_refused(tmp_path, data):
-    """``TFL3`` at its place, anything else around it."""
-    path = save(tmp_path / "m.tflite", data[:4].ljust(4, b"\x10") + b"TFL3" + data[4:])
-    assert read_and_slice(path, tmp_path / "out") is not None
 
 
 def test_damaged_copies_of_a_real_model_never_end_the_process(data, tmp_path):
@@ -86,23 +48,6 @@ def test_damaged_copies_of_a_real_model_never_end_the_process(data, tmp_path):
     for folder in sliced[:5]:
         with contextlib.suppress(InputError):
             try_stages("litert", sorted(folder.iterdir()), "the model")
-
-
-@pytest.mark.parametrize("version", [0, 2, 4, 65539])
-def test_another_schema_version_is_refused(tmp_path, version):
-    """Naming both."""
-    path = save(tmp_path / "m.tflite", modified(lambda model: setattr(model, "version", version)))
-    with pytest.raises(InputError, match=rf"schema version {version}; Partway reads version 3"):
-        open_model(path)
-
-
-@pytest.mark.parametrize(("data", "says"), [(b"", "lacks the mark"), (b"\x08\0\0\0ONNX", "lacks the mark")])
-def test_what_is_no_tflite_file_is_refused(tmp_path, data, says):
-    """And a file that is not there."""
-    with pytest.raises(InputError, match=says):
-        open_model(save(tmp_path / "m.tflite", data))
-    with pytest.raises(InputError, match=r"cannot read the model .*No such file"):
-        open_model(tmp_path / "none.tflite")
 
 
 def tensor(number, **fields):
@@ -180,23 +125,6 @@ def test_options_of_tomorrow_are_refused(tmp_path):
     assert found
 
 
-def test_parts_used_again_and_again_are_refused_at_once(tmp_path):
-    """A list of a hundred thousand references to one subgraph would take hours to read."""
-    model = tfl.Model.GetRootAs(WHOLE["chain"], 0)
-    place = model._tab.Pos + model._tab.Offset(8)
-    many = 100_000
-    data = bytearray(WHOLE["chain"]) + bytes(-len(WHOLE["chain"]) % 4)
-    start = len(data)
-    target = model.Subgraphs(0)._tab.Pos
-    data[place : place + 4] = (start - place).to_bytes(4, "little")
-    data += many.to_bytes(4, "little")
-    for at in range(start + 4, start + 4 + 4 * many, 4):
-        data += ((target - at) % (1 << 32)).to_bytes(4, "little")
-    said = read_and_slice(save(tmp_path / "m.tflite", bytes(data)), tmp_path / "out")
-    assert said is not None
-    assert "damaged" in said
-
-
 def test_parts_that_fit_and_still_crash_litert_end_in_a_sentence(tmp_path):
     """A strided slice without its begin and end: LiteRT refuses it or crashes, as memory lies; not in this process."""
 
@@ -226,13 +154,3 @@ def test_a_stage_that_the_engine_refuses_is_refused_in_its_words(tmp_path):
     path = save(tmp_path / "m.tflite", modified(change))
     with pytest.raises(InputError, match="ADD"):
         make_plan(path, tmp_path / "out", ["b"])
-
-
-def test_the_command_line_ends_with_a_sentence(tmp_path):
-    """Exit code 2, no traceback."""
-    path = save(tmp_path / "m.tflite", WHOLE["chain"][:200])
-    command = [sys.executable, "-m", "partway", "cuts", str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert "cut short" in ended.stderr

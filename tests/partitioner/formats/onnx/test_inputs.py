@@ -1,0 +1,44 @@
+"""The inputs of ONNX models: the batch, and sizes for other open dimensions."""
+
+import pytest
+from onnx import TensorProto
+from tests.support.architectures import ARCHITECTURES, one_operator
+
+from partway.errors import InputError
+from partway.partitioner.slicing import read_graph
+
+
+def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
+    """IR 3 lists initialisers among the inputs; an unused one, a mask nobody reads and constant nodes disappear."""
+    graph = read_graph(save(ARCHITECTURES["old_file"]().model))
+    assert graph.inputs == ("image",)
+    assert [operator.kind for operator in graph.operators] == ["Conv", "Relu", "Dropout", "Mul", "Reshape", "Gemm"]
+    assert all("unused" not in operator.constants for operator in graph.operators)
+
+
+def test_the_batch_stays_open_and_other_open_dimensions_get_a_size(save):
+    """Given ones where there are some, 224 pixels and 3 channels otherwise."""
+    path = save(ARCHITECTURES["mobile"]().model)
+    assert read_graph(path).values["image"].shape == (None, 3, 224, 224)
+    assert read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
+
+
+def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
+    """Strings and sequences cannot be sent."""
+    model = one_operator("Identity")
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.STRING
+    with pytest.raises(InputError, match="not a tensor of numbers"):
+        read_graph(save(model))
+
+
+def test_wrong_sizes_are_refused(save):
+    """A size for an input that does not exist, for a dimension that is fixed, or of another rank."""
+    path = save(ARCHITECTURES["mobile"]().model)
+    for sizes, message in (
+        ({"picture": (1,)}, "no input `picture`; it has image"),
+        ({"image": (None, 4, 16, 16)}, "dimension 1 of `image` is 3 in the model, not 4"),
+        ({"image": (16, 16)}, "4 dimensions, 2 were given"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_graph(path, sizes)

@@ -1,0 +1,161 @@
+"""What a model file does not say: guessed from its tensors, or taken from the user."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from partway.errors import InputError
+from partway.partitioner.cuts.crossing import Cut
+from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.proto.tensors import Quantization, TensorSpec
+
+SCORES = np.array([[-1.0, 2.0, 0.5]], np.float32)
+
+
+class Answers:
+    """A stage that answers the same to everything, or refuses."""
+
+    def __init__(self, answer: np.ndarray | InputError) -> None:
+        self.inputs, self.outputs, self._answer = (), (), answer
+
+    def run(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(self._answer, InputError):
+            raise self._answer
+        return {"y": self._answer}
+
+
+def made(
+    answer: np.ndarray | InputError = SCORES,
+    shape: tuple[int | None, ...] = (None, 3, 8, 6),
+    dtype: str = "float32",
+    meaning: Quantization | None = None,
+    output_meaning: Quantization | None = None,
+) -> tuple[Plan, Chain]:
+    """A plan of one stage from ``x`` of this shape to ``y``, and its chain."""
+    x = TensorSpec("x", dtype, shape, meaning)
+    size = answer.shape[-1:] if isinstance(answer, np.ndarray) else (3,)
+    kind = answer.dtype.name if isinstance(answer, np.ndarray) else "float32"
+    y = TensorSpec("y", kind, (None, *size), output_meaning)
+    stage = Stage("stage0.onnx", "0" * 64, 1, (x,), (y,), 1)
+    plan = Plan("m", "0" * 64, "onnx", (stage,), (Cut(("x",)), Cut(("y",))), {"x": x, "y": y}, ("x",), ("y",))
+    return plan, Chain(plan, [Answers(answer)])  # type: ignore[list-item]
+
+
+def preprocess(wishes: Wishes, **fields: Any) -> Preprocess:
+    """The input entry that comes of some wishes."""
+    entry = described(*made(**fields), wishes).input
+    found = Preprocess.from_json(entry)
+    assert found is not None
+    return found
+
+
+def test_a_picture_and_a_classifier_are_guessed() -> None:
+    """Pictures scaled to 0..1, logits that want a softmax."""
+    plan = described(*made(), Wishes())
+    assert Preprocess.from_json(plan.input) == Preprocess("x", 8, 6, 3)
+    assert plan.output == {"kind": "classify", "value": "y", "softmax": True}
+
+
+def test_an_input_that_is_no_picture_gets_no_entry() -> None:
+    """Nor does one of several inputs."""
+    assert described(*made(shape=(None, 16)), Wishes()).input == {}
+    plan, chain = made()
+    two = replace(plan, inputs=("x", "y"), cuts=(Cut(("x", "y")), plan.cuts[1]))
+    assert described(two, chain, Wishes()).input == {}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "mean", "std"),
+    [
+        (Wishes(mean=(0.5,)), (0.5,), (1.0,)),
+        (Wishes(mean=(0.1, 0.2, 0.3)), (0.1, 0.2, 0.3), (1.0, 1.0, 1.0)),
+        (Wishes(mean=(0.5,), std=(1.0, 2.0, 4.0)), (0.5, 0.5, 0.5), (1.0, 2.0, 4.0)),
+    ],
+)
+def test_one_number_stands_for_every_channel(wishes: Wishes, mean: Any, std: Any) -> None:
+    """Mean and deviation have as many numbers as the longer of the two."""
+    found = preprocess(wishes)
+    assert (found.mean, found.std) == (mean, std)
+
+
+def test_what_the_user_says_of_pictures_is_taken() -> None:
+    """The fit alone changes nothing else; a scale comes with no mean."""
+    assert preprocess(Wishes(fit="crop")) == Preprocess("x", 8, 6, 3, fit="crop")
+    assert preprocess(Wishes(scale=1.0)).scale == 1.0
+
+
+@pytest.mark.parametrize(("wishes", "says"), [
+    (Wishes(mean=(0.1, 0.2)), "--mean needs 1 or 3 numbers, 2 were given"),
+    (Wishes(std=(1.0,) * 4), "--std needs 1 or 3 numbers, 4 were given"),
+    (Wishes(labels=("a", "b")), "--labels has 2 lines, the model 3 classes"),
+])  # fmt: skip
+def test_numbers_and_labels_that_do_not_fit_are_refused(wishes: Wishes, says: str) -> None:
+    """One sentence that names the option."""
+    with pytest.raises(InputError, match=says):
+        described(*made(), wishes)
+
+
+def test_a_mean_of_a_quantised_input_is_that_of_what_its_integers_stand_for() -> None:
+    """Pixels become the very integers that a quantiser would make of the normalised floats."""
+    step, zero = 0.02, 3
+    found = preprocess(Wishes(mean=(0.5,), std=(0.25,)), dtype="int8", meaning=Quantization((step,), (zero,)))
+    pixels = np.arange(144, dtype=np.uint8).reshape(8, 6, 3)
+    floats = (pixels.transpose(2, 0, 1)[None] / 255 - 0.5) / 0.25
+    expected = np.clip(np.rint(floats / step + zero), -128, 127).astype(np.int8)
+    assert np.abs(found.tensor(pixels).astype(int) - expected).max() <= 1
+    assert (found.tensor(pixels) == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning", "softmax"),
+    [
+        (np.array([[0.2, 0.5, 0.3]], np.float32), None, False),
+        (np.array([[0.2, 0.5, 0.4]], np.float32), None, True),
+        (np.array([[-0.5, 1.0, 0.5]], np.float32), None, True),
+        (np.array([[51, 128, 76]], np.uint8), Quantization((1 / 255,), (0,)), False),
+        (np.array([[51, 128, 255]], np.uint8), Quantization((1 / 255,), (0,)), True),
+        (np.array([[3, 9, 1]], np.int32), None, False),
+    ],
+)
+def test_values_that_already_are_probabilities_get_no_softmax(
+    answer: np.ndarray, meaning: Quantization | None, softmax: bool
+) -> None:
+    """Those are not negative and add up to one; integers without a meaning are left as they are."""
+    plan = described(*made(answer, output_meaning=meaning), Wishes())
+    assert plan.output["softmax"] is softmax
+
+
+@pytest.mark.parametrize("answer", [np.zeros((1, 1), np.float32), np.zeros((1, 4, 4), np.float32), np.float32(1)])
+def test_an_output_that_is_no_row_of_classes_gets_no_entry(answer: Any) -> None:
+    """One number, a mask or a scalar is no classification."""
+    assert described(*made(np.asarray(answer)), Wishes()).output == {}
+
+
+def test_labels_go_into_the_plan() -> None:
+    """One a class, in order."""
+    assert described(*made(), Wishes(labels=("a", "b", "c"))).output["labels"] == ["a", "b", "c"]
+
+
+def test_a_model_that_does_not_run_at_these_sizes_says_which_option_helps() -> None:
+    """The engine's own sentence is in it."""
+    with pytest.raises(InputError, match=r"m does not run at these sizes \(odd\); give others by --shape"):
+        described(*made(InputError("odd")), Wishes())
+
+
+def test_labels_are_read_a_line_each(tmp_path: Path) -> None:
+    """No file, no labels; a file that is not there or no text is one sentence."""
+    assert read_labels(None) == ()
+    path = tmp_path / "labels.txt"
+    path.write_text("köter\ncat\n", encoding="utf-8")
+    assert read_labels(path) == ("köter", "cat")
+    path.write_bytes(b"\xff\xfe\xff")
+    for bad in (path, tmp_path / "none.txt"):
+        with pytest.raises(InputError, match=rf"labels file .*{bad.name} cannot be read"):
+            read_labels(bad)
