@@ -89,13 +89,13 @@ def test_no_damaged_stream_ends_in_anything_but_a_sentence(drawn: st.DataObject)
             assert "stdin[" in str(error)
 
 
-@pytest.mark.parametrize("text", ["480x640x3", "28x28"])
+@pytest.mark.parametrize("text", ["480x640x3", "28x28", "16384x16384"])
 def test_shapes_are_read(text: str) -> None:
     """Height, width and, where there are several, channels."""
     assert "x".join(map(str, parse_shape(text))) == text
 
 
-@pytest.mark.parametrize("text", ["", "480", "0x5", "480x640x2", "axb", "99999x99999x3", "-1x5"])
+@pytest.mark.parametrize("text", ["", "480", "0x5", "480x640x2", "axb", "99999x99999x3", "16384x16385", "-1x5"])
 def test_shapes_that_cannot_be_are_refused(text: str) -> None:
     """The sentence gives an example."""
     with pytest.raises(InputError, match="for example 480x640x3"):
