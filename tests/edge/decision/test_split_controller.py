@@ -1,6 +1,5 @@
 """The choice before each frame, by tables: a clock and a link that are told what to be."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from time import perf_counter
@@ -8,12 +7,11 @@ from time import perf_counter
 import pytest
 from tests.support.affine import STAGES, affine_chain
 
-from partway.edge.decision.slowdown import EVERY_S, Pace
 from partway.edge.decision.split_controller import DWELL_S, IDLE_S, Recut
 from partway.edge.pipeline.in_flight import GRACE_S, Group, give_up_s
 from partway.edge.transport.cloud_monitor import Probed
 from partway.errors import LinkLost
-from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
+from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
 from partway.proto.frame import Durations
 
@@ -120,16 +118,6 @@ def test_a_cloud_with_a_queue_is_left():
     assert "wait" in rig.recut.changes[0].reason
 
 
-def test_our_own_frames_in_the_queue_are_no_load():
-    """Four frames at once: the later ones wait for the earlier ones, and that says nothing of other devices."""
-    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
-    for burst in range(20):
-        for place in range(4):
-            received_s = burst * 1.0 + 0.1 + place * 0.1
-            pace.cloud(0, 1, Durations(0.1 * place, 0.0, 0.1), burst * 1.0, received_s)
-    assert pace.factors[2] < 0.01
-
-
 def test_what_the_cloud_says_of_its_queue_counts_while_nothing_is_sent():
     rig = Rig(HOME, SLOW)
     rig.probes = lambda: [Probed(100_000, 0.03, 2.0, rig.now_s)]
@@ -210,47 +198,6 @@ def test_the_window_keeps_the_slowest_part_busy(link: Link, candidate: Candidate
     rig = Rig(candidate, link)
     rig.recut()
     assert rig.recut.window(candidate, behind=True) == window
-
-
-RECORDED = (
-    0.99, 0.87, 1.06, 0.95, 5.76, 1.17, 1.04, 1.0, 1.03, 0.87, 1.02, 1.0, 0.95, 0.97, 1.07, 5.08, 1.0, 1.0, 1.14,
-    0.94, 0.82, 0.91, 1.1, 0.88, 0.87, 0.96, 4.08, 1.11, 0.79, 26.81, 13.29, 1.51, 1.22, 1.08, 0.51, 1.02, 2.39,
-    0.97, 0.88, 0.82, 1.69, 0.88, 0.96, 1.39, 0.79, 1.42, 0.77, 1.34, 0.84, 1.47, 0.93, 0.79, 2.0, 0.86, 1.41,
-    1.45, 0.91, 1.51, 0.76, 0.74,
-)  # fmt: skip
-"""Prefixes of the shipped model as multiples of their median, while another program took both cores now and then."""
-
-
-def test_a_busy_moment_is_no_slower_device():
-    """Recorded prefixes, some of which took thirty times as long: the pace stays, and so does the choice."""
-    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
-    for lap in range(5):
-        for index, ratio in enumerate(RECORDED):
-            pace.prefix(2, 0.1 * ratio)
-            assert 0.7 < pace.factors[0] < 1.3
-            assert pace.estimates((lap * len(RECORDED) + index) * 0.05) is None
-    assert max(RECORDED) > 20, "with every frame followed it would have been twice its profile"
-
-
-def test_estimates_are_made_anew_only_when_something_moved():
-    pace = Pace([estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME)])
-    assert pace.estimates(0.0) is None
-    for _ in range(50):
-        pace.prefix(2, 0.2)
-    assert pace.estimates(2 * EVERY_S) is None, "it has to last"
-    made = pace.estimates(3 * EVERY_S)
-    assert made is not None
-    assert made[1].prefix_s == pytest.approx(0.2, rel=0.05)
-    assert pace.estimates(4 * EVERY_S) is None
-    assert pace.finish_s(2) == pytest.approx(0.2, rel=0.05)
-    assert pace.finish_s(STAGES) == 0.0
-
-
-def test_trial_frames_count_with_their_parts():
-    """A prefix that trial frames found to take longer than its profile does is believed."""
-    plain = estimate(SPLIT, SPEEDS, FAST)
-    tried = dataclasses.replace(plain, measured_s=1.0, measured=Estimate(SPLIT, prefix_s=0.3, suffix_s=0.01))
-    assert Pace([tried]).now()[0].prefix_s == 0.3
 
 
 @pytest.mark.parametrize(

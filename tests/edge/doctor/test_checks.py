@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from partway.cli.main import main
-from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.discovery.zeroconf import Search
 from partway.edge.doctor import checks as doctor
-from partway.edge.doctor import network as doctor_network
 from partway.edge.doctor.checks import (
     BAD,
     GOOD,
@@ -21,9 +20,7 @@ from partway.edge.doctor.checks import (
     check_engines,
     check_heat,
     check_numpy,
-    ready,
 )
-from partway.edge.doctor.network import check_cloud, check_clouds
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
@@ -154,29 +151,3 @@ def test_a_clock_before_the_installation_is_bad(monkeypatch: pytest.MonkeyPatch)
     (finding,) = doctor.check_time()
     assert finding.state == BAD
     assert "1970-01-01" in finding.text
-
-
-def test_what_a_cloud_announces_is_told(start_cloud: Callable[..., Any]) -> None:
-    """Its other addresses, TLS, and that it is busy; another version is a note."""
-    address = start_cloud().address
-    cloud = FoundCloud(address, {}, "0", tls=True, load=9.0, hosts=("127.0.0.1", "192.0.2.7"))
-    found = check_cloud(cloud, 5.0)
-    assert f"{address} (also 192.0.2.7), TLS: partway" in found[0].text
-    assert [f.check for f in found[:2]] == ["cloud", "cloud load"]
-    assert ready(found)
-
-
-def test_another_plan_of_a_shipped_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digests of both, and what to do."""
-    finding = doctor_network._model("mnist", "f" * 64)
-    assert finding.state == NOTE
-    assert "f" * 12 in finding.text
-    assert DIGEST[:12] in finding.text
-    assert doctor_network._model("other", "e" * 64).state == GOOD
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_network_without_clouds_says_how_to_start_one() -> None:
-    """No cloud is a note: the device may do without."""
-    (finding,) = check_clouds(0.0)
-    assert (finding.state, "cloud-serve --host" in finding.todo) == (NOTE, True)

@@ -1,7 +1,6 @@
 """partway bench: a trace replayed through real processes, and the figures made of it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,10 @@ import pytest
 
 from partway.cli.main import main
 from partway.edge.emulator.relay import Relay
-from partway.edge.emulator.replay import Answered, Replay
 from partway.edge.emulator.shaper import Shape, TracePace, capacity, read_trace
-from partway.edge.emulator.summary import frame_energy_j, missed, series, shares, summary
-from partway.edge.pipeline.result import FrameResult
-from partway.edge.report.run_json import Outcome
 from partway.engines.fake import FakeEngine, fake_stage
 from partway.engines.throttled import SlowEngine
-from partway.partitioner.decide.power import Power
-from partway.partitioner.plan.plan_file import load_plan
-from partway.partitioner.zoo import model_folder
 from partway.proto.tensors import TensorSpec
-
-PLAN = load_plan(model_folder("mnist"))
-POWER = Power("test", compute_w=10.0, send_w=4.0, wait_w=1.0)
-FRAME = FrameResult(0, "a", 1, "raw", 100, 20, 0.1, 0.02, 0.3, 0.01, 0.02, 0.05, 0.5, "cloud", {})
 
 
 @pytest.fixture
@@ -103,43 +91,6 @@ def test_a_camera_on_a_link_that_is_too_thin_drops_frames(capsys: pytest.Capture
     offered = 100  # fewer when the machine is late: the replay ends with its time
     assert offered * 0.6 <= figures["frames"] + figures["dropped"] <= offered
     assert figures["unanswered"] == 0
-
-
-def test_energy_counts_what_the_device_did() -> None:
-    """Computing, sending, waiting, each by its watts; a suffix that the device ran itself is computing."""
-    assert frame_energy_j(FRAME, POWER, 0.1) == pytest.approx(0.12 * 10 + 0.2 * 4 + (0.1 + 0.08) * 1)
-    here = replace(FRAME, answered_by="device")
-    assert frame_energy_j(here, POWER, 0.1) == pytest.approx(0.17 * 10 + 0.2 * 4 + (0.1 + 0.03) * 1)
-
-
-def test_late_and_unanswered_frames_are_missed() -> None:
-    """By the deadline where there is one; a frame without answer always is."""
-    assert missed(FRAME, 0.4)
-    assert not missed(FRAME, 0.6)
-    assert not missed(FRAME, None)
-    assert missed(replace(FRAME, answered_by="nobody"), None)
-
-
-def test_figures_are_those_of_the_frames() -> None:
-    """Percentiles over answered frames, counts over all."""
-    times = np.linspace(0.1, 1.0, 19)
-    results = [replace(FRAME, id=i, total_s=float(t), cut=1 if i < 10 else 2) for i, t in enumerate(times)]
-    results.append(replace(FRAME, id=19, answered_by="nobody", total_s=9.0, cut=2))
-    frames = tuple(Answered(0.1 * (i + 1), result) for i, result in enumerate(reversed(results)))
-    figures = summary(Replay(Outcome(PLAN, "onnx", dropped=3), frames, 2.0), POWER, 0.55)
-    assert (figures["frames"], figures["unanswered"], figures["changes"], figures["dropped"]) == (20, 1, 0, 3)
-    assert figures["missed"] == int((times > 0.55).sum()) + 1
-    assert figures["mean_s"] == pytest.approx(times.mean())
-    assert figures["p95_s"] == pytest.approx(np.percentile(times, 95))
-    assert figures["frames_per_s"] == pytest.approx(19 / 2.0)
-    assert [(row["cut"], row["frames"]) for row in shares(frames)] == [(2, 10), (1, 10)]
-    assert series(frames, None)[0]["missed"]
-
-
-def test_no_frame_at_all_is_no_division_by_zero() -> None:
-    """An empty replay has figures without values."""
-    figures = summary(Replay(Outcome(PLAN, "onnx"), (), 0.0), POWER, None)
-    assert figures["mean_s"] is figures["energy_a_frame_j"] is None
 
 
 def test_a_trace_starts_over_when_told() -> None:

@@ -2,10 +2,8 @@
 
 import json
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,6 @@ from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.cloud_monitor import Lookout
 from partway.edge.transport.tls import Tls, checked
-from partway.edge.transport.tls_diagnosis import tls_fault
 from partway.errors import InputError, Refused
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -112,27 +109,6 @@ def _listens_v6(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def test_a_certificate_that_has_expired_is_said(ca: Authority) -> None:
-    """A cloud does not serve one, but one may expire while it does; here a plain TLS server has it."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*ca.issue("expired", days=-1))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            end, _ = server.accept()
-            try:
-                context.wrap_socket(end, server_side=True).close()
-            except OSError:
-                end.close()
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        said = tls_fault(f"127.0.0.1:{server.getsockname()[1]}", tls(ca))
-        thread.join()
-    assert said.startswith("its certificate is not valid now (certificate has expired); renew it")
 
 
 def test_a_cloud_that_wants_a_certificate_gets_this_devices(

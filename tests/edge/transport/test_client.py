@@ -4,7 +4,6 @@ import hashlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -12,14 +11,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.conftest import RealCloud
+from tests.support.raw_services import raw_services
 
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
-from partway.edge.transport.address import parse_address
 from partway.edge.transport.client import CloudClient
 from partway.engines.interface import engine_for
 from partway.errors import InputError, LinkLost, Refused
@@ -36,36 +33,6 @@ PLAN = load_plan(model_folder("mnist"))
 def cloud(start_cloud: Callable[..., RealCloud]) -> RealCloud:
     """cloud-serve with the shipped models, in its own process."""
     return start_cloud("--threads", "1")
-
-
-@pytest.mark.parametrize(
-    "text", ["host", "127.0.0.1:8001", "my-cloud.local:1", "[2001:db8::7]:65535", "[fe80::1%eth0]:80"]
-)
-def test_addresses_are_a_host_and_a_port(text: str) -> None:
-    """Names, IPv4 and bracketed IPv6 addresses pass as they are; the port is 8001 unless given."""
-    assert parse_address(text) == (text if ":" in text else f"{text}:8001")
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", ":8001", "host:", "host:port", "host:0", "host:65536", "http://host:8001", "a b:1", "::1:8001",
-     "host:\u00b2", "host:8001 ", "user@host:1", "host:-1", "unix:/tmp/socket"],
-)  # fmt: skip
-def test_anything_else_is_no_address(text: str) -> None:
-    """A malformed address is refused with an example of a good one."""
-    with pytest.raises(InputError, match=r"is not HOST:PORT, for example --cloud 192\.0\.2\.7:8001"):
-        parse_address(text)
-
-
-@given(st.text(max_size=20))
-def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
-    """No text ends in another error."""
-    try:
-        host, _, port = parse_address(text).rpartition(":")
-        assert host
-        assert 0 < int(port) < 65536
-    except InputError:
-        pass
 
 
 def test_a_cloud_describes_its_models(cloud: RealCloud) -> None:
@@ -157,25 +124,10 @@ def test_a_name_that_does_not_resolve_is_told() -> None:
         client.describe("mnist")
 
 
-@contextmanager
-def _server(**methods: Callable[[Any, Any], Any]) -> Iterator[str]:
-    """A gRPC server of our own with some methods of our services, as raw bytes."""
-    kinds = {"Fetch": grpc.unary_stream_rpc_method_handler, "ModelStreamInfer": grpc.stream_stream_rpc_method_handler}
-    handlers = {name: kinds.get(name, grpc.unary_unary_rpc_method_handler)(made) for name, made in methods.items()}
-    services = (m.SPLIT_SERVICE, m.INFERENCE_SERVICE)
-    with ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool)
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers) for name in services])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        yield f"127.0.0.1:{port}"
-        server.stop(None).wait()
-
-
 def test_another_grpc_server_is_no_cloud() -> None:
     """A server that does not know our service is called what it is."""
     says = "is no Partway cloud; check the port"
-    with _server() as address, CloudClient(address) as client, pytest.raises(InputError, match=says):
+    with raw_services() as address, CloudClient(address) as client, pytest.raises(InputError, match=says):
         client.describe("mnist")
 
 
@@ -192,7 +144,7 @@ def test_another_grpc_server_is_no_cloud() -> None:
 def test_a_description_that_is_none_is_refused(reply: Any, says: str) -> None:
     """Whatever a cloud says of a model, it ends in a plan or a sentence with the cloud's address."""
     with (
-        _server(Describe=lambda request, context: reply.SerializeToString()) as address,
+        raw_services(Describe=lambda request, context: reply.SerializeToString()) as address,
         CloudClient(address) as client,
         pytest.raises(InputError, match=says) as caught,
     ):
@@ -212,7 +164,7 @@ def test_a_broken_download_goes_on_where_it_stopped() -> None:
         if offset + 400 < len(body):
             context.abort(grpc.StatusCode.UNAVAILABLE, "cable pulled")
 
-    with _server(Fetch=fetch) as address, CloudClient(address) as client:
+    with raw_services(Fetch=fetch) as address, CloudClient(address) as client:
         assert client.fetch("any") == body
     assert offsets == [0, 400, 800]
 
@@ -226,7 +178,11 @@ def test_a_download_that_always_breaks_is_given_up() -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "cable pulled")
         yield b""
 
-    with _server(Fetch=fetch) as address, CloudClient(address) as client, pytest.raises(LinkLost, match="cable pulled"):
+    with (
+        raw_services(Fetch=fetch) as address,
+        CloudClient(address) as client,
+        pytest.raises(LinkLost, match="cable pulled"),
+    ):
         client.fetch("any")
     assert len(attempts) == 3
 
@@ -274,62 +230,6 @@ def test_a_cloud_that_dies_loses_no_frame(cloud: RealCloud) -> None:
     assert results[-1].answered_by == "device"
     assert isinstance(runner.lost, LinkLost)
     assert cloud.address in str(runner.lost)
-
-
-def test_a_cloud_that_ends_the_stream_is_lost() -> None:
-    """A cloud that says goodbye in good order is lost like any other; closing what is lost is done once."""
-    lost: list[LinkLost] = []
-    with _server(ModelStreamInfer=lambda requests, context: iter(())) as address, CloudClient(address) as client:
-        stream = client.open_stream(lambda message, at_s: None, lost.append)
-        stream.poll(30.0)
-        stream.close()
-        stream.close()
-    (error,) = lost
-    assert str(error) == f"the cloud at {address} is lost: it ended the stream"
-
-
-def test_polling_waits_no_longer_than_it_was_told(cloud: RealCloud) -> None:
-    """With nothing in flight a poll ends with its time, and no callback has fired."""
-    fired: list[object] = []
-    with CloudClient(cloud.address) as client:
-        stream = client.open_stream(lambda message, at_s: fired.append(message), fired.append)
-        stream.poll(0.01)
-        stream.close()
-    assert not fired
-
-
-def test_a_stop_left_over_does_not_end_a_poll_early(cloud: RealCloud) -> None:
-    """Work that ended just before a poll is no reason to take a cloud for silent."""
-    replies: list[bytes] = []
-    packer = Packer(PLAN)
-    with CloudClient(cloud.address) as client:
-        client.describe("mnist")
-        stream = client.open_stream(lambda message, at_s: replies.append(message), lambda error: None)
-        for index, picture in enumerate(_pictures(5)):
-            stream.send(packer.frame(str(index), 0, "u8", [picture], {}))
-            client.loop.call_soon(client.loop.stop)
-            if len(replies) == index:
-                stream.poll(30.0)
-            assert len(replies) == index + 1
-        stream.close()
-
-
-def test_work_goes_on_while_frames_come_and_go(cloud: RealCloud) -> None:
-    """Work done meanwhile gives its result or its error, and a later poll still waits for the reply."""
-    replies: list[bytes] = []
-    packer = Packer(PLAN)
-    (picture,) = _pictures(1)
-    with CloudClient(cloud.address) as client:
-        client.describe("mnist")
-        stream = client.open_stream(lambda message, at_s: replies.append(message), lambda error: None)
-        assert stream.meanwhile(lambda: 7) == 7
-        with pytest.raises(ZeroDivisionError):
-            stream.meanwhile(lambda: 1 // 0)
-        stream.send(packer.frame("0", 0, "u8", [picture], {}))
-        while not replies:
-            stream.poll(30.0)
-        stream.close()
-    assert len(replies) == 1
 
 
 def test_a_client_may_be_closed_twice() -> None:
