@@ -135,16 +135,17 @@ def frame_link(runner: Runner, sample: Sample, link: Link, stages: int) -> Link:
 
 
 def _trial_frames(runner: Runner, sample: Sample, candidate: Candidate) -> list[FrameResult]:
-    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart.
-
-    The runner's batch is 1.
-    """
+    """Frames one at a time: TRIAL_FRAMES of them, or as many as TRIAL_S allows; the first, cold ones apart."""
+    kept, runner.window, runner.batch = (runner.window, runner.batch), 1, 1
     results: list[FrameResult] = []
     begun_s = perf_counter()
-    while len(results) < TRIAL_FRAMES + COLD_FRAMES:
-        results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
-        if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
-            break
+    try:
+        while len(results) < TRIAL_FRAMES + COLD_FRAMES:
+            results += runner.run([sample], lambda: candidate, first_id=-1 - len(results))
+            if perf_counter() - begun_s > TRIAL_S and len(results) > 1:
+                break
+    finally:
+        runner.window, runner.batch = kept
     if runner.lost is not None:
         raise PartwayError(f"{runner.lost} during the first trial frames; check the cloud's log")
     if any(result.answered_by == NOBODY for result in results):

@@ -17,7 +17,7 @@ from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.terminal import Report
 from partway.edge.session.startup import Opened, Opening
-from partway.edge.session.wiring import Pipeline, pipeline, trial_runner
+from partway.edge.session.wiring import Pipeline, known_clouds, pipeline, trial_runner
 from partway.edge.transport.link_probe import probe_link
 from partway.engines.interface import Engine
 from partway.partitioner.decide.estimate import Link, Speeds
@@ -69,10 +69,13 @@ class Run:
         options = self.options
         opened = Opening(options, self.report, self._stack, self._engine, self._search).open()
         packer = Packer(opened.chain.plan, None if options.deadline_s is None else options.deadline_s * 1e3)
-        trial = trial_runner(opened, packer)
+        clouds = known_clouds(opened, options)
+        if clouds is not None:
+            self._stack.callback(clouds.close)
+        trial = trial_runner(opened, packer, clouds)
         self._stack.callback(trial.close)
         decision = self._decide(opened, packer, trial)
-        return Ready(opened, decision, pipeline(opened, packer, trial, decision, options, self._stack))
+        return Ready(opened, decision, pipeline(packer, trial, clouds, decision, options, self._stack))
 
     def _engine(self, plan: Plan) -> Engine:
         """The device's engine for this plan."""

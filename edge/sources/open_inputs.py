@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
 
-from partway.edge.sources.files import Item, Sample, open_source, picture_reader, random_source
+from partway.edge.sources.files import PICTURES, Item, Sample, open_source, picture_reader, random_source
 from partway.edge.sources.stdin import STDIN, stdin_items
 from partway.edge.sources.video import check_video, is_camera, is_video, video_items
 from partway.edge.sources.watch import is_watch, watch_items, watched_folder
@@ -140,12 +140,21 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
     if work.first.late:
         return next(random_source(plan, 1)).read(), work
+    _import_readers(work.first)
     begun_s = perf_counter()
     try:
         sample = work.first.read()
     except InputError:
         return next(random_source(plan, 1)).read(), work
     return sample, replace(work, first=Item(work.first.name, lambda: sample), read_s=perf_counter() - begun_s)
+
+
+def _import_readers(item: Item) -> None:
+    """Import what pictures are read with, so that it does not count as what reading the first one took."""
+    if Path(item.name).suffix.lower() in PICTURES:
+        from PIL import Image
+
+        Image.preinit()
 
 
 def _work(items: Iterator[Item], total: int | None) -> Work:
