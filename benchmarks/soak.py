@@ -75,7 +75,8 @@ def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, l
     split, home, link = Candidate(1, "raw", 2600, 200), Candidate(len(plan.stages), None), Link(1e9, 3e-4)
     told = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
     recut = Recut(told, split, objective(), plan, link, free=False, waiting=lambda: True)
-    clouds = KnownClouds(client, [], plan, use=recut, link=link)
+    clouds = KnownClouds(client, [], plan)
+    clouds.watch(recut, link)
     stack.callback(clouds.close)
     runner = Runner(chain, Packer(plan), clouds=clouds, window=8, watch=recut)
     stack.callback(runner.close)

@@ -55,7 +55,7 @@ class Recut(Watch):
     Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
     ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link,
     ``withdrawals`` candidates that may not be chosen any more, each with the reason. ``waiting`` says whether frames
-    are in flight. Where it does not ``adapt_window``, the runner's own window counts.
+    are in flight. Unless it ``adapts_window``, the runner's own counts.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Recut(Watch):
         free: bool = True,
         clock: Callable[[], float] = perf_counter,
         *,
-        adapt_window: bool = True,
+        adapts_window: bool = True,
         waiting: Callable[[], bool] = lambda: False,
         probes: Callable[[], Iterable[Probed]] = tuple,
         withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple,
@@ -84,7 +84,8 @@ class Recut(Watch):
         self.present = chosen
         self._changed_s = clock()
         self._why = ""
-        self._adapt_window, self._waiting = adapt_window, waiting
+        self.adapts_window = adapts_window
+        self._waiting = waiting
         self._probes, self._withdrawals = probes, withdrawals
         self._gone: set[Candidate] = set()
         self._terms: dict[Candidate, Terms] = {}
@@ -239,9 +240,9 @@ class Recut(Watch):
 
         By latency one, as long as no frames are ``behind``: another in flight would only make each later.
         """
-        if not self._adapt_window:
+        if not self.adapts_window:
             return 1 << 30
-        if self._wanted.name == "latency" and not behind:
+        if self._wanted.is_latency and not behind:
             return 1
         link, estimate = self.link.link, self._known.get(candidate)
         if link is None or estimate is None or candidate.codec is None:

@@ -46,8 +46,8 @@ class Runner:
 
     ``clouds`` gives streams again after a loss; without it ``open_stream`` gives the only one. ``deadline_s`` counts
     from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here. ``audit``
-    is shown every group that was sent. ``after`` is a runner whose frames are all answered: its stream goes on here,
-    from the same clouds unless others are given, and it is used no more.
+    is shown every group that was sent. ``after`` is a runner whose frames are all answered: this one goes on with its
+    stream and its clouds, and it is used no more.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Runner:
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
         self._full_until_s = -inf
-        self._clouds: Clouds = clouds or (OneCloud(open_stream) if after is None else after._clouds)
+        self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
             self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
         )

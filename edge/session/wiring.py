@@ -1,7 +1,6 @@
-"""Joins the objects of a run. Each is complete when it is made: first those that decide, then those that answer frames.
+"""Joins the objects of a run; each is complete when it is made.
 
-Two of them ask each other (the choice of a candidate asks for probes and withdrawn codecs, and those who find them ask
-for the link and the cloud in use); the later one is reached through a closure.
+Clouds and trial frames come first. The decision made by them gives the pipeline that answers frames on the same stream.
 """
 
 from __future__ import annotations
@@ -43,14 +42,30 @@ class Pipeline:
         return self.runner.run(samples, self.recut, first_id)
 
 
-def trial_runner(opened: Opened, packer: Packer) -> Runner:
+def known_clouds(opened: Opened, options: Options) -> KnownClouds | None:
+    """The clouds that were named, or those that zeroconf finds, now and later; None without a cloud."""
+    reached, plan = opened.reached, opened.chain.plan
+    if reached is None:
+        return None
+    from partway.edge.transport.failover import KnownClouds
+
+    named = options.cloud.split(",") if ":" in options.cloud else []
+    found = None if opened.search is None else Neighbours(opened.search, plan, options.access)
+    return KnownClouds(reached.client, named, plan, found, opened.embedded)
+
+
+def trial_runner(opened: Opened, packer: Packer, clouds: KnownClouds | None) -> Runner:
     """The runner of trial frames: one at a time, over the stream that the pipeline goes on with."""
-    reached = opened.reached
-    return Runner(opened.chain, packer, None if reached is None else reached.client.open_stream, window=1)
+    return Runner(opened.chain, packer, clouds=clouds, window=1)
 
 
 def pipeline(
-    opened: Opened, packer: Packer, trial: Runner, decision: Decision, options: Options, stack: ExitStack
+    packer: Packer,
+    trial: Runner,
+    clouds: KnownClouds | None,
+    decision: Decision,
+    options: Options,
+    stack: ExitStack,
 ) -> Pipeline:
     """Everything that answers frames, on the stream of the ``trial`` runner; ``stack`` closes it again.
 
@@ -59,30 +74,28 @@ def pipeline(
     """
     free = options.split == "auto" and decision.link_measured
     chosen = decision.chosen.candidate
+    auditor = _auditor(options, packer, clouds)
+    if auditor is not None:
+        stack.callback(auditor.close)
     recut = Recut(
         decision.estimates,
         chosen,
         decision.ranking.objective,
-        opened.chain.plan,
-        None if opened.reached is None else decision.link,
+        packer.plan,
+        None if clouds is None else decision.link,
         free,
-        adapt_window=options.window is None,
+        adapts_window=options.window is None,
         waiting=lambda: trial.waiting,
-        probes=lambda: () if clouds is None else clouds.probes(),
-        withdrawals=lambda: () if auditor is None else auditor.withdrawals(),
+        probes=tuple if clouds is None else clouds.probes,
+        withdrawals=tuple if auditor is None else auditor.withdrawals,
     )
-    clouds = _clouds(opened, options, trial, recut if chosen.codec is not None or free else None, decision)
-    if clouds is not None:
-        stack.callback(clouds.close)
-    auditor = _auditor(options, packer, clouds)
-    if auditor is not None:
-        stack.callback(auditor.close)
+    if clouds is not None and (chosen.codec is not None or free):
+        clouds.watch(recut, decision.link)
     runner = Runner(
-        opened.chain,
+        trial.chain,
         packer,
         window=options.window or MOST_WINDOW,
         batch=options.batch,
-        clouds=clouds,
         in_order=options.in_order,
         watch=recut,
         deadline_s=options.deadline_s,
@@ -91,38 +104,6 @@ def pipeline(
     )
     stack.callback(runner.close)
     return Pipeline(runner, recut, {} if auditor is None else auditor.tallies)
-
-
-def named_clouds(options: Options) -> list[str]:
-    """The addresses that ``--cloud`` names; none for auto, embedded and none."""
-    return options.cloud.split(",") if ":" in options.cloud else []
-
-
-def neighbours_of(opened: Opened, options: Options) -> Neighbours | None:
-    """The clouds that zeroconf finds, now and later; None where it does not look."""
-    return None if opened.search is None else Neighbours(opened.search, opened.chain.plan, options.access)
-
-
-def _clouds(
-    opened: Opened, options: Options, trial: Runner, use: Recut | None, decision: Decision
-) -> KnownClouds | None:
-    """Those that were named, or those that zeroconf finds, now and later; None without a cloud."""
-    reached, plan = opened.reached, opened.chain.plan
-    if reached is None:
-        return None
-    from partway.edge.transport.failover import KnownClouds
-
-    return KnownClouds(
-        reached.client,
-        named_clouds(options),
-        plan,
-        neighbours_of(opened, options),
-        opened.embedded,
-        use=use,
-        link=decision.link,
-        opened=True,
-        lost=trial.lost,
-    )
 
 
 def _auditor(options: Options, packer: Packer, clouds: KnownClouds | None) -> Auditor | None:

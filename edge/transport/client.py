@@ -13,12 +13,14 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
+from partway.edge.transport.grpc_fork import refuse_forked
+
+# isort: split
 import grpc
 from grpc import aio
 
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.address import parse_address
-from partway.edge.transport.grpc_fork import refuse_forked
 from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
 from partway.errors import InputError, LinkLost, PartwayError, Refused, mapped

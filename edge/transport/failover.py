@@ -43,10 +43,9 @@ class LinkUse(Protocol):
 class KnownClouds:
     """Obeys Clouds. ``client`` leads to the cloud in use; ``addresses`` are all, in order of preference.
 
-    They are looked after from the start, in threads, where a ``use`` is given; ``link`` is the one to the cloud in use.
-    With ``neighbours`` (addresses that are there now, and how each is reached) those are looked after as they come and
-    go, and the nearest is used; the ``spare`` address only where there is no other. ``opened`` says that ``client`` has
-    a stream already, ``lost`` why that one has ended.
+    Nobody looks after them until ``watch``, so that trial frames have the link for themselves. With ``neighbours``
+    (addresses that are there now, and how each is reached) those are looked after as they come and go, and the nearest
+    is used; the ``spare`` address only where there is no other.
     """
 
     def __init__(
@@ -56,11 +55,6 @@ class KnownClouds:
         plan: Plan,
         neighbours: Callable[[], Mapping[str, Access]] | None = None,
         spare: str | None = None,
-        *,
-        use: LinkUse | None = None,
-        link: Link | None = None,
-        opened: bool = False,
-        lost: LinkLost | None = None,
     ) -> None:
         self._first, self._client = client, client
         self._addresses, self._plan = list(dict.fromkeys([client.address, *addresses])), plan
@@ -69,12 +63,18 @@ class KnownClouds:
         self._gone: list[Lookout] = []
         self._lookouts: dict[str, Lookout] = {}
         self._used_s = perf_counter()
-        self._use = use
-        self._opened = opened
+        self._use: LinkUse | None = None
+        self._opened = False
         self._lost_s: float | None = None
-        if lost is not None:
-            self.lost(lost)
-        for address in self._addresses if use is not None else ():
+
+    def watch(
+        self,
+        use: LinkUse,
+        link: Link | None,
+    ) -> None:
+        """From now on look after all of them, in threads; ``link`` is the one to the cloud in use."""
+        self._use = use
+        for address in self._addresses:
             used = self._lost_s is None and address == self._client.address
             self._look_after(address, self._first.access, used, link)
 

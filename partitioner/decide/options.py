@@ -66,7 +66,10 @@ class DecisionOptions:
         ),
     )
     keep_on_device: tuple[str, ...] = field(
-        default=(), metadata=_option("--keep-on-device", texts, "may not be sent; input: the raw input", "VALUE")
+        default=(),
+        metadata=_option(
+            "--keep-on-device", texts, "a value that may not be sent; input is the raw input (repeatable)", "VALUE"
+        ),
     )
     max_drop: float = field(
         default=MAX_DROP,

@@ -219,7 +219,6 @@ def _refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--split", "\u00b2"], "no cut is called '\u00b2'"),
         (["--split", "1"], "split 1 needs a cloud; leave out --cloud none or use --split device"),
         (["--input", "nowhere.png"], "input nowhere.png does not exist"),
-        (["--model", "mnits"], "unknown model 'mnits'; did you mean mnist? known models: mnist"),
         (["--cache", "/dev/null/x"], "cache folder /dev/null/x cannot be written"),
     ],
 )
@@ -228,6 +227,18 @@ def test_bad_options_are_refused_with_a_sentence(
 ) -> None:
     """Whatever is wrong is told at once in one sentence, before anything runs or is printed."""
     assert says in _refused(["--model", "mnist", "--cloud", "none", *options], capsys)
+
+
+def test_a_model_is_named_in_one_of_two_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the first argument or after --model; one that is misspelt is refused with the nearest name."""
+    for named in (["mnits"], ["--model", "mnits"]):
+        said = _refused([*named, "--cloud", "none"], capsys)
+        assert "unknown model 'mnits'; did you mean mnist? known models: mnist" in said
+    for wrong in ([], ["mnist", "--model", "mnist"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*wrong, "--cloud", "none"])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.startswith("edge-run: ")
 
 
 def test_a_json_file_is_not_touched_before_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

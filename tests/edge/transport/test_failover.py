@@ -66,7 +66,8 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     with CloudClient(first.address) as client:
-        clouds = KnownClouds(client, [first.address, second.address], PLAN, use=Sender(recut), link=link)
+        clouds = KnownClouds(client, [first.address, second.address], PLAN)
+        clouds.watch(Sender(recut), link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
         runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
         _until(lambda: clouds._lookouts[second.address].sighting)
@@ -93,7 +94,8 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     before = threading.active_count()
     with CloudClient(first.address) as client:
-        clouds = KnownClouds(client, [], PLAN, lambda: dict(there), use=recut, link=link)
+        clouds = KnownClouds(client, [], PLAN, lambda: dict(there))
+        clouds.watch(recut, link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
         runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
 
@@ -138,7 +140,8 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
     recut = Recut(told, split, objective(), PLAN, link, free=False)
     with CloudClient(far.address) as client:
         both = dict.fromkeys((far.address, near.address), OPEN)
-        clouds = KnownClouds(client, [], PLAN, lambda: both, use=Sender(recut, (Link(1e5, 1.0), 0.0)), link=link)
+        clouds = KnownClouds(client, [], PLAN, lambda: both)
+        clouds.watch(Sender(recut, (Link(1e5, 1.0), 0.0)), link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
         runner = Runner(chain, Packer(PLAN), clouds=clouds, window=4, watch=recut)
 
