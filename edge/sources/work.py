@@ -13,6 +13,7 @@ from partway.edge.sources.files import PICTURES, Item, Sample, random_source
 from partway.edge.sources.open_inputs import open_intake
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan, load_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
 
 RANDOM_FRAMES = 10
@@ -52,7 +53,7 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
     if work.first.late:
         return next(random_source(plan, 1)).read(), work
-    _import_readers(work.first)
+    _import_readers(work.first, plan)
     begun_s = perf_counter()
     try:
         sample = work.first.read()
@@ -61,12 +62,14 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     return sample, replace(work, first=Item(work.first.name, lambda: sample), read_s=perf_counter() - begun_s)
 
 
-def _import_readers(item: Item) -> None:
+def _import_readers(item: Item, plan: Plan) -> None:
     """Import what pictures are read with, so that it does not count as what reading the first one took."""
-    if Path(item.name).suffix.lower() in PICTURES:
+    preprocess = Preprocess.from_json(plan.input)
+    if preprocess is not None and Path(item.name).suffix.lower() in PICTURES:
         from PIL import Image
 
         Image.preinit()
+        preprocess.pixels(Image.new("RGB", (2, 2)))
 
 
 def _work(items: Iterator[Item], total: int | None) -> Work:
