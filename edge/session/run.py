@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain as joined
 from time import perf_counter
@@ -34,6 +34,7 @@ from partway.edge.sources.frame_queue import Feed
 from partway.edge.sources.work import Work
 from partway.engines.interface import Engine
 from partway.errors import InputError, LinkLost
+from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds
 from partway.partitioner.plan.chain import choose_engine
 from partway.partitioner.plan.plan import Plan
@@ -42,6 +43,15 @@ from partway.partitioner.profile.measure import StageTimes, measure
 
 SLOW_READ_S = 1e-3
 """Where reading a frame takes longer, a thread reads ahead: answers are timed when they come, not a read later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the first choice is made by. ``link`` is None without a cloud; ``asked``: it was asked for, not measured."""
+
+    speeds: Speeds
+    link: Link | None
+    asked: bool
 
 
 class Run:
@@ -106,40 +116,57 @@ class Run:
         codecs = None if options.codec == "auto" else [options.codec]
         candidates = auto.measure_candidates(chain, packer, sample, codecs)
         candidates = on_twins(candidates, chain.plan, opened.engine.name)
-        lost: LinkLost | None = None
-        while True:
+        unheld = (math.inf,) * (len(chain.plan.stages) - len(times.stage_s))
+        measured = Measured(Speeds((*times.stage_s, *unheld), ()), None, False)
+        decision: Decision | None = None
+        while decision is None:
             try:
-                decision = self._decided(opened, times, candidates, TrialFrames(runner, sample), lost)
-                break
+                frames = TrialFrames(runner, sample)
+                measured = self._measured(opened, times, frames, measured.speeds)
+                decision = self._decided(opened, candidates, measured, frames)
             except LinkLost as error:
-                opened, lost = elsewhere(opened, runner, options.constraints, error), error
+                opened = elsewhere(opened, runner, options.constraints, error)
+                if opened.reached is None:
+                    self._say_header(opened, times, None, None)
+                    decision = self._alone(opened, candidates, measured, error)
         self.report.candidates(decision, chain.plan)
         return decision
 
-    def _decided(
-        self,
-        opened: Opened,
-        times: StageTimes,
-        candidates: Sequence[Candidate],
-        frames: TrialFrames,
-        lost: LinkLost | None,
-    ) -> Decision:
-        """The choice by the cloud that was reached. Raises LinkLost when it is lost meanwhile."""
-        options, plan, reached = self.options, opened.chain.plan, opened.reached
-        cloud_s = stage_seconds(reached.described.profile, len(plan.stages)) if reached else ()
+    def _measured(self, opened: Opened, times: StageTimes, frames: TrialFrames, speeds: Speeds) -> Measured:
+        """Both halves and the link between them. Raises LinkLost when the cloud is lost meanwhile."""
+        reached, stages = opened.reached, len(opened.chain.plan.stages)
+        cloud_s = stage_seconds(reached.described.profile, stages) if reached else ()
         measured = self._measured_link(opened, frames)
         link, asked = self._link(measured)
         self._say_header(opened, times, measured, link if asked else None)
-        constraints = options.constraints if options.codec == "auto" else replace(options.constraints, max_drop=100.0)
-        candidates = left(candidates, plan, constraints, link)
-        unheld = (math.inf,) * (len(plan.stages) - len(times.stage_s))
-        speeds = Speeds((*times.stage_s, *unheld), cloud_s)
-        trial = None if reached is None or asked else partial(auto.try_candidate, frames)
-        ranking = Ranking(options.objective, link.rtt_s if link else 0.0)
-        estimates = auto.decide(candidates, speeds, link, trial, ranking)
-        allowed = estimates if reached is None else restrict(estimates, options.split, plan)
-        decision = settle(estimates, allowed, plan, link, not asked, ranking)
-        return decision if lost is None or reached else replace(decision, reason=f"all on the device: {lost}")
+        return Measured(replace(speeds, cloud_s=cloud_s), link, asked)
+
+    def _decided(
+        self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, frames: TrialFrames
+    ) -> Decision:
+        """The choice, by trial frames where the link was not asked for. Raises LinkLost when the cloud is lost."""
+        plan, link = opened.chain.plan, measured.link
+        trial = None if opened.reached is None or measured.asked else partial(auto.try_candidate, frames)
+        ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
+        admitted = left(candidates, plan, self._constraints(), link)
+        estimates = auto.decide(admitted, measured.speeds, link, trial, ranking)
+        allowed = estimates if opened.reached is None else restrict(estimates, self.options.split, plan)
+        return settle(estimates, allowed, plan, link, not measured.asked, ranking)
+
+    def _alone(self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, lost: LinkLost) -> Decision:
+        """All on the device. Where the link was measured before the loss, a cloud may be used once there is one."""
+        plan, link = opened.chain.plan, measured.link
+        ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
+        admitted = left(candidates, plan, self._constraints(), link)
+        estimates = auto.decide(admitted, measured.speeds, link, None, ranking)
+        here = [estimate for estimate in estimates if estimate.candidate.codec is None]
+        decision = settle(estimates, here, plan, None, link is not None and not measured.asked, ranking)
+        return replace(decision, reason=f"all on the device: {lost}")
+
+    def _constraints(self) -> Constraints:
+        """A codec that was asked for may cost any agreement."""
+        constraints = self.options.constraints
+        return constraints if self.options.codec == "auto" else replace(constraints, max_drop=100.0)
 
     def _measured_link(self, opened: Opened, frames: TrialFrames) -> Link | None:
         """By probes, and by frames that carry the model's outputs where those may be made here and sent."""

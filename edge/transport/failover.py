@@ -75,6 +75,8 @@ class KnownClouds:
             if address not in self._tried and (serving := self._described(address, access)) is not None:
                 self._client, self._lost_s, self._used_s = serving.client, None, perf_counter()
                 self._opened = False
+                if address not in self._addresses:
+                    self._addresses.append(address)
                 return serving
         return None
 
@@ -106,7 +108,7 @@ class KnownClouds:
         self.on_link, self._idle, self._now = on_link, idle, now
         for address in self._addresses:
             used = self._lost_s is None and address == self._client.address
-            self._look_after(address, self._first.access, used, link)
+            self._look_after(address, self._client.access if used else self._first.access, used, link)
 
     def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
         model, digest = self._plan.model, self._plan.digest

@@ -34,8 +34,13 @@ class LossyProxy:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._open += [near, far]
+                self._open.append(near)
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # the cloud is gone: nobody answers here either
+                    near.shutdown(socket.SHUT_RDWR)
+                    continue
+                self._open.append(far)
                 self._start(self._up, near, far)
                 self._start(self._pass, far, near)
 

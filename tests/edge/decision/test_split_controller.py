@@ -152,6 +152,28 @@ def test_without_a_cloud_home_at_once_and_back_when_it_pays():
     assert "a cloud again" in rig.recut.changes[-1].reason
 
 
+def test_a_cloud_lost_while_starting_is_used_once_it_is_back():
+    """The start was on the device alone, with what was measured of the link before the loss."""
+    rig = Rig(HOME)
+    found = tuple(estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME))
+
+    class Clouds:
+        def watch(self, link: Link | None, *_: object) -> None:
+            assert link is None
+
+        def probes(self) -> tuple[Probed, ...]:
+            return ()
+
+    decision = Decision(found, found[2], "all on the device: the cloud is lost", None, True)
+    rig.recut = recut_of(decision, PLAN, Options("affine"), Clouds(), lambda: False)  # type: ignore[arg-type]
+    rig.recut._clock = lambda: rig.now_s
+    assert {rig.frame(FAST) for _ in range(5)} == {HOME}
+    rig.now_s = perf_counter() + 1.0
+    rig.recut.relinked(FAST)
+    rig.recut.opened()
+    assert CLOUD in {rig.frame(FAST) for _ in range(8)}
+
+
 def test_a_return_that_does_not_pay_is_none():
     rig = Rig()
     rig.recut.lost(LinkLost("gone"))
