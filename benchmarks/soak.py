@@ -78,7 +78,7 @@ def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, l
     stack.callback(runner.close)
     split, home, link = Candidate(1, "raw", 2600, 200), Candidate(len(plan.stages), None), Link(1e9, 3e-4)
     told = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
-    runner.watch = recut = Recut(told, split, objective(), plan, link, free=False)
+    runner.watch = recut = Recut(told, split, objective("throughput"), plan, link, free=False)
     clouds.watch(link, lambda: False, recut.relinked)
     samples = islice(cycle([item.read() for item in random_source(plan, 16)]), frames)
     begun_s, at_warm, by_cloud, count = perf_counter(), 0, 0, 0

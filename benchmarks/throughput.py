@@ -84,7 +84,7 @@ def together(runner: Runner, sample: Sample, k: int, parts: dict[str, float], rt
     candidate = Candidate(k, "raw", size, 200)
     told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    recut = Recut([told], candidate, objective(), runner.chain.plan, link, free=False)
+    recut = Recut([told], candidate, objective("throughput"), runner.chain.plan, link, free=False)
     kept, runner.watch = runner.watch, recut
     stamps = []
     results: list[FrameResult] = []

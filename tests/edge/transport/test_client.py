@@ -224,7 +224,7 @@ def test_a_download_that_always_breaks_is_given_up() -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "cable pulled")
         yield b""
 
-    with _server(Fetch=fetch) as address, CloudClient(address) as client, pytest.raises(InputError, match="no cloud"):
+    with _server(Fetch=fetch) as address, CloudClient(address) as client, pytest.raises(LinkLost, match="cable pulled"):
         client.fetch("any")
     assert len(attempts) == 3
 
