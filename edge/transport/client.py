@@ -104,6 +104,7 @@ class CloudClient:
             return await self._patient_call(call, request)
         finally:
             ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
 
     def _note_connected(self, ready: asyncio.Future[None]) -> None:
         """A cloud that was there once and is not any more is lost; the address is right."""
