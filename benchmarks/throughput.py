@@ -85,7 +85,7 @@ def together(
     candidate = Candidate(k, "raw", size, 200)
     told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    recut = Recut([told], candidate, objective(), chain.plan, link, free=False)
+    recut = Recut([told], candidate, objective("throughput"), chain.plan, link, free=False)
     runner = Runner(chain, Packer(chain.plan), client.open_stream, window=64, watch=recut)
     stamps = []
     results: list[FrameResult] = []

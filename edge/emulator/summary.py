@@ -33,6 +33,7 @@ def frame_energy_j(result: FrameResult, power: Power, rtt_s: float) -> float:
         queue_s=result.queue_s,
         decode_s=result.decode_s,
         suffix_s=result.suffix_s - here,
+        read_s=result.read_s,
     )
     return energy_j(spent, power, rtt_s)
 

@@ -120,6 +120,12 @@ class Clouds(Protocol):
     def lost(self, error: LinkLost) -> None:
         """The cloud of the last stream is gone; look for it, and for others."""
 
+    def another(self, error: LinkLost) -> Any:
+        """Before frames flow, the cloud in use is of no use: move to the next one that serves the plan (``Serving``).
+
+        None where there is none.
+        """
+
     def leave(self) -> LinkLost | None:
         """Why to leave the cloud in use for another; None to stay. Asked a few times a second."""
 

@@ -101,6 +101,10 @@ class Runner:
         """Seconds for which a full cloud still asks for no more frames; 0 where it does not."""
         return max(0.0, self._full_until_s - perf_counter())
 
+    def another_cloud(self, error: LinkLost) -> Any:
+        """Before frames flow: leave the cloud in use for the next one. See Clouds."""
+        return self._uplink.another(error)
+
     def run(
         self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:

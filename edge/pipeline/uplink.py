@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
+from typing import Any
 
 from partway.edge.pipeline.in_flight import Clouds, Group, InFlight, Watch
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply, T
@@ -43,6 +44,9 @@ class OneCloud:
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""
         self._open = None
+
+    def another(self, error: LinkLost) -> None:
+        """See Clouds: there is no other."""
 
     def leave(self) -> LinkLost | None:
         """See Clouds: there is no other."""
@@ -217,6 +221,14 @@ class Uplink:
                 self.watch.answered(known, reply.durations, received_s, len(message))
         if group is not None:
             yield Answer(group, reply, received_s, len(message))
+
+    def another(self, error: LinkLost) -> Any:
+        """Before frames flow: a stream to the next cloud, whatever became of this one. See Clouds."""
+        self.close()
+        self.lost = error
+        if (serving := self._clouds.another(error)) is not None:
+            self._reopen()
+        return serving
 
     def lose(self, error: LinkLost) -> Unanswered:
         """The cloud is of no use any more."""

@@ -207,7 +207,8 @@ def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:
         at if len(at) <= 24 else at[:22] + "…",
         candidate.codec or "-",
         show_bytes(candidate.size_bytes) if candidate.codec else "-",
-        *(_ms(part) for part in (estimate.prefix_s, estimate.encode_s, estimate.link_s, estimate.cloud_s)),
+        _ms(estimate.read_s + estimate.prefix_s),  # making tensors is the prefix's first step
+        *(_ms(part) for part in (estimate.encode_s, estimate.link_s, estimate.cloud_s)),
         _ms(estimate.total_s),
         measured,
     ]

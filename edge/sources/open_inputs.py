@@ -141,7 +141,7 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
     if work.first.late:
         return next(random_source(plan, 1)).read(), work
-    _import_readers(work.first)
+    _import_readers(work.first, plan)
     begun_s = perf_counter()
     try:
         sample = work.first.read()
@@ -150,12 +150,13 @@ def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
     return sample, replace(work, first=Item(work.first.name, lambda: sample), read_s=perf_counter() - begun_s)
 
 
-def _import_readers(item: Item) -> None:
+def _import_readers(item: Item, plan: Plan) -> None:
     """Import what pictures are read with, so that it does not count as what reading the first one took."""
-    if Path(item.name).suffix.lower() in PICTURES:
+    if plan.preprocess is not None and Path(item.name).suffix.lower() in PICTURES:
         from PIL import Image
 
         Image.preinit()
+        plan.preprocess.pixels(Image.new("RGB", (2, 2)))
 
 
 def _work(items: Iterator[Item], total: int | None) -> Work:

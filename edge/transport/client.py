@@ -46,8 +46,6 @@ CHUNK_S = 20.0
 """A cloud that sends nothing of a file for so long is lost; a chunk (256 KB) takes that long at 100 kbps."""
 _SLOWEST_BPS = 16_000
 """A probe is waited for as on a link that is as slow as this, 60 seconds at most."""
-_BROKEN = ("Socket closed", "Connection reset", "Broken pipe", "GOAWAY")
-"""What gRPC says where there was a connection, and it broke."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -80,7 +78,7 @@ class CloudClient:
         self.address = parse_address(address)
         self.timeout_s, self.access = timeout_s, access
         access.warn(self.address)
-        self._closed = False
+        self._closed = self._connected_once = False
         self.loop = asyncio.new_event_loop() if loop is None else loop
         self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
@@ -105,6 +103,19 @@ class CloudClient:
 
     async def _patiently(self, call: Any, request: Any) -> Any:
         """Wait for a cloud that is not there yet; but a TLS handshake that fails now fails later, too."""
+        ready = asyncio.ensure_future(self._channel.channel_ready())
+        ready.add_done_callback(self._note_connected)
+        try:
+            return await self._patient_call(call, request)
+        finally:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
+
+    def _note_connected(self, ready: asyncio.Future[None]) -> None:
+        """A cloud that was there once and is not any more is lost; the address is right."""
+        self._connected_once |= not ready.cancelled() and ready.exception() is None
+
+    async def _patient_call(self, call: Any, request: Any) -> Any:
         try:
             return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
         except aio.AioRpcError as error:
@@ -212,10 +223,10 @@ class CloudClient:
         """Of a cloud that answered before."""
         if error.code() in _UNREACHABLE:
             return LinkLost(f"the cloud at {self.address} is lost: {self._look(brief(error))}")
-        return self._ours(error)
+        return self._refused(error)
 
     def _ours(self, error: aio.AioRpcError) -> PartwayError:
-        if any(word in (error.details() or "") for word in _BROKEN) and self.access.tls is None:
+        if self._connected_once:
             return self._lost(error)
         if error.code() in _UNREACHABLE:
             if fault := self.access.tls_fault(self.address):
@@ -227,6 +238,10 @@ class CloudClient:
                 f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"
                 " `cloud-serve`, check address and firewall, or run with --cloud none"
             )
+        return self._refused(error)
+
+    def _refused(self, error: aio.AioRpcError) -> PartwayError:
+        """Of whoever answered, and did not do it."""
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return InputError(
                 f"what answers at {self.address} is no Partway cloud; check the port (cloud-serve --grpc-port)"

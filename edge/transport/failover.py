@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 from typing import Protocol
 
 from partway.edge.transport.access import Access
-from partway.edge.transport.client import CloudClient
+from partway.edge.transport.client import CloudClient, Description
 from partway.edge.transport.cloud_monitor import Lookout, Probed, Sighting
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
-from partway.errors import LinkLost
+from partway.errors import LinkLost, PartwayError, Refused
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.plan.plan import Plan
 
@@ -25,6 +26,14 @@ NEARER = 0.7
 STAY_S = 5.0
 """... and not sooner than this after the last move."""
 SIZE_BYTES = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A cloud that serves the plan, and what it says of it."""
+
+    client: CloudClient
+    described: Description
 
 
 class LinkUse(Protocol):
@@ -66,6 +75,36 @@ class KnownClouds:
         self._use: LinkUse | None = None
         self._opened = False
         self._lost_s: float | None = None
+        self._tried: set[str] = set()
+
+    def another(self, error: LinkLost) -> Serving | None:
+        """See Clouds: of those that were named, or else are near by, the next that was not tried before."""
+        if self._lost_s is None:
+            self.lost(error)
+        self._tried.add(self._client.address)
+        near = self._neighbours() if self._neighbours is not None else {}
+        for address, access in (dict.fromkeys(self._addresses, self._first.access) | dict(near)).items():
+            if address not in self._tried and (serving := self._described(address, access)) is not None:
+                self._client, self._lost_s, self._used_s = serving.client, None, perf_counter()
+                self._opened = False
+                if address not in self._addresses:
+                    self._addresses.append(address)
+                return serving
+        return None
+
+    def _described(self, address: str, access: Access) -> Serving | None:
+        """The cloud at this address, if it is there and serves the plan; else a sentence is logged."""
+        self._tried.add(address)
+        client = CloudClient(address, self._first.timeout_s, self._first.loop, access)
+        try:
+            described = client.describe(self._plan.model, self._plan.digest)
+            if described.digest != self._plan.digest:
+                raise Refused(f"the cloud at {address} has another version of {self._plan.model}")
+        except PartwayError as error:
+            log.warning("%s; it is not used", error)
+            client.close_channel()
+            return None
+        return Serving(client, described)
 
     def watch(
         self,
@@ -76,7 +115,7 @@ class KnownClouds:
         self._use = use
         for address in self._addresses:
             used = self._lost_s is None and address == self._client.address
-            self._look_after(address, self._first.access, used, link)
+            self._look_after(address, self._client.access if used else self._first.access, used, link)
 
     def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
         assert self._use is not None

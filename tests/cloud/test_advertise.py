@@ -6,12 +6,12 @@ import socket
 from typing import Any
 
 import pytest
-from zeroconf import NonUniqueNameException
+from zeroconf import NonUniqueNameException, ServiceInfo
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 import partway
 from partway.cloud import advertise as module
-from partway.cloud.advertise import advertise, reachable_addresses
+from partway.cloud.advertise import Advert, advertise, reachable_addresses
 from partway.edge.discovery import zeroconf as discovery
 
 ORIGINAL, SERVICE_TYPE = module.SERVICE_TYPE, "_partway-test._tcp.local."
@@ -110,6 +110,33 @@ def test_a_network_that_says_no_is_reported(
         assert asyncio.run(advertise("192.0.2.7", 4711, {"mnist": "ab"})) is None
     assert "devices need --cloud HOST:4711" in caplog.text
     assert Refusing.closed == 1
+
+
+def test_a_network_that_goes_down_does_not_end_the_cloud(caplog: pytest.LogCaptureFixture) -> None:
+    """The load cannot be told any more: said once, until it can again."""
+    failing = True
+
+    async def told() -> None:
+        return None
+
+    class Down:
+        async def async_update_service(self, _: object) -> Any:
+            if failing:
+                raise OSError("network is down")
+            return told()
+
+    async def scenario() -> None:
+        nonlocal failing
+        info = ServiceInfo(SERVICE_TYPE, f"cloud.{SERVICE_TYPE}", 1, properties={"load": "0.0"}, addresses=[])
+        advert = Advert(Down(), info, asyncio.ensure_future(told()))  # type: ignore[arg-type]
+        for load in (0.1, 0.2):
+            await advert.tell_load(load)
+        failing = False
+        await advert.tell_load(0.3)
+        await advert._said
+
+    asyncio.run(scenario())
+    assert caplog.text.count("the load is not announced (network is down)") == 1
 
 
 def test_a_machine_without_sockets_is_reported(

@@ -10,10 +10,13 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image
 from tests.conftest import ROOT, RealCloud
 
 from partway.edge.decision import trial as auto
 from partway.edge.discovery.zeroconf import FoundCloud, Search
+from partway.edge.emulator.relay import Relay
+from partway.edge.emulator.shaper import RatePace, Shape
 from partway.edge.main import main
 from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import Group
@@ -587,3 +590,49 @@ def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture
     results = list(runner.run(samples, lambda: Candidate(0, "png")))
     alone = report_of(["--model", "mnist", "--cloud", "none", "--input", str(digits)], capsys)
     assert [r.top[0][0] for r in results] == [frame["top"][0]["label"] for frame in alone["frames"]]
+
+
+def test_by_latency_a_frame_takes_what_its_candidate_was_measured_to(
+    digits: Path, cloud: RealCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over a thin emulated link p50 is that of the trial frames: no frame waits behind another of ours."""
+    there = Shape(RatePace(200e3), 0.005)
+    with Relay(("127.0.0.1", cloud.port), there, there) as relay:
+        options = ["--model", "mnist", "--split", "2", "--codec", "raw", "--input", str(digits)]
+        made = report_of([*options, "--cloud", f"127.0.0.1:{relay.port}"], capsys)
+    assert made["summary"]["by_cloud"] == 12
+    assert made["summary"]["p50_s"] < 1.5 * made["plan"]["chosen"]["measured_s"]
+
+
+def test_large_photographs_are_reported_with_what_reading_them_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frames of which reading takes longest say so: p50 is about what a frame takes of the run."""
+    grain = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
+    for index in range(6):
+        Image.fromarray(grain).save(tmp_path / f"{index}.jpg")
+    made = report_of(["--model", "mnist", "--cloud", "none", "--input", str(tmp_path)], capsys)
+    summary = made["summary"]
+    assert summary["parts"]["read_s"] > summary["parts"]["prefix_s"]
+    assert summary["p50_s"] >= summary["parts"]["read_s"]
+    assert sum(frame["total_s"] for frame in made["frames"][1:]) >= 0.8 * summary["wall_s"]
+
+
+def test_frames_that_wait_say_how_old_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Dropping the oldest, what is left waits in the queue, and its total counts it."""
+    np.savez(tmp_path / "many.npz", images=np.zeros((300, 28, 28), np.uint8))
+    options = [
+        "--model",
+        "mnist",
+        "--cloud",
+        "none",
+        "--when-behind",
+        "drop-oldest",
+        "--input",
+        str(tmp_path / "many.npz"),
+    ]
+    made = report_of(options, capsys)
+    for frame in made["frames"]:
+        parts = ("read_s", "waited_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
+        assert frame["total_s"] == pytest.approx(sum(frame[part] for part in parts))
+    assert max(frame["waited_s"] for frame in made["frames"]) > 0

@@ -143,6 +143,18 @@ def test_without_a_cloud_home_at_once_and_back_when_it_pays():
     assert "a cloud again" in rig.recut.changes[-1].reason
 
 
+def test_a_cloud_lost_while_starting_is_used_once_it_is_back():
+    """The start was on the device alone, with what was measured of the link before the loss."""
+    rig = Rig(HOME)
+    found = tuple(estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME))
+    rig.recut = Recut(found, HOME, objective(), PLAN, None, True, lambda: rig.now_s)
+    assert {rig.frame(FAST) for _ in range(5)} == {HOME}
+    rig.now_s += 1.0
+    rig.recut.relinked(FAST)
+    rig.recut.opened()
+    assert CLOUD in {rig.frame(FAST) for _ in range(8)}
+
+
 def test_a_return_that_does_not_pay_is_none():
     rig = Rig()
     rig.recut.lost(LinkLost("gone"))
@@ -198,6 +210,43 @@ def test_the_window_keeps_the_slowest_part_busy(link: Link, candidate: Candidate
     rig = Rig(candidate, link)
     rig.recut()
     assert rig.recut.window(candidate, behind=True) == window
+
+
+def test_by_latency_frames_go_one_at_a_time_unless_they_wait():
+    """Another one in flight would make each later; by throughput, or where frames wait, it pays."""
+    link = Link(8e6, 0.2)
+    assert Rig(SPLIT, link).frame(link) == SPLIT
+    for name, behind, most in (("latency", False, 1), ("latency", True, 4), ("throughput", False, 4)):
+        rig = Rig(SPLIT, link, name=name)
+        rig.recut()
+        assert rig.recut.window(SPLIT, behind=behind) == most
+
+
+def _answer_times(window: int, frames: int, link: Link, own_s: float) -> list[float]:
+    """Seconds from sending to answer of frames on a simulated link, so many in flight, one behind the other."""
+    answered: list[float] = []
+    took: list[float] = []
+    free_s = 0.0
+    for index in range(frames):
+        sent_s = answered[index - window] if index >= window else 0.0
+        free_s = max(free_s, sent_s) + link.transfer_s(SPLIT.size_bytes + 300) - link.rtt_s
+        answered.append(free_s + link.rtt_s + own_s)
+        took.append(answered[-1] - sent_s)
+    return took
+
+
+def test_what_a_frame_takes_by_latency_is_what_its_candidate_takes():
+    """On a thin link that is simulated: the window by latency keeps p50 at its total, by throughput it does not."""
+    link = Link(1e6, 0.01)
+    total_s = {}
+    for name in ("latency", "throughput"):
+        rig = Rig(SPLIT, link, name=name)
+        rig.recut()
+        own_s = SPEEDS.cloud_s[2]
+        total_s[name] = sorted(_answer_times(rig.recut.window(SPLIT), 50, link, own_s))[25]
+    alone_s = link.transfer_s(SPLIT.size_bytes + 300) + SPEEDS.cloud_s[2]
+    assert total_s["latency"] == pytest.approx(alone_s, rel=0.01)
+    assert total_s["throughput"] > 2 * alone_s
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,9 @@ def test_every_split_competes_with_every_codec_that_fits(mnist: Chain) -> None:
     assert by_kind[0, "u8"].size_bytes < by_kind[0, "fp16"].size_bytes < by_kind[0, "raw"].size_bytes
     assert all(c.encode_s > 0 and c.decode_s > 0 and c.reply_bytes > 40 for c in found[:-1])
     assert {c.codec for c in found if c.lossless} == {"u8", "raw", "zstd", None}
+    tensors_s = found[-1].read_s
+    assert {c.read_s for c in found if c.codec != "u8"} == {tensors_s}
+    assert by_kind[0, "u8"].read_s == 0.0 < tensors_s, "the cloud makes tensors of a picture that is sent"
 
 
 def test_tensors_are_not_sent_as_pictures(mnist: Chain) -> None:

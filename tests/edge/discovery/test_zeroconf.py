@@ -140,6 +140,20 @@ def test_announcements_become_clouds(change: Any, service: str, found: bool, lis
 
 
 @pytest.mark.usefixtures("quiet")
+def test_an_announcement_nobody_foresaw_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """zeroconf's thread goes on, and the log names the announcement."""
+
+    class Odd(Announced):
+        def parsed_scoped_addresses(self) -> list[str]:
+            raise ValueError("odd address")
+
+    search = Search(wait_s=0.01)
+    search._changed(Network(Odd(1, [])), "_partway._tcp.local.", "cloud-7", zeroconf.ServiceStateChange.Added)
+    assert "the announcement of cloud-7 cannot be read (odd address)" in caplog.text
+    assert search.clouds() == ()
+
+
+@pytest.mark.usefixtures("quiet")
 def test_of_several_clouds_the_nearest_is_taken() -> None:
     """Those heard of within the grace are asked how far they are; one that does not answer comes last."""
     far, near, mute = (FoundCloud(f"192.0.2.{n}:1", {"mnist": DIGEST[:32]}) for n in (1, 2, 3))

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,8 +18,10 @@ from tests.support.affine import (
 )
 
 from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.in_flight import Watch
 from partway.edge.pipeline.runner import HAND_OVER_S, Runner
 from partway.edge.sources.files import Sample
+from partway.edge.sources.frame_queue import Arrivals
 from partway.edge.transport.fake import FakeCloud, answer_all
 from partway.edge.transport.interface import T
 from partway.engines.interface import LoadedStage, Outputs, engine_for
@@ -366,3 +368,74 @@ def test_closing_twice_is_fine() -> None:
     runner.close()
     runner.close()
     assert cloud.closed
+
+
+def test_a_frame_counts_what_it_waited_for_its_turn() -> None:
+    """Frames that came by themselves and waited are as old as they say; the deadline counts from when they came."""
+
+    @dataclass
+    class Late(Arrivals):
+        frames: list[tuple[Sample, float]]
+
+        def ready(self) -> bool:
+            return True
+
+        def wait(self, seconds: float) -> None:
+            raise AssertionError("there is always something")
+
+        def take(self, most: int) -> list[tuple[Sample, float]] | None:
+            return [self.frames.pop(0)] if self.frames else None
+
+    chain, now_s = affine_chain(), time.perf_counter()
+    runner = Runner(chain, Packer(chain.plan))
+    runner.deadline_s = 5.0
+    read, plain = (replace(sample, read_s=read_s) for sample, read_s in zip(samples(2), (2.0, 0.0), strict=True))
+    late = Late([(read, now_s - 4.0), (plain, now_s - 7.0)])
+    answered, unanswered = runner.run(late, lambda: Candidate(STAGES, None))
+    assert answered.read_s >= 2.0
+    assert answered.waited_s == pytest.approx(2.0, abs=0.5)
+    assert answered.total_s == pytest.approx(4.0, abs=0.5)
+    assert (answered.answered_by, answered.missed) == ("device", False)
+    assert (unanswered.answered_by, unanswered.missed) == ("nobody", True)
+    assert unanswered.total_s == pytest.approx(7.0, abs=0.5)
+
+
+@pytest.mark.parametrize(("behind", "most"), [(False, 1), (True, 3)])
+def test_more_frames_are_in_flight_only_where_they_wait(behind: bool, most: int) -> None:
+    """One at a time as long as the source is slower than that; several where frames wait already."""
+
+    class OneUnlessBehind(Watch):
+        def window(self, candidate: Candidate, behind: bool = False) -> int:
+            return 3 if behind else 1
+
+    class Live(Arrivals):
+        def __init__(self) -> None:
+            self.left = samples(9)
+
+        def ready(self) -> bool:
+            return True
+
+        def wait(self, seconds: float) -> None:
+            raise AssertionError("there is always something")
+
+        def behind(self) -> bool:
+            return behind
+
+        def take(self, count: int) -> list[tuple[Sample, float]] | None:
+            return [(self.left.pop(0), time.perf_counter())] if self.left else None
+
+    waiting: list[int] = []
+
+    class Lagging(FakeCloud):
+        def poll(self, wait_s: float) -> None:
+            if wait_s > 0 and self.waiting:
+                waiting.append(len(self.waiting))
+                self.answer()
+
+    cloud = Lagging(affine_chain(), lambda cloud: None)
+    runner = runner_on(cloud, window=64, stall_s=1.0)
+    runner.watch = OneUnlessBehind()
+    source = Live()
+    source.on_ready = lambda: None
+    assert_each_answered_once(list(runner.run(source, lambda: Candidate(1, "raw"))), 9)
+    assert max(waiting) == most

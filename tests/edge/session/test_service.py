@@ -118,13 +118,13 @@ def test_a_picture_is_taken_once_it_is_whole_and_again_when_it_changes(tmp_path:
         os.utime(tmp_path / name, (1_000 + age, 1_000 + age))
     taken: list[str] = []
 
-    def read(path: Path) -> Any:
+    def read(path: Path) -> Sample:
         taken.append(path.name)
         return Sample(path.name)
 
     items = watch_items(f"watch:{tmp_path}", PLAN, read)
     for _ in range(2):
-        next(items).read()
+        assert next(items).read().live
     begun = time.monotonic()
     (tmp_path / "b.png").write_bytes(b"22")
     next(items).read()

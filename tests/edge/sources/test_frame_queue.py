@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from tests.support.affine import affine_chain, assert_each_answered_once, runner_on, samples
@@ -88,3 +89,17 @@ def test_frames_dropped_have_no_number():
     assert [result.id for result in results] == [0, 1, 2]
     assert [result.name for result in results] == ["sample 27", "sample 28", "sample 29"]
     assert feed.dropped == 27
+
+
+@pytest.mark.parametrize(
+    ("policy", "live", "waits"), [("block", False, False), ("block", True, True), ("drop-oldest", False, True)]
+)
+def test_a_frame_comes_when_its_source_has_it(policy: str, live: bool, waits: bool):
+    """Frames that come by themselves wait from then on; those read ahead of files come when they are taken."""
+    given = [replace(sample, live=live, read_s=1.0) for sample in samples(2)]
+    with Feed(given, policy) as feed:
+        _until_ended(feed)
+        assert feed.behind() is waits
+        before_s = time.perf_counter()
+        ((_, came_s),) = feed.take(1) or []
+    assert (came_s + 1.0 < before_s) is waits, "reading it is part of its age"

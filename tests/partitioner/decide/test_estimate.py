@@ -127,3 +127,15 @@ def test_a_faster_link_never_makes_a_candidate_slower(
     fast = estimate(Candidate(1, "raw", size_bytes), speeds, Link(2 * bandwidth_bps, rtt_s))
     assert fast.total_s <= slow.total_s
     assert (fast.link_s - rtt_s) * 2 == pytest.approx(slow.link_s - rtt_s, rel=1e-6, abs=1e-12)
+
+
+def test_making_tensors_counts_for_the_candidates_that_need_them() -> None:
+    """Sending the picture spares the device that, and is the better choice where the rest is alike."""
+    speeds, link = Speeds((0.1, 0.1), (0.1, 0.1)), Link(1e6, 0.0)
+    picture, tensor = Candidate(0, "png", 1000), Candidate(0, "raw", 1000, read_s=0.05)
+    home = Candidate(2, None, read_s=0.05)
+    made = [estimate(each, speeds, link) for each in (picture, tensor, home)]
+    assert made[1].total_s == pytest.approx(made[0].total_s + 0.05)
+    assert made[2].total_s == pytest.approx(0.25)
+    assert min(made, key=lambda e: e.total_s).candidate == picture
+    assert made[1].device_s == 0.05
