@@ -113,6 +113,13 @@ def test_a_group_needs_as_many_answers_as_frames(answered: int) -> None:
         Answers(CHAIN).outputs(group_of(3), reply_with(y=scores(answered)), grouped=True)
 
 
+@pytest.mark.parametrize("rows", [0, 5])
+def test_a_frame_alone_may_have_any_number_of_rows(rows: int) -> None:
+    """A detector finds nothing or several things: the first axis of an answer to one frame is its own."""
+    found = Answers(CHAIN).outputs(group_of(), reply_with(y=scores(rows)), grouped=False)
+    assert found["y"].shape == (rows, 2)
+
+
 @given(st.integers(1, 8), st.integers(0, 10_000), st.integers(0, 10_000))
 def test_every_frame_of_a_group_gets_its_own_answer_and_share(count: int, sent: int, received: int) -> None:
     """Ids go up from the first, names are the samples', bytes are shared, and times are everybody's."""
