@@ -17,7 +17,6 @@ from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.edge.transport.access import OPEN
 from partway.edge.transport.client import CloudClient
-from partway.edge.transport.cloud_monitor import Lookout
 from partway.edge.transport.failover import KnownClouds
 from partway.engines.interface import engine_for
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
@@ -170,56 +169,3 @@ def test_the_first_of_the_clouds_that_answers_is_used(
     assert {frame["answered_by"] for frame in json.loads(out.read_text())["frames"]} == {"cloud"}
     assert "no cloud answers at 127.0.0.1:1" in caplog.text
     assert "trying the next cloud" in caplog.text
-
-
-def test_an_idle_link_is_probed_and_a_busy_one_is_not(start_cloud: Callable[..., RealCloud]) -> None:
-    """Probes carry bytes, seconds and the cloud's queue; none goes out while frames tell enough."""
-    cloud = start_cloud()
-    idle = threading.Event()
-    lookout = Lookout(cloud.address, "mnist", PLAN.digest, idle.is_set)
-    try:
-        lookout.use(Link(1e6, 1e-3))
-        time.sleep(0.6)
-        assert not lookout.probes
-        idle.set()
-        _until(lambda: len(lookout.probes) >= 2)
-        small, large = list(lookout.probes)[:2]
-        assert small.size_bytes < large.size_bytes
-        assert small.seconds > 0
-        assert small.queue_s == 0.0
-    finally:
-        lookout.close()
-    assert not any(thread.name.startswith("lookout") for thread in threading.enumerate())
-
-
-@pytest.mark.parametrize("model", ["mnist", "nobody knows this"])
-def test_a_cloud_with_another_plan_is_no_sighting(
-    start_cloud: Callable[..., RealCloud], caplog: pytest.LogCaptureFixture, model: str
-) -> None:
-    """Another version, or no such model: not used, and said once however often it is looked at."""
-    lookout = Lookout(start_cloud().address, model, "0" * 64, lambda: False)
-    try:
-        _until(lambda: caplog.text)
-        time.sleep(0.5)
-        assert lookout.sighting is None
-    finally:
-        lookout.close()
-    assert caplog.text.count("it is not used") == 1
-
-
-def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probes for where to go would be in the way of the first frames; another cloud's lookout looks at once."""
-    looked: list[str] = []
-    monkeypatch.setattr(Lookout, "_look", lambda self: looked.append(self.address))
-    link = Link(1e6, 0.04)
-    used = Lookout("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
-    other = Lookout("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
-    try:
-        until_s = time.perf_counter() + 5.0
-        while len(looked) < 2 and time.perf_counter() < until_s:
-            time.sleep(0.01)
-        assert set(looked) == {"127.0.0.1:2"}
-        assert used.link == link
-    finally:
-        used.close()
-        other.close()

@@ -9,11 +9,18 @@ import pytest
 from tests.support.graphs import line
 from tests.support.machines import graphs_of
 
-from partway.edge.session.run import MeasuredModel
 from partway.errors import InputError
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.partitioner.profile.file import OperatorSeconds
-from partway.partitioner.profile.fused_groups import Habits, Pair, group_of, kind_of, measured_groups, predicted_groups
+from partway.partitioner.profile.fused_groups import (
+    Habits,
+    MeasuredModel,
+    Pair,
+    group_of,
+    kind_of,
+    measured_groups,
+    predicted_groups,
+)
 from partway.proto.tensors import TensorSpec
 
 

@@ -1,0 +1,191 @@
+"""The object that --json writes, and the closing lines of a run."""
+
+import io
+import json
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partway.edge.decision.audit import Tally
+from partway.edge.decision.decision import Decision
+from partway.edge.decision.ranking import Ranking
+from partway.edge.decision.split_controller import Change
+from partway.edge.options import Options
+from partway.edge.pipeline.result import NOBODY, FrameResult
+from partway.edge.report.run_json import Outcome, tell
+from partway.edge.report.statistics import Results
+from partway.edge.report.terminal import Report
+from partway.partitioner.decide.constraints import Constraints
+from partway.partitioner.decide.estimate import Candidate, Estimate, Link
+from partway.partitioner.decide.objectives import objective
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.zoo import model_folder
+
+PLAN = load_plan(model_folder("mnist"))
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "edge-run.schema.json").read_text(encoding="utf-8"))
+CLOUD, SPLIT, HOME = Candidate(0, "u8", 800, 90), Candidate(1, "raw", 2600, 90), Candidate(3, None)
+TRIED = Estimate(SPLIT, 0.01, 0.001, 0.02, 0.0, 0.001, 0.005, 0.04, Estimate(replace(SPLIT, size_bytes=2700), 0.012))
+ESTIMATES = (TRIED, Estimate(CLOUD, 0.0, 0.0, 0.05, 0.0, 0.0, 0.01), Estimate(HOME, 0.09))
+DECISION = Decision(ESTIMATES, TRIED, "because", Link(1e6, 0.02), True, Ranking(objective(), 0.02), ESTIMATES[2])
+CHANGE = Change(7, SPLIT, HOME, "the cloud is lost")
+
+
+def frame(index: int = 0, by: str = "cloud", **change: Any) -> FrameResult:
+    """A frame and what it took."""
+    top = (("seven", 7, 0.9), ("one", 1, float("nan")))
+    made = FrameResult(index, f"{index}.png", 1, "raw", 2600, 90, 0.01, 0.001, 0.02, 0.0, 0.001, 0.005, 0.04, by,
+                       {"logits": np.zeros((1, 10))}, top)  # fmt: skip
+    return replace(made, **change)
+
+
+def outcome_of(*frames: FrameResult, **fields: Any) -> Outcome:
+    """A run that answered these frames in two seconds."""
+    results = Results()
+    for each in frames:
+        results.add(each)
+    return Outcome(PLAN, "onnx", results=results, wall_s=2.0, **fields)
+
+
+def checked(outcome: Outcome) -> dict[str, Any]:
+    """Its JSON as it is written, valid by the documented schema, and the same piece by piece."""
+    written = json.loads("".join(outcome.json_pieces()))
+    assert written == json.loads(json.dumps(outcome.to_json()))
+    jsonschema.validate(written, SCHEMA, jsonschema.Draft202012Validator)
+    return dict(written)
+
+
+def closing(outcome: Outcome, **options: Any) -> str:
+    """The closing lines."""
+    out = io.StringIO()
+    tell(outcome, Report(out), Options("mnist", **options))
+    return out.getvalue()
+
+
+def test_a_run_with_everything_is_valid_and_complete() -> None:
+    """Frames, link, changes, audits and the decision are as they happened."""
+    audits = {
+        SPLIT: Tally(deque([(4, 3), (4, 4)]), deque([0.5, 0.1])),
+        CLOUD: Tally(deque([(2, 0)]), deque([0.2]), False),
+    }
+    made = checked(
+        outcome_of(
+            frame(),
+            frame(1, "device"),
+            frame(2, NOBODY, top=(), outputs={}, missed=True),
+            decision=DECISION,
+            unreadable=["b.png"],
+            notes=("assumed",),
+            changes=[CHANGE],
+            dropped=4,
+            audits=audits,
+        )
+    )
+    assert made["link"] == {"bandwidth_bps": 1e6, "rtt_s": 0.02, "measured": True}
+    assert [each["id"] for each in made["frames"]] == [0, 1, 2]
+    assert made["changes"] == [
+        {"frame": 7, "from": {"cut": 1, "codec": "raw"}, "to": {"cut": 3, "codec": None}, "reason": "the cloud is lost"}
+    ]
+    assert made["audits"][0] == {"cut": 1, "codec": "raw", "frames": 8, "agreed": 7, "relative_error": 0.3}
+    assert made["audits"][1]["agreed"] is None
+    counts = {name: made["summary"][name] for name in ("answered", "unanswered", "missed", "dropped", "changes")}
+    assert counts == {"answered": 2, "unanswered": 1, "missed": 1, "dropped": 4, "changes": 1}
+    assert made["summary"]["unreadable"] == ["b.png"]
+    assert made["summary"]["frames_per_s"] == 1.0
+
+
+def test_the_decision_tells_estimates_and_measurements_apart() -> None:
+    """A candidate that was tried has both; one that was not has null, and the score is by the objective."""
+    plan = checked(outcome_of(decision=DECISION))["plan"]
+    tried, untried, _ = plan["candidates"]
+    assert plan["chosen"] == tried
+    assert (tried["bytes"], tried["measured"]["bytes"]) == (2600, 2700)
+    assert (tried["total_s"], tried["measured_s"]) == (pytest.approx(0.037), 0.04)
+    assert (untried["measured"], untried["measured_s"]) == (None, None)
+    assert (plan["runner_up"]["cut"], plan["runner_up"]["codec"]) == (3, None)
+    assert (plan["objective"], plan["reason"], plan["notes"]) == ("latency", "because", [])
+    assert tried["score"] == DECISION.ranking.score(TRIED)
+
+
+def test_a_run_without_a_link_or_a_rival_has_null_for_them() -> None:
+    """What there was not is null, not missing."""
+    alone = Decision((ESTIMATES[2],), ESTIMATES[2], "asked for", None, False)
+    made = checked(outcome_of(frame(by="device", cut=3, codec=None), decision=alone))
+    assert made["link"] is None
+    assert made["plan"]["runner_up"] is None
+
+
+def test_a_run_that_ended_before_a_decision_has_the_plan_alone() -> None:
+    """The plan's digest, engine, stages and cuts are known from the start."""
+    made = json.loads("".join(outcome_of().json_pieces()))
+    assert made["plan"] == {
+        "digest": PLAN.digest,
+        "engine": "onnx",
+        "stages": 3,
+        "cuts": [list(cut.values) for cut in PLAN.cuts],
+    }
+    assert (made["frames"], made["summary"]["answered"]) == ([], 0)
+
+
+def test_weights_are_named_where_the_plan_does() -> None:
+    """A model with random weights says so in its JSON."""
+    made = Outcome(replace(PLAN, weights="random, seed 0"), "onnx", decision=DECISION).to_json()
+    assert made["plan"]["weights"] == "random, seed 0"
+    assert "weights" not in outcome_of(decision=DECISION).to_json()["plan"]
+
+
+@given(st.integers(0, 12), st.integers(0, 4))
+def test_the_pieces_are_the_whole_however_many_frames_there_are(count: int, held: int) -> None:
+    """A frame at a time, from memory or from the disk, without a comma too many; no piece holds two frames."""
+    results = Results(held=held)
+    for index in range(count):
+        results.add(frame(index))
+    outcome = Outcome(PLAN, "onnx", results=results, decision=DECISION)
+    pieces = list(outcome.json_pieces())
+    assert len(pieces) == count + 2
+    assert json.loads("".join(pieces)) == json.loads(json.dumps(outcome.to_json()))
+    assert pieces[-1].endswith("}\n")
+
+
+def test_the_closing_lines_count_what_happened() -> None:
+    """Dropped frames with the policy that dropped them, audits by name, changes, and what to try next."""
+    audits = {SPLIT: Tally(deque([(4, 3)]), deque([0.5]))}
+    text = closing(outcome_of(frame(), changes=[CHANGE], dropped=4, audits=audits), when_behind="drop-oldest")
+    assert "1 frames answered (1 by the cloud)" in text
+    assert "4 frames were dropped before they began (--when-behind drop-oldest)" in text
+    assert "audited: split 1 at relu3 (raw), 3 of 4 answers agree" in text
+    assert "the split changed once while frames flowed" in text
+    assert "try next:  edge-run --model mnist --split 1" in text
+    assert "the split changed 2 times" in closing(outcome_of(frame(), changes=[CHANGE, CHANGE]))
+
+
+def test_an_uneventful_run_has_no_lines_about_events() -> None:
+    """Nothing was dropped, audited or changed: nothing is said of it."""
+    text = closing(outcome_of(frame()))
+    for word in ("dropped", "audited", "changed", "interrupted"):
+        assert word not in text
+
+
+def test_an_interrupted_run_says_so_and_suggests_nothing() -> None:
+    """Whoever pressed Ctrl-C wants to be done."""
+    text = closing(outcome_of(frame(), interrupted=True))
+    assert text.endswith("interrupted; the frames above are the ones that were answered\n")
+    assert "try next" not in text
+
+
+@pytest.mark.parametrize("constraints", [Constraints(keep_on_device=("relu3",)), Constraints(max_device_bytes=1 << 20)])
+def test_a_constrained_run_is_not_told_to_try_what_it_may_not(constraints: Constraints) -> None:
+    """Where not every split is allowed, none is suggested."""
+    assert "try next" not in closing(outcome_of(frame()), constraints=constraints)
+
+
+def test_what_to_try_next_can_be_typed_as_it_is() -> None:
+    """A model with random weights is started with the option that it needs."""
+    text = closing(outcome_of(frame()), random_weights=True)
+    assert text.count("edge-run --model mnist --random-weights ") == 3
