@@ -45,7 +45,7 @@ def score(objective: str, candidate: dict[str, Any], rtt_s: float) -> float:
     p = candidate["measured"] or candidate
     moving_s = max(0.0, p["link_s"] - rtt_s)
     cloud_s = p["decode_s"] + p["suffix_s"]
-    busy_s = p["prefix_s"] + p["encode_s"]
+    busy_s = p["read_s"] + p["prefix_s"] + p["encode_s"]
     if objective == "latency":
         return float(candidate["total_s"] if candidate["measured_s"] is None else candidate["measured_s"])
     if objective == "throughput":
