@@ -1,6 +1,5 @@
 """What is shown of a decision: the data, the sentences, the page, the picture, and the command."""
 
-import argparse
 import base64
 import io
 import json
@@ -35,6 +34,7 @@ from partway.partitioner.explain.explanation import (
     rivals,
 )
 from partway.partitioner.plan.plan import Plan, load_plan, save_plan
+from partway.system.arguments import Parser
 
 SIZES = (12000, 8000, 2000, 10)
 CODECS = (("raw", 48000.0, 0.0), ("u8", 12000.0, 0.0), ("jpeg75", 3000.0, 0.002), ("webp75", 2000.0, 0.009))
@@ -280,8 +280,8 @@ def run(folder: Path, tmp_path: Path, plan: Plan) -> Run:
     profiles = ["--profile", str(tmp_path / "device.json"), "--cloud-profile", str(tmp_path / "cloud.json")]
 
     def call(*arguments: str, profiled: bool = True) -> int:
-        parser = argparse.ArgumentParser()
-        explain_command.arguments(parser)
+        parser = Parser()
+        explain_command.add_arguments(parser)
         return explain_command.run(parser.parse_args([str(folder), *(profiles if profiled else []), *arguments]))
 
     return call
@@ -315,7 +315,7 @@ def test_without_profiles_this_machine_is_measured_and_that_is_said(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both halves are then the same machine, which people must know."""
-    monkeypatch.setattr(explain_command, "SECONDS", 0.01)
+    monkeypatch.setattr(explain_command, "MEASURE_S", 0.01)
     assert run("--json", profiled=False) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["device"] == said["cloud"]

@@ -1,6 +1,5 @@
 """Training on a few hundred made-up digits: seconds, but every step of the real thing."""
 
-import argparse
 import gzip
 import hashlib
 import json
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.mnist_files import write_mnist
 
 from partway.errors import InputError, PartwayError
 from partway.partitioner.zoo.idx import read_idx
 from partway.partitioner.zoo.training import data as mnist_data
-from partway.partitioner.zoo.training.command import add_arguments, run, train_mnist
 from partway.partitioner.zoo.training.data import MD5, read_mnist
 from partway.partitioner.zoo.training.record import TrainOptions, command_line
+from partway.partitioner.zoo.training.train import train_mnist
 
 VALUES = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5", "relu5"]
 VALUES += ["pool5", "flatten", "fc1", "relu_fc1", "logits"]
@@ -28,21 +28,6 @@ def no_network(address: str) -> bytes:
 
 def quiet(line: str) -> None:
     """Nobody listens."""
-
-
-def write_mnist(folder: Path, train: int = 256, test: int = 64) -> Path:
-    """A data set in MNIST's form whose digits are bars at ten heights, half of the files gzipped."""
-    dice = np.random.default_rng(3)
-    for part, count in (("train", train), ("t10k", test)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        images = dice.integers(0, 40, (count, 28, 28)).astype(np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[3 + 2 * label : 6 + 2 * label, 4:24] = 255
-        folder.mkdir(exist_ok=True)
-        head = struct.pack(">4I", 0x803, count, 28, 28)
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + images.tobytes(), 1))
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + labels.tobytes())
-    return folder
 
 
 @pytest.fixture
@@ -270,31 +255,6 @@ def test_a_gpu_that_is_not_there_is_an_input_error(torch, options):
         pytest.skip("this machine has a CUDA GPU")
     with pytest.raises(InputError, match="no CUDA GPU"):
         train_mnist(replace(options, device="cuda"), quiet, no_network)
-
-
-def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return parser.parse_args(words)
-
-
-def test_the_command_trains_and_prints(torch, options, capsys):
-    """Figures on stdout for people; with --json the record alone is there, the figures on stderr."""
-    words = ["--data", str(options.data), "--out", str(options.out), "--epochs", "1", "--device", "cpu"]
-    assert run(parsed(*words)) == 0
-    assert "Test set: average loss " in capsys.readouterr().out
-    assert run(parsed(*words, "--json", "--fresh")) == 0
-    output = capsys.readouterr()
-    assert json.loads(output.out)["epochs"] == 1
-    assert "Test set: average loss " in output.err
-
-
-@pytest.mark.parametrize("words", [("--epochs", "0"), ("--epochs", "x"), ("--seed", "-1"), ("--device", "tpu")])
-def test_wrong_numbers_are_refused_by_the_parser(words, capsys):
-    """The usage error has exit code 2 and names the option."""
-    with pytest.raises(SystemExit, match="2"):
-        parsed("--data", "a", "--out", "b", *words)
-    assert words[0] in capsys.readouterr().err
 
 
 def test_the_recorded_command_names_no_folder(tmp_path):
