@@ -103,8 +103,8 @@ def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
 
 def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
     """A handshake in memory."""
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
     waiting = ends
     while waiting:
         still = []

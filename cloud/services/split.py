@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 import partway
-from partway.cloud.answer import Refusal
+from partway.cloud.answer import FrameRefused
 from partway.cloud.models.repository import ServedModel
 from partway.cloud.services.audit import Verdict
 from partway.cloud.services.inference import parsed, unary_handler
@@ -75,7 +75,7 @@ class SplitService:
     async def _audit(self, request: Any, context: Any) -> Any:
         try:
             verdict = await self._audited(request.coded, request.exact)
-        except Refusal as error:
+        except FrameRefused as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
         except Exception:

@@ -16,7 +16,7 @@ from tests.cloud.conftest import small_models
 from tests.support.certs import Authority, authority
 from tests.support.served import Client, Cloud, request
 
-from partway.cloud.access.authentication import NO_TOKEN, WRONG_TOKEN, Access, is_loopback
+from partway.cloud.access.authentication import NO_TOKEN, WRONG_TOKEN, AccessPolicy, is_loopback
 from partway.cloud.access.certificates import Certificates
 from partway.cloud.main import main
 from partway.cloud.services.health import SERVICE
@@ -35,7 +35,7 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Cloud]:
     """A cloud with a token."""
-    with Cloud(small_models(), access=Access(TOKEN)) as cloud:
+    with Cloud(small_models(), access=AccessPolicy(TOKEN)) as cloud:
         yield cloud
 
 
@@ -112,7 +112,7 @@ def test_the_token_is_nowhere_to_be_read(guarded: Cloud, caplog: pytest.LogCaptu
     with caplog.at_level(logging.DEBUG), Client(guarded.port) as client:
         refused(client, "ModelReady", m.INFERENCE_SERVICE, metadata=(("authorization", "Bearer my-own-secret"),))
     assert "my-own-secret" not in caplog.text
-    assert TOKEN not in caplog.text + repr(Access(TOKEN))
+    assert TOKEN not in caplog.text + repr(AccessPolicy(TOKEN))
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_listening_beyond_this_machine_needs_a_token_or_insecure(
     said = capfd.readouterr().err
     assert "cloud-serve: --host 0.0.0.0 lets everybody who reaches this machine use it; give a token" in said
     assert "--insecure" in said
-    Access().check_bind("0.0.0.0", insecure=True)
+    AccessPolicy().check_bind("0.0.0.0", insecure=True)
     assert [r.getMessage() for r in caplog.records] == [
         "insecure: everybody who reaches 0.0.0.0 may use this cloud, no token is asked for"
     ]
     caplog.clear()
-    Access(TOKEN).check_bind("0.0.0.0", insecure=False)
+    AccessPolicy(TOKEN).check_bind("0.0.0.0", insecure=False)
     assert "in the clear; give --tls-cert" in caplog.text
     caplog.clear()
     for host in ("127.0.0.1", "localhost"):
-        Access().check_bind(host, insecure=False)
-    Access(TOKEN, Certificates(Path("c"), Path("k"))).check_bind("0.0.0.0", insecure=False)
+        AccessPolicy().check_bind(host, insecure=False)
+    AccessPolicy(TOKEN, Certificates(Path("c"), Path("k"))).check_bind("0.0.0.0", insecure=False)
     assert not caplog.records
 
 
@@ -186,7 +186,7 @@ def secure(port: int, ca: Authority, *own: Path) -> grpc.Channel:
 
 def test_a_frame_too_large_is_refused_behind_tls_and_token_too(ca: Authority) -> None:
     """The limit is that of the models served, whoever calls."""
-    with Cloud(small_models(), access=Access(TOKEN, Certificates(*ca.issue("limit")))) as cloud:
+    with Cloud(small_models(), access=AccessPolicy(TOKEN, Certificates(*ca.issue("limit")))) as cloud:
         call = secure(cloud.port, ca).unary_unary(f"/{m.INFERENCE_SERVICE}/ModelInfer")
         with pytest.raises(grpc.RpcError) as caught:
             call(bytes(40 << 20), metadata=RIGHT, timeout=30)
@@ -201,7 +201,7 @@ def test_a_device_needs_a_certificate_where_the_cloud_asks_for_one(ca: Authority
     (tmp_path / "other").mkdir()
     stranger = authority(tmp_path / "other").issue("stranger")
     device = ca.issue("device", "DNS:device")
-    with Cloud(small_models(), access=Access("", Certificates(*ca.issue("mutual"), ca.ca))) as cloud:
+    with Cloud(small_models(), access=AccessPolicy("", Certificates(*ca.issue("mutual"), ca.ca))) as cloud:
         for own, answered in (((), False), (stranger[::-1], False), (device[::-1], True)):
             live = secure(cloud.port, ca, *own).unary_unary(f"/{m.INFERENCE_SERVICE}/ServerLive")
             if answered:
@@ -226,7 +226,7 @@ def served_serial(port: int, ca: Authority) -> str:
 def test_a_renewed_certificate_is_served_without_a_restart(ca: Authority, caplog: pytest.LogCaptureFixture) -> None:
     """From the next connection on; a pair that does not fit, or has expired, is not taken and the log says so."""
     certificate, key = ca.issue("renewed")
-    with Cloud(small_models(), access=Access("", Certificates(certificate, key))) as cloud:
+    with Cloud(small_models(), access=AccessPolicy("", Certificates(certificate, key))) as cloud:
         first = served_serial(cloud.port, ca)
         assert served_serial(cloud.port, ca) == first
 

@@ -16,7 +16,7 @@ from tests.cloud.conftest import small_models
 from tests.support.certs import authority
 from tests.support.served import Client, Cloud, assert_readable, request
 
-from partway.cloud.access.authentication import Access
+from partway.cloud.access.authentication import AccessPolicy
 from partway.cloud.access.certificates import Certificates
 from partway.cloud.http_api.app import HttpServer
 from partway.cloud.models.repository import ServedModel
@@ -114,7 +114,7 @@ def test_models_are_described(pages: Pages) -> None:
 def test_a_token_is_wanted_and_tls_is_spoken(tmp_path: Path) -> None:
     """As over gRPC: the same token, the same certificate; health is for everybody."""
     made = authority(tmp_path)
-    access = Access("secret", Certificates(*made.issue("cloud")))
+    access = AccessPolicy("secret", Certificates(*made.issue("cloud")))
     with Cloud(small_models(), access=access) as cloud:
         pages = Pages(cloud)
         context = ssl.create_default_context(cafile=str(made.ca))
