@@ -5,10 +5,8 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tests.support.queued_frames import FOUR, at
 
-from partway.cloud.batching.fair_queue import Queue
 from partway.cloud.batching.scheduler import (
     BatchLimits,
     BatchRun,
@@ -21,17 +19,8 @@ from partway.cloud.batching.scheduler import (
     refuse,
 )
 
-FOUR = (0.040, 0.030, 0.020, 0.010, 0.0)
-"""Seconds of the suffixes of a model of four stages of 10 ms."""
 BUSY = ModelState(FOUR, most=16, row_cost=0.1, gap_s=0.0, streams=8)
 AT_ONCE = BatchLimits(max_wait_s=0.0)
-
-
-def at(k: int, stage: int | None = None, model: str = "m", stream: object = None, **options: Any) -> QueuedFrame:
-    """A frame that entered at cut k and stands before a stage."""
-    made = QueuedFrame(model, stream or object(), k, **{"received_s": 0.0, "cost_s": FOUR[k], **options})
-    made.stage = k if stage is None else stage
-    return made
 
 
 def told(
@@ -197,97 +186,3 @@ def test_a_full_queue_drops_of_the_stream_that_fills_it(waiting: str, comes: str
     new = at(0, stream=comes, size_bytes=sizes)
     expected = {"": [], "new": [new]}.get(gone) if not gone.isdigit() else [queue[int(gone)]]
     assert refuse(queue, new, BatchLimits(max_queue=4, max_bytes=100)) == expected
-
-
-class Clock:
-    """A clock in hand."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def play(queue: Queue, clock: Clock, steps: int) -> list[QueuedFrame]:
-    """Run so many steps as the model says they take; the frames that got through, in order."""
-    through: list[QueuedFrame] = []
-    for _ in range(steps):
-        step = queue.next()
-        if isinstance(step, Wait):
-            break
-        seconds = FOUR[step.first] - FOUR[step.last]
-        clock.now_s += seconds
-        done = step.last == 4
-        queue.uses["m"].learn(step, seconds)
-        queue.done(step.batch, step.last, done)
-        through += step.batch if done else ()
-    return through
-
-
-def test_a_flood_does_not_delay_others() -> None:
-    """A device that asks for one frame after another's two hundred is answered at once, not after them."""
-    clock = Clock()
-    queue = Queue(BatchLimits(mode=Mode.NONE), {"m": (FOUR, ())}, clock)
-    for _ in range(200):
-        queue.put(at(0, stream="flood"))
-    assert len(play(queue, clock, 10)) == 10
-    queue.put(at(0, stream="quiet"))
-    assert "quiet" in [entry.stream for entry in play(queue, clock, 2)]
-
-
-def test_streams_get_equal_shares_of_time() -> None:
-    """Frames that cost four times as much are answered a quarter as often."""
-    clock = Clock()
-    queue = Queue(BatchLimits(mode=Mode.NONE), {"m": (FOUR, ())}, clock)
-    for _ in range(100):
-        queue.put(at(0, stream="long"))
-        queue.put(at(3, stream="short"))
-    answered = [entry.stream for entry in play(queue, clock, 100)]
-    assert 78 <= answered.count("short") <= 82
-
-
-@settings(deadline=None, max_examples=80)
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=40),
-    st.sampled_from(Mode),
-    st.integers(1, 8),
-    st.booleans(),
-)
-def test_every_frame_runs_each_of_its_stages_once(
-    frames: list[tuple[int, int, int]], mode: Mode, most: int, whole: bool
-) -> None:
-    """Whatever comes and whatever runs together, each frame passes every stage from its cut to the end, in order."""
-    clock = Clock()
-    queue = Queue(BatchLimits(mode, most, 0.0), {"m": (FOUR, (most,) if whole else ())}, clock)
-    passed: dict[QueuedFrame, list[int]] = {}
-    coming = [at(k, stream=stream, rows=rows, cost_s=FOUR[k] * rows) for k, stream, rows in frames]
-    for turn in range(1000):
-        for entry in coming[turn * 3 : turn * 3 + 3]:
-            assert queue.put(entry) == []
-            passed[entry] = []
-        step = queue.next()
-        if isinstance(step, Wait):
-            assert not queue.entries
-            if turn * 3 >= len(coming):
-                break
-            continue
-        assert all(entry.stage == step.first for entry in step.batch)
-        assert len(step.batch) == 1 or sum(entry.rows for entry in step.batch) <= most
-        assert mode is Mode.ACROSS or len({entry.k for entry in step.batch}) == 1
-        for entry in step.batch:
-            passed[entry] += range(step.first, step.last)
-        queue.done(step.batch, step.last, step.last == 4)
-    assert [passed[entry] for entry in coming] == [list(range(entry.k, 4)) for entry in coming]
-    assert queue.ahead_s == 0
-
-
-def test_memory_that_ran_out_is_remembered_and_forgotten() -> None:
-    """Half of what did not fit is tried from then on, and after many batches twice that."""
-    queue = Queue(BatchLimits(), {"m": (FOUR, (16,))}, Clock())
-    use = queue.uses["m"]
-    use.too_large(16)
-    assert use.state(0.0, queue.limits).most == 8
-    step = BatchRun((at(0),), 0, 4, ())
-    for _ in range(256):
-        use.learn(step, 0.01)
-    assert use.state(0.0, queue.limits).most == 16
