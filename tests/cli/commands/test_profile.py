@@ -56,11 +56,18 @@ def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
         profile.run(parser.parse_args(arguments))
 
 
-def test_a_model_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without one the usage error names the argument."""
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--cloud", "127.0.0.1:1"], "the following arguments are required: MODEL"),
+        (["mnist", "--model", "other"], "unexpected argument 'other'"),
+    ],
+)
+def test_exactly_one_model_is_named(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By place or by name; none and two are usage errors."""
     with pytest.raises(SystemExit, match="2"):
-        main(["profile", "--cloud", "127.0.0.1:1"])
-    assert "required: MODEL" in capsys.readouterr().err
+        main(["profile", *arguments])
+    assert capsys.readouterr().err.startswith(f"partway profile: {says}")
 
 
 def test_without_a_cloud_this_machine_is_measured(

@@ -154,8 +154,6 @@ def test_a_busy_machine_gives_no_profile(profile: Profile, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "name a model"),
-        (["mnist", "--model", "other"], "two models were given"),
         (["nosuch"], "unknown model 'nosuch'"),
         (["mnist", "--seconds", "nan"], "--seconds more than 0"),
         (["mnist", "--out", "/nowhere/p.json"], "give another --out"),
