@@ -1,7 +1,7 @@
 """The queue of one device: frames in the order of fairness, and what runs next. No threads; the clock comes in.
 
 Order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM'96): each stream's frames are tagged with the seconds
-of work the stream has asked for, so that one that floods only delays itself.
+of work that the stream has requested, so that one that floods only delays itself.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ class ModelUse:
     clean: int = 0
     gap_s: float = 1.0
     last_s: float = 0.0
-    seen: dict[Hashable, float] = field(default_factory=dict)
+    last_frame_s: dict[Hashable, float] = field(default_factory=dict)
 
     def arrived(self, stream: Hashable, now_s: float) -> None:
         """A frame arrived."""
         gap_s = min(max(now_s - self.last_s, 0.0), 1.0)
         self.gap_s += GAP_WEIGHT * (gap_s - self.gap_s)
         self.last_s = now_s
-        self.seen[stream] = now_s
-        if len(self.seen) > MANY_STREAMS:
+        self.last_frame_s[stream] = now_s
+        if len(self.last_frame_s) > MANY_STREAMS:
             self.active(now_s)
 
     def active(self, now_s: float) -> int:
         """Streams that sent a frame lately."""
-        self.seen = {stream: at for stream, at in self.seen.items() if now_s - at < ACTIVE_S}
-        return len(self.seen)
+        self.last_frame_s = {stream: at for stream, at in self.last_frame_s.items() if now_s - at < ACTIVE_S}
+        return len(self.last_frame_s)
 
     def state(self, now_s: float, limits: BatchLimits) -> ModelState:
         """The model as a decision sees it. The preferred sizes of engines are respected; others are measured first."""

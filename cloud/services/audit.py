@@ -1,7 +1,7 @@
 """Does a lossy codec still keep its budget? Frames that come coded and exact are answered both ways and compared.
 
-A device sends a sampled share of its frames so (``edge-run --audit 1%``); what came of them is counted here for
-operators, and told to the device, which withdraws a codec that falls under its budget.
+A device sends a sampled share of its frames both ways (``edge-run --audit 1%``). The results are counted here for
+operators and sent to the device, which withdraws a codec that falls under its budget.
 """
 
 from __future__ import annotations

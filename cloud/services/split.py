@@ -29,7 +29,7 @@ MAX_REPLY_BYTES = 1 << 22
 class SplitService:
     """``partway.v1.Split`` over the models given.
 
-    ``queue_s`` says how long a frame that came now would wait; ``audit`` compares a coded frame with an exact one.
+    ``queue_s`` tells how long a frame arriving now would wait; ``audit`` compares a coded frame with an exact one.
     """
 
     def __init__(
