@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.cloud.answer import Refusal, Router, answer
-from partway.cloud.batching.scheduler import Limits, Mode
+from partway.cloud.answer import FrameRefused, Router, answer
+from partway.cloud.batching.scheduler import BatchLimits, Mode
 from partway.cloud.batching.worker import Batcher
 from partway.cloud.models.repository import ServedModel, load_model
 from partway.partitioner.plan.plan_file import save_plan
@@ -75,11 +75,11 @@ def simulate(
     """So many devices at mixed cuts for so long, closed loop. ``mode`` is across, per-cut or none."""
     model = loaded(models_folder, engine, threads)
     return asyncio.run(
-        _simulated(model, engine, devices, seconds, Limits(Mode(mode), max_batch, max_queue=2 * devices))
+        _simulated(model, engine, devices, seconds, BatchLimits(Mode(mode), max_batch, max_queue=2 * devices))
     )
 
 
-async def _simulated(model: ServedModel, engine: str, devices: int, seconds: float, limits: Limits) -> Measured:
+async def _simulated(model: ServedModel, engine: str, devices: int, seconds: float, limits: BatchLimits) -> Measured:
     batcher = Batcher({model.plan.model: model}, limits)
     router = Router({model.plan.model: model})
 
@@ -102,7 +102,7 @@ def lone(models_folder: Path, engine: str, seconds: float, batched: bool, thread
     """One device: through the batcher, or by a thread that answers one frame after another."""
     model = loaded(models_folder, engine, threads)
     if batched:
-        return asyncio.run(_simulated(model, engine, 1, seconds, Limits()))
+        return asyncio.run(_simulated(model, engine, 1, seconds, BatchLimits()))
     return asyncio.run(_plain(model, engine, seconds))
 
 
@@ -118,9 +118,9 @@ async def _plain(model: ServedModel, engine: str, seconds: float) -> Measured:
     return _measured(model, engine, "a plain thread", taken, error, seconds, 1.0, 0.0)
 
 
-def or_raise(made: Reply | Refusal) -> Reply:
+def or_raise(made: Reply | FrameRefused) -> Reply:
     """The answer."""
-    if isinstance(made, Refusal):
+    if isinstance(made, FrameRefused):
         raise made
     return made
 

@@ -18,24 +18,24 @@ log = logging.getLogger("partway.cloud")
 
 SERVICE_TYPE = "_partway._tcp.local."
 LOAD_S = 20.0
-"""How often the load is told, where it has changed."""
+"""How often a changed load is announced."""
 _ALL = IPVersion.All
 _ANY = ("0.0.0.0", "::", "[::]")  # noqa: S104 - names them, does not bind
 
 
 class Advert:
-    """An announcement; ``stop`` takes it back."""
+    """An announcement; ``stop`` withdraws it. ``announced`` completes when it has been sent."""
 
-    def __init__(self, zeroconf: AsyncZeroconf, info: ServiceInfo, said: Awaitable[None]) -> None:
+    def __init__(self, zeroconf: AsyncZeroconf, info: ServiceInfo, announced: Awaitable[None]) -> None:
         self._zeroconf = zeroconf
         self._info = info
-        self._said = said
+        self._announced = announced
         self._warned = False
 
     async def tell_load(self, load: float) -> None:
         """Announce how busy this machine is: runnable processes per core."""
-        told = {key: value for key, value in self._info.properties.items() if key != b"load"}
-        properties = {**told, b"load": f"{load:.1f}".encode()}
+        others = {key: value for key, value in self._info.properties.items() if key != b"load"}
+        properties = {**others, b"load": f"{load:.1f}".encode()}
         if properties != self._info.properties:
             info = self._info
             self._info = ServiceInfo(
@@ -43,8 +43,8 @@ class Advert:
                 server=info.server,
             )  # fmt: skip
             try:
-                await self._said
-                self._said = await self._zeroconf.async_update_service(self._info)
+                await self._announced
+                self._announced = await self._zeroconf.async_update_service(self._info)
             except (OSError, Error) as error:  # a network that is down must not end a cloud that serves
                 if not self._warned:
                     log.warning("the load is not announced (%s)", error or type(error).__name__)
@@ -54,8 +54,8 @@ class Advert:
 
     async def stop(self) -> None:
         """Say goodbye to whoever listens; after the announcement, whose repeats would outlive a goodbye."""
-        await self._said
-        await (await self._zeroconf.async_unregister_service(self._info))  # the second: that it has been said
+        await self._announced
+        await (await self._zeroconf.async_unregister_service(self._info))  # the second await: until the goodbye is sent
         await self._zeroconf.async_close()
 
 
@@ -71,13 +71,13 @@ async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool =
     try:
         info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
         zeroconf = _opened(addresses)
-        said = await zeroconf.async_register_service(info, allow_name_change=True)
+        announced = await zeroconf.async_register_service(info, allow_name_change=True)
     except (OSError, Error, ValueError) as error:
         log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error or type(error).__name__, port)
         if zeroconf is not None:
             await zeroconf.async_close()
         return None
-    return Advert(zeroconf, info, said)
+    return Advert(zeroconf, info, announced)
 
 
 def _opened(addresses: list[str]) -> AsyncZeroconf:

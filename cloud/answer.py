@@ -25,8 +25,8 @@ MAX_ROUTES = 1024
 """Headers remembered; one more takes the place of the oldest."""
 
 
-class Refusal(PartwayError):  # noqa: N818 - says what happened
-    """A frame that is not answered. ``code`` is the name of the gRPC status; the message is for people.
+class FrameRefused(PartwayError):  # noqa: N818 - says what happened
+    """This cloud does not answer a frame. ``code`` is the name of the gRPC status; the message is for people.
 
     ``retry_s`` says after how many seconds it may be tried again, where that would help.
     """
@@ -44,7 +44,7 @@ class Refusal(PartwayError):  # noqa: N818 - says what happened
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What is known of every frame with the same header: the model, the split, and how to read the tensors.
+    """What holds for every frame with the same header: the model, the split, and how to read the tensors.
 
     ``layout`` is None where tensors are coded or came as typed contents, and each has to be looked at.
     """
@@ -65,12 +65,12 @@ class Router:
         self._routes: dict[Header, Route] = {}
 
     def route(self, header: Header) -> Route:
-        """The route of a frame. Raises Refusal when the model, its version, the split or the tensors are not right."""
+        """The route of a frame. Raises FrameRefused when the model, its version, the split or the tensors are wrong."""
         if header.contents:  # a header with typed contents equals the one without
             return check(self._models, header)
-        known = self._routes.get(header)
-        if known is not None:
-            return known
+        cached = self._routes.get(header)
+        if cached is not None:
+            return cached
         route = check(self._models, header)
         if len(repr(header)) <= MAX_CACHED_HEADER_BYTES:
             if len(self._routes) == MAX_ROUTES:
@@ -80,23 +80,23 @@ class Router:
 
 
 def check(models: Mapping[str, ServedModel], header: Header) -> Route:
-    """Find the model and check version, split, plan and tensors. Raises Refusal."""
+    """Find the model and check version, split, plan and tensors. Raises FrameRefused."""
     model = models.get(header.model)
     if model is None:
-        raise Refusal("NOT_FOUND", f"model {header.model!r:.80} is not served here; served: {', '.join(models)}")
+        raise FrameRefused("NOT_FOUND", f"model {header.model!r:.80} is not served here; served: {', '.join(models)}")
     if header.version not in ("", "1"):
-        raise Refusal("NOT_FOUND", f"model {header.model} has version 1 only")
+        raise FrameRefused("NOT_FOUND", f"model {header.model} has version 1 only")
     given = dict(header.parameters)
     digest, k = given.get("partway.plan"), given.get("partway.cut", 0)
     if digest not in (None, model.digest):
-        raise Refusal("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
+        raise FrameRefused("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
     if not isinstance(k, int) or isinstance(k, bool) or k not in model.plan.splits:
-        raise Refusal("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
+        raise FrameRefused("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
     codec, deadline_s = _codec(model, k, given.get("partway.codec")), _deadline_s(given.get("partway.deadline_ms"))
     try:
         return Route(model, k, codec, deadline_s, _layout(model, k, codec, header), _outputs(model, k, header))
     except WireError as error:
-        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+        raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
 
 
 def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout | None:
@@ -125,14 +125,16 @@ def _codec(model: ServedModel, k: int, given: Parameter | None) -> str:
     known = ", ".join(codec_names(model.book)) + (
         ", u8, png, jpeg75, webp75 (any quality), webp-lossless" if k == 0 else ""
     )
-    raise Refusal("INVALID_ARGUMENT", f"unknown codec {codec!r:.40}; known at split {k}: {known}")
+    raise FrameRefused("INVALID_ARGUMENT", f"unknown codec {codec!r:.40}; known at split {k}: {known}")
 
 
 def _deadline_s(given: Parameter | None) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool | str) or math.isnan(given):
-        raise Refusal("INVALID_ARGUMENT", f"partway.deadline_ms must be a number of milliseconds, {given!r:.40} came")
+        raise FrameRefused(
+            "INVALID_ARGUMENT", f"partway.deadline_ms must be a number of milliseconds, {given!r:.40} came"
+        )
     return float(given) / 1e3
 
 
@@ -145,16 +147,16 @@ def _other_version(name: str, theirs: str, ours: str) -> str:
 
 
 def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_counter) -> Reply:
-    """Run the suffix. Raises Refusal when the tensors do not fit or the deadline has passed while the frame waited."""
+    """Run the suffix. Raises FrameRefused when the tensors do not fit or the deadline passed while the frame waited."""
     begun = clock()
     if route.deadline_s is not None and begun - received_s > route.deadline_s:
-        raise Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {route.deadline_s * 1e3:g} ms")
+        raise FrameRefused("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {route.deadline_s * 1e3:g} ms")
     try:
         values = decode(route, frame)
         decoded = clock()
         live = route.model.chain.run(values, route.k, len(route.model.plan.stages))
     except (WireError, InputError) as error:
-        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+        raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
     durations = Durations(begun - received_s, decoded - begun, clock() - decoded)
     return Reply(answer_frame(route, frame, live), durations)
 
@@ -219,7 +221,7 @@ def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
     outputs = tuple(name for name in plan.outputs if name in made)
     wanted = header.wanted
     if len(set(wanted)) != len(wanted) or not set(wanted) <= set(outputs):
-        raise Refusal("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
+        raise FrameRefused("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
     return wanted or outputs
 
 
@@ -228,7 +230,7 @@ def _response_header(model: str, heads: tuple[TensorHead, ...]) -> Header:
     return Header(model, (), heads, "1")
 
 
-def refused(frame_id: str, model: str, error: Refusal) -> Reply:
+def refused(frame_id: str, model: str, error: FrameRefused) -> Reply:
     """The in-band answer to a frame that is refused on a stream: its id, a sentence, and when to try again."""
     header = _response_header(model[:80], ())
     if error.retry_ms is not None:

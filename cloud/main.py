@@ -15,83 +15,18 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
 
-import partway
-from partway.cloud.access.authentication import Access
-from partway.cloud.access.certificates import Certificates
-from partway.cloud.batching.options import add_batch_options, batch_limits
-from partway.cloud.models.placement import computing_arguments, computing_of
 from partway.cloud.models.repository import ServedModel, load_repository
+from partway.cloud.options import access_of, batch_limits, check_ranges, computing_of, parser
 from partway.cloud.server import CloudServer
-from partway.cloud.services.health_call import ask
 from partway.errors import InputError, PartwayError
 from partway.partitioner.zoo import bundled_folder
 from partway.partitioner.zoo.cache import prepare
-from partway.system.credentials import token_of
-from partway.system.health_socket import HealthAction
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
     from partway.cloud.http_api.app import HttpServer
 
 log = logging.getLogger("partway.cloud")
-
-MAX_THREADS = 1024
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser("cloud-serve", description="Serve the cloud half of split models over gRPC.")
-    made.add_argument(
-        "--models", type=Path, metavar="DIR", help="a plan's folder or a folder of such (default: shipped models)"
-    )
-    made.add_argument(
-        "--model", metavar="NAME[,NAME]", help="models by name (`partway models`), made and kept when not there yet"
-    )
-    made.add_argument("--random-weights", action="store_true", help="with --model: weights never trained, no download")
-    made.add_argument("--cache", type=Path, metavar="DIR", help="where --model keeps plans (default: ~/.cache/partway)")
-    made.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
-    )
-    made.add_argument(
-        "--grpc-port", type=int, default=8001, metavar="PORT", help="0 takes a free one (default: %(default)s)"
-    )
-    made.add_argument(
-        "--http-port", type=int, metavar="PORT", help="also serve health and Prometheus metrics over HTTP (default: no)"
-    )
-    made.add_argument("--threads", type=int, default=0, metavar="N", help="threads per inference (default: all cores)")
-    computing_arguments(made)
-    access_arguments(made)
-    add_batch_options(made)
-    made.add_argument("--no-advertise", action="store_true", help="do not announce the service by zeroconf")
-    made.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes (embedded use)")
-    made.add_argument("--json", action="store_true", help="print one JSON line when ready instead of a sentence")
-    made.add_argument(
-        "--health", action=HealthAction, nargs=0, const=ask, help="say whether this container's cloud serves, and exit"
-    )
-    made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
-    return made
-
-
-def access_arguments(parser: argparse.ArgumentParser) -> None:
-    """Who may use this cloud. A token is never given on the command line, where every user of the machine sees it."""
-    add = parser.add_argument
-    add("--token-file", type=Path, metavar="FILE", help="ask for this bearer token (or environment PARTWAY_TOKEN)")
-    add("--tls-cert", type=Path, metavar="FILE", help="serve by TLS with this certificate, read anew when it changes")
-    add("--tls-key", type=Path, metavar="FILE", help="and its private key")
-    add("--tls-client-ca", type=Path, metavar="FILE", help="devices need a certificate of this CA")
-    add("--insecure", action="store_true", help="listen beyond this machine without a token")
-
-
-def access_of(args: argparse.Namespace) -> Access:
-    """What was asked for, every file read. Raises InputError."""
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise InputError("TLS needs both --tls-cert FILE and --tls-key FILE")
-    if args.tls_client_ca is not None and args.tls_cert is None:
-        raise InputError("--tls-client-ca needs TLS: give --tls-cert FILE and --tls-key FILE as well")
-    certificates = Certificates(args.tls_cert, args.tls_key, args.tls_client_ca) if args.tls_cert else None
-    if certificates is not None:
-        certificates.configuration()  # what is wrong with them is said before anything is started
-    return Access(token_of(args.token_file), certificates)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,11 +57,7 @@ def _roots(args: argparse.Namespace) -> list[Path]:
 
 
 async def _serve(args: argparse.Namespace) -> int:
-    for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
-        if not 0 <= port <= 65535:
-            raise InputError(f"port {port} is out of range; choose 0 to 65535 with {option}")
-    if not 0 <= args.threads <= MAX_THREADS:
-        raise InputError(f"--threads must be 0 (all cores) to {MAX_THREADS}")
+    check_ranges(args)
     access, limits = access_of(args), batch_limits(args)
     access.check_bind(args.host, args.insecure)
     roots = _roots(args)

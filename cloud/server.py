@@ -8,12 +8,12 @@ from contextlib import suppress
 
 from grpc import aio
 
-from partway.cloud.access.authentication import Access
-from partway.cloud.batching.scheduler import Limits
+from partway.cloud.access.authentication import AccessPolicy
+from partway.cloud.batching.scheduler import BatchLimits
 from partway.cloud.batching.worker import Batcher
 from partway.cloud.models.repository import ServedModel
-from partway.cloud.services.audit import Auditor, Verdict
-from partway.cloud.services.health import health_handlers
+from partway.cloud.services.audit import CodecAuditor, Verdict
+from partway.cloud.services.health import OPEN_CALLS, health_handlers
 from partway.cloud.services.health_call import health_address
 from partway.cloud.services.inference import InferenceService
 from partway.cloud.services.split import MAX_REPLY_BYTES, SplitService
@@ -32,17 +32,19 @@ class CloudServer:
     def __init__(
         self,
         models: Mapping[str, ServedModel],
-        access: Access = Access(),  # noqa: B008 - frozen
-        limits: Limits | None = None,
+        access: AccessPolicy = AccessPolicy(),  # noqa: B008 - frozen
+        limits: BatchLimits | None = None,
     ) -> None:
         self.models, self.access = models, access
         self.batcher = Batcher(models, limits)
         self.inference = InferenceService(models, self.batcher)
         self._server = aio.server(options=server_options(largest_frame_bytes(models)))
-        self.auditor = Auditor(models)
+        self.auditor = CodecAuditor(models)
         split = SplitService(models, self._audit, lambda: self.inference.queue_s)
         health = health_handlers(lambda: self.inference.ready)
-        self._server.add_generic_rpc_handlers(access.handlers((self.inference.handlers(), split.handlers(), health)))
+        self._server.add_generic_rpc_handlers(
+            access.handlers((self.inference.handlers(), split.handlers(), health), OPEN_CALLS)
+        )
         self.port = 0
 
     async def _audit(self, coded: bytes, exact: bytes) -> Verdict:

@@ -11,6 +11,7 @@ COPY docker/steps docker/steps
 ARG TARGETARCH
 RUN python3 docker/steps/debian_root.py "$TARGETARCH" /image
 COPY pyproject.toml LICENSE ./
+COPY scripts/hatch_build.py scripts/
 COPY src src
 COPY proto proto
 COPY engines engines

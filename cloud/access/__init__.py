@@ -1,1 +1,4 @@
-"""Access: say what this room is for."""
+"""Who may use this cloud: the bearer token, and TLS with certificates that are renewed while it runs.
+
+Imports nothing else of the cloud.
+"""

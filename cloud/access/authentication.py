@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -18,25 +18,18 @@ from typing import Any
 import grpc
 
 from partway.cloud.access.certificates import Certificates
-from partway.cloud.services.health import SERVICE
 from partway.errors import InputError
-from partway.proto import messages as m
 
 log = logging.getLogger("partway.cloud")
 
-OPEN_CALLS = frozenset(
-    [f"/{SERVICE}/Check", f"/{SERVICE}/Watch"]
-    + [f"/{m.INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady")]
-)
-"""What needs no token: Kubernetes and load balancers ask it."""
 NO_TOKEN = "this cloud wants a token and none came: give --token-file FILE or set PARTWAY_TOKEN"  # noqa: S105
 WRONG_TOKEN = "the token is not this cloud's: compare --token-file or PARTWAY_TOKEN on both sides"  # noqa: S105
-SAY_S = 10.0
-"""A refusal is logged at most as often."""
+LOG_EVERY_S = 10.0
+"""Refusals are logged at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessPolicy:
     """What ``cloud-serve`` asks of those who call: a token ('' for none), and TLS (None for none)."""
 
     token: str = field(default="", repr=False)
@@ -55,9 +48,11 @@ class Access:
         right = hmac.compare_digest(sent.strip().encode(), self.token.encode())
         return None if right and scheme.lower() == "bearer" else WRONG_TOKEN
 
-    def handlers(self, inner: Sequence[grpc.GenericRpcHandler]) -> tuple[grpc.GenericRpcHandler, ...]:
-        """The handlers to register: those given, behind the token where there is one."""
-        return (Guarded(self, inner),) if self.token else tuple(inner)
+    def handlers(
+        self, inner: Sequence[grpc.GenericRpcHandler], open_calls: Collection[str] = ()
+    ) -> tuple[grpc.GenericRpcHandler, ...]:
+        """The handlers to register: those given, behind the token if there is one. ``open_calls`` need no token."""
+        return (Guarded(self, inner, open_calls),) if self.token else tuple(inner)
 
     def bind(self, server: Any, address: str) -> int:
         """Open a port on a grpc.aio server. Raises RuntimeError, as gRPC does, when it is taken."""
@@ -81,18 +76,20 @@ class Access:
 
 
 class Guarded(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Handlers behind a token. What is not open and has no right token is refused before its body is read."""
+    """Handlers behind a token. A call that is not open and has no right token is refused before its body is read."""
 
-    def __init__(self, access: Access, inner: Sequence[grpc.GenericRpcHandler]) -> None:
-        self._access, self._inner = access, tuple(inner)
-        self._said_s = float("-inf")
+    def __init__(
+        self, access: AccessPolicy, inner: Sequence[grpc.GenericRpcHandler], open_calls: Collection[str]
+    ) -> None:
+        self._access, self._inner, self._open_calls = access, tuple(inner), frozenset(open_calls)
+        self._logged_s = float("-inf")
         self._refusals = {
             why: grpc.stream_stream_rpc_method_handler(self._refuse(why)) for why in (NO_TOKEN, WRONG_TOKEN)
         }
 
     def service(self, details: Any) -> Any:
         """gRPC's look-up of a call's handler, by method and headers."""
-        if details.method not in OPEN_CALLS:
+        if details.method not in self._open_calls:
             sent = [_text(value) for key, value in details.invocation_metadata or () if key == "authorization"]
             why = self._access.refusal(sent)
             if why is not None:
@@ -102,8 +99,8 @@ class Guarded(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _refuse(self, why: str) -> Any:
         async def refuse(_: Any, context: Any) -> None:
             now_s = monotonic()
-            if now_s - self._said_s > SAY_S:
-                self._said_s = now_s
+            if now_s - self._logged_s > LOG_EVERY_S:
+                self._logged_s = now_s
                 log.warning("refused %s: %s", context.peer(), "no token" if why == NO_TOKEN else "wrong token")
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, why)
 

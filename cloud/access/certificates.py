@@ -31,11 +31,11 @@ class Certificates:
     def credentials(self) -> Any:
         """gRPC server credentials that follow the files. Raises InputError when they cannot be served."""
         try:
-            seen = self.stamp()
+            stamp = self.stamp()
         except OSError:
-            seen = None  # reading them says what is wrong
+            stamp = None  # reading them reports the fault
         return grpc.dynamic_ssl_server_credentials(
-            self.configuration(), _Follow(self, seen), self.client_ca is not None
+            self.configuration(), _Follow(self, stamp), self.client_ca is not None
         )
 
     def configuration(self) -> Any:
@@ -49,22 +49,22 @@ class Certificates:
     def stamp(self) -> tuple[tuple[int, ...], ...]:
         """Changes when the files do. Raises OSError."""
         files = (self.certificate, self.key, *([self.client_ca] if self.client_ca else []))
-        seen = [file.stat() for file in files]
-        return tuple((s.st_mtime_ns, s.st_size, s.st_ino, s.st_dev) for s in seen)
+        states = [file.stat() for file in files]
+        return tuple((s.st_mtime_ns, s.st_size, s.st_ino, s.st_dev) for s in states)
 
 
 class _Follow:
     """What gRPC calls at each handshake: the new configuration, or None for the one it has."""
 
-    def __init__(self, files: Certificates, seen: Any) -> None:
-        self._files, self._seen = files, seen
+    def __init__(self, files: Certificates, stamp: Any) -> None:
+        self._files, self._stamp = files, stamp
 
     def __call__(self) -> Any:
         try:
             now = self._files.stamp()
-            if now == self._seen:
+            if now == self._stamp:
                 return None
-            self._seen = now
+            self._stamp = now
             made = self._files.configuration()
         except (InputError, OSError) as error:
             if isinstance(error, InputError):
@@ -103,8 +103,8 @@ def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
 
 def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
     """A handshake in memory."""
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True)]
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
     waiting = ends
     while waiting:
         still = []

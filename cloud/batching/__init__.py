@@ -1,1 +1,4 @@
-"""Batching: say what this room is for."""
+"""Which frames run when, and which run together: the scheduler, the queue, and the thread that runs them.
+
+Imports ``answer`` and ``models``; knows no sockets.
+"""

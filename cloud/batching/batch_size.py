@@ -1,4 +1,4 @@
-"""What batches are worth on this machine, learned from those that ran.
+"""How much faster rows are in a batch on this machine, learned from the batches that ran.
 
 On a GPU a batch of 16 takes hardly longer than a frame; on a processor it may take 16 times as long, and then running
 frames together only makes the first wait for the last.
@@ -10,23 +10,23 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 
-KEPT = 8
+REMEMBERED_RUNS = 8
 """Runs remembered per stage and size; the fastest counts, since a busy machine can only be slower."""
-TRUSTED = 3
-"""Runs before a size is believed to be slow."""
-FLAT = 1.05
+TRUSTED_RUNS = 3
+"""Runs before a size is judged to be slow."""
+WORTHWHILE = 1.05
 """A size is preferred to a smaller one when a row of it is this much cheaper."""
-MATTERS = 0.1
-"""Share of the time from which on a stage has to be seen before a size is judged."""
-ANEW = 16
-"""Runs after which the best size is worked out anew."""
-SELDOM = 4
+SIGNIFICANT_SHARE = 0.1
+"""A stage that takes this share of the time has to be measured before a size is judged."""
+RECHECK_RUNS = 16
+"""Runs after which the best size is computed again."""
+SINGLE_SAMPLING = 4
 """One in so many frames that ran alone is remembered: they are many and cheap."""
-FORGET = 2000
-"""Runs after which all is tried again."""
+FORGET_RUNS = 2000
+"""Runs after which every size is tried again."""
 
 
-class Gains:
+class BatchSpeedup:
     """Of one model: seconds a row takes in batches of about 1, 2, 4, ... rows, over what it takes alone.
 
     ``suffix_s[k]`` is what the stages from k on take alone, in seconds.
@@ -46,19 +46,19 @@ class Gains:
         if alone_s <= 0:
             return
         self._runs += 1
-        if rows == 1 and self._runs % SELDOM:
+        if rows == 1 and self._runs % SINGLE_SAMPLING:
             return
-        if self._runs % FORGET == 0:
+        if self._runs % FORGET_RUNS == 0:
             self._seen.clear()
         size = rows.bit_length() - 1
         for stage in range(first, last):
             runs = self._seen.get((stage, size))
             if runs is None:
-                runs = self._seen[stage, size] = deque(maxlen=KEPT)
+                runs = self._seen[stage, size] = deque(maxlen=REMEMBERED_RUNS)
             runs.append(seconds / alone_s)
-            if len(runs) <= TRUSTED:
+            if len(runs) <= TRUSTED_RUNS:
                 self._best.clear()
-        if self._runs % ANEW == 0:
+        if self._runs % RECHECK_RUNS == 0:
             self._best.clear()
 
     def ratio(self, size: int) -> float:
@@ -70,10 +70,10 @@ class Gains:
         found = (self._seen.get((stage, at)) for at in range(size, -1, -1))
         return next((min(runs) for runs in found if runs), 1.0)
 
-    def _known(self, size: int) -> bool:
+    def _is_measured(self, size: int) -> bool:
         """Whether all stages that matter ran in batches of this size."""
-        large = [stage for stage, share in enumerate(self._shares) if share >= MATTERS]
-        return all(len(self._seen.get((stage, size), ())) >= TRUSTED for stage in large)
+        large = [stage for stage, share in enumerate(self._shares) if share >= SIGNIFICANT_SHARE]
+        return all(len(self._seen.get((stage, size), ())) >= TRUSTED_RUNS for stage in large)
 
     def best(self, most: int) -> tuple[int, float]:
         """The rows worth running together, at most ``most``, and what a row then costs over a row alone.
@@ -81,17 +81,17 @@ class Gains:
         Doubles as long as that pays or is not known yet.
         """
         if most not in self._best:
-            self._best[most] = self._work_out(most)
+            self._best[most] = self._compute_best(most)
         return self._best[most]
 
-    def _work_out(self, most: int) -> tuple[int, float]:
+    def _compute_best(self, most: int) -> tuple[int, float]:
         sizes = [0]
-        while 2 << sizes[-1] <= most and self._known(sizes[-1] + 1):
+        while 2 << sizes[-1] <= most and self._is_measured(sizes[-1] + 1):
             sizes.append(sizes[-1] + 1)
         ratios = [self.ratio(size) for size in sizes]
         least = min(ratios)
-        chosen = next(size for size, ratio in zip(sizes, ratios, strict=True) if ratio <= FLAT * least)
-        gain = min(1.0, ratios[chosen] / ratios[0])
+        chosen = next(size for size, ratio in zip(sizes, ratios, strict=True) if ratio <= WORTHWHILE * least)
+        cost = min(1.0, ratios[chosen] / ratios[0])
         if chosen < sizes[-1]:
-            return 1 << chosen, gain
-        return min(2 << chosen, most), gain
+            return 1 << chosen, cost
+        return min(2 << chosen, most), cost

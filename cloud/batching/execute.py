@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from partway.cloud.answer import Refusal, Route, decode
-from partway.cloud.batching.scheduler import Entry, Run
+from partway.cloud.answer import FrameRefused, Route, decode
+from partway.cloud.batching.scheduler import BatchRun, QueuedFrame
 from partway.cloud.models.repository import ServedModel
 from partway.engines.interface import OutOfMemory
 from partway.errors import InputError, WireError
@@ -41,7 +41,7 @@ class Rows:
 
 
 @dataclass(slots=True, eq=False)
-class Job(Entry):
+class Job(QueuedFrame):
     """A frame in the queue with what it came as and what is made of it.
 
     ``at`` holds its values before the next stage, ``outputs`` what earlier stages made for the answer alone. ``settle``
@@ -55,7 +55,7 @@ class Job(Entry):
     outputs: dict[str, Array] = field(default_factory=dict)
     decode_s: float = 0.0
     suffix_s: float = 0.0
-    refusal: Refusal | None = None
+    refusal: FrameRefused | None = None
     given_up: bool = False
 
     def live(self) -> dict[str, Array]:
@@ -64,20 +64,20 @@ class Job(Entry):
         return {**self.outputs, **{name: self.at.of(name) for name in self.at.values}}
 
 
-def as_refusal(error: Exception, job: Job) -> Refusal:
+def as_refusal(error: Exception, job: Job) -> FrameRefused:
     """What the device is told. What nobody foresaw is logged and gives nothing away."""
-    if isinstance(error, Refusal):
+    if isinstance(error, FrameRefused):
         return error
     if isinstance(error, WireError | InputError):
-        return Refusal("INVALID_ARGUMENT", str(error))
+        return FrameRefused("INVALID_ARGUMENT", str(error))
     if isinstance(error, OutOfMemory | MemoryError):
-        return Refusal("RESOURCE_EXHAUSTED", NO_ROOM.format(rows=job.rows))
+        return FrameRefused("RESOURCE_EXHAUSTED", NO_ROOM.format(rows=job.rows))
     log.error("frame %r of %s failed", job.frame.id[:80], job.model, exc_info=error)
-    return Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+    return FrameRefused("INTERNAL", "the cloud failed on this frame; its log says why")
 
 
 def decoded(job: Job) -> bool:
-    """Whether the frame's tensors are there now; else its refusal is. Its rows are known from here on."""
+    """Whether the frame's tensors could be decoded; else the frame has its refusal. Sets the number of rows."""
     try:
         values = decode(job.route, job.frame)
     except Exception as error:
@@ -92,7 +92,7 @@ def decoded(job: Job) -> bool:
     return True
 
 
-def run_batch(model: ServedModel, run: Run, batch: Sequence[Job], too_large: Callable[[int], None]) -> list[Job]:
+def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large: Callable[[int], None]) -> list[Job]:
     """Run stages of frames that are decoded. Returns those that are well; the others have their refusal."""
     try:
         _together(model, run.first, run.last, batch, too_large)
@@ -121,15 +121,15 @@ def _together(
         raise ValueError(f"{rows} rows went in and another number came out of stages {first} to {last - 1}")
     if last == len(model.plan.stages):
         live = _fetch(model, live)
-    kept = live if alone else {name: live[name] for name in model.plan.cuts[last].values}
-    early = {name for name in model.plan.outputs if name in live and name not in kept}
+    at_cut = live if alone else {name: live[name] for name in model.plan.cuts[last].values}
+    early = {name for name in model.plan.outputs if name in live and name not in at_cut}
     start = 0
     for job in batch:
         stop = start + job.rows
         job.outputs.update({name: Rows(live, start, stop, rows).of(name) for name in early})
         if last == len(model.plan.stages):
             job.outputs = dict(_fetch(model, job.outputs))
-        job.at = Rows(kept, start, stop, rows)
+        job.at = Rows(at_cut, start, stop, rows)
         start = stop
 
 

@@ -1,7 +1,7 @@
 """The queue of one device: frames in the order of fairness, and what runs next. No threads; the clock comes in.
 
 Order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM'96): each stream's frames are tagged with the seconds
-of work the stream has asked for, so that one that floods only delays itself.
+of work that the stream has requested, so that one that floods only delays itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,18 @@ from bisect import insort
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from partway.cloud.batching.batch_size import Gains
-from partway.cloud.batching.scheduler import Entry, Known, Limits, Mode, Run, Wait, decide, expired, refuse
+from partway.cloud.batching.batch_size import BatchSpeedup
+from partway.cloud.batching.scheduler import (
+    BatchLimits,
+    BatchRun,
+    Mode,
+    ModelState,
+    QueuedFrame,
+    Wait,
+    decide,
+    expired,
+    refuse,
+)
 
 ACTIVE_S = 1.0
 """A stream that sent a frame so lately may send another."""
@@ -22,44 +32,44 @@ MANY_STREAMS = 1024
 
 
 @dataclass(slots=True)
-class Use:
-    """Of one model: who sends frames and how often, what batches gain, how much fits into memory."""
+class ModelUse:
+    """Use of one model: who sends frames and how often, what batches cost, how many rows fit into memory."""
 
-    gains: Gains
+    speedup: BatchSpeedup
     suffix_s: tuple[float, ...]
     buckets: tuple[int, ...] = ()
     fits: int | None = None
     clean: int = 0
     gap_s: float = 1.0
     last_s: float = 0.0
-    seen: dict[Hashable, float] = field(default_factory=dict)
+    last_frame_s: dict[Hashable, float] = field(default_factory=dict)
 
-    def came(self, stream: Hashable, now_s: float) -> None:
-        """A frame came."""
+    def arrived(self, stream: Hashable, now_s: float) -> None:
+        """A frame arrived."""
         gap_s = min(max(now_s - self.last_s, 0.0), 1.0)
         self.gap_s += GAP_WEIGHT * (gap_s - self.gap_s)
         self.last_s = now_s
-        self.seen[stream] = now_s
-        if len(self.seen) > MANY_STREAMS:
+        self.last_frame_s[stream] = now_s
+        if len(self.last_frame_s) > MANY_STREAMS:
             self.active(now_s)
 
     def active(self, now_s: float) -> int:
         """Streams that sent a frame lately."""
-        self.seen = {stream: at for stream, at in self.seen.items() if now_s - at < ACTIVE_S}
-        return len(self.seen)
+        self.last_frame_s = {stream: at for stream, at in self.last_frame_s.items() if now_s - at < ACTIVE_S}
+        return len(self.last_frame_s)
 
-    def known(self, now_s: float, limits: Limits) -> Known:
-        """For a decision now. An engine that prefers certain sizes is believed; other batches have to prove good."""
+    def state(self, now_s: float, limits: BatchLimits) -> ModelState:
+        """The model as a decision sees it. The preferred sizes of engines are respected; others are measured first."""
         largest = min(limits.max_batch, max(self.buckets, default=limits.max_batch))
-        most, gain = self.gains.best(largest)
+        most, row_cost = self.speedup.best(largest)
         if self.buckets:
             most = largest
         most = most if self.fits is None else min(most, self.fits)
-        return Known(self.suffix_s, most, gain, self.gap_s, self.active(now_s), bool(self.buckets))
+        return ModelState(self.suffix_s, most, row_cost, self.gap_s, self.active(now_s), bool(self.buckets))
 
-    def learn(self, run: Run, seconds: float) -> None:
+    def learn(self, run: BatchRun, seconds: float) -> None:
         """A batch ran well."""
-        self.gains.learn(run.first, run.last, sum(entry.rows for entry in run.batch), seconds)
+        self.speedup.learn(run.first, run.last, sum(entry.rows for entry in run.batch), seconds)
         self.clean += 1
         if self.fits is not None and self.clean % CLEAN_RUNS == 0:
             self.fits *= 2
@@ -73,15 +83,18 @@ class Queue:
     """What waits, and what runs. ``models`` has the seconds of every suffix alone and the engine's preferred sizes."""
 
     def __init__(
-        self, limits: Limits, models: Mapping[str, tuple[Sequence[float], Sequence[int]]], clock: Callable[[], float]
+        self,
+        limits: BatchLimits,
+        models: Mapping[str, tuple[Sequence[float], Sequence[int]]],
+        clock: Callable[[], float],
     ) -> None:
         self.limits = limits
         self.clock = clock
-        self.entries: list[Entry] = []
-        self.uses = {name: Use(Gains(s), tuple(s), tuple(buckets)) for name, (s, buckets) in models.items()}
-        self._running: tuple[Entry, ...] = ()
+        self.entries: list[QueuedFrame] = []
+        self.uses = {name: ModelUse(BatchSpeedup(s), tuple(s), tuple(buckets)) for name, (s, buckets) in models.items()}
+        self._running: tuple[QueuedFrame, ...] = ()
         self._virtual_s = 0.0
-        self._asked_s: dict[Hashable, float] = {}
+        self._requested_s: dict[Hashable, float] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -90,67 +103,67 @@ class Queue:
 
     @property
     def ahead_s(self) -> float:
-        """Seconds that a frame which came now would wait, by what those before it should take."""
+        """Seconds that a frame arriving now would wait, by what those before it should take."""
         ahead = (*self.entries, *self._running)
         if len(ahead) < 2 or self.limits.mode is Mode.NONE:
             return sum(entry.cost_s for entry in ahead)
-        gain = {name: self.uses[name].gains.best(self.limits.max_batch)[1] for name in {e.model for e in ahead}}
-        return sum(entry.cost_s * (gain[entry.model] if entry.joins else 1.0) for entry in ahead)
+        row_cost = {name: self.uses[name].speedup.best(self.limits.max_batch)[1] for name in {e.model for e in ahead}}
+        return sum(entry.cost_s * (row_cost[entry.model] if entry.joins else 1.0) for entry in ahead)
 
-    def put(self, entry: Entry) -> list[Entry]:
+    def put(self, entry: QueuedFrame) -> list[QueuedFrame]:
         """Queue a frame. Returns those that have to go for it, which may be this very one."""
         now_s = self.clock()
-        self.uses[entry.model].came(entry.stream, now_s)
-        gone = refuse(self.entries, entry, self.limits)
-        for other in gone:
+        self.uses[entry.model].arrived(entry.stream, now_s)
+        dropped = refuse(self.entries, entry, self.limits)
+        for other in dropped:
             self.remove(other)
-        if entry not in gone:
-            entry.tag = max(self._virtual_s, self._asked_s.get(entry.stream, 0.0))
-            self._asked_s[entry.stream] = entry.tag + entry.cost_s
+        if entry not in dropped:
+            entry.tag = max(self._virtual_s, self._requested_s.get(entry.stream, 0.0))
+            self._requested_s[entry.stream] = entry.tag + entry.cost_s
             self._insert(entry)
-        return gone
+        return dropped
 
-    def _insert(self, entry: Entry) -> None:
+    def _insert(self, entry: QueuedFrame) -> None:
         insort(self.entries, entry, key=lambda other: other.tag)
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: QueuedFrame) -> bool:
         """Forget a frame that waits; whether it did."""
         if entry in self.entries:
             self.entries.remove(entry)
             return True
         return False
 
-    def expire(self) -> list[Entry]:
+    def expire(self) -> list[QueuedFrame]:
         """Take out the frames whose deadline has passed."""
         late = expired(self.entries, self.clock())
         for entry in late:
             self.entries.remove(entry)
         return late
 
-    def next(self) -> Run | Wait:
+    def next(self) -> BatchRun | Wait:
         """What to do now. Frames that are to run are taken out; :meth:`done` brings back those that are not through."""
         now_s = self.clock()
         if len(self.entries) == 1 and self.uses[self.entries[0].model].active(now_s) <= 1:
             (only,) = self.entries  # a lone device: nothing to decide
-            lone = Run((only,), only.stage, len(self.uses[only.model].suffix_s) - 1, (only,))
+            lone = BatchRun((only,), only.stage, len(self.uses[only.model].suffix_s) - 1, (only,))
             self._begin(lone)
             return lone
-        known = {name: self.uses[name].known(now_s, self.limits) for name in {e.model for e in self.entries}}
-        step = decide(self.entries, now_s, self.limits, known)
-        if isinstance(step, Run):
+        states = {name: self.uses[name].state(now_s, self.limits) for name in {e.model for e in self.entries}}
+        step = decide(self.entries, now_s, self.limits, states)
+        if isinstance(step, BatchRun):
             self._begin(step)
         return step
 
-    def _begin(self, run: Run) -> None:
-        for entry in run.window:
+    def _begin(self, run: BatchRun) -> None:
+        for entry in run.cohort:
             entry.carried = True
         self._running, out = run.batch, set(run.batch)
         self.entries = [entry for entry in self.entries if entry not in out]
         self._virtual_s = max(self._virtual_s, *(entry.tag for entry in run.batch))
-        if len(self._asked_s) > MANY_STREAMS:
-            self._asked_s = {stream: at for stream, at in self._asked_s.items() if at > self._virtual_s}
+        if len(self._requested_s) > MANY_STREAMS:
+            self._requested_s = {stream: at for stream, at in self._requested_s.items() if at > self._virtual_s}
 
-    def done(self, entries: Sequence[Entry], stage: int, last: bool) -> None:
+    def done(self, entries: Sequence[QueuedFrame], stage: int, last: bool) -> None:
         """These frames of the run stand before ``stage`` now; with ``last`` they are through. Others are forgotten."""
         self._running = ()
         for entry in entries:
@@ -158,7 +171,7 @@ class Queue:
             if not last:
                 self._insert(entry)
 
-    def back(self, entries: Sequence[Entry]) -> None:
+    def back(self, entries: Sequence[QueuedFrame]) -> None:
         """These frames of the run did not run after all."""
         for entry in entries:
             entry.carried = False

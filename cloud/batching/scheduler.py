@@ -1,6 +1,6 @@
 """What runs next: a pure function of the queue and the clock. No sockets, no threads; the driver is in batcher.py.
 
-Frames of one model run together wherever they stand at the same stage, whichever cut they entered at: a *window* of
+Frames of one model run together wherever they stand at the same stage, whichever cut they entered at: a *cohort* of
 frames is chosen in order of fairness, those that entered early are brought forward, and the others join on the way.
 """
 
@@ -25,7 +25,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What the operator allows: samples a batch, seconds a frame waits for company, frames and bytes that may wait."""
 
     mode: Mode = Mode.ACROSS
@@ -36,11 +36,11 @@ class Limits:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class QueuedFrame:
     """A frame in the queue: it entered at cut ``k`` and stands before ``stage``.
 
     ``deadline_s`` is on the queue's clock, ``cost_s`` what its suffix takes alone. ``joins`` is False where the model
-    takes one frame at a time. ``tag`` is its place in the order of fairness; ``carried`` marks the window that runs.
+    takes one frame at a time. ``tag`` is its place in the order of fairness; ``carried`` marks the cohort that runs.
     """
 
     model: str
@@ -66,17 +66,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a model now: its suffixes' seconds alone, the most rows that pay, who is using it.
+class ModelState:
+    """A model as a decision sees it: its suffixes' seconds alone, the most rows that pay, who is using it.
 
-    ``gain`` is what a row costs in a batch of ``most`` over what it costs alone. ``gap_s`` is the mean time between
+    ``row_cost`` is what a row costs in a batch of ``most`` over what it costs alone. ``gap_s`` is the mean time between
     frames, ``streams`` how many devices sent one lately. ``whole`` engines run many stages at once faster than one by
     one.
     """
 
     suffix_s: tuple[float, ...]
     most: int = 16
-    gain: float = 1.0
+    row_cost: float = 1.0
     gap_s: float = inf
     streams: int = 1
     whole: bool = False
@@ -88,17 +88,17 @@ class Known:
 
     def seconds(self, first: int, last: int, rows: int) -> float:
         """What so many rows should take from one stage to another."""
-        return (self.suffix_s[first] - self.suffix_s[last]) * rows * (self.gain if rows > 1 else 1.0)
+        return (self.suffix_s[first] - self.suffix_s[last]) * rows * (self.row_cost if rows > 1 else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Run stages ``first`` to ``last`` (exclusive) of these frames; ``window`` is to be carried on to the end."""
+class BatchRun:
+    """Run stages ``first`` to ``last`` (exclusive) of these frames; ``cohort`` is to be carried on to the end."""
 
-    batch: tuple[Entry, ...]
+    batch: tuple[QueuedFrame, ...]
     first: int
     last: int
-    window: tuple[Entry, ...]
+    cohort: tuple[QueuedFrame, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,34 +108,36 @@ class Wait:
     seconds: float
 
 
-def decide(queue: Sequence[Entry], now_s: float, limits: Limits, known: Mapping[str, Known]) -> Run | Wait:
+def decide(
+    queue: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, states: Mapping[str, ModelState]
+) -> BatchRun | Wait:
     """What to run now. ``queue`` is in the order of tags and holds no frame that is expired."""
     carried = [entry for entry in queue if entry.carried]
     if carried:
-        return _step(queue, carried, now_s, limits, known[carried[0].model])
+        return _step(queue, carried, now_s, limits, states[carried[0].model])
     wait_s, seen = inf, set()
     for lead in queue:
         if lead.model in seen:
             continue
         seen.add(lead.model)
-        about = known[lead.model]
-        window = _fill([lead], queue, about.most, limits.mode)
-        pause_s = _pause_s(window, now_s, limits, about)
+        about = states[lead.model]
+        cohort = _fill([lead], queue, about.most, limits.mode)
+        pause_s = _pause_s(cohort, now_s, limits, about)
         if pause_s <= 0:
-            return _step(queue, window, now_s, limits, about)
+            return _step(queue, cohort, now_s, limits, about)
         wait_s = min(wait_s, pause_s)
     return Wait(wait_s)
 
 
-def _fill(chosen: list[Entry], queue: Iterable[Entry], most: int, mode: Mode) -> list[Entry]:
+def _fill(chosen: list[QueuedFrame], queue: Iterable[QueuedFrame], most: int, mode: Mode) -> list[QueuedFrame]:
     """Those chosen and others in order, as long as they fit and may run with the first."""
-    lead, taken, rows, known = chosen[0], list(chosen), sum(entry.rows for entry in chosen), set(chosen)
+    lead, taken, rows, members = chosen[0], list(chosen), sum(entry.rows for entry in chosen), set(chosen)
     if mode is Mode.NONE or not lead.joins:
         return taken
     for entry in queue:
         if rows >= most:
             break
-        if entry.model != lead.model or not entry.joins or entry in known or rows + entry.rows > most:
+        if entry.model != lead.model or not entry.joins or entry in members or rows + entry.rows > most:
             continue
         if mode is Mode.ACROSS or entry.k == lead.k:
             taken.append(entry)
@@ -143,69 +145,73 @@ def _fill(chosen: list[Entry], queue: Iterable[Entry], most: int, mode: Mode) ->
     return taken
 
 
-def _pause_s(window: Sequence[Entry], now_s: float, limits: Limits, about: Known) -> float:
+def _pause_s(cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, about: ModelState) -> float:
     """How long company is worth waiting for: only if it is likely to come in time, and never past a deadline."""
-    others = about.streams - len({entry.stream for entry in window})
-    full = sum(entry.rows for entry in window) >= about.most
-    if full or others <= 0 or about.gap_s > limits.max_wait_s or limits.mode is Mode.NONE or not window[0].joins:
+    others = about.streams - len({entry.stream for entry in cohort})
+    full = sum(entry.rows for entry in cohort) >= about.most
+    if full or others <= 0 or about.gap_s > limits.max_wait_s or limits.mode is Mode.NONE or not cohort[0].joins:
         return 0.0
-    until_s = min(entry.received_s + min(limits.max_wait_s, entry.cost_s) for entry in window)
-    return min([until_s, *(entry.deadline_s - entry.cost_s for entry in window)]) - now_s
+    until_s = min(entry.received_s + min(limits.max_wait_s, entry.cost_s) for entry in cohort)
+    return min([until_s, *(entry.deadline_s - entry.cost_s for entry in cohort)]) - now_s
 
 
-def _step(queue: Sequence[Entry], window: Sequence[Entry], now_s: float, limits: Limits, about: Known) -> Run:
-    """The next stages of a window, and which other frames can come along."""
-    if limits.mode is not Mode.ACROSS or not window[0].joins:
-        return Run(tuple(window), window[0].stage, about.stages, tuple(window))
-    first = _whose_turn(window, now_s, about)
+def _step(
+    queue: Sequence[QueuedFrame], cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, about: ModelState
+) -> BatchRun:
+    """The next stages of a cohort, and which other frames can come along."""
+    if limits.mode is not Mode.ACROSS or not cohort[0].joins:
+        return BatchRun(tuple(cohort), cohort[0].stage, about.stages, tuple(cohort))
+    first = _whose_turn(cohort, now_s, about)
     mates = [entry for entry in queue if entry.stage == first]
-    batch = _fill([entry for entry in window if entry.stage == first], mates, about.most, limits.mode)
-    model = window[0].model
+    batch = _fill([entry for entry in cohort if entry.stage == first], mates, about.most, limits.mode)
+    model = cohort[0].model
     ahead = [entry.stage for entry in queue if entry.stage > first and entry.model == model and entry.joins]
     last = min([*ahead, about.stages])
     if about.streams > 1 and not about.whole:
         last = first + 1  # somebody may come meanwhile who could join there
-    return Run(tuple(batch), first, last, tuple(window))
+    return BatchRun(tuple(batch), first, last, tuple(cohort))
 
 
-def _whose_turn(window: Sequence[Entry], now_s: float, about: Known) -> int:
-    """The lowest stage of the window, unless frames further on would wait too long for those to reach them."""
+def _whose_turn(cohort: Sequence[QueuedFrame], now_s: float, about: ModelState) -> int:
+    """The lowest stage of the cohort, unless frames further on would wait too long for those to reach them."""
     rows: Counter[int] = Counter()
-    for entry in window:
+    for entry in cohort:
         rows[entry.stage] += entry.rows
     stages = sorted(rows)
     for stage in reversed(stages[1:]):
         behind = sum(rows[other] for other in stages if other < stage)
         catch_up_s = about.seconds(stages[0], stage, behind)
-        left_s = about.seconds(stage, about.stages, rows[stage])
-        latest_s = min(entry.deadline_s for entry in window if entry.stage == stage)
-        if catch_up_s > max(left_s, CATCH_UP_S) or now_s + catch_up_s + left_s > latest_s:
+        remaining_s = about.seconds(stage, about.stages, rows[stage])
+        latest_s = min(entry.deadline_s for entry in cohort if entry.stage == stage)
+        if catch_up_s > max(remaining_s, CATCH_UP_S) or now_s + catch_up_s + remaining_s > latest_s:
             return stage
     return stages[0]
 
 
-def expired(queue: Iterable[Entry], now_s: float) -> list[Entry]:
+def expired(queue: Iterable[QueuedFrame], now_s: float) -> list[QueuedFrame]:
     """Frames not begun whose deadline has passed."""
     return [entry for entry in queue if now_s > entry.deadline_s and not entry.begun]
 
 
-def refuse(queue: Sequence[Entry], entry: Entry, limits: Limits) -> list[Entry]:
-    """Who must go so that ``entry`` can be queued; ``[entry]`` itself when it is its own stream that fills the queue.
+def refuse(queue: Sequence[QueuedFrame], entry: QueuedFrame, limits: BatchLimits) -> list[QueuedFrame]:
+    """Which frames to drop so that ``entry`` can be queued; ``[entry]`` itself when its own stream fills the queue.
 
     The last frames of the stream that holds most go first (longest queue drop, Suter et al., INFOCOM'98). A frame is
     always taken when nothing waits, whatever its size.
     """
-    gone: list[Entry] = []
-    while left := [other for other in queue if other not in gone]:
-        too_many = len(left) >= limits.max_queue
-        if not too_many and sum(other.size_bytes for other in left) + entry.size_bytes <= limits.max_bytes:
+    dropped: list[QueuedFrame] = []
+    while remaining := [other for other in queue if other not in dropped]:
+        too_many = len(remaining) >= limits.max_queue
+        if not too_many and sum(other.size_bytes for other in remaining) + entry.size_bytes <= limits.max_bytes:
             break
         holds: Counter[Hashable] = Counter({entry.stream: 1 if too_many else entry.size_bytes})
-        for other in left:
+        for other in remaining:
             holds[other.stream] += 1 if too_many else other.size_bytes
         most = max(holds.values())
-        victims = [other for other in left if holds[other.stream] == most and not other.begun and not other.carried]
+        victims = [
+            other for other in remaining if holds[other.stream] == most and not other.begun and not other.carried
+        ]
         if holds[entry.stream] == most or not victims:
             return [entry]
-        gone.append(victims[-1])
-    return gone
+        dropped.append(victims[-1])
+    return dropped

@@ -1,4 +1,4 @@
-"""The thread that runs frames, many at once where that pays. What runs when is decided in batching.py."""
+"""The thread that runs frames, many at once where that pays. scheduler.py decides what runs when."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from math import inf
 from time import perf_counter
 from typing import Any, TypeVar
 
-from partway.cloud.answer import Refusal, Route, answer_frame
+from partway.cloud.answer import FrameRefused, Route, answer_frame
 from partway.cloud.batching.execute import Job, as_refusal, decoded, run_batch
 from partway.cloud.batching.fair_queue import Queue
-from partway.cloud.batching.scheduler import Entry, Limits, Run, Wait
+from partway.cloud.batching.scheduler import BatchLimits, BatchRun, QueuedFrame, Wait
 from partway.cloud.batching.stats import BatchStats
 from partway.cloud.models.repository import ServedModel
 from partway.proto.frame import Durations, Frame, Reply
@@ -23,7 +23,7 @@ log = logging.getLogger("partway.cloud")
 T = TypeVar("T")
 Clock = Callable[[], float]
 LONGEST_S = 3600.0
-"""Threads cannot wait for ever."""
+"""A thread waits at most this long at once."""
 RETRY_S = 0.1
 """Before the thread goes on after a fault of its own, so that one that lasts does not take a whole core."""
 
@@ -35,12 +35,12 @@ class Batcher:
     """
 
     def __init__(
-        self, models: Mapping[str, ServedModel], limits: Limits | None = None, clock: Clock = perf_counter
+        self, models: Mapping[str, ServedModel], limits: BatchLimits | None = None, clock: Clock = perf_counter
     ) -> None:
         self._models = models
         self._clock = clock
         about = {name: (model.suffix_s, model.chain.buckets) for name, model in models.items()}
-        self._queue = Queue(limits or Limits(), about, clock)
+        self._queue = Queue(limits or BatchLimits(), about, clock)
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -50,7 +50,7 @@ class Batcher:
 
     @property
     def queue_s(self) -> float:
-        """Seconds that a frame which came now would wait for those before it."""
+        """Seconds that a frame arriving now would wait for those before it."""
         with self._turn:
             return self._queue.ahead_s
 
@@ -59,7 +59,7 @@ class Batcher:
         return not any(entry.model == model for entry in self._queue.entries)
 
     def submit(
-        self, route: Route, frame: Frame, received_s: float, stream: Hashable, made: Callable[[Reply | Refusal], T]
+        self, route: Route, frame: Frame, received_s: float, stream: Hashable, made: Callable[[Reply | FrameRefused], T]
     ) -> asyncio.Future[T]:
         """Queue a frame. ``made`` turns its answer, or the refusal, into the result (or raises); it is called once.
 
@@ -88,15 +88,17 @@ class Batcher:
         future.add_done_callback(partial(self._given_up, job))
         with self._turn:
             closed = self._closed
-            gone = [] if closed else self._queue.put(job)
+            dropped = [] if closed else self._queue.put(job)
             self._count()
-            retry_s = self._queue.ahead_s / 2 if gone else 0.0
+            retry_s = self._queue.ahead_s / 2 if dropped else 0.0
             self._turn.notify()
         if closed:
-            self._refuse([job], lambda _: Refusal("UNAVAILABLE", "this cloud is ending; ask another, or again later"))
+            self._refuse(
+                [job], lambda _: FrameRefused("UNAVAILABLE", "this cloud is ending; ask another, or again later")
+            )
             return future
-        self.stats.refused += len(gone)
-        self._refuse(gone, lambda _: Refusal("RESOURCE_EXHAUSTED", *_full(retry_s)))
+        self.stats.refused += len(dropped)
+        self._refuse(dropped, lambda _: FrameRefused("RESOURCE_EXHAUSTED", *_full(retry_s)))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="suffix", daemon=True)
             self._thread.start()
@@ -124,7 +126,7 @@ class Batcher:
 
     def _work(self) -> None:
         while True:
-            batch: Sequence[Entry] = ()
+            batch: Sequence[QueuedFrame] = ()
             try:
                 if (step := self._next()) is None:
                     return
@@ -136,7 +138,7 @@ class Batcher:
                     self._stopped.wait(RETRY_S)
                 self._lost([job for job in batch or tuple(self._queue.entries) if isinstance(job, Job)], error)
 
-    def _next(self) -> Run | None:
+    def _next(self) -> BatchRun | None:
         with self._turn:
             while True:
                 late = self._queue.expire()
@@ -149,10 +151,10 @@ class Batcher:
                         return None
                     self._turn.wait(min(step.seconds, LONGEST_S))
                 self._count()
-                if isinstance(step, Run):
+                if isinstance(step, BatchRun):
                     return step
 
-    def _run(self, run: Run) -> None:
+    def _run(self, run: BatchRun) -> None:
         jobs = [job for job in run.batch if isinstance(job, Job)]
         model = self._models[jobs[0].model]
         batch, others = self._decoded(jobs, self._queue.limits.max_batch)
@@ -164,7 +166,7 @@ class Batcher:
         through = run.last == len(model.plan.stages)
         with self._turn:
             if batch and len(well) == len(batch):
-                self._queue.uses[model.plan.model].learn(Run(tuple(batch), run.first, run.last, ()), took_s)
+                self._queue.uses[model.plan.model].learn(BatchRun(tuple(batch), run.first, run.last, ()), took_s)
             self._queue.done([job for job in well if not job.given_up], run.last, through)
             self._queue.back(others)
             if batch:
@@ -205,7 +207,7 @@ class Batcher:
             self.stats.failed += len(jobs)
         self._refuse(jobs, partial(as_refusal, error))
 
-    def _refuse(self, entries: Iterable[Entry], why: Callable[[Job], Refusal]) -> None:
+    def _refuse(self, entries: Iterable[QueuedFrame], why: Callable[[Job], FrameRefused]) -> None:
         jobs = [entry for entry in entries if isinstance(entry, Job)]
         for job in jobs:
             job.refusal = why(job)
@@ -234,13 +236,13 @@ def _full(retry_s: float) -> tuple[str, float]:
     return f"too many frames wait in the cloud; try again in {retry_s * 1e3:.0f} ms, or run on the device", retry_s
 
 
-def _late(job: Job) -> Refusal:
+def _late(job: Job) -> FrameRefused:
     after_s = job.route.deadline_s or 0.0
-    return Refusal("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {after_s * 1e3:g} ms")
+    return FrameRefused("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {after_s * 1e3:g} ms")
 
 
 def _settle(
-    future: asyncio.Future[T], made: Callable[[Reply | Refusal], T], clock: Clock, job: Job
+    future: asyncio.Future[T], made: Callable[[Reply | FrameRefused], T], clock: Clock, job: Job
 ) -> Callable[[], None]:
     """What the loop is to do with the future: set what ``made`` makes of the job, or what it raises."""
     try:

@@ -1,1 +1,4 @@
-"""Models: say what this room is for."""
+"""The models that a cloud serves: where they are computed, how they are loaded and measured, what may share a batch.
+
+Imports partitioner, engines and proto; nothing else of the cloud.
+"""

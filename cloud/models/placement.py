@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ log = logging.getLogger("partway.cloud")
 
 TORCH_ONLY = {"precision": "fp32", "tf32": False, "compiled": False}
 """Options that the engine torch alone has, and their defaults."""
+FLAGS = {"precision": "--precision", "tf32": "--tf32", "compiled": "--compile"}
+"""What they are called on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +62,17 @@ class Computing:
         return engine, load_folder(folder, plan, engine)
 
 
-def computing_arguments(parser: argparse.ArgumentParser) -> None:
-    """Engine and device."""
-    add = parser.add_argument
-    add("--engine", default="auto", metavar="NAME", help="onnx, torch, litert, for models that have it (default: auto)")
-    add("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="where to compute (default: %(default)s)")
-    add("--precision", default="fp32", choices=("fp32", "fp16", "bf16"), help="of the engine torch (default: fp32)")
-    add("--tf32", action="store_true", help="let the engine torch round float32 products to TF32")
-    add("--compile", dest="compiled", action="store_true", help="let the engine torch compile stages (torch.compile)")
-    add("--tensorrt", action="store_true", help="with --engine onnx on CUDA: TensorRT where it can")
-
-
-def computing_of(args: argparse.Namespace) -> Computing:
-    """What was asked for and can be had. Raises InputError, one sentence that says what to do."""
-    chosen = choose_device(args.device, args.engine)
-    runner = args.engine if args.engine != "auto" else chosen.engine
-    options = {name: getattr(args, name) for name, default in TORCH_ONLY.items() if getattr(args, name) != default}
+def computing_on(engine: str, device: str, torch_options: Mapping[str, Any], tensorrt: bool = False) -> Computing:
+    """An engine and a device that can be had. ``torch_options`` has the keys of TORCH_ONLY. Raises InputError."""
+    chosen = choose_device(device, engine)
+    runner = engine if engine != "auto" else chosen.engine
+    options = {name: value for name, value in torch_options.items() if value != TORCH_ONLY[name]}
     if options and runner != "torch":
-        given = {"precision": f"--precision {args.precision}", "tf32": "--tf32", "compiled": "--compile"}
-        raise InputError(f"{given[next(iter(options))]} is for the engine torch; add --engine torch")
-    if args.tensorrt:
+        name, value = next(iter(options.items()))
+        flag = FLAGS[name] if value is True else f"{FLAGS[name]} {value}"
+        raise InputError(f"{flag} is for the engine torch; add --engine torch")
+    if tensorrt:
         if runner != "onnx" or chosen.device == "cpu":
             raise InputError("--tensorrt is for ONNX Runtime on a GPU; add --engine onnx --device cuda")
         options["tensorrt"] = True
-    return Computing(args.engine, chosen, options)
+    return Computing(engine, chosen, options)

@@ -80,7 +80,7 @@ def load_repository(
 ) -> dict[str, ServedModel]:
     """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
 
-    A damaged model does not keep the others from being served; it is logged. Raises InputError when none is left.
+    A damaged model does not keep the others from being served; it is logged. Raises InputError when there is none.
     """
     roots = [root] if isinstance(root, Path) else list(root)
     folders = [folder for one in roots for folder in plan_folders(one)]
@@ -94,7 +94,7 @@ def load_repository(
             log.info("not serving %s: %s", folder.name, error)
             continue
         except InputError as error:
-            if faults or len(folders) > 1:  # else it is raised and need not be said twice
+            if faults or len(folders) > 1:  # else it is raised and need not be logged as well
                 log.error("not serving %s: %s", folder.name, error)
             faults.append(str(error))
             continue

@@ -1,7 +1,7 @@
 """Does a lossy codec still keep its budget? Frames that come coded and exact are answered both ways and compared.
 
-A device sends a sampled share of its frames so (``edge-run --audit 1%``); what came of them is counted here for
-operators, and told to the device, which withdraws a codec that falls under its budget.
+A device sends a sampled share of its frames both ways (``edge-run --audit 1%``). The results are counted here for
+operators and sent to the device, which withdraws a codec that falls under its budget.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.cloud.answer import Refusal, Route, Router
+from partway.cloud.answer import FrameRefused, Route, Router
 from partway.cloud.models.repository import ServedModel
 from partway.errors import InputError, WireError
 from partway.partitioner.calibrate.fit_split import cosine, relative_error
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 Which = tuple[str, int, str]
 """Model, split, codec."""
 Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
-"""Answers a frame of a device, in its turn. Raises Refusal."""
+"""Answers a frame of a device, in its turn. Raises FrameRefused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What audits of one codec at one split came to. ``relative_error`` is the sum over audits."""
+    """The sums over the audits of one codec at one split. ``relative_error`` is the sum over audits."""
 
     audits: int = 0
     frames: int = 0
@@ -52,7 +52,7 @@ class Count:
     relative_error: float = 0.0
 
 
-class Auditor:
+class CodecAuditor:
     """Compares, and counts by model, split and codec."""
 
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
@@ -66,7 +66,7 @@ class Auditor:
             return dict(self._counts)
 
     async def compare(self, coded: bytes, exact: bytes, answer: Answer) -> Verdict:
-        """Answer both and compare. Raises Refusal when they are not the same frame, coded and exact."""
+        """Answer both and compare. Raises FrameRefused when they are not the same frame, coded and exact."""
         try:
             ours, right = decode_request(coded), decode_request(exact)
             routes = self._router.route(ours.header), self._router.route(right.header)
@@ -75,7 +75,7 @@ class Auditor:
             replies = [await answer(route, frame, device) for route, frame in zip(routes, (ours, right), strict=True)]
             verdict = _compared(routes[0], *(_outputs(routes[0], reply) for reply in replies))
         except (WireError, InputError) as error:
-            raise Refusal("INVALID_ARGUMENT", str(error)) from error
+            raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
         self._count((routes[0].model.plan.model, routes[0].k, routes[0].codec), verdict)
         return verdict
 
@@ -93,9 +93,9 @@ class Auditor:
 
 def _check(ours: Frame, right: Frame, coded: Route, exact: Route) -> None:
     if ours.id != right.id or coded.model is not exact.model or coded.k != exact.k:
-        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: same id, model and split")
+        raise FrameRefused("INVALID_ARGUMENT", "an audit is one frame twice: same id, model and split")
     if not lossless(exact.k, exact.codec):
-        raise Refusal("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, {exact.codec} came")
+        raise FrameRefused("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, {exact.codec} came")
 
 
 def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
@@ -107,7 +107,7 @@ def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
 def _compared(route: Route, ours: Mapping[str, Array], right: Mapping[str, Array]) -> Verdict:
     plan, names = route.model.plan, sorted(right)
     if sorted(ours) != names or any(ours[name].shape != right[name].shape for name in names):
-        raise Refusal("INVALID_ARGUMENT", "an audit is one frame twice: its samples or outputs differ")
+        raise FrameRefused("INVALID_ARGUMENT", "an audit is one frame twice: its samples or outputs differ")
     frames = len(right[names[0]]) if route.model.batched and names else 1
     value = plan.output.get("value") if plan.output.get("kind") == "classify" else None
     classifies = value is not None and value in right

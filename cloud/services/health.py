@@ -8,9 +8,16 @@ from typing import Any
 
 import grpc
 
+from partway.proto import messages as m
+
 SERVICE = "grpc.health.v1.Health"
 SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
 """HealthCheckResponse{status} is a single enum: 1 serving, 2 not serving."""
+OPEN_CALLS = frozenset(
+    [f"/{SERVICE}/Check", f"/{SERVICE}/Watch"]
+    + [f"/{m.INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady")]
+)
+"""Calls that need no token: Kubernetes and load balancers make them."""
 
 
 def health_handlers(serving: Callable[[], bool]) -> grpc.GenericRpcHandler:

@@ -23,7 +23,7 @@ def ask() -> tuple[bool, str]:
         return False, "cloud-serve tells its health where PARTWAY_HEALTH=1 is set, as in the images"
     with grpc.insecure_channel(address) as channel:
         try:
-            said = channel.unary_unary(f"/{SERVICE}/Check")(b"", timeout=ASK_S)
+            status = channel.unary_unary(f"/{SERVICE}/Check")(b"", timeout=ASK_S)
         except grpc.RpcError as error:
             return False, f"no cloud-serve answers here ({error.code().name.lower()})"
-    return said == SERVING, "serving" if said == SERVING else "not serving: it starts or ends"
+    return status == SERVING, "serving" if status == SERVING else "not serving: it starts or ends"

@@ -17,12 +17,12 @@ import grpc
 from google.protobuf.message import DecodeError
 
 import partway
-from partway.cloud.answer import Refusal, Route, Router, answer, refused
+from partway.cloud.answer import FrameRefused, Route, Router, answer, refused
 from partway.cloud.batching.worker import Batcher
-from partway.cloud.http_api.counters import Counters
 from partway.cloud.models.repository import ServedModel
+from partway.cloud.services.counters import Counters
 from partway.cloud.services.ordered_replies import OrderedReplies
-from partway.cloud.services.streams import Streams, left
+from partway.cloud.services.streams import Streams, end_stream
 from partway.errors import WireError
 from partway.proto import messages as m
 from partway.proto.datatypes import oip_datatype
@@ -33,9 +33,9 @@ log = logging.getLogger("partway.cloud")
 
 INLINE_S = 0.5e-3
 """A suffix quicker than this runs on the event loop."""
-STREAM_WINDOW = 64
+MAX_UNANSWERED = 64
 """Frames a stream may have unanswered before reading stops (back-pressure)."""
-STREAM_BYTES = 64 << 20
+MAX_UNANSWERED_BYTES = 64 << 20
 """The same in bytes; one frame is always read."""
 PUSHBACK = "grpc-retry-pushback-ms"
 """The trailing metadata that tells gRPC's own retries when (gRFC A6)."""
@@ -54,7 +54,7 @@ class InferenceService:
 
     @property
     def queue_s(self) -> float:
-        """Seconds that a frame which came now would wait for those before it, by what their suffixes should take."""
+        """Seconds that a frame arriving now would wait for those before it, by what their suffixes should take."""
         return self.batcher.queue_s
 
     def _inline(self, route: Route) -> bool:
@@ -112,7 +112,7 @@ class InferenceService:
                 counted = partial(self._counted, route)
                 made = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
             reply = _or_raise(made)
-        except Refusal as error:
+        except FrameRefused as error:
             if route is None:
                 self.counters.refused("", error.code)
             pushback = () if error.retry_ms is None else ((PUSHBACK, str(error.retry_ms)),)
@@ -123,11 +123,11 @@ class InferenceService:
     async def _stream(self, _: Any, context: Any) -> None:
         """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
         stream = object()
-        async with OrderedReplies(context.write, STREAM_WINDOW, STREAM_BYTES) as replies:
+        async with OrderedReplies(context.write, MAX_UNANSWERED, MAX_UNANSWERED_BYTES) as replies:
             while isinstance(message := await self.streams.read(context), bytes):
                 await replies.put(self._begin(message, perf_counter(), stream), len(message))
         if message is None:
-            await left(context)
+            await end_stream(context)
 
     def _begin(self, message: bytes, received_s: float, stream: object) -> bytes | asyncio.Future[bytes]:
         """The reply to a frame, or the promise of one."""
@@ -135,10 +135,10 @@ class InferenceService:
             frame = decode_request(message)
         except WireError as error:
             self.counters.refused("", "INVALID_ARGUMENT")
-            return encode_reply(refused("", "", Refusal("INVALID_ARGUMENT", str(error))))
+            return encode_reply(refused("", "", FrameRefused("INVALID_ARGUMENT", str(error))))
         try:
             route = self._router.route(frame.header)
-        except Refusal as error:
+        except FrameRefused as error:
             self.counters.refused("", error.code)
             return encode_reply(refused(frame.id, frame.header.model, error))
         if self._inline(route):
@@ -146,34 +146,34 @@ class InferenceService:
         return self.batcher.submit(route, frame, received_s, stream, partial(self._reply_bytes, route, frame))
 
     async def reply(self, route: Route, frame: Frame, device: object) -> Reply:
-        """The answer to a frame that waits its turn like any other, uncounted. Raises Refusal."""
+        """The answer to a frame that waits its turn like any other, uncounted. Raises FrameRefused."""
         return await self.batcher.submit(route, frame, perf_counter(), device, _or_raise)
 
-    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | Refusal) -> bytes:
+    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | FrameRefused) -> bytes:
         self._counted(route, made)
-        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, Refusal) else made)
+        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, FrameRefused) else made)
 
-    def _counted(self, route: Route, made: Reply | Refusal) -> Reply | Refusal:
-        if isinstance(made, Refusal):
+    def _counted(self, route: Route, made: Reply | FrameRefused) -> Reply | FrameRefused:
+        if isinstance(made, FrameRefused):
             self.counters.refused(route.model.plan.model, made.code)
         else:
             self.counters.answered((route.model.plan.model, route.k, route.codec), made.durations)
         return made
 
 
-def _made(route: Route, frame: Frame, received_s: float) -> Reply | Refusal:
-    """The answer; what nobody foresaw is logged and becomes a Refusal that gives nothing away."""
+def _made(route: Route, frame: Frame, received_s: float) -> Reply | FrameRefused:
+    """The answer; what nobody foresaw is logged and becomes a FrameRefused that gives nothing away."""
     try:
         return answer(route, frame, received_s)
-    except Refusal as error:
+    except FrameRefused as error:
         return error
     except Exception:
         log.exception("frame %r of %s failed", frame.id[:80], route.model.plan.model)
-        return Refusal("INTERNAL", "the cloud failed on this frame; its log says why")
+        return FrameRefused("INTERNAL", "the cloud failed on this frame; its log says why")
 
 
-def _or_raise(made: Reply | Refusal) -> Reply:
-    if isinstance(made, Refusal):
+def _or_raise(made: Reply | FrameRefused) -> Reply:
+    if isinstance(made, FrameRefused):
         raise made
     return made
 
@@ -182,7 +182,7 @@ def _decoded(message: bytes) -> Frame:
     try:
         return decode_request(message)
     except WireError as error:
-        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+        raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
 
 
 def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMethodHandler:

@@ -12,15 +12,14 @@ Pending = bytes | asyncio.Future[bytes]
 class OrderedReplies:
     """Writes replies one at a time, in order; a reply that is ready while nothing waits is written without a detour.
 
-    ``put`` blocks when ``window`` replies are unwritten, and after a frame with which those unwritten hold more than
-    ``window_bytes``. Leaving the block normally writes what is left; leaving it by
-    an exception gives up the promises nobody waits for any more.
+    ``put`` blocks when ``most`` replies are unwritten, and after a frame with which those unwritten hold more than
+    ``most_bytes``. Leaving the block normally writes the remaining replies; leaving it by an exception cancels them.
     """
 
-    def __init__(self, write: Callable[[bytes], Awaitable[None]], window: int, window_bytes: int = 1 << 62) -> None:
+    def __init__(self, write: Callable[[bytes], Awaitable[None]], most: int, most_bytes: int = 1 << 62) -> None:
         self._write = write
-        self._queue: asyncio.Queue[tuple[Pending, int] | None] = asyncio.Queue(window)
-        self._most_bytes = window_bytes
+        self._queue: asyncio.Queue[tuple[Pending, int] | None] = asyncio.Queue(most)
+        self._most_bytes = most_bytes
         self._bytes = 0
         self._written = asyncio.Event()
         self._unwritten = 0

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 import partway
-from partway.cloud.answer import Refusal
+from partway.cloud.answer import FrameRefused
 from partway.cloud.models.repository import ServedModel
 from partway.cloud.services.audit import Verdict
 from partway.cloud.services.inference import parsed, unary_handler
@@ -29,7 +29,7 @@ MAX_REPLY_BYTES = 1 << 22
 class SplitService:
     """``partway.v1.Split`` over the models given.
 
-    ``queue_s`` says how long a frame that came now would wait; ``audit`` compares a coded frame with an exact one.
+    ``queue_s`` tells how long a frame arriving now would wait; ``audit`` compares a coded frame with an exact one.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class SplitService:
     async def _audit(self, request: Any, context: Any) -> Any:
         try:
             verdict = await self._audited(request.coded, request.exact)
-        except Refusal as error:
+        except FrameRefused as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises
         except Exception:

@@ -1,8 +1,7 @@
 """Open streams of frames, and how they end when this cloud leaves.
 
-A device with an open stream has no reason to end it, and a cloud that is to stop would wait for it as long as it waits
-for anything. So reading goes on for a moment, for what is on its way, then what was read is answered, and the call ends
-with a status that says why.
+A device has no reason to end an open stream, so a cloud that stops would wait for it. Reading goes on for a moment, for
+frames that are on their way; then every frame that was read is answered, and the call ends with a status that says why.
 """
 
 from __future__ import annotations
@@ -51,6 +50,6 @@ class Streams:
             task.cancel()
 
 
-async def left(context: Any) -> None:
+async def end_stream(context: Any) -> None:
     """Tell the device why its stream ends, after the last reply."""
     await context.abort(grpc.StatusCode.UNAVAILABLE, LEAVING)

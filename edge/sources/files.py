@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from partway.edge.sources.source import Source
 from partway.errors import InputError, mapped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -227,3 +228,7 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         raise InputError(
             f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"
         ) from error
+
+
+FILES = Source(lambda text, plan: iter(open_source([text], plan)), suffixes=(*PICTURES, *ARRAYS))
+"""Files and folders of them."""

@@ -5,19 +5,18 @@ Inputs are files that are counted beforehand, videos, a camera, a watched folder
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
+from operator import length_hint
 from pathlib import Path
 from time import perf_counter
-from typing import BinaryIO
 
-from partway.edge.sources.files import PICTURES, Item, Sample, open_source, picture_reader, random_source
-from partway.edge.sources.stdin import STDIN, stdin_items
-from partway.edge.sources.video import check_video, is_camera, is_video, video_items
-from partway.edge.sources.watch import is_watch, watch_items, watched_folder
+from partway.edge.sources.files import PICTURES, Item, Sample, random_source
+from partway.edge.sources.registry import source_of
+from partway.edge.sources.source import Source
+from partway.edge.sources.stdin import STDIN, open_stdin
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
@@ -58,14 +57,15 @@ class Intake:
 
 def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
     """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
-    endless = [given for given in inputs if is_camera(given) or is_watch(given)]
+    sources = [source_of(given) for given in inputs]
+    endless = [given for given, source in zip(inputs, sources, strict=True) if source.endless]
     if endless and inputs[-1] != endless[0]:
         raise InputError(f"{endless[0]} never ends: give it last, and nothing else without end")
     if inputs.count(STDIN) > 1:
         raise InputError("standard input can be read once; give --input - once")
     if stdin_shape is not None and STDIN not in inputs:
         raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
-    intakes = [_intake(given, plan, stdin_shape) for given in inputs]
+    intakes = [_intake(given, source, plan, stdin_shape) for given, source in zip(inputs, sources, strict=True)]
     counts = [intake.count for intake in intakes]
     total = None if None in counts else sum(count for count in counts if count is not None)
     return Intake(
@@ -76,25 +76,15 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     )
 
 
-def _own_stdin() -> BinaryIO:
-    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
-    try:
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (OSError, AttributeError):  # a replaced standard input, which has none
-        return sys.stdin.buffer
-
-
-def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
-    if given == STDIN:
-        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
-    if is_watch(given):
-        watched_folder(given)
-        return Intake(partial(watch_items, given, plan, picture_reader(plan)), None, False, True)
-    if is_camera(given) or is_video(given):
-        check_video(given, plan)
-        return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))
-    items = open_source([given], plan)
-    return Intake(lambda: iter(items), len(items), True)
+def _intake(given: str, source: Source, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
+    """One input, opened: the first round is the one that was checked, a later one is opened again."""
+    opener = partial(open_stdin, shape=stdin_shape) if given == STDIN else source.open
+    first, live = opener(given, plan), source.endless or source.live
+    if (count := length_hint(first, -1)) >= 0:
+        items = list(first)
+        return Intake(lambda: iter(items), count, not live, live)
+    rounds = chain([first], (opener(given, plan) for _ in repeat(None)))
+    return Intake(lambda: next(rounds), None, not live, live)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter
@@ -14,6 +15,7 @@ from numpy.lib import format as npy
 
 from partway.edge.sources.files import Item, Sample, timed
 from partway.edge.sources.samples import sample_of_array
+from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -112,3 +114,19 @@ class _Resumed:
         """As of a file."""
         first, self._first = self._first[:size], self._first[size:]
         return first + self._stream.read(size - len(first))
+
+
+def open_stdin(_given: str, plan: Plan, shape: tuple[int, ...] | None = None) -> Iterator[Item]:
+    """Frames from this process's standard input."""
+    return stdin_items(_own_stdin(), plan, shape)
+
+
+def _own_stdin() -> BinaryIO:
+    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, AttributeError):  # a replaced standard input, which has none
+        return sys.stdin.buffer
+
+
+STDIN_FRAMES = Source(open_stdin, prefix=STDIN, live=True)

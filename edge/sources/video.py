@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from partway.edge.sources.files import Item, Sample, sample_of_pixels, timed
+from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -19,11 +20,6 @@ from partway.partitioner.plan.preprocess import Preprocess
 Array = np.ndarray[Any, Any]
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".wmv", ".flv", ".ts")
 CAMERA = "camera:"
-
-
-def is_video(given: str) -> bool:
-    """Whether an ``--input`` names a video file."""
-    return Path(given).suffix.lower() in VIDEOS
 
 
 def is_camera(given: str) -> bool:
@@ -120,3 +116,13 @@ def _hush(cv2: Any) -> None:
     logging = getattr(cv2.utils, "logging", None)
     if logging is not None:
         logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+
+
+def open_video(given: str, plan: Plan) -> Iterator[Item]:
+    """The frames of a video or a camera. Raises InputError at once where it cannot be opened."""
+    check_video(given, plan)
+    return video_items(given, plan)
+
+
+CAMERAS = Source(open_video, prefix=CAMERA, endless=True)
+VIDEO_FILES = Source(open_video, suffixes=VIDEOS)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from partway.edge.sources.files import PICTURES, Item, Sample
+from partway.edge.sources.files import PICTURES, Item, Sample, picture_reader
+from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.system.files import unreadable
@@ -19,11 +20,6 @@ SETTLED_S = 0.3
 """A picture that has not changed for so long is whole; one that was renamed into the folder always was."""
 
 Seen = tuple[int, int]
-
-
-def is_watch(given: str) -> bool:
-    """Whether an ``--input`` names a folder to watch."""
-    return given.startswith(WATCH)
 
 
 def watched_folder(given: str) -> Path:
@@ -76,3 +72,12 @@ def _listed(folder: Path) -> dict[Path, Seen]:
     except OSError:
         return {}  # a folder on a stick or share that is away for a moment
     return found
+
+
+def open_watch(given: str, plan: Plan) -> Iterator[Item]:
+    """The pictures of a watched folder. Raises InputError at once where it cannot be listed."""
+    watched_folder(given)
+    return watch_items(given, plan, picture_reader(plan))
+
+
+WATCHED = Source(open_watch, prefix=WATCH, endless=True)

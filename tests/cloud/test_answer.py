@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.cloud.conftest import small_models
 
-from partway.cloud.answer import Refusal, Router, answer, refused
+from partway.cloud.answer import FrameRefused, Router, answer, refused
 from partway.cloud.models.repository import ServedModel
 from partway.proto.frame import Frame, Header, Reply, TensorHead
 
@@ -33,7 +33,7 @@ def test_a_deadline_counts_the_time_a_frame_waited(waited_s: float, late: bool) 
     """50 ms are 50 ms: a frame begun at its deadline is answered, one begun later is not."""
     header = Header("double", (("partway.deadline_ms", 50),), (HEAD,))
     if late:
-        with pytest.raises(Refusal, match="deadline of 50 ms") as caught:
+        with pytest.raises(FrameRefused, match="deadline of 50 ms") as caught:
             ask(small_models()["double"], header, 0.0, (waited_s,) * 3)
         assert caught.value.code == "DEADLINE_EXCEEDED"
     else:
@@ -47,7 +47,7 @@ def test_outputs_the_device_has_already_are_not_sent() -> None:
     model = replace(model, plan=plan)
     reply = ask(model, Header("double", (), (HEAD,)))
     assert [head.name for head in reply.frame.header.tensors] == ["y"]
-    with pytest.raises(Refusal, match="outputs must be among y"):
+    with pytest.raises(FrameRefused, match="outputs must be among y"):
         ask(model, Header("double", (), (HEAD,), wanted=("early",)))
 
 
@@ -58,12 +58,12 @@ def test_a_header_is_checked_once() -> None:
     assert router.route(header) is router.route(replace(header))
     assert router.route(Header("double", (("partway.cut", 0), ("other", 1)), (HEAD,))) is not router.route(header)
     for value in (False, 0.0):
-        with pytest.raises(Refusal, match=r"partway\.cut must be"):
+        with pytest.raises(FrameRefused, match=r"partway\.cut must be"):
             router.route(replace(header, parameters=(("partway.cut", value),)))
 
 
 def test_a_refusal_has_the_frames_id_and_no_tensors() -> None:
     """What goes back in-band is the id, the model's name, shortened, and the sentence."""
-    reply = refused("7", "m" * 1000, Refusal("NOT_FOUND", "no such model"))
+    reply = refused("7", "m" * 1000, FrameRefused("NOT_FOUND", "no such model"))
     assert (reply.frame.id, reply.frame.raw, reply.error) == ("7", (), "no such model")
     assert reply.frame.header.model == "m" * 80

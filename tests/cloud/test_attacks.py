@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.served import Array, Client, Cloud, assert_readable, outputs, request
 
-from partway.cloud.answer import MAX_ROUTES, Refusal, Router, answer
+from partway.cloud.answer import MAX_ROUTES, FrameRefused, Router, answer
 from partway.cloud.models.repository import ServedModel
 from partway.cloud.server import largest_frame_bytes
 from partway.errors import WireError
@@ -444,7 +444,7 @@ def test_any_damage_is_an_answer_or_a_refusal(mnist: ServedModel, data: st.DataO
     try:
         frame = decode_request(damaged)
         answer(router.route(frame.header), frame, 0.0, lambda: 0.0)
-    except (WireError, Refusal):
+    except (WireError, FrameRefused):
         return
 
 

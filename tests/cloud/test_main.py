@@ -194,13 +194,20 @@ def test_options_that_cannot_be_are_refused(options: list[str], words: str, capf
     assert_one_sentence(capfd.readouterr().err, words)
 
 
-@pytest.mark.parametrize("options", [["--grpc-port", "http"], ["--thread"], ["model"]])
-def test_options_that_are_none_show_the_usage(options: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--grpc-port", "http"], "argument --grpc-port: invalid int value: 'http'"),
+        (["--thread"], "unknown option --thread; did you mean --threads?"),
+        (["model"], "unexpected argument 'model'"),
+    ],
+)
+def test_usage_errors_are_one_sentence(options: list[str], words: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, as of any command."""
     with pytest.raises(SystemExit) as caught:
         main(options)
     assert caught.value.code == 2
-    assert "usage: cloud-serve" in capfd.readouterr().err
+    assert_one_sentence(capfd.readouterr().err, words)
 
 
 def test_the_version_is_told(capfd: pytest.CaptureFixture[str]) -> None:

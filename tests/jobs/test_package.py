@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,20 +59,90 @@ def wheel(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     yield next(out.glob("*.whl"))
 
 
-def test_the_wheel_holds_every_room_and_the_model(wheel: Path) -> None:
-    """The built wheel contains each room's modules, the message descriptors, the sliced model and its samples."""
+@pytest.fixture(scope="module")
+def sdist(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive built from the fresh clone."""
+    out = tmp_path_factory.mktemp("sdist")
+    built = run(sys.executable, "-m", "build", "--sdist", "--outdir", out, ".", cwd=clone)
+    assert built.returncode == 0, built.stderr
+    return next(out.glob("*.tar.gz"))
+
+
+def package_files(clone: Path) -> set[str]:
+    """Every file of the package in the clone, by its name in a wheel; the rooms are reached through their links."""
+    source = clone / "src"
+    found = (Path(folder, file) for folder, _, files in os.walk(source, followlinks=True) for file in files)
+    return {str(path.relative_to(source)) for path in found if "__pycache__" not in path.parts}
+
+
+def test_the_wheel_holds_every_file_of_every_room_once(wheel: Path, clone: Path) -> None:
+    """Modules, message descriptors, the shipped models and their samples, py.typed; nothing beside the package."""
     names = zipfile.ZipFile(wheel).namelist()
+    assert len(names) == len(set(names))
+    inside = {name for name in names if ".dist-info/" not in name}
+    assert inside == package_files(clone)
     for room in ROOMS:
-        tracked = {f"partway/{room}/{path.name}" for path in (ROOT / room).glob("*.py")}
-        assert tracked <= set(names), tracked - set(names)
-    assert "partway/proto/descriptors.binpb" in names
-    assert "partway/py.typed" in names
-    assert {
-        f"partway/partitioner/zoo/mnist/{file}"
-        for file in ("plan.json", "stage0.onnx", "stage0.tflite", "training.json")
-    } <= set(names)
-    assert len([name for name in names if "/samples/" in name]) >= 20
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "proto/"))]
+        assert f"partway/{room}/__init__.py" in inside
+    expected = ("partway/proto/descriptors.binpb", "partway/py.typed", "partway/partitioner/zoo/mnist/plan.json")
+    assert set(expected) <= inside
+    assert len([name for name in inside if "/samples/" in name]) >= 20
+
+
+def test_the_wheel_announces_its_commands_and_extensions(wheel: Path) -> None:
+    """The entry points are those of pyproject.toml, and each names a module of the wheel."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        announced = configparser.ConfigParser(delimiters=("=",))
+        announced.optionxform = str  # type: ignore[assignment,method-assign]
+        announced.read_string(archive.read(name).decode())
+        files = set(archive.namelist())
+    groups = {"console_scripts": project["scripts"], **project["entry-points"]}
+    assert {group: dict(announced[group]) for group in announced.sections()} == groups
+    for value in (value for group in groups.values() for value in group.values()):
+        module = value.partition(":")[0].replace(".", "/")
+        assert {f"{module}.py", f"{module}/__init__.py"} & files, value
+
+
+def test_the_sdist_holds_the_code_once(sdist: Path, clone: Path) -> None:
+    """Each room lies in ``src`` only, as files and not as links; tests, docs and scripts are there too."""
+    with tarfile.open(sdist) as archive:
+        members = [member for member in archive.getmembers() if not member.isdir()]
+    names = [member.name.partition("/")[2] for member in members]
+    assert len(names) == len(set(names))
+    assert all(member.isfile() for member in members)
+    assert {name.removeprefix("src/") for name in names if name.startswith("src/")} == package_files(clone)
+    assert not [name for name in names if name.startswith(tuple(f"{room}/" for room in ROOMS))]
+    assert {"pyproject.toml", "README.md", "scripts/hatch_build.py", "tests/conftest.py"} <= set(names)
+
+
+def test_the_wheel_of_the_sdist_is_the_wheel_of_the_checkout(wheel: Path, sdist: Path, tmp_path: Path) -> None:
+    """File by file, with the same content."""
+    built = run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", ".", sdist, cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    (other,) = tmp_path.glob("*.whl")
+    contents = []
+    for path in (wheel, other):
+        with zipfile.ZipFile(path) as archive:
+            contents.append({name: archive.read(name) for name in archive.namelist()})
+    assert contents[0].keys() == contents[1].keys()
+    assert [name for name, data in contents[0].items() if contents[1][name] != data] == []
+
+
+def test_a_checkout_without_symbolic_links_is_not_built(clone: Path, tmp_path: Path) -> None:
+    """Where git wrote the links as text files, the build ends with a sentence and makes no wheel."""
+    plain = tmp_path / "plain"
+    shutil.copytree(clone, plain, symlinks=True, ignore=shutil.ignore_patterns("tests", ".venv"))
+    for room in ROOMS:
+        link = plain / "src" / "partway" / room
+        link.unlink()
+        link.write_text(f"../../{room}")
+    built = run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ".", cwd=plain)
+    assert built.returncode != 0
+    sentence = "partway cannot be built: src/partway/edge is not a link to the folder edge"
+    assert sentence in built.stdout + built.stderr
+    assert "Traceback" not in built.stdout + built.stderr
+    assert not list(tmp_path.glob("*.whl"))
 
 
 def test_the_base_install_runs_the_main_job_without_torch_or_onnx(wheel: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import grpc
 import numpy as np
 
 from partway.cloud import server
-from partway.cloud.access.authentication import Access
-from partway.cloud.batching.scheduler import Limits
+from partway.cloud.access.authentication import AccessPolicy
+from partway.cloud.batching.scheduler import BatchLimits
 from partway.cloud.models.repository import ServedModel
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.cut import Cut
@@ -69,10 +69,10 @@ class Cloud:
         models: Mapping[str, ServedModel],
         host: str = "127.0.0.1",
         port: int = 0,
-        access: Access | None = None,
-        limits: Limits | None = None,
+        access: AccessPolicy | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
-        self._access, self._limits = access or Access(), limits
+        self._access, self._limits = access or AccessPolicy(), limits
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import partway
-from partway.cli.commands import bench as bench_command
-from partway.cli.commands import doctor as doctor_command
-from partway.cli.commands import link as link_command
-from partway.cli.commands import profile_command
-from partway.cli.commands import verify as commands
+from partway.cli.registry import Command, command, commands
 from partway.errors import PartwayError
-from partway.partitioner.zoo.training import command as train_mnist
+from partway.system.arguments import Parser
 
-Run = Callable[[argparse.Namespace], int]
-VERBS = {**commands.VERBS, "profile": profile_command.VERB, "bench": bench_command.VERB, "doctor": doctor_command.VERB}
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line; each sub-command brings its own arguments and function."""
-    made = argparse.ArgumentParser("partway", description="Cut, slice and verify models; train the demo model.")
-    made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
-    verbs = made.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for name, (help_text, arguments, run) in VERBS.items():
-        verb = verbs.add_parser(name, help=help_text, description=help_text)
-        arguments(verb)
-        verb.set_defaults(run=run)
-    link = verbs.add_parser("link", help="links between device and cloud").add_subparsers(required=True, metavar="WHAT")
-    emulate = link.add_parser("emulate", help=link_command.__doc__, description=link_command.__doc__)
-    link_command.add_arguments(emulate)
-    emulate.set_defaults(run=link_command.run)
-    train = verbs.add_parser("train", help="train a model of Partway's own").add_subparsers(
-        required=True, metavar="MODEL"
-    )
-    mnist = train.add_parser("mnist", help="train the digit classifier on the MNIST files")
-    train_mnist.add_arguments(mnist)
-    mnist.set_defaults(run=train_mnist.run)
-    return made
+DESCRIPTION = "Slice models, measure them, and explain where they run best."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code."""
-    args = parser().parse_args(argv)
+    """Run one verb. Returns the exit code. Only the module of that verb is imported."""
+    words = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.WARNING, format="partway: %(message)s", stream=sys.stderr)
-    run: Run = args.run
     try:
-        return run(args)
+        return _run(words)
     except PartwayError as error:
         print(f"partway: {error}", file=sys.stderr)
         return error.exit_code
@@ -56,6 +27,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        print(overview().format_help(), end="")
+        return 2
+    if words[0].startswith("-"):
+        overview().parse_args(words)  # prints help or the version, or refuses; each ends the program
+    verb = command(words[0])
+    return verb.run(verb_parser(words[0], verb).parse_args(words[1:]))
+
+
+def verb_parser(name: str, verb: Command) -> Parser:
+    """The parser of one verb."""
+    parser = Parser(f"partway {name}", description=verb.HELP)
+    verb.add_arguments(parser)
+    return parser
+
+
+def overview() -> Parser:
+    """The parser that ``partway --help`` prints: every verb with its line of help."""
+    parser = Parser("partway", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"partway {partway.__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for name, verb in commands():
+        verbs.add_parser(name, help=verb.HELP)
+    return parser
 
 
 if __name__ == "__main__":

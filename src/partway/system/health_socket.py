@@ -40,6 +40,6 @@ class HealthAction(argparse.Action):
         values: str | Sequence[Any] | None, option_string: str | None = None,
     ) -> None:  # fmt: skip
         """See argparse."""
-        well, said = self.const()
-        print(said)  # noqa: T201 - this is a command
+        well, sentence = self.const()
+        print(sentence)  # noqa: T201 - this is a command
         parser.exit(0 if well else 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.conftest import RealCloud
 
-from partway.cli.commands import profile_command
+from partway.cli.commands import profile
 from partway.cli.main import main
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.file import load_profile
 from partway.partitioner.zoo import model_folder
+from partway.system.arguments import Parser
 
 
 def test_a_running_cloud_gives_its_profile(
@@ -43,15 +43,31 @@ def test_a_running_cloud_gives_its_profile(
         (["mnist", "--cloud", "nowhere"], "is not HOST:PORT"),
         (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "200ms"], "no cloud answers at 127.0.0.1:1"),
         (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "5"], "needs a number and a unit"),
-        (["--cloud", "127.0.0.1:1"], "name a model"),
+        (["mnist", "--cloud", "127.0.0.1:1", "--predict", "c.json"], "give one of them"),
+        (["mnist", "--runs", "2"], "--runs must be 5 to"),
+        (["mnist", "--out", "/nowhere/p.json"], "no such folder"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
     """An InputError that says what was wrong."""
-    parser = argparse.ArgumentParser()
-    profile_command.arguments(parser)
+    parser = Parser()
+    profile.add_arguments(parser)
     with pytest.raises(InputError, match=says):
-        profile_command.run(parser.parse_args(arguments))
+        profile.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--cloud", "127.0.0.1:1"], "the following arguments are required: MODEL"),
+        (["mnist", "--model", "other"], "unexpected argument 'other'"),
+    ],
+)
+def test_exactly_one_model_is_named(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By place or by name; none and two are usage errors."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["profile", *arguments])
+    assert capsys.readouterr().err.startswith(f"partway profile: {says}")
 
 
 def test_without_a_cloud_this_machine_is_measured(

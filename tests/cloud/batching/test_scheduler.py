@@ -5,36 +5,37 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tests.support.queued_frames import FOUR, at
 
-from partway.cloud.batching.fair_queue import Queue
-from partway.cloud.batching.scheduler import Entry, Known, Limits, Mode, Run, Wait, decide, expired, refuse
+from partway.cloud.batching.scheduler import (
+    BatchLimits,
+    BatchRun,
+    Mode,
+    ModelState,
+    QueuedFrame,
+    Wait,
+    decide,
+    expired,
+    refuse,
+)
 
-FOUR = (0.040, 0.030, 0.020, 0.010, 0.0)
-"""Seconds of the suffixes of a model of four stages of 10 ms."""
-BUSY = Known(FOUR, most=16, gain=0.1, gap_s=0.0, streams=8)
-AT_ONCE = Limits(max_wait_s=0.0)
+BUSY = ModelState(FOUR, most=16, row_cost=0.1, gap_s=0.0, streams=8)
+AT_ONCE = BatchLimits(max_wait_s=0.0)
 
 
-def at(k: int, stage: int | None = None, model: str = "m", stream: object = None, **options: Any) -> Entry:
-    """A frame that entered at cut k and stands before a stage."""
-    made = Entry(model, stream or object(), k, **{"received_s": 0.0, "cost_s": FOUR[k], **options})
-    made.stage = k if stage is None else stage
-    return made
-
-
-def told(queue: list[Entry], limits: Limits = AT_ONCE, known: Known = BUSY, now_s: float = 0.0) -> Run | Wait:
+def told(
+    queue: list[QueuedFrame], limits: BatchLimits = AT_ONCE, known: ModelState = BUSY, now_s: float = 0.0
+) -> BatchRun | Wait:
     return decide(queue, now_s, limits, {"m": known, "n": known})
 
 
-def ran(step: Run | Wait) -> tuple[int, int, list[int]]:
+def ran(step: BatchRun | Wait) -> tuple[int, int, list[int]]:
     """First and last stage, and the cuts that the frames of the batch entered at."""
-    assert isinstance(step, Run)
+    assert isinstance(step, BatchRun)
     return step.first, step.last, [entry.k for entry in step.batch]
 
 
-def waited(step: Run | Wait) -> float:
+def waited(step: BatchRun | Wait) -> float:
     assert isinstance(step, Wait)
     return round(step.seconds, 6)
 
@@ -62,8 +63,8 @@ def test_frames_meet_at_the_first_common_stage() -> None:
     while queue:
         step = told(queue)
         steps.append(ran(step))
-        assert isinstance(step, Run)
-        for entry in step.window:
+        assert isinstance(step, BatchRun)
+        for entry in step.cohort:
             entry.carried = True
         for entry in step.batch:
             entry.stage = step.last
@@ -83,7 +84,7 @@ def test_frames_meet_at_the_first_common_stage() -> None:
         (replace(BUSY, whole=True), [0, 3, 2], 2),
     ],
 )
-def test_how_far_a_batch_runs(known: Known, cuts: list[int], last: int) -> None:
+def test_how_far_a_batch_runs(known: ModelState, cuts: list[int], last: int) -> None:
     """Alone to the end, or to where another waits; stage by stage where others may come meanwhile."""
     assert ran(told([at(k) for k in cuts], known=known))[1] == last
 
@@ -138,17 +139,19 @@ def test_a_deadline_is_not_missed_for_company() -> None:
         (BUSY, {"joins": False}, 0.0, None),
     ],
 )
-def test_how_long_a_frame_waits_for_company(known: Known, entry: dict[str, Any], now_s: float, seconds: float) -> None:
+def test_how_long_a_frame_waits_for_company(
+    known: ModelState, entry: dict[str, Any], now_s: float, seconds: float
+) -> None:
     """Only while others are active and likely to send in time, not past a deadline, nor longer than it takes itself."""
-    step = told([at(0, **entry)], Limits(max_wait_s=0.002), known, now_s)
-    assert waited(step) == seconds if seconds is not None else isinstance(step, Run)
+    step = told([at(0, **entry)], BatchLimits(max_wait_s=0.002), known, now_s)
+    assert waited(step) == seconds if seconds is not None else isinstance(step, BatchRun)
 
 
 def test_a_model_whose_frames_wait_does_not_hold_up_another() -> None:
     """The other model runs meanwhile."""
     queue = [at(0), at(0, model="n", received_s=-1.0)]
-    step = told(queue, Limits(max_wait_s=0.002))
-    assert isinstance(step, Run)
+    step = told(queue, BatchLimits(max_wait_s=0.002))
+    assert isinstance(step, BatchRun)
     assert step.batch == (queue[1],)
 
 
@@ -182,98 +185,4 @@ def test_a_full_queue_drops_of_the_stream_that_fills_it(waiting: str, comes: str
     queue = [at(0, stream=stream, size_bytes=sizes) for stream in waiting]
     new = at(0, stream=comes, size_bytes=sizes)
     expected = {"": [], "new": [new]}.get(gone) if not gone.isdigit() else [queue[int(gone)]]
-    assert refuse(queue, new, Limits(max_queue=4, max_bytes=100)) == expected
-
-
-class Clock:
-    """A clock in hand."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def play(queue: Queue, clock: Clock, steps: int) -> list[Entry]:
-    """Run so many steps as the model says they take; the frames that got through, in order."""
-    through: list[Entry] = []
-    for _ in range(steps):
-        step = queue.next()
-        if isinstance(step, Wait):
-            break
-        seconds = FOUR[step.first] - FOUR[step.last]
-        clock.now_s += seconds
-        done = step.last == 4
-        queue.uses["m"].learn(step, seconds)
-        queue.done(step.batch, step.last, done)
-        through += step.batch if done else ()
-    return through
-
-
-def test_a_flood_does_not_delay_others() -> None:
-    """A device that asks for one frame after another's two hundred is answered at once, not after them."""
-    clock = Clock()
-    queue = Queue(Limits(mode=Mode.NONE), {"m": (FOUR, ())}, clock)
-    for _ in range(200):
-        queue.put(at(0, stream="flood"))
-    assert len(play(queue, clock, 10)) == 10
-    queue.put(at(0, stream="quiet"))
-    assert "quiet" in [entry.stream for entry in play(queue, clock, 2)]
-
-
-def test_streams_get_equal_shares_of_time() -> None:
-    """Frames that cost four times as much are answered a quarter as often."""
-    clock = Clock()
-    queue = Queue(Limits(mode=Mode.NONE), {"m": (FOUR, ())}, clock)
-    for _ in range(100):
-        queue.put(at(0, stream="long"))
-        queue.put(at(3, stream="short"))
-    answered = [entry.stream for entry in play(queue, clock, 100)]
-    assert 78 <= answered.count("short") <= 82
-
-
-@settings(deadline=None, max_examples=80)
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=40),
-    st.sampled_from(Mode),
-    st.integers(1, 8),
-    st.booleans(),
-)
-def test_every_frame_runs_each_of_its_stages_once(
-    frames: list[tuple[int, int, int]], mode: Mode, most: int, whole: bool
-) -> None:
-    """Whatever comes and whatever runs together, each frame passes every stage from its cut to the end, in order."""
-    clock = Clock()
-    queue = Queue(Limits(mode, most, 0.0), {"m": (FOUR, (most,) if whole else ())}, clock)
-    passed: dict[Entry, list[int]] = {}
-    coming = [at(k, stream=stream, rows=rows, cost_s=FOUR[k] * rows) for k, stream, rows in frames]
-    for turn in range(1000):
-        for entry in coming[turn * 3 : turn * 3 + 3]:
-            assert queue.put(entry) == []
-            passed[entry] = []
-        step = queue.next()
-        if isinstance(step, Wait):
-            assert not queue.entries
-            if turn * 3 >= len(coming):
-                break
-            continue
-        assert all(entry.stage == step.first for entry in step.batch)
-        assert len(step.batch) == 1 or sum(entry.rows for entry in step.batch) <= most
-        assert mode is Mode.ACROSS or len({entry.k for entry in step.batch}) == 1
-        for entry in step.batch:
-            passed[entry] += range(step.first, step.last)
-        queue.done(step.batch, step.last, step.last == 4)
-    assert [passed[entry] for entry in coming] == [list(range(entry.k, 4)) for entry in coming]
-    assert queue.ahead_s == 0
-
-
-def test_memory_that_ran_out_is_remembered_and_forgotten() -> None:
-    """Half of what did not fit is tried from then on, and after many batches twice that."""
-    queue = Queue(Limits(), {"m": (FOUR, (16,))}, Clock())
-    use = queue.uses["m"]
-    use.too_large(16)
-    assert use.known(0.0, queue.limits).most == 8
-    step = Run((at(0),), 0, 4, ())
-    for _ in range(256):
-        use.learn(step, 0.01)
-    assert use.known(0.0, queue.limits).most == 16
+    assert refuse(queue, new, BatchLimits(max_queue=4, max_bytes=100)) == expected

@@ -32,8 +32,8 @@ from tests.support.served import (
     served,
 )
 
-from partway.cloud.answer import Refusal, Router
-from partway.cloud.batching.scheduler import Limits, Mode
+from partway.cloud.answer import FrameRefused, Router
+from partway.cloud.batching.scheduler import BatchLimits, Mode
 from partway.cloud.batching.worker import Batcher
 from partway.cloud.models.batch_independence import independent
 from partway.cloud.models.repository import ServedModel, load_model
@@ -74,7 +74,7 @@ def wait_for(stream: OpenStream, count: int) -> list[Any]:
 class Together:
     """A cloud whose thread is held until every device's frames are queued."""
 
-    def __init__(self, models: dict[str, ServedModel], limits: Limits, gate: Gate) -> None:
+    def __init__(self, models: dict[str, ServedModel], limits: BatchLimits, gate: Gate) -> None:
         self.cloud, self.gate = Cloud({**models, "held": held(gate)}, limits=limits), gate
         self.client = Client(self.cloud.port)
         self.first = self.client.open()
@@ -124,7 +124,7 @@ def test_devices_at_mixed_cuts_get_their_own_answers(
     """Six devices, frames of one to three samples, every cut: the unsplit model's answers, and batches that merged."""
     model = real[name]
     sent = [frames_of(model, device) for device in range(DEVICES)]
-    with Together({name: model}, Limits(mode, max_wait_s=0.0), gate) as together:
+    with Together({name: model}, BatchLimits(mode, max_wait_s=0.0), gate) as together:
         clients = [Client(together.cloud.port) for _ in range(DEVICES)]
         streams = [client.open() for client in clients]
         for stream, frames in zip(streams, sent, strict=True):
@@ -161,7 +161,7 @@ def test_a_bad_frame_harms_no_other(gate: Gate) -> None:
         return {"y": values["x"] * 2}
 
     numbers = [1.0, 2.0, np.nan, 4.0, np.nan, 6.0]
-    with Together({"picky": served("picky", picky, (X,), (Y,), LONG_S)}, Limits(), gate) as together:
+    with Together({"picky": served("picky", picky, (X,), (Y,), LONG_S)}, BatchLimits(), gate) as together:
         stream = together.client.open()
         for number in numbers:
             stream.send(request("picky", {"x": np.full((1, 4), number, np.float32)}).SerializeToString())
@@ -195,7 +195,7 @@ def test_a_batch_that_finds_no_memory_is_run_in_halves(gate: Gate) -> None:
         return {"y": values["x"] * 2}
 
     numbers = [1.0, 2.0, 3.0, -4.0, 5.0, 6.0, 7.0, 8.0]
-    with Together({"small": served("small", small, (X,), (Y,), LONG_S)}, Limits(), gate) as together:
+    with Together({"small": served("small", small, (X,), (Y,), LONG_S)}, BatchLimits(), gate) as together:
         stream = together.client.open()
         for number in numbers:
             stream.send(request("small", {"x": np.full((1, 4), number, np.float32)}).SerializeToString())
@@ -219,7 +219,7 @@ def test_a_batch_that_finds_no_memory_is_run_in_halves(gate: Gate) -> None:
 
 def test_a_full_queue_refuses_in_band(gate: Gate) -> None:
     """The last frames of the device that sent most, each with its id and when to try again; the stream stays open."""
-    with Together({}, Limits(max_queue=4), gate) as together, Client(together.cloud.port) as other:
+    with Together({}, BatchLimits(max_queue=4), gate) as together, Client(together.cloud.port) as other:
         stream, late = together.client.open(), other.open()
         for index in range(7):
             stream.send(held_frame(str(index)))
@@ -241,7 +241,7 @@ def test_a_full_queue_refuses_in_band(gate: Gate) -> None:
 
 def test_a_full_queue_refuses_a_unary_call_with_a_pushback(gate: Gate) -> None:
     """RESOURCE_EXHAUSTED, and when to try again in the trailing metadata, where gRPC's own retries look for it."""
-    with Together({}, Limits(max_queue=1), gate) as together:
+    with Together({}, BatchLimits(max_queue=1), gate) as together:
         together.client.open().send(held_frame("0"))
         together.client.until(lambda: together.cloud.stats.queued == 1)
         with pytest.raises(grpc.RpcError) as caught:
@@ -267,7 +267,7 @@ def test_a_device_that_floods_does_not_starve_another(gate: Gate) -> None:
         return {"y": values["x"]}
 
     models = {"remember": served("remember", remember, (X,), (Y,), LONG_S)}
-    with Together(models, Limits(Mode.NONE), gate) as together, Client(together.cloud.port) as other:
+    with Together(models, BatchLimits(Mode.NONE), gate) as together, Client(together.cloud.port) as other:
         flood, quiet = together.client.open(), other.open()
         for index in range(60):
             flood.send(request("remember", {"x": np.full((1, 4), index, np.float32)}).SerializeToString())
@@ -283,8 +283,8 @@ def test_a_device_that_floods_does_not_starve_another(gate: Gate) -> None:
 def test_large_frames_are_not_read_in_advance(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream's window counts bytes too: of frames that hold a quarter of it, four or five wait, not sixty-four."""
     frame = held_frame("7", rows=64)
-    monkeypatch.setattr(inference, "STREAM_BYTES", 4 * len(frame))
-    with Together({}, Limits(), gate) as together:
+    monkeypatch.setattr(inference, "MAX_UNANSWERED_BYTES", 4 * len(frame))
+    with Together({}, BatchLimits(), gate) as together:
         stream = together.client.open()
         for _ in range(20):
             stream.send(frame)
@@ -298,7 +298,7 @@ def test_large_frames_are_not_read_in_advance(gate: Gate, monkeypatch: pytest.Mo
 def test_the_queue_holds_only_so_many_bytes(gate: Gate) -> None:
     """Frames beyond are refused though there are few of them; one alone is taken whatever its size."""
     size = 64 * 4 * 4
-    with Together({}, Limits(max_bytes=size * 2 + 10), gate) as together:
+    with Together({}, BatchLimits(max_bytes=size * 2 + 10), gate) as together:
         stream = together.client.open()
         for index in range(4):
             stream.send(held_frame(str(index), rows=64))
@@ -310,7 +310,7 @@ def test_the_queue_holds_only_so_many_bytes(gate: Gate) -> None:
 
 def test_expired_and_abandoned_frames_are_not_run(gate: Gate) -> None:
     """Behind the gate one frame's time runs out and another's device walks away: neither reaches the model."""
-    with Together({}, Limits(), gate) as together, Client(together.cloud.port) as other:
+    with Together({}, BatchLimits(), gate) as together, Client(together.cloud.port) as other:
         stream, leaving = together.client.open(), other.open()
         stream.send(held_frame("late", **{"partway.deadline_ms": 0.001}))
         leaving.send(held_frame("gone"))
@@ -346,7 +346,7 @@ def test_a_model_that_mixes_its_samples_runs_frame_by_frame(gate: Gate) -> None:
         return {"y": values["x"] - values["x"].mean()}
 
     model = replace(served("centred", centred, (X,), (Y,), LONG_S), independent=False)
-    with Together({"centred": model}, Limits(), gate) as together:
+    with Together({"centred": model}, BatchLimits(), gate) as together:
         stream = together.client.open()
         values = [np.arange(4, dtype=np.float32)[None] * (index + 1) for index in range(5)]
         for x in values:
@@ -359,7 +359,7 @@ def test_a_model_that_mixes_its_samples_runs_frame_by_frame(gate: Gate) -> None:
 
 def test_probes_tell_how_long_the_queue_is(gate: Gate) -> None:
     """In seconds, by what the frames that wait should take; nothing once they are answered."""
-    with Together({}, Limits(Mode.NONE), gate) as together:
+    with Together({}, BatchLimits(Mode.NONE), gate) as together:
         stream = together.client.open()
         for _ in range(3):
             stream.send(held_frame("7"))
@@ -383,7 +383,7 @@ def test_a_batcher_that_has_ended_refuses(mnist: ServedModel) -> None:
         assert isinstance(await batcher.submit(route, frame, perf_counter(), "a", lambda made: made), Reply)
         await asyncio.to_thread(batcher.close)
         late = await batcher.submit(route, frame, perf_counter(), "a", lambda made: made)
-        assert isinstance(late, Refusal)
+        assert isinstance(late, FrameRefused)
         assert late.code == "UNAVAILABLE"
 
     asyncio.run(scenario())
@@ -395,7 +395,7 @@ def test_times_are_on_the_clock_that_is_passed_in(mnist: ServedModel) -> None:
     frame = decode_request(frames_of(model, 0)[0][-1])
     looks = count(1e6)
 
-    async def scenario() -> Reply | Refusal:
+    async def scenario() -> Reply | FrameRefused:
         batcher, route = (
             Batcher({"mnist": model}, clock=lambda: next(looks)),
             Router({"mnist": model}).route(frame.header),
@@ -416,7 +416,7 @@ def test_a_fault_in_choosing_what_runs_does_not_end_the_thread(
     model = slow(mnist)
     frame = decode_request(frames_of(model, 0)[0][-1])
 
-    async def scenario() -> list[Reply | Refusal]:
+    async def scenario() -> list[Reply | FrameRefused]:
         batcher, route = Batcher({"mnist": model}), Router({"mnist": model}).route(frame.header)
         choose, faults = batcher._queue.next, iter([ValueError("odd")])
 
@@ -431,7 +431,7 @@ def test_a_fault_in_choosing_what_runs_does_not_end_the_thread(
         return made
 
     first, second = asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
-    assert isinstance(first, Refusal)
+    assert isinstance(first, FrameRefused)
     assert isinstance(second, Reply)
     assert "choosing what runs next failed (odd)" in caplog.text
 

@@ -11,7 +11,7 @@ from tests.cloud.conftest import Gate
 from tests.support.served import PATIENCE_S, Array, Client, Cloud, outputs, request
 
 import partway
-from partway.cloud.services.inference import STREAM_WINDOW
+from partway.cloud.services.inference import MAX_UNANSWERED
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m
 from partway.proto.codecs.image import encode_image
@@ -228,7 +228,7 @@ def test_a_stream_takes_only_so_many_frames_in_advance(gated: Cloud, gate: Gate)
         assert gate.reached.acquire(timeout=PATIENCE_S)
         for i in range(200):  # the server has all the time to read on
             assert outputs(m.ModelInferResponse.FromString(other.call("ModelInfer", double(i))))["y"][0, 0] == 2 * i
-        assert STREAM_WINDOW - 1 <= gated.stats.queued <= STREAM_WINDOW + 1
+        assert MAX_UNANSWERED - 1 <= gated.stats.queued <= MAX_UNANSWERED + 1
         gate.opened.set()
         assert [reply.infer_response.id for reply in stream.rest()] == [str(i) for i in range(500)]
 

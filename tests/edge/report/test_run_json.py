@@ -19,7 +19,8 @@ from partway.edge.decision.ranking import Ranking
 from partway.edge.decision.split_controller import Change
 from partway.edge.options import Options
 from partway.edge.pipeline.result import NOBODY, FrameResult
-from partway.edge.report.run_json import Outcome, tell
+from partway.edge.report.closing_lines import closing_lines
+from partway.edge.report.run_json import Outcome
 from partway.edge.report.statistics import Results
 from partway.edge.report.terminal import Report
 from partway.partitioner.decide.constraints import Constraints
@@ -64,7 +65,8 @@ def checked(outcome: Outcome) -> dict[str, Any]:
 def closing(outcome: Outcome, **options: Any) -> str:
     """The closing lines."""
     out = io.StringIO()
-    tell(outcome, Report(out), Options("mnist", **options))
+    made = Options("mnist", **options)
+    closing_lines(outcome, Report(out), made.when_behind, "edge-run mnist")
     return out.getvalue()
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.support.mnist_plans import PICTURES, TENSORS
 
 from partway.edge.options import options_of
-from partway.edge.sources import open_inputs as intake_module
+from partway.edge.sources import stdin as stdin_module
+from partway.edge.sources.files import open_source
 from partway.edge.sources.open_inputs import open_intake
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
@@ -92,7 +93,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
     class Stdin:
         buffer = io.BytesIO(bytes(784 * 2))
 
-    monkeypatch.setattr(intake_module.sys, "stdin", Stdin)
+    monkeypatch.setattr(stdin_module.sys, "stdin", Stdin)
     intake = open_intake([str(tmp_path), "-"], PICTURES, (28, 28))
     assert (intake.count, intake.again, intake.waits) == (None, False, True)
     assert [item.name for item in intake.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
@@ -110,7 +111,7 @@ def test_edge_run_reads_digits_from_a_pipe() -> None:
     """Raw pictures on standard input are answered like the files they came from; half a frame is told, with exit 2."""
     files = sorted((model_folder("mnist") / "samples").glob("*-nib-chalk.png"))
     preprocess_plan = load_plan(model_folder("mnist"))
-    pixels = [item.read().pixels for item in intake_module.open_source([str(file) for file in files], preprocess_plan)]
+    pixels = [item.read().pixels for item in open_source([str(file) for file in files], preprocess_plan)]
     raw = b"".join(p.tobytes() for p in pixels if p is not None)
     command = [sys.executable, "-m", "partway.edge", "--model", "mnist", "--cloud", "none", "--json", "-"]
     command += ["--input", "-", "--stdin-shape", "28x28"]

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.support.mnist_plans import PICTURES, TENSORS, mnist_plan
 from tests.support.videos import COLOURS
 
-from partway.edge.sources.video import check_video, is_camera, is_video, video_items
+from partway.edge.sources.video import CAMERAS, VIDEO_FILES, check_video, video_items
 from partway.errors import InputError
 
 Array = np.ndarray[Any, Any]
@@ -76,7 +76,7 @@ def opencv(monkeypatch: pytest.MonkeyPatch, *frames: Array) -> OpenCV:
 )
 def test_an_input_is_known_by_its_suffix_or_its_beginning(given: str, video: bool, camera: bool) -> None:
     """Videos are known by their suffix in any case, cameras by ``camera:``."""
-    assert (is_video(given), is_camera(given)) == (video, camera)
+    assert (VIDEO_FILES.matches(given), CAMERAS.matches(given)) == (video, camera)
 
 
 def grey(colour: tuple[int, int, int]) -> int:

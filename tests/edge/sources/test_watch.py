@@ -13,7 +13,7 @@ from tests.support.mnist_plans import PICTURES
 
 from partway.edge.sources import watch as watch_module
 from partway.edge.sources.files import Item, Sample, picture_reader
-from partway.edge.sources.watch import is_watch, watch_items, watched_folder
+from partway.edge.sources.watch import WATCHED, watch_items, watched_folder
 from partway.errors import InputError
 
 
@@ -58,7 +58,7 @@ def names(folder: Path) -> Iterator[str]:
 @pytest.mark.parametrize(("given", "watched"), [("watch:inbox", True), ("inbox", False), ("a/watch:b", False)])
 def test_a_watched_folder_is_named_by_its_beginning(given: str, watched: bool) -> None:
     """``watch:DIR`` is a folder to watch, anything else is not."""
-    assert is_watch(given) is watched
+    assert WATCHED.matches(given) is watched
 
 
 def test_the_folder_is_what_follows_the_colon(tmp_path: Path) -> None:

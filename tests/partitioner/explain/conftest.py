@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from partway.partitioner.decide.objectives import objective
 from partway.partitioner.explain.explanation import Explanation, explain
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan, save_plan
+from partway.system.arguments import Parser
 
 Run = Callable[..., int]
 
@@ -54,8 +54,8 @@ def run(folder: Path, tmp_path: Path, plan: Plan) -> Run:
     profiles = ["--profile", str(tmp_path / "device.json"), "--cloud-profile", str(tmp_path / "cloud.json")]
 
     def call(*arguments: str, profiled: bool = True) -> int:
-        parser = argparse.ArgumentParser()
-        explain_command.arguments(parser)
+        parser = Parser()
+        explain_command.add_arguments(parser)
         return explain_command.run(parser.parse_args([str(folder), *(profiles if profiled else []), *arguments]))
 
     return call

@@ -180,7 +180,7 @@ def test_without_profiles_this_machine_is_measured_and_that_is_said(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both halves are then the same machine, which people must know."""
-    monkeypatch.setattr(explain_command, "SECONDS", 0.01)
+    monkeypatch.setattr(explain_command, "MEASURE_S", 0.01)
     assert run("--json", profiled=False) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["device"] == said["cloud"]

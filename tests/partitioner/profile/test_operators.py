@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import subprocess
@@ -23,6 +22,7 @@ from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.file import OVERHEAD, load_profile
 from partway.partitioner.profile.operators import fitted
 from partway.partitioner.zoo import model_folder
+from partway.system.arguments import Parser
 
 ROOMS = Path(__file__).parents[3] / "src"
 BLOCKED = ("onnx", "torch", "scipy", "networkx", "matplotlib")
@@ -40,8 +40,8 @@ def profile() -> Callable[..., int]:
     """``partway profile`` with these arguments."""
 
     def call(*arguments: str) -> int:
-        parser = argparse.ArgumentParser()
-        profile_command.arguments(parser)
+        parser = Parser()
+        profile_command.add_arguments(parser)
         return profile_command.run(parser.parse_args([*arguments, "--runs", "20", "--threads", "1"]))
 
     return call
@@ -100,8 +100,8 @@ def test_explain_draws_the_operators_of_a_real_profile(
     pytest.importorskip("matplotlib")
     path = tmp_path / "p.json"
     profile("mnist", "--operators", "--out", str(path))
-    parser = argparse.ArgumentParser()
-    explain_command.arguments(parser)
+    parser = Parser()
+    explain_command.add_arguments(parser)
     page = tmp_path / "page.html"
     given_ = ["mnist", "--profile", str(path), "--cloud-profile", str(path), "--html", str(page)]
     assert explain_command.run(parser.parse_args(given_)) == 0
@@ -153,8 +153,6 @@ def test_a_busy_machine_gives_no_profile(profile: Profile, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "name a model"),
-        (["mnist", "--model", "other"], "two models were given"),
         (["nosuch"], "unknown model 'nosuch'"),
         (["mnist", "--seconds", "nan"], "--seconds more than 0"),
         (["mnist", "--out", "/nowhere/p.json"], "give another --out"),
@@ -169,8 +167,8 @@ def test_bad_input_is_one_sentence(profile: Profile, arguments: list[str], says:
 @pytest.mark.parametrize("runs", ["0", "4", "100001"])
 def test_the_number_of_runs_has_bounds(runs: str) -> None:
     """Fewer would have no spread to speak of."""
-    parser = argparse.ArgumentParser()
-    profile_command.arguments(parser)
+    parser = Parser()
+    profile_command.add_arguments(parser)
     with pytest.raises(InputError, match="--runs must be 5 to 100000"):
         profile_command.run(parser.parse_args(["mnist", "--runs", runs]))
 

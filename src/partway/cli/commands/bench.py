@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from partway.errors import InputError, mapped
-from partway.partitioner.decide.options import decision_arguments
 from partway.units import parse_s
 
 if TYPE_CHECKING:
     from partway.edge.emulator.replay import Replay
+    from partway.system.arguments import Parser
 
-log = logging.getLogger("partway.edge")
+HELP = "replay a link's trace through real device and cloud processes"
 LINK = ("rate", "down_rate", "trace", "down_trace", "rtt", "jitter", "loss", "seed")
 """Options that are those of ``partway link emulate``."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of ``partway bench``."""
+    from partway.partitioner.decide.options import decision_arguments
+
+    parser.add_named("model", help="a shipped model's name, an .onnx or .tflite file, or a plan's folder")
     add = parser.add_argument
-    add("model", help="a shipped model's name, an .onnx or .tflite file, or a plan's folder")
     add("--trace", type=Path, metavar="FILE", help="the link towards the cloud, a trace in mahimahi's format")
     add("--down-trace", type=Path, metavar="FILE", help="the other way (default: the same)")
     add("--rate", metavar="RATE", help="instead of a trace: a constant rate, for example 8Mbps")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
     plan, outcome = done.outcome.plan, done.outcome.to_json()
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "model": plan.model,
         "plan": plan.digest,
         "machine": machine_name(),
@@ -97,10 +97,10 @@ def run(args: argparse.Namespace) -> int:
         "splits": shares(done.frames),
         "frames": series(done.frames, options.deadline_s),
     }
-    _show(args, said, len(plan.stages))
+    _show(args, report, len(plan.stages))
     if args.png is not None:
-        _draw(args, done, _heading(args, said), options.deadline_s)
-    return 1 if said["summary"]["unanswered"] or not said["frames"] else 0
+        _draw(args, done, _heading(args, report), options.deadline_s)
+    return 1 if report["summary"]["unanswered"] or not report["frames"] else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -127,28 +127,28 @@ def _link_options(args: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
 
 
-def _show(args: argparse.Namespace, said: dict[str, Any], stages: int) -> None:
+def _show(args: argparse.Namespace, report: dict[str, Any], stages: int) -> None:
     if args.json == "-":
-        print(json.dumps(said))
+        print(json.dumps(report))
         return
     if args.json is not None:
         with mapped({OSError: InputError}, f"{args.json} cannot be written"):
-            Path(args.json).write_text(json.dumps(said) + "\n", encoding="utf-8")
+            Path(args.json).write_text(json.dumps(report) + "\n", encoding="utf-8")
     from rich.console import Console
 
     from partway.edge.emulator.summary import tables
 
     console = Console(highlight=False)
-    print(_heading(args, said))
-    for table in tables(said["summary"], said["splits"], stages):
+    print(_heading(args, report))
+    for table in tables(report["summary"], report["splits"], stages):
         console.print(table)
 
 
-def _heading(args: argparse.Namespace, said: dict[str, Any]) -> str:
+def _heading(args: argparse.Namespace, report: dict[str, Any]) -> str:
     link = args.rate if args.trace is None else args.trace.name
-    paced = "this machine" if args.device_profile is None else args.device_profile.name
-    device = paced if args.slow == 1 else f"a device {args.slow} times as slow as {paced}"
-    return f"{said['model']} on {device}, {link}, {parse_s(args.rtt) * 1e3:g} ms round trip, split {args.split}"
+    machine = "this machine" if args.device_profile is None else args.device_profile.name
+    device = machine if args.slow == 1 else f"a device {args.slow} times as slow as {machine}"
+    return f"{report['model']} on {device}, {link}, {parse_s(args.rtt) * 1e3:g} ms round trip, split {args.split}"
 
 
 def _draw(args: argparse.Namespace, done: Replay, heading: str, deadline_s: float | None) -> None:
@@ -156,13 +156,6 @@ def _draw(args: argparse.Namespace, done: Replay, heading: str, deadline_s: floa
     from partway.edge.emulator.shaper import capacity, read_trace
 
     last_s = max([done.ran_s, args.seconds])
-    given = None if args.trace is None else capacity(read_trace(args.trace), last_s, BIN_S)
+    capacity_bps = None if args.trace is None else capacity(read_trace(args.trace), last_s, BIN_S)
     with mapped({OSError: InputError}, f"{args.png} cannot be written"):
-        save(draw(done.frames, len(done.outcome.plan.stages), given, deadline_s, heading), args.png)
-
-
-VERB: tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]] = (
-    "replay a link's trace through real device and cloud processes",
-    arguments,
-    run,
-)
+        save(draw(done.frames, len(done.outcome.plan.stages), capacity_bps, deadline_s, heading), args.png)

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from partway.system.arguments import Parser
 
-from partway.partitioner.profile.scission_import import Scission, file_name, read_scission, write_all
-from partway.units import show_bytes, show_s
+HELP = "measurements of others as plans and profiles"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway convert``."""
-    parser.add_argument("format", choices=tuple(FORMATS), help="what the file holds")
-    parser.add_argument("file", type=Path, help="the measurements")
+    parser.add_argument("format", choices=tuple(FORMATS), metavar="FORMAT", help=f"of the file: {', '.join(FORMATS)}")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the measurements")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where a folder a model goes")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the plans and profiles, and say what they are."""
-    return FORMATS[args.format](args.file, args.out)
-
-
-def _scission(file: Path, out: Path) -> int:
-    measured = read_scission(file)
-    folders = write_all(measured, out)
-    console = Console(highlight=False)
-    console.print(_models(measured))
-    for platform, text in measured.platforms.items():
-        console.print(f"{file_name(platform)}.json  {text}", markup=False)
-    for (one, other), link in measured.links.items():
-        console.print(f"link {one} to {other}: {link}", markup=False)
-    console.print(f"try: partway tiers {folders[0]}", markup=False, soft_wrap=True)
+    """Write the plans and profiles, and print what they are."""
+    FORMATS[args.format](args.file, args.out)
     return 0
 
 
-def _models(measured: Scission) -> Table:
-    title = f"{len(measured.models)} models, input {show_bytes(measured.input_bytes)}"
-    table = Table(title=title, title_justify="left")
-    for column in ("model", "blocks", *(file_name(platform) for platform in measured.platforms)):
-        table.add_column(column)
-    for model, blocks in measured.models.items():
-        totals = [show_s(sum(block.seconds[platform] for block in blocks)) for platform in measured.platforms]
-        table.add_row(model, str(len(blocks)), *totals)
-    return table
+def _scission(file: Path, out: Path) -> None:
+    from partway.cli.show.scission import show_scission
+    from partway.partitioner.profile.scission_import import read_scission, write_all
+
+    measured = read_scission(file)
+    show_scission(measured, write_all(measured, out))
 
 
-FORMATS: dict[str, Callable[[Path, Path], int]] = {"scission": _scission}
+FORMATS = {"scission": _scission}

@@ -8,14 +8,19 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from partway.edge.transport.access_options import access_arguments, access_of
 from partway.units import parse_s
 
+if TYPE_CHECKING:
+    from partway.system.arguments import Parser
+
+HELP = "check this machine, its network and clouds, and say what to do"
 MARKS = {"good": "ok  ", "note": "note", "bad": "BAD "}
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of ``partway doctor``."""
     add = parser.add_argument
     add("--cloud", action="append", default=[], metavar="HOST:PORT", help="also ask this cloud (repeatable)")
@@ -48,10 +53,3 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("an inference can run" if ready(findings) else "no inference can run: see what is BAD above")
     return 0 if ready(findings) else 1
-
-
-VERB: tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]] = (
-    "what is seen of this machine, its network and clouds, and what to do",
-    arguments,
-    run,
-)

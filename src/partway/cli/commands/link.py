@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from partway.edge.emulator.relay import Relay
 from partway.edge.emulator.shaper import Pace, RatePace, Shape, read_trace
@@ -19,10 +19,21 @@ from partway.edge.transport.address import parse_address
 from partway.errors import InputError, mapped
 from partway.units import parse_bps, parse_s, show_bps, show_s
 
+if TYPE_CHECKING:
+    from partway.system.arguments import Parser
+
+HELP = "links between device and cloud"
+EMULATE = "stand between a device and its cloud and be a worse link"
 COMMANDS = "rate RATE, stall TIME, cut, restore, rewind"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
+    """Arguments of ``partway link``: what to do with a link."""
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    emulate_arguments(kinds.add_parser("emulate", help=EMULATE, description=EMULATE))
+
+
+def emulate_arguments(parser: Parser) -> None:
     """The options of ``partway link emulate``."""
     add = parser.add_argument
     add("--to", required=True, metavar="HOST:PORT", help="the cloud behind the link")

@@ -7,7 +7,7 @@ import pytest
 from tests.support.mnist_files import no_network, quiet
 
 from partway.errors import InputError
-from partway.partitioner.zoo.training.command import train_mnist
+from partway.partitioner.zoo.training.train import train_mnist
 
 
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(torch, options):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.support.mnist_files import no_network, quiet
 
-from partway.partitioner.zoo.training.command import train_mnist
 from partway.partitioner.zoo.training.export import folded, onnx_model
 from partway.partitioner.zoo.training.model import torch_network
 from partway.partitioner.zoo.training.parity import network_input, onnx_logits
+from partway.partitioner.zoo.training.train import train_mnist
 
 VALUES = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5", "relu5"]
 VALUES += ["pool5", "flatten", "fc1", "relu_fc1", "logits"]

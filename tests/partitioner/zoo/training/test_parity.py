@@ -7,8 +7,8 @@ import pytest
 from tests.support.mnist_files import no_network, quiet
 
 from partway.errors import PartwayError
-from partway.partitioner.zoo.training.command import train_mnist
 from partway.partitioner.zoo.training.parity import TOLERANCE, largest_difference, mean_loss, network_input
+from partway.partitioner.zoo.training.train import train_mnist
 
 
 def test_the_parity_check_catches_a_wrong_export(torch, options, monkeypatch):

@@ -5,7 +5,7 @@ import json
 
 from tests.support.mnist_files import no_network
 
-from partway.partitioner.zoo.training.command import train_mnist
+from partway.partitioner.zoo.training.train import train_mnist
 
 
 def test_trains_exports_and_records(torch, options):

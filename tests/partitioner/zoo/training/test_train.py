@@ -1,7 +1,5 @@
 """Training on a few hundred made-up digits: seconds, but every step of the real thing."""
 
-import argparse
-import json
 import struct
 from dataclasses import replace
 
@@ -10,8 +8,8 @@ from tests.support.mnist_files import no_network, quiet, write_mnist
 
 from partway.errors import InputError
 from partway.partitioner.zoo.idx import read_idx
-from partway.partitioner.zoo.training.command import add_arguments, run, train_mnist
 from partway.partitioner.zoo.training.record import TrainOptions
+from partway.partitioner.zoo.training.train import train_mnist
 
 
 def test_an_unwritable_folder_shows_before_training(torch, options):
@@ -36,31 +34,6 @@ def test_a_gpu_that_is_not_there_is_an_input_error(torch, options):
         pytest.skip("this machine has a CUDA GPU")
     with pytest.raises(InputError, match="no CUDA GPU"):
         train_mnist(replace(options, device="cuda"), quiet, no_network)
-
-
-def parsed(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return parser.parse_args(words)
-
-
-def test_the_command_trains_and_prints(torch, options, capsys):
-    """Figures on stdout for people; with --json the record alone is there, the figures on stderr."""
-    words = ["--data", str(options.data), "--out", str(options.out), "--epochs", "1", "--device", "cpu"]
-    assert run(parsed(*words)) == 0
-    assert "Test set: average loss " in capsys.readouterr().out
-    assert run(parsed(*words, "--json", "--fresh")) == 0
-    output = capsys.readouterr()
-    assert json.loads(output.out)["epochs"] == 1
-    assert "Test set: average loss " in output.err
-
-
-@pytest.mark.parametrize("words", [("--epochs", "0"), ("--epochs", "x"), ("--seed", "-1"), ("--device", "tpu")])
-def test_wrong_numbers_are_refused_by_the_parser(words, capsys):
-    """The usage error has exit code 2 and names the option."""
-    with pytest.raises(SystemExit, match="2"):
-        parsed("--data", "a", "--out", "b", *words)
-    assert words[0] in capsys.readouterr().err
 
 
 @pytest.mark.slow

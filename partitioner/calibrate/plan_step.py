@@ -1,0 +1,41 @@
+"""The part of ``partway plan`` that measures and fits codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from partway.engines.interface import Engine
+from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.calibrate.logits import before_softmax
+from partway.partitioner.calibrate.run import PART_FILE, CodecCalibration, Notes, calibration_key
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan
+
+
+def calibrated(
+    chain: Chain,
+    engine: Engine,
+    frames: Sequence[CalibrationFrame],
+    out: Path,
+    real: bool,
+    advance: Callable[[str, int], None] = lambda what, splits: None,
+) -> Plan:
+    """The plan with its codecs and candidates. Unless the frames are ``real``, nothing is fitted or said of answers.
+
+    ``advance`` is called with what was measured and how many splits are complete.
+    """
+    notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
+    last = before_softmax(out, chain.plan, engine) if real else None
+    work = CodecCalibration(chain, chain.plan.preprocess, frames, notes, fitted=real, last_stage=last)
+    for what, splits, _ in work.steps():
+        advance(what, splits)
+    unknown = dict.fromkeys(("agreement", "relative_error", "cosine"))
+    entries = [entry if real else {**entry, **unknown} for entry in work.entries]
+    return replace(chain.plan, codecs=tuple(work.codecs), candidates=tuple(entries))
+
+
+def done(out: Path) -> None:
+    """The plan is written: what a calibration would go on from is not needed any more."""
+    (out / PART_FILE).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What the verbs print: tables for people and JSON for programs. Only the verbs import this room."""

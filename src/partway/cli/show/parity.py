@@ -1,0 +1,31 @@
+"""What ``partway verify`` prints: for every split, how far its answers are from the whole model's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from partway.partitioner.plan.parity import Parity
+from partway.partitioner.plan.plan import Plan
+from partway.units import show_bytes
+
+KEYS = ("k", "cut", "error", "exact", "holds", "inputs")
+
+
+def show_parity(rows: Sequence[Parity], plan: Plan, as_json: bool) -> None:
+    """Print a table, or one JSON object."""
+    if as_json:
+        splits = [{key: getattr(row, key) for key in KEYS} for row in rows]
+        print(json.dumps({"model": plan.model, "digest": plan.digest, "splits": splits}))
+        return
+    table = Table(title=f"parity of {plan.model} at every split", title_justify="left")
+    for column in ("k", "cut", "crosses", "worst relative error", "verdict"):
+        table.add_column(column)
+    for row in rows:
+        size_bytes = sum(spec.size_bytes() for spec in plan.crossing(row.k))
+        verdict = "bit-equal" if row.exact else "within 1e-5" if row.holds else "WRONG"
+        table.add_row(str(row.k), row.cut, show_bytes(size_bytes), f"{row.error:.2g}", verdict)
+    Console(highlight=False).print(table)

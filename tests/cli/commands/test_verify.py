@@ -1,0 +1,44 @@
+"""``partway verify``: every split of a plan against the whole model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from partway.cli.main import main
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.zoo import model_folder
+
+
+def test_every_split_of_the_shipped_model_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    """By place or by name, as a table or as JSON."""
+    assert main(["verify", "mnist", "--runs", "2"]) == 0
+    assert "parity of mnist at every split" in capsys.readouterr().out
+    assert main(["verify", "--model", "mnist", "--runs", "2", "--json"]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert [split["k"] for split in splits] == [0, 1, 2, 3] and all(split["holds"] for split in splits)
+
+
+def test_real_inputs_are_read_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One array per input of the model, the first axis counts frames."""
+    spec = load_plan(model_folder("mnist")).crossing(0)[0]
+    file = tmp_path / "real.npz"
+    np.savez(file, **{spec.name: np.zeros((3, *spec.shape[1:]), spec.dtype)})
+    assert main(["verify", "mnist", "--inputs", str(file), "--json"]) == 0
+    assert {split["inputs"] for split in json.loads(capsys.readouterr().out)["splits"]} == {3}
+
+
+def test_inputs_of_another_model_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the input that is missing; so it does for files that are none and for no runs."""
+    other, text = tmp_path / "other.npz", tmp_path / "text.npz"
+    np.savez(other, nothing=np.zeros(3))
+    text.write_text("no archive")
+    for words, sentence in (
+        (["--inputs", str(other)], "lacks the model's input"),
+        (["--inputs", str(text)], "is no .npz file"),
+        (["--inputs", str(tmp_path / "none.npz")], "cannot be read"),
+        (["--runs", "0"], "--runs must be 1 or more"),
+    ):
+        assert main(["verify", "mnist", *words]) == 2
+        assert sentence in capsys.readouterr().err
