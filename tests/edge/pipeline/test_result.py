@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from partway.edge.pipeline.result import FEW, FrameResult, Reader
+from partway.proto.tensors import Quantization, TensorSpec
 
 
 def _reader(**output: Any) -> Reader:
@@ -68,3 +69,17 @@ def test_json_has_no_numbers_that_are_none() -> None:
     result = FrameResult(*known)
     text = json.dumps(result.to_json(), allow_nan=False)
     assert [entry["probability"] for entry in json.loads(text)["top"]] == [None, 0.5]
+
+
+@pytest.mark.parametrize("classes", [4, 100])
+@pytest.mark.parametrize("softmax", [True, False])
+def test_integers_of_a_quantised_model_are_read_as_what_they_stand_for(classes: int, softmax: bool) -> None:
+    """Scale and zero point are applied before the probabilities are made, for few classes and for many."""
+    spec = TensorSpec("y", "int8", (None, classes), Quantization((0.25,), (-3,)))
+    reader = Reader({"kind": "classify", "value": "y", "softmax": softmax}, ("y",), {"y": spec})
+    integers = np.full((1, classes), -128, np.int8)
+    integers[0, :3] = 5, 9, 1
+    real = 0.25 * (integers[0].astype(np.float64) + 3)
+    expected = np.exp(real) / np.exp(real).sum() if softmax else real
+    assert [index for _, index, _ in reader.top({"y": integers})] == [1, 0, 2]
+    assert [p for *_, p in reader.top({"y": integers})] == pytest.approx(expected[[1, 0, 2]].tolist())
