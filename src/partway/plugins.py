@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Collection, Iterator
-from functools import cached_property
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError, distribution, entry_points
 from typing import Generic, TypeVar
 
 from partway.errors import InputError, MissingPackage, PartwayError
@@ -39,11 +39,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def _own(self) -> dict[str, EntryPoint]:
-        try:
-            shipped = distribution(OWN).entry_points
-        except PackageNotFoundError as error:
-            raise MissingPackage("partway is not installed; run `pip install .` in its folder") from error
-        return {entry.name: entry for entry in shipped if entry.group == self.group}
+        return {entry.name: entry for entry in _shipped() if entry.group == self.group}
 
     @cached_property
     def _all(self) -> dict[str, EntryPoint]:
@@ -102,6 +98,15 @@ class Registry(Generic[T]):
                 f" ({type(error).__name__}: {error}); mend or uninstall that package"
             ) from error
         return loaded
+
+
+@cache
+def _shipped() -> EntryPoints:
+    """What Partway itself registers; read once for all registries."""
+    try:
+        return distribution(OWN).entry_points
+    except PackageNotFoundError as error:
+        raise MissingPackage("partway is not installed; run `pip install .` in its folder") from error
 
 
 def _origin(entry: EntryPoint) -> str:
