@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from partway.errors import InputError, MissingPackage, PartwayError
-from partway.proto.protobuf import Buffer
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
@@ -67,7 +67,7 @@ class Engine(Protocol):
 class TakesData(Protocol):
     """An engine whose stages may keep their weights in a second file, as ONNX files of more than 2 GB must."""
 
-    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> LoadedStage:
+    def load_with_data(self, stage: bytes, file: str, data: FileBytes) -> LoadedStage:
         """A stage from its file's bytes and those of its data file, which the stage must call ``file``.
 
         Raises InputError when the stage refers to any other file.

@@ -6,7 +6,6 @@ without attributes and weights. Field numbers are those of onnx.proto.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,16 +17,15 @@ from partway.engines.onnx_file.values import (
     floats,
     read_constant,
     read_value,
+    reading,
     text,
-    typed_fields,
     varints,
 )
-from partway.errors import InputError, mapped
-from partway.proto.protobuf import Buffer, NotProtobufError, read_varint
+from partway.errors import InputError
+from partway.proto.protowire import FileBytes, fields, read_varint
 
 DEEPEST = 16
 """Bodies within bodies that are read."""
-_BROKEN = {NotProtobufError: InputError, EOFError: InputError, struct.error: InputError, ValueError: InputError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +81,17 @@ class OnnxModel:
     functions: Mapping[tuple[str, str], Function]
 
 
-def read_model(stage: Buffer, file: str | None = None, data: Buffer | None = None) -> OnnxModel:
+def read_model(stage: FileBytes, file: str | None = None, data: FileBytes | None = None) -> OnnxModel:
     """The model in the bytes of its file; its external weights, if any, are views of ``data``, the bytes of ``file``.
 
     Raises InputError when the bytes are no ONNX model, or refer to any other file.
     """
-    with mapped(_BROKEN, "the stage is no ONNX model, or cut short"):
+    with reading("the stage is no ONNX model, or cut short"):
         outside = _outside(stage, file, data)
         body: Body | None = None
         opsets: dict[str, int] = {}
         functions: dict[tuple[str, str], Function] = {}
-        for number, _, at, end in typed_fields(stage, 0, len(stage)):
+        for number, _, _, at, end in fields(stage, 0, len(stage)):
             if number == 7:
                 body = _Reader(stage, frozenset(outside)).body(at, end)
             elif number == 8:
@@ -107,7 +105,7 @@ def read_model(stage: Buffer, file: str | None = None, data: Buffer | None = Non
     return OnnxModel(replace(body, constants={**body.constants, **outside}), opsets, functions)
 
 
-def _outside(stage: Buffer, file: str | None, data: Buffer | None) -> dict[str, Constant]:
+def _outside(stage: FileBytes, file: str | None, data: FileBytes | None) -> dict[str, Constant]:
     tensors = external_tensors(stage)
     if not tensors:
         return {}
@@ -122,9 +120,9 @@ def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
-def _opset(data: Buffer, begin: int, stop: int) -> tuple[str, int]:
+def _opset(data: FileBytes, begin: int, stop: int) -> tuple[str, int]:
     domain, version = "", 1
-    for number, _, at, end in typed_fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == 1:
             domain = text(data, at, end)
         elif number == 2:
@@ -135,7 +133,7 @@ def _opset(data: Buffer, begin: int, stop: int) -> tuple[str, int]:
 class _Reader:
     """Bodies of one file; ``outside`` names the constants that lie in another file."""
 
-    def __init__(self, data: Buffer, outside: frozenset[str] = frozenset(), depth: int = 0) -> None:
+    def __init__(self, data: FileBytes, outside: frozenset[str] = frozenset(), depth: int = 0) -> None:
         if depth > DEEPEST:
             raise InputError("the stage's control flow is nested too deeply")
         self.data, self.outside, self.depth = data, outside, depth
@@ -146,7 +144,7 @@ class _Reader:
         inputs: list[Value] = []
         outputs: list[Value] = []
         constants: dict[str, Constant] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 operators.append(self.operator(at, end))
             elif number == 5:
@@ -169,7 +167,7 @@ class _Reader:
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Any] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 inputs.append(text(data, at, end))
             elif number == 2:
@@ -186,7 +184,7 @@ class _Reader:
         name, kind = "", 0
         lists: dict[int, list[Any]] = {}
         reference = ""
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 name = text(data, at, end)
             elif number == 20:
@@ -224,7 +222,7 @@ class _Reader:
         names: dict[int, list[str]] = {4: [], 5: []}
         operators: list[Operator] = []
         defaults: dict[str, Any] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 name = text(data, at, end)
             elif number == 10:
@@ -250,5 +248,5 @@ _EMPTY: dict[int, Any] = {2: 0.0, 3: 0, 4: ""}
 """What a field that was left out means."""
 
 
-def _tensor_name(data: Buffer, begin: int, stop: int) -> str:
-    return next((text(data, at, end) for number, _, at, end in typed_fields(data, begin, stop) if number == 8), "")
+def _tensor_name(data: FileBytes, begin: int, stop: int) -> str:
+    return next((text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == 8), "")

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from partway.engines.interface import OutOfMemory, Outputs, WatchedStage
 from partway.engines.onnx_file.external_data import AS_INTEGERS, check_locations, external_tensors, weights
 from partway.errors import InputError
-from partway.proto.protobuf import Buffer
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import TensorSpec, Values
 
 ort.disable_telemetry_events()
@@ -78,7 +78,7 @@ class OnnxEngine:
         check_locations(external_tensors(stage), None)
         return OnnxStage(self._session(stage, self._options()))
 
-    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> OnnxStage:
+    def load_with_data(self, stage: bytes, file: str, data: FileBytes) -> OnnxStage:
         """The same for a stage whose external weights all lie in ``file``, whose bytes (checked) are ``data``.
 
         The weights are used where they lie, but for those that ONNX Runtime lays out anew for its kernels (and, while

@@ -18,7 +18,7 @@ from partway.engines.torch.builder import build
 from partway.engines.torch.device import Cpu, Device
 from partway.engines.torch.executor import BUCKETS, NUMPY, Program, Runner
 from partway.errors import InputError
-from partway.proto.protobuf import Buffer
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import TensorSpec, Values
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -102,7 +102,7 @@ class TorchEngine:
         """A stage from its ONNX file's bytes. Raises InputError, and Unsupported where an operator is not known."""
         return self._stage(read_model(stage))
 
-    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> TorchStage:
+    def load_with_data(self, stage: bytes, file: str, data: FileBytes) -> TorchStage:
         """The same for a stage whose external weights all lie in ``file``, whose bytes are ``data``."""
         return self._stage(read_model(stage, file, data))
 

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from partway.errors import CodecError
+from partway.errors import CodecError, WireError
 from partway.proto.codecs.transform.dct_klt import Basis
 from partway.proto.codecs.transform.huffman import PrefixCode
 from partway.proto.codecs.transform.symbols import DROPPED, Grouping
+from partway.proto.protowire import read_varint, varint
 from partway.proto.tensors import TensorSpec
-from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]
+MAX_COUNT = (1 << 28) - 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Transform:
     def _encode_sample(self, sample: Array) -> bytes:
         symbols, escaped = self.grouping.symbols(self.levels(sample))
         sizes, stream = self.code.encode(symbols)
-        return varints((*sizes.tolist(), len(escaped) // 2)) + stream + escaped
+        counts = (*sizes.tolist(), len(escaped) // 2)
+        return b"".join((*map(varint, counts), stream, escaped))
 
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
@@ -112,7 +114,7 @@ class Transform:
         return made
 
     def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
-        (*sizes, escapes), at = read_varints(body, at, self.code.used + 1)
+        (*sizes, escapes), at = read_counts(body, at, self.code.used + 1)
         middle = at + sum(sizes)
         end = middle + 2 * escapes
         if end > len(body):
@@ -125,3 +127,17 @@ class Transform:
         values = self.basis.inverse(scaled.take(where, mode="clip"))
         np.clip(values, self.low, self.high, out=values)
         return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end
+
+
+def read_counts(body: memoryview, at: int, count: int) -> tuple[list[int], int]:
+    """``count`` varints from ``at`` on, and where they end. CodecError when one is cut short or above MAX_COUNT."""
+    counts = []
+    for _ in range(count):
+        try:
+            number, at = read_varint(body, at)
+        except WireError as error:
+            raise CodecError(f"the counts of a coded tensor do not parse ({error})") from None
+        if number > MAX_COUNT:
+            raise CodecError("a count in a coded tensor is too large")
+        counts.append(number)
+    return counts, at

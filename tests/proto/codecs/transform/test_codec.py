@@ -15,12 +15,12 @@ from partway.partitioner.calibrate.fit_transform import fit
 from partway.partitioner.calibrate.sensitivity import groups_of
 from partway.proto.codecs.registry import pack, unpack
 from partway.proto.codecs.transform.codebook import codebook, to_json
-from partway.proto.codecs.transform.codec import Transform
+from partway.proto.codecs.transform.codec import Transform, read_counts
 from partway.proto.codecs.transform.dct_klt import Basis, bands
 from partway.proto.codecs.transform.huffman import MAX_BITS, PrefixCode, code_lengths, table
 from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping
 from partway.proto.tensors import TensorSpec
-from partway.proto.varints import read_varints, varints
+from partway.proto.protowire import varint
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -210,24 +210,24 @@ def test_lying_counts_cost_no_memory() -> None:
     """A stream said to hold gigabytes is refused for what the plan knows of it."""
     codec = CODECS["NCHW"]
     parts = codec.code.used + 1
-    lie = varints(((1 << 28) - 1,) * parts)
+    lie = varint((1 << 28) - 1) * parts
     tracemalloc.start()
     with pytest.raises(CodecError):
         codec.decode(memoryview(lie + bytes(1000)), "float32", (1, 6, 9, 5))
     with pytest.raises(CodecError):
-        codec.decode(memoryview(varints((100_000, *[0] * (parts - 1))) + bytes(100_000)), "float32", (1, 6, 9, 5))
+        codec.decode(memoryview(varint(100_000) + bytes(parts - 1) + bytes(100_000)), "float32", (1, 6, 9, 5))
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
 
 
-def test_varints_end_where_they_should() -> None:
-    """Small and large, and what is no number."""
+def test_counts_end_where_they_should() -> None:
+    """Small and large counts come back; a count cut short, too long or too large is refused."""
     numbers = (0, 1, 127, 128, 300, (1 << 28) - 1)
-    body = varints(numbers)
-    assert read_varints(memoryview(body), 0, len(numbers)) == (list(numbers), len(body))
-    for bad in (body[:-1], b"\x80" * 6):
+    body = b"".join(map(varint, numbers))
+    assert read_counts(memoryview(body), 0, len(numbers)) == (list(numbers), len(body))
+    for bad in (body[:-1], b"\x80" * 6, b"\x80" * 12 + b"\1", varint(1 << 28)):
         with pytest.raises(CodecError):
-            read_varints(memoryview(bad), 0, len(numbers))
+            read_counts(memoryview(bad), 0, len(numbers) if bad == body[:-1] else 1)
 
 
 def test_a_plan_brings_its_codecs_along() -> None:
