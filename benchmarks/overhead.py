@@ -38,7 +38,8 @@ from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.plan.plan import Plan, Stage, save_plan
-from partway.proto.codecs.registry import RAW, unpack
+from partway.proto.codecs.packing import unpack
+from partway.proto.codecs.registry import RAW
 from partway.proto.frame import decode_reply
 from partway.proto.tensors import TensorSpec
 

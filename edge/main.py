@@ -21,6 +21,7 @@ from partway.edge.session.health import ask
 from partway.edge.transport.access_options import access_arguments
 from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.options import decision_arguments
+from partway.proto.codecs.registry import codec_help
 from partway.system.health_socket import HealthAction
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--codec",
         default="auto",
         metavar="NAME",
-        help="raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)",
+        help=f"{codec_help()} (default: auto)",
     )
     decision_arguments(made)
     add("--bandwidth", metavar="RATE", help="decide for this bandwidth instead of the measured one, for example 2Mbps")

@@ -15,8 +15,7 @@ from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.objectives import Objective, objective
 from partway.partitioner.decide.options import MAX_DROP, constraints_of, objective_of
 from partway.partitioner.profile.measure import machine_name
-from partway.proto.codecs.image import is_image_codec
-from partway.proto.codecs.registry import codec_names, is_fitted
+from partway.proto.codecs.registry import check_codec
 from partway.units import parse_bps, parse_s
 
 MOST_WINDOW = 64
@@ -67,7 +66,7 @@ def options_of(args: argparse.Namespace) -> Options:
     constraints = constraints_of(args)
     wanted, notes = objective_of(args, machine_name())
     _check_cloud(args.cloud)
-    _check_codec(args.codec)
+    check_codec(args.codec)
     return Options(
         model=args.model,
         split=args.split,
@@ -121,10 +120,3 @@ def _check_cloud(cloud: str) -> None:
     if cloud not in ("auto", "embedded", "none"):
         for address in cloud.split(","):
             parse_address(address)
-
-
-def _check_codec(codec: str) -> None:
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
-        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
-        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
-        raise InputError(f"unknown codec {codec!r}; known: {known}")

@@ -21,7 +21,8 @@ from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speed
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.image import PIXELS, decode_image, is_image_codec, is_lossless_image
-from partway.proto.codecs.registry import RAW, codec_names, is_lossless, packs, unpack
+from partway.proto.codecs.packing import unpack
+from partway.proto.codecs.registry import RAW, codec_names, is_lossless, packs
 from partway.proto.frame import decode_request
 
 Array = np.ndarray[Any, Any]

@@ -13,7 +13,8 @@ from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.image import encode_image, is_image_codec
-from partway.proto.codecs.registry import RAW, blob, pack
+from partway.proto.codecs.packing import blob, pack
+from partway.proto.codecs.registry import RAW
 from partway.proto.codecs.transform.codebook import codebook
 from partway.proto.frame import Frame, Header, TensorHead, encode_request
 

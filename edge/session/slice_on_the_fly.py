@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import partway
-from partway.engines.interface import engine_for
 from partway.engines.onnx_file.external_data import external_tensors
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan import PLAN_FILE, save_plan

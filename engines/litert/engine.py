@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from partway.engines.interface import Outputs
+from partway.engines.litert.bounds import check_tflite
 from partway.engines.litert.package import find_package, without_greeting
-from partway.engines.litert.tflite_check import check_tflite
 from partway.errors import InputError
 from partway.proto.datatypes import OIP_NAME
 from partway.proto.tensors import TensorSpec, Values

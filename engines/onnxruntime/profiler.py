@@ -21,8 +21,8 @@ import onnxruntime as ort
 
 from partway.engines.interface import OperatorTime
 from partway.engines.onnx_file.graph import Node, OnnxGraph, numbered, read_graph
-from partway.engines.onnxruntime.engine import OnnxStage, brief
 from partway.engines.onnxruntime.fused import groups, leader
+from partway.engines.onnxruntime.stage import OnnxStage, brief
 from partway.errors import InputError
 
 KERNEL = "_kernel_time"

@@ -19,6 +19,17 @@ from partway.engines.onnx_file.external_data import DTYPES
 from partway.engines.onnx_file.model import Body, Function, OnnxModel, Operator, Reference
 from partway.engines.onnx_file.values import Constant, Value
 from partway.engines.torch.operator_table import TABLE, Ask, Entry, Kept, to_tensor, unsupported
+from partway.engines.torch.operators import (  # noqa: F401 - they fill the table
+    convolution,
+    detection,
+    elementwise,
+    indexing,
+    normalization,
+    quantization,
+    reduction,
+    resize,
+    shape,
+)
 from partway.engines.torch.operators.indexing import on_device
 from partway.errors import InputError
 from partway.proto.datatypes import OIP_NAME

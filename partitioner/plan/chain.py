@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.interface import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData, engine_for
+from partway.engines.interface import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData
+from partway.engines.registry import engine_for
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan, Stage, read_stage
 from partway.partitioner.plan.stage_files import open_data

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from partway.engines.interface import files_of
+from partway.engines.registry import files_of
 from partway.errors import InputError
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.plan.validate import check_plan

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from partway.engines import interface as engines
-from partway.engines.interface import Engine, engine_for
+from partway.engines.interface import Engine
+from partway.engines.registry import engine_for
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.calibrate.accuracy import Array
 from partway.partitioner.plan.chain import Chain, choose_engine, load_chain

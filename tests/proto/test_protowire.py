@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import WireError
-from partway.proto.protowire import FIXED32, FIXED64, LENGTH, MAX_FIELDS, VARINT, Truncated, fields, read_varint, scan, varint
+from partway.proto.protowire import (
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    MAX_FIELDS,
+    VARINT,
+    Truncated,
+    fields,
+    read_varint,
+    scan,
+    varint,
+)
 
 VARINTS = [
     (0, "00"),

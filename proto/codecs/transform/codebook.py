@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import CodecError, InputError
-from partway.proto.codecs.image import is_image_codec
-from partway.proto.codecs.registry import CODECS, RAW, Codebook
+from partway.proto.codecs.registry import Codebook, is_taken
 from partway.proto.codecs.transform.codec import Transform
 from partway.proto.codecs.transform.dct_klt import LAYOUTS, MAX_SIDE, Basis, bands
 from partway.proto.codecs.transform.symbols import DROPPED, SEGMENTS
@@ -35,7 +34,7 @@ def codebook(entries: Iterable[Mapping[str, Any]]) -> Codebook:
                 f"a codec of the plan is damaged ({error!s:.200}); write it again with `partway plan`"
             ) from error
         for codec in codecs:
-            if codec.name in (RAW, *CODECS) or is_image_codec(codec.name):
+            if is_taken(codec.name):
                 raise InputError(f"a codec of the plan is called {codec.name}, which is taken; write the plan again")
             book.setdefault(codec.name, {})[value] = codec
     return book

@@ -15,7 +15,7 @@ from partway.edge.decision.trial import decide, measure_candidates, probe_link, 
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import FakeCloud
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import PartwayError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, choose

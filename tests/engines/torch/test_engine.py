@@ -307,7 +307,7 @@ def test_onnx_runtime_without_a_gpus_provider_says_so() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("onnxruntime has its CUDA provider here")
-    from partway.engines.interface import engine_for
+    from partway.engines.registry import engine_for
 
     with pytest.raises(InputError, match="no CUDAExecutionProvider; pip install onnxruntime-gpu"):
         engine_for("onnx", 1, "cuda:0")

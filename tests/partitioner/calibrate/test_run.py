@@ -14,7 +14,7 @@ from partway.cloud.answer import answer, check
 from partway.cloud.models.repository import load_model
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.calibrate import run as codec_calibration
 from partway.partitioner.calibrate.accuracy import Frame

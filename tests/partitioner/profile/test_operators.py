@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from partway.cli.commands import explain as explain_command
 from partway.cli.commands import profile as profile_command
-from partway.engines.interface import OperatorTime, engine_for
+from partway.engines.interface import OperatorTime
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.plan import load_plan, save_plan
 from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, load_profile, profile_to_json, save_profile

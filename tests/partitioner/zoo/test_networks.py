@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from partway.cli.main import main
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.plan.chain import load_folder

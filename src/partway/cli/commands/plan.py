@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from partway.engines.interface import Engine, engine_for
+from partway.engines.interface import Engine
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.calibrate.plan_step import (
     calibrated,

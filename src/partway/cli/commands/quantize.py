@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from partway.cli.commands.plan import slice_arguments, sliced
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError, mapped
 from partway.partitioner.calibrate.accuracy import Frame
 from partway.partitioner.calibrate.inputs import read_frames

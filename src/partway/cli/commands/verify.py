@@ -21,6 +21,7 @@ from partway.cli.commands import plan as model_commands
 from partway.cli.commands import profile as profile_command
 from partway.cli.commands import quantize as quantize_command
 from partway.cli.commands import tiers as tiers_command
+from partway.engines.registry import engine_entry
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError, mapped
 from partway.partitioner.formats.unsplit_model import load_whole
@@ -57,7 +58,9 @@ def run_verify(args: argparse.Namespace) -> int:
     inputs = _given(args.inputs, plan) if args.inputs else _random(plan, args.runs)
     wholes = None
     if args.against is not None:
-        if engine.name == "litert" and args.against.is_file():  # an interpreter that trusts the file, see trial.py
+        if (
+            engine_entry(engine.name).trusts_files and args.against.is_file()
+        ):  # an interpreter that trusts the file, see trial.py
             try_stages(engine.name, [args.against], str(args.against))
         whole = load_whole(args.against, engine)
         with mapped({KeyError: InputError}, f"{args.against} is not the model of this plan, which does not have"):

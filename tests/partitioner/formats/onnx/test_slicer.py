@@ -230,7 +230,7 @@ RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan import load_plan
 folder = Path(sys.argv[1])

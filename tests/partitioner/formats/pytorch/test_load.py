@@ -15,7 +15,7 @@ import pytest
 
 import partway
 from partway.cli.main import main
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.formats.onnx.reader import read_onnx
 from partway.partitioner.formats.pytorch.load import load_module, read_state

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
 from tests.support.tflite_nets import NETS, chain, changed, packed, save
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.formats.tflite.slicer import slice_tflite
 from partway.partitioner.slicing import choose_cuts, make_plan, open_model
