@@ -60,7 +60,8 @@ def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[
     fit = [name for name in codec_names(packer.book) if any(packs(name, s, packer.book) for s in plan.crossing(k))]
     pictures = k == 0 and packer.preprocess is not None and sample.pixels is not None
     if asked is not None:
-        return [name for name in asked if name in fit or (pictures and is_image_codec(name))]
+        suits = [name for name in asked if any(packs(name, s, packer.book) for s in plan.crossing(k))]
+        return [name for name in asked if name in suits or (pictures and is_image_codec(name))]
     calibrated = worthwhile(plan, k)
     activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
     coded = [name for name in calibrated if is_image_codec(name) and name != PIXELS]

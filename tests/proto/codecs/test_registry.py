@@ -147,17 +147,17 @@ import numpy as np
 from partway.proto.codecs.interface import CodecFamily
 
 
-class Bits:
-    lossless = False
+class Inverted:
+    lossless = True
 
     def __init__(self, name):
-        self.name, self.bits = name, int(name[4:])
+        self.name = name
 
     def encode(self, array):
-        return np.rint(array * self.bits).astype("<i2").tobytes()
+        return (~np.ascontiguousarray(array).view(np.uint8)).tobytes()
 
     def decode(self, body, dtype, shape):
-        return (np.frombuffer(body, "<i2").reshape(shape) / self.bits).astype(dtype)
+        return (~np.frombuffer(body, np.uint8)).view(dtype).reshape(shape)
 
     def packs(self, spec):
         return spec.dtype == "float32"
@@ -166,8 +166,8 @@ class Bits:
         return array.dtype == np.float32
 
 
-FAMILY = CodecFamily("grid1", "grid[1-9]", "a grid", Bits, ("grid4",))
-SHADOW = CodecFamily("q5", "q5", "another q5", Bits)
+FAMILY = CodecFamily("gridN", "grid[1-9]", "every bit turned over", Inverted, ("grid4",))
+SHADOW = CodecFamily("q5", "q5", "another q5", Inverted)
 """
 SCRIPT = """
 import numpy as np
