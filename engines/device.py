@@ -1,4 +1,4 @@
-"""Which device an engine computes on: what was asked for, what there is, and why.
+"""Which device an engine computes on: what was requested, what there is, and why.
 
 Whether there is an NVIDIA GPU is asked of the driver first, which takes milliseconds; torch is imported only where the
 driver has found one, or where CUDA is asked for by name.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from partway.engines.registry import computes_on, cuda_engines, engine_entry
 from partway.errors import InputError, MissingPackage
 
-ASKED = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?", re.ASCII)
+DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?", re.ASCII)
 EXTRA = "pip install 'partway[torch]'"
 
 
@@ -29,35 +29,35 @@ class Chosen:
         return f"{self.device}: {self.why}"
 
 
-def choose_device(asked: str = "auto", engine: str = "auto") -> Chosen:
+def choose_device(requested: str = "auto", engine: str = "auto") -> Chosen:
     """The device for ``--device auto|cpu|cuda[:i]`` and an engine (``auto``: whichever can use it).
 
     Raises InputError when CUDA is asked for and cannot be had, MissingPackage when no engine for it is installed.
     """
-    if ASKED.fullmatch(asked) is None:
-        raise InputError(f"unknown device {asked!r}; choose auto, cpu, cuda or cuda:i with --device")
-    if asked == "cpu":
+    if DEVICE.fullmatch(requested) is None:
+        raise InputError(f"unknown device {requested!r}; choose auto, cpu, cuda or cuda:i with --device")
+    if requested == "cpu":
         return Chosen("cpu", "auto", "as asked")
     if engine != "auto" and not computes_on(engine, "cuda"):
-        if asked == "auto":
+        if requested == "auto":
             return Chosen("cpu", "auto", f"the engine {engine} computes there")
         choices = " or ".join(sorted(cuda_engines(), key=_preference))
         raise InputError(f"the engine {engine} does not run on CUDA; choose --engine {choices}, or --device cpu")
-    missing = no_driver() if asked == "auto" else None
+    missing = no_driver() if requested == "auto" else None
     if missing is not None:
         return Chosen("cpu", "auto", missing)
-    index = int(asked.partition(":")[2] or 0)
+    index = int(requested.partition(":")[2] or 0)
     reasons = []
     for name in [engine] if engine != "auto" else sorted(cuda_engines(), key=_preference):
         gpu, reason = _find_gpu(name, index)
         if gpu is not None:
             return Chosen(f"cuda:{index}", name, gpu)
         reasons.append(reason)
-    if asked == "auto":
+    if requested == "auto":
         return Chosen("cpu", "auto", reasons[0])
     kind = MissingPackage if "not installed" in reasons[0] else InputError
     raise kind(
-        f"--device {asked} cannot be had: {reasons[0]}; choose --device cpu"
+        f"--device {requested} cannot be had: {reasons[0]}; choose --device cpu"
         + (f" or {EXTRA}" if kind is MissingPackage else "")
     )
 

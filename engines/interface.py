@@ -96,7 +96,7 @@ class StaysOnDevice(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorTime:
+class OperatorTiming:
     """Seconds a run spends on one operator of the model, by the model's own name.
 
     ``fused`` names all operators that ran as one with it, itself included; empty when it ran alone. ``name`` is None
@@ -114,7 +114,7 @@ class OperatorTime:
 class WatchedStage(LoadedStage, Protocol):
     """A loaded stage with a profiler on. A context manager: what it keeps on disk goes with it."""
 
-    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTiming, ...]:
         """Seconds per operator over these runs, counted from 0. Ends the profiler: nothing can run after it."""
 
     def __enter__(self) -> Self: ...

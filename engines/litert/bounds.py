@@ -106,7 +106,7 @@ class _Walk:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
-        self.left = OFTEN * len(data) + LEAST_WORK
+        self.budget_bytes = OFTEN * len(data) + LEAST_WORK
 
     def table(self, at: int, name: str) -> None:
         """Check the table at byte ``at`` and all that hangs on it."""
@@ -144,6 +144,6 @@ class _Walk:
                 self.table(place + _read(_U32, self.data, place), field.name)
 
     def _spend(self, size_bytes: int) -> None:
-        self.left -= size_bytes
-        if self.left < 0:
+        self.budget_bytes -= size_bytes
+        if self.budget_bytes < 0:
             raise NotFlatbufferError("its parts refer to each other again and again")

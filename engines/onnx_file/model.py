@@ -29,14 +29,14 @@ DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class AttributeReference:
     """An attribute of a local function's operator that takes its value from the function's attribute ``name``."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class OnnxOperator:
     """A node. Inputs and outputs keep their places; an empty name means left out."""
 
     name: str
@@ -56,7 +56,7 @@ class Operator:
 class Body:
     """A graph: the model's, or an attribute's."""
 
-    operators: tuple[Operator, ...]
+    operators: tuple[OnnxOperator, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     constants: Mapping[str, Constant]
@@ -66,14 +66,14 @@ class Body:
 class Function:
     """A model-local function; ``defaults`` are the attributes that may be left out."""
 
-    operators: tuple[Operator, ...]
+    operators: tuple[OnnxOperator, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxModel:
+class OnnxFile:
     """A file. ``opsets`` has the version of each domain, the standard one as the empty text."""
 
     body: Body
@@ -81,7 +81,7 @@ class OnnxModel:
     functions: Mapping[tuple[str, str], Function]
 
 
-def read_model(stage: FileBytes, file: str | None = None, data: FileBytes | None = None) -> OnnxModel:
+def read_model(stage: FileBytes, file: str | None = None, data: FileBytes | None = None) -> OnnxFile:
     """The model in the bytes of its file; its external weights, if any, are views of ``data``, the bytes of ``file``.
 
     Raises InputError when the bytes are no ONNX model, or refer to any other file.
@@ -102,7 +102,7 @@ def read_model(stage: FileBytes, file: str | None = None, data: FileBytes | None
                 functions[key] = function
     if body is None:
         raise InputError("the stage is no ONNX model: it has no graph")
-    return OnnxModel(replace(body, constants={**body.constants, **outside}), opsets, functions)
+    return OnnxFile(replace(body, constants={**body.constants, **outside}), opsets, functions)
 
 
 def _outside(stage: FileBytes, file: str | None, data: FileBytes | None) -> dict[str, Constant]:
@@ -140,7 +140,7 @@ class _Reader:
 
     def body(self, begin: int, stop: int) -> Body:
         data = self.data
-        operators: list[Operator] = []
+        operators: list[OnnxOperator] = []
         inputs: list[Value] = []
         outputs: list[Value] = []
         constants: dict[str, Constant] = {}
@@ -158,10 +158,10 @@ class _Reader:
                 outputs.append(read_value(data, at, end))
             elif number == 15:
                 raise InputError("the stage has sparse weights, which only the engine onnx runs")
-        known = {*constants, *self.outside}
-        return Body(tuple(operators), tuple(v for v in inputs if v.name not in known), tuple(outputs), constants)
+        fixed = {*constants, *self.outside}
+        return Body(tuple(operators), tuple(v for v in inputs if v.name not in fixed), tuple(outputs), constants)
 
-    def operator(self, begin: int, stop: int) -> Operator:
+    def operator(self, begin: int, stop: int) -> OnnxOperator:
         data = self.data
         texts = {3: "", 4: "", 7: ""}
         inputs: list[str] = []
@@ -177,7 +177,7 @@ class _Reader:
             elif number == 5:
                 name, value = self.attribute(at, end)
                 attributes[name] = value
-        return Operator(texts[3], texts[4], _domain(texts[7]), tuple(inputs), tuple(outputs), attributes)
+        return OnnxOperator(texts[3], texts[4], _domain(texts[7]), tuple(inputs), tuple(outputs), attributes)
 
     def attribute(self, begin: int, stop: int) -> tuple[str, Any]:
         data = self.data
@@ -194,7 +194,7 @@ class _Reader:
             elif number in _ATTRIBUTE:
                 lists.setdefault(number, []).extend(self._contents(number, at, end))
         if reference:
-            return name, Reference(reference)
+            return name, AttributeReference(reference)
         place = _PLACE.get(kind)
         if place is None:
             place = next(iter(lists), 0)
@@ -220,7 +220,7 @@ class _Reader:
         data = self.data
         name = domain = ""
         names: dict[int, list[str]] = {4: [], 5: []}
-        operators: list[Operator] = []
+        operators: list[OnnxOperator] = []
         defaults: dict[str, Any] = {}
         for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:

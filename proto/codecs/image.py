@@ -108,8 +108,8 @@ class Pillow:
         try:
             with Image.open(io.BytesIO(body), formats=("PNG", "JPEG", "WEBP")) as picture:
                 if picture.size != (shape[1], shape[0]):
-                    came = f"{picture.size[0]} x {picture.size[1]}"
-                    raise CodecError(f"the picture must be {shape[1]} x {shape[0]}, {came} came")
+                    size = f"{picture.size[0]} x {picture.size[1]}"
+                    raise CodecError(f"the picture must be {shape[1]} x {shape[0]}, {size} came")
                 decoded = picture.convert("L" if shape[2] == 1 else "RGB")
         except CodecError:
             raise

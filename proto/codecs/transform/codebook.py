@@ -72,8 +72,8 @@ def from_json(entry: Mapping[str, Any]) -> list[Transform]:
     """Inverse of to_json. Raises ValueError or CodecError on anything that cannot be."""
     shape, layout, dtype = tuple(int(size) for size in entry["shape"]), str(entry["layout"]), str(entry["dtype"])
     elements = int(np.prod(shape, dtype=np.float64))
-    known = entry["kind"] in ("transform", "grouped transform") and layout in LAYOUTS
-    if not known or not 1 <= len(shape) <= 3 or min(shape) < 1:
+    supported = entry["kind"] in ("transform", "grouped transform") and layout in LAYOUTS
+    if not supported or not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise ValueError("kind, layout or shape")
     if elements > MAX_ELEMENTS or np.dtype(dtype).kind not in "iuf":
         raise ValueError("size or dtype")

@@ -15,7 +15,7 @@ from tests.support.architectures import ARCHITECTURES, Net  # noqa: E402
 from tests.support.chains import feeds_for  # noqa: E402
 
 from partway.engines.fake import FakeEngine  # noqa: E402
-from partway.engines.interface import OperatorTime, TimesOperators  # noqa: E402
+from partway.engines.interface import OperatorTiming, TimesOperators  # noqa: E402
 from partway.engines.onnx_file.graph import numbered, read_graph  # noqa: E402
 from partway.engines.onnxruntime.engine import OnnxEngine  # noqa: E402
 from partway.engines.onnxruntime.profiler import middle, read_trace  # noqa: E402
@@ -24,7 +24,7 @@ from partway.errors import InputError  # noqa: E402
 RUNS = 12
 
 
-def times(model: Any, sizes: dict[str, tuple[int, ...]] | None = None) -> list[OperatorTime]:
+def times(model: Any, sizes: dict[str, tuple[int, ...]] | None = None) -> list[OperatorTiming]:
     """What the model's operators take, warm."""
     feeds = feeds_for(model, sizes or {}, 1)
     with OnnxEngine(1).watch(model.SerializeToString()) as stage:
@@ -33,19 +33,19 @@ def times(model: Any, sizes: dict[str, tuple[int, ...]] | None = None) -> list[O
         return list(stage.operators(range(2, RUNS)))
 
 
-def by_name(found: list[OperatorTime]) -> dict[str, OperatorTime]:
+def by_name(found: list[OperatorTiming]) -> dict[str, OperatorTiming]:
     """Those that belong to an operator."""
     return {one.name: one for one in found if one.name is not None}
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def timed(request: pytest.FixtureRequest) -> tuple[Any, list[OperatorTime]]:
+def timed(request: pytest.FixtureRequest) -> tuple[Any, list[OperatorTiming]]:
     """An architecture and its times."""
     made = ARCHITECTURES[request.param]()
     return made.model, times(made.model, made.sizes)
 
 
-def test_every_operator_is_accounted_for_once(timed: tuple[Any, list[OperatorTime]]) -> None:
+def test_every_operator_is_accounted_for_once(timed: tuple[Any, list[OperatorTiming]]) -> None:
     """By itself or within one group; only what is constant may be missing, and nothing has a name the model lacks."""
     model, found = timed
     named = [name for one in found for name in (one.fused or ((one.name,) if one.name else ()))]
@@ -62,7 +62,7 @@ def test_every_operator_is_accounted_for_once(timed: tuple[Any, list[OperatorTim
     assert moving <= set(named)
 
 
-def test_every_operator_has_its_time(timed: tuple[Any, list[OperatorTime]]) -> None:
+def test_every_operator_has_its_time(timed: tuple[Any, list[OperatorTiming]]) -> None:
     """Each group was run by a kernel at least, and what belongs to none is only what the engine inserts."""
     _, found = timed
     assert all(one.calls >= 1 and one.time_s >= 0 for one in found)

@@ -57,7 +57,9 @@ def test_gpus_are_counted_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_float32_products_are_exact_unless_asked_otherwise() -> None:
     """TF32 rounds only where --tf32 says so."""
+    matmul = torch.backends.cuda.matmul
+    name = "fp32_precision" if hasattr(matmul, "fp32_precision") else "allow_tf32"
     exact_arithmetic(True)
-    rounded = torch.backends.cuda.matmul.allow_tf32
+    rounded = getattr(matmul, name)
     exact_arithmetic(False)
-    assert rounded and not torch.backends.cuda.matmul.allow_tf32
+    assert (rounded, getattr(matmul, name)) in (("tf32", "ieee"), (True, False))

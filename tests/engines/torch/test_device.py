@@ -15,13 +15,8 @@ def test_arrays_are_read_where_they_lie_if_torch_can() -> None:
     plain = np.arange(6, dtype=np.float32).reshape(2, 3)
     locked = plain.copy()
     locked.flags.writeable = False
-    arrays = [
-        plain,
-        locked,
-        plain.astype(">f4"),
-        np.asfortranarray(plain),
-        np.frombuffer(b"x" + plain.tobytes(), np.float32, offset=1).reshape(2, 3),
-    ]
+    shifted = np.frombuffer(b"x" + plain.tobytes(), np.float32, offset=1).reshape(2, 3)
+    arrays = [plain, locked, plain.astype(">f4"), np.asfortranarray(plain), shifted]
     tensors = Cpu().upload(arrays)
     assert all(np.array_equal(tensor.numpy(), plain) for tensor in tensors)
     assert [np.shares_memory(t.numpy(), a) for t, a in zip(tensors, arrays, strict=True)] == [True, *[False] * 4]

@@ -75,10 +75,10 @@ def test_answers_share_no_memory_with_what_came_in_or_what_stays() -> None:
     stage = TORCH.load(model.SerializeToString())
     values = given(2)
     first = stage.run(values)
-    kept = values["x"].copy()
+    cache = values["x"].copy()
     for array in first.values():
         array += 1
-    assert np.array_equal(values["x"], kept)
+    assert np.array_equal(values["x"], cache)
     again = stage.run(values)
     assert np.array_equal(again["c"], np.ones(3, F))
-    assert np.array_equal(first["y"], kept + 1) and np.array_equal(first["u"][0], kept + 1)
+    assert np.array_equal(first["y"], cache + 1) and np.array_equal(first["u"][0], cache + 1)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import CodecError
-from partway.proto.codecs.transform.huffman import MAX_BITS, PrefixCode, code_lengths, table
+from partway.proto.codecs.transform.huffman import MAX_BITS, HuffmanCode, code_lengths, table
 
 RNG = np.random.default_rng(0)
 
@@ -32,7 +32,7 @@ def test_prefix_codes_come_back(counts: list[int], seed: int) -> None:
     """Any symbols of any tables, none at all among them."""
     rng = np.random.default_rng(seed)
     sizes = [int(rng.integers(1, 257)) for _ in counts]
-    code = PrefixCode(tuple(table(rng.integers(0, 50, size) ** 3) for size in sizes), tuple(counts))
+    code = HuffmanCode(tuple(table(rng.integers(0, 50, size) ** 3) for size in sizes), tuple(counts))
     symbols = np.concatenate([rng.integers(0, size, count) for size, count in zip(sizes, counts, strict=True)])
     parts, stream = code.encode(symbols)
     assert len(parts) == code.used
@@ -42,7 +42,7 @@ def test_prefix_codes_come_back(counts: list[int], seed: int) -> None:
 
 def test_a_deflate_stream_that_is_none_of_ours_is_refused() -> None:
     """The end of the block and one of the sender's own behind it; a copy of earlier bytes; bytes left over."""
-    code = PrefixCode((table(np.array([3, 2, 1])),), (9,))
+    code = HuffmanCode((table(np.array([3, 2, 1])),), (9,))
     sizes, stream = code.encode(np.array([0, 1, 2] * 3))
     whole = memoryview(stream)
     assert code.decode(sizes.tolist(), whole).tolist() == [0, 1, 2] * 3
@@ -59,7 +59,7 @@ def test_a_deflate_stream_that_is_none_of_ours_is_refused() -> None:
 
 def test_a_gigabyte_behind_the_symbols_stays_where_it_is() -> None:
     """The block ended at once, then blocks of the sender's own: refused after as many symbols as the plan says."""
-    code = PrefixCode((np.array([1, 2, 2], np.uint8),), (9,))
+    code = HuffmanCode((np.array([1, 2, 2], np.uint8),), (9,))
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     zeros = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
     own = int.from_bytes(zeros * 64, "little") << 2 | 0b11  # the last word of the table: the end of the block
@@ -77,7 +77,7 @@ def test_a_stream_is_as_short_as_its_entropy_allows() -> None:
     """Within two per cent for a skewed alphabet."""
     symbols = np.minimum(RNG.geometric(0.1, 20000) - 1, 99)
     counts = np.bincount(symbols, minlength=100)
-    code = PrefixCode((table(counts),), (symbols.size,))
+    code = HuffmanCode((table(counts),), (symbols.size,))
     share = counts[counts > 0] / symbols.size
     assert len(code.encode(symbols)[1]) < -(share * np.log2(share)).sum() * symbols.size / 8 * 1.02
 
@@ -86,4 +86,4 @@ def test_a_stream_is_as_short_as_its_entropy_allows() -> None:
 def test_lengths_that_are_no_code_are_refused(lengths: list[int]) -> None:
     """Too many words, too few, none, too long, a single one, more symbols than a byte tells apart."""
     with pytest.raises(CodecError, match="complete prefix code"):
-        PrefixCode((np.array(lengths, np.uint8),), (1,))
+        HuffmanCode((np.array(lengths, np.uint8),), (1,))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping
+from partway.proto.codecs.transform.symbols import SEGMENTS, SymbolCoder
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 40))
@@ -12,8 +12,8 @@ from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping
 def test_levels_come_back_from_their_groups(seed: int, scale: float) -> None:
     """Small and large ones, escaped or not."""
     rng = np.random.default_rng(seed)
-    grouping = Grouping(rng.choice([*range(len(SEGMENTS)), 255], 200).astype(np.uint8))
+    symbol_coder = SymbolCoder(rng.choice([*range(len(SEGMENTS)), 255], 200).astype(np.uint8))
     values = np.append(np.rint(rng.standard_normal(200) * scale).astype(np.float32), np.float32(0))
-    levels = values.take(grouping.order)
-    symbols, escaped = grouping.symbols(levels)
-    assert np.array_equal(grouping.levels(symbols, memoryview(escaped)), levels)
+    levels = values.take(symbol_coder.order)
+    symbols, escaped = symbol_coder.symbols(levels)
+    assert np.array_equal(symbol_coder.levels(symbols, memoryview(escaped)), levels)
