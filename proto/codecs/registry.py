@@ -153,7 +153,8 @@ def check_codec(name: str) -> None:
 
 def unknown_codec(name: object, choices: Sequence[str], where: str = "", kind: str = "codec") -> InputError:
     """The error to raise for a name that is not among ``choices``; suggests one that is close."""
-    hint = did_you_mean(name, [*choices, *picture_names()]) if isinstance(name, str) and len(name) < 40 else ""
+    names = [name for family in families() if family.label in choices for name in (family.label, *family.names)]
+    hint = did_you_mean(name, [*choices, *names]) if isinstance(name, str) and len(name) <= MAX_NAME else ""
     return InputError(f"unknown {kind} {name!r:.40}{hint or ';'} known{where}: {', '.join(choices)}")
 
 
