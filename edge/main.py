@@ -19,6 +19,7 @@ import partway
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.session.health import ask
 from partway.edge.transport.access_options import access_arguments
+from partway.engines.registry import engine_names
 from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.options import decision_arguments
 from partway.proto.codecs.registry import codec_help
@@ -96,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--engine",
         default="auto",
-        metavar="auto|onnx|onnx-int8|litert",
+        metavar="|".join(["auto", *engine_names()]),
         help="what runs the device's stages (default: the model's own; the cloud has its own choice)",
     )
     add("--cache", type=Path, metavar="DIR", help="where fetched stages are kept (default: ~/.cache/partway)")
