@@ -1,6 +1,6 @@
 """Stages on LiteRT, on the CPU: by ai-edge-litert, or by tflite-runtime where only that has a wheel.
 
-Both packages hold the same interpreter, years apart; what they differ in is dealt with in litert_package.py.
+Both packages hold the same interpreter, years apart; what they differ in is dealt with in package.py.
 """
 
 from __future__ import annotations

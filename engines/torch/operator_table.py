@@ -48,7 +48,7 @@ class ShapeCache:
 
 @dataclass(slots=True)
 class OperatorContext:
-    """What a factory may ask of its operator. What nobody asked for is an attribute nobody knows: unsupported."""
+    """What a factory reads of its operator. An attribute that no factory reads makes the operator unsupported."""
 
     operator: OnnxOperator
     opset: int
