@@ -34,7 +34,8 @@ from partway.cloud.models.repository import ServedModel, load_model
 from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
-from partway.proto.codecs.registry import RAW, pack
+from partway.proto.codecs.packing import pack
+from partway.proto.codecs.registry import RAW
 from partway.proto.frame import Frame, Header, Reply
 from partway.units import show_s
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.machine import machine_line
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import load_chain
 from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.profile.measure import sample_values

@@ -23,7 +23,7 @@ from benchmarks import rate_cases
 from benchmarks.machine import machine_line
 from benchmarks.rate_tables import shape
 from partway.partitioner.calibrate.fit_split import fit_split
-from partway.proto.codecs.registry import pack, unpack
+from partway.proto.codecs.packing import pack, unpack
 from partway.proto.codecs.transform.codebook import codebook
 
 CUTS = ("4/project", "7/project", "16/add")

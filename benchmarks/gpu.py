@@ -30,7 +30,8 @@ from benchmarks.batching import loaded, simulate
 from benchmarks.machine import machine_line
 from partway.cloud.models.placement import Computing
 from partway.engines.device import Chosen
-from partway.engines.interface import Engine, engine_for
+from partway.engines.interface import Engine
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.parity import relative_error
 from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan

@@ -39,7 +39,8 @@ from partway.engines.fake import fake_stage
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import save_plan
-from partway.proto.codecs.registry import RAW, unpack
+from partway.proto.codecs.packing import unpack
+from partway.proto.codecs.registry import RAW
 from partway.proto.frame import decode_reply
 from partway.proto.tensors import TensorSpec
 

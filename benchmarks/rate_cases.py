@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.logits import LastStage, before_softmax
 from partway.partitioner.cuts.candidates import legal_cuts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rate_cases import Case
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.measure import measure

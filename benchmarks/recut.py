@@ -30,7 +30,7 @@ from partway.edge.pipeline.encoder import Packer
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import random_source
 from partway.edge.transport.client import CloudClient
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan_file import load_plan

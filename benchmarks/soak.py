@@ -26,7 +26,7 @@ from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import random_source
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.failover import KnownClouds
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.chain import load_folder

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine_line
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import load_chain
 from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.zoo import model_folder

@@ -23,8 +23,8 @@ from PIL import Image
 from benchmarks import rate_cases
 from benchmarks.rate_tables import shape
 from partway.partitioner.calibrate.fit_transform import by_band, fit, smoothed
-from partway.proto.codecs.transform.huffman import PrefixCode, table
-from partway.proto.codecs.transform.symbols import SEGMENTS, Grouping, segment_of
+from partway.proto.codecs.transform.huffman import HuffmanCode, table
+from partway.proto.codecs.transform.symbols import SEGMENTS, SymbolCoder, segment_of
 
 Array = np.ndarray[Any, Any]
 CUTS = ("4/project", "7/project")
@@ -37,14 +37,14 @@ HEADER_BYTES = 44
 def coded_bytes(known: Array, tested: Array, steps: Array, bands: Array) -> float:
     """Mean bytes of coefficients [frames, positions, components], by tables fitted to ``known``."""
     deviation = np.sqrt(by_band(np.square(known, dtype=np.float64).mean(0), bands)[bands])
-    grouping = Grouping(segment_of(deviation / steps).reshape(-1))
+    grouping = SymbolCoder(segment_of(deviation / steps).reshape(-1))
     counts = [np.zeros(segment.symbols) for segment in SEGMENTS]
     for levels in _levels(known, steps, grouping):
         parts = np.split(grouping.symbols(levels)[0], np.cumsum(grouping.counts)[:-1])
         for number, part in enumerate(parts):
             counts[number] += np.bincount(part, minlength=counts[number].size)
     tables = [table(smoothed(count, segment.size)) for count, segment in zip(counts, SEGMENTS, strict=True)]
-    code = PrefixCode(tuple(tables), grouping.counts)
+    code = HuffmanCode(tuple(tables), grouping.counts)
     sizes = []
     for levels in _levels(tested, steps, grouping):
         symbols, escaped = grouping.symbols(levels)
@@ -53,7 +53,7 @@ def coded_bytes(known: Array, tested: Array, steps: Array, bands: Array) -> floa
     return float(np.mean(sizes))
 
 
-def _levels(frames: Array, steps: Array, grouping: Grouping) -> list[Array]:
+def _levels(frames: Array, steps: Array, grouping: SymbolCoder) -> list[Array]:
     flat = [np.append(np.rint(frame / steps).reshape(-1), 0) for frame in frames]
     return [levels.astype(np.float32)[grouping.order] for levels in flat]
 

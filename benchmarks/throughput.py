@@ -31,7 +31,7 @@ from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.decide.estimate import Link as Speed
 from partway.partitioner.decide.objectives import objective

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import machine_line
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.formats.pytorch.export import write_onnx
 from partway.partitioner.formats.pytorch.trace import trace
 from partway.partitioner.plan.chain import load_folder

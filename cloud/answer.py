@@ -14,7 +14,8 @@ import numpy as np
 from partway.cloud.models.repository import ServedModel
 from partway.errors import CodecError, InputError, PartwayError, WireError
 from partway.proto.codecs.image import decode_image, is_image_codec
-from partway.proto.codecs.registry import RAW, RawLayout, blob_elements, codec_names, pack, raw_layout, unpack
+from partway.proto.codecs.packing import RawLayout, blob_elements, pack, raw_layout, unpack
+from partway.proto.codecs.registry import RAW, codec_names, is_known, picture_labels, unknown_codec
 from partway.proto.datatypes import BYTES, NUMPY_NAME
 from partway.proto.frame import MAX_CACHED_HEADER_BYTES, Durations, Frame, Header, Parameter, Reply, TensorHead
 from partway.proto.tensors import MAX_BATCH
@@ -120,12 +121,10 @@ def _check_batch(model: ServedModel, k: int, shapes: Iterable[tuple[int, ...]]) 
 
 def _codec(model: ServedModel, k: int, given: Parameter | None) -> str:
     codec = given or RAW
-    if isinstance(codec, str) and (codec in codec_names(model.book) or _is_picture(k, codec)):
+    if isinstance(codec, str) and (is_known(codec, model.book) or _is_picture(k, codec)):
         return codec
-    known = ", ".join(codec_names(model.book)) + (
-        ", u8, png, jpeg75, webp75 (any quality), webp-lossless" if k == 0 else ""
-    )
-    raise FrameRefused("INVALID_ARGUMENT", f"unknown codec {codec!r:.40}; known at split {k}: {known}")
+    choices = [*codec_names(model.book), *(picture_labels() if k == 0 else ())]
+    raise FrameRefused("INVALID_ARGUMENT", str(unknown_codec(codec, choices, f" at split {k}")))
 
 
 def _deadline_s(given: Parameter | None) -> float | None:

@@ -15,6 +15,7 @@ from partway.cloud.access.certificates import Certificates
 from partway.cloud.batching.scheduler import BatchLimits, Mode
 from partway.cloud.models.placement import TORCH_ONLY, Computing, computing_on
 from partway.cloud.services.health_call import ask
+from partway.engines.registry import engine_names
 from partway.errors import InputError
 from partway.system.arguments import Parser
 from partway.system.credentials import token_of
@@ -56,7 +57,10 @@ OPTIONS: dict[str, tuple[Row, ...]] = {
     "computing": (
         _row("--threads", "threads per inference (default: all cores)", type=int, default=0, metavar="N"),
         _row(
-            "--engine", "onnx, torch, litert, for models that have it (default: auto)", default="auto", metavar="NAME"
+            "--engine",
+            f"{', '.join(engine_names())}, for models that have it (default: auto)",
+            default="auto",
+            metavar="NAME",
         ),
         _row("--device", "where to compute (default: %(default)s)", default="auto", metavar="auto|cpu|cuda[:i]"),
         _row("--precision", "of the engine torch (default: fp32)", default="fp32", choices=("fp32", "fp16", "bf16")),

@@ -16,6 +16,7 @@ from typing import Any
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.access_options import AccessOptions, access_options
 from partway.edge.transport.address import parse_address
+from partway.engines.registry import engine_names
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.objectives import Objective, objective
@@ -26,6 +27,8 @@ from partway.units import parse_bps, parse_s
 _both, _edge_run = partial(option, programs=("edge-run", "Session")), partial(option, programs=("edge-run",))
 MOST_WINDOW = 64
 CLOUD_WORDS = ("auto", "embedded", "none")
+CODEC_HELP = "raw, fp16, zstd, qBITS, cBITS, sSTEP, tPERCENT; at split 0 also u8, png, webp-lossless, jpegQ, webpQ"
+"""What the registry's ``codec_help`` says: here as text, since parsing options must not import NumPy."""
 
 
 def _cloud(value: Any, flag: str) -> str:
@@ -42,14 +45,10 @@ def _cloud(value: Any, flag: str) -> str:
 
 
 def _codec(value: Any, flag: str) -> str:
-    from partway.proto.codecs.image import is_image_codec
-    from partway.proto.codecs.registry import codec_names, is_fitted
+    from partway.proto.codecs.registry import check_codec
 
     codec = text(value, flag)
-    if codec not in ("auto", *codec_names()) and not is_image_codec(codec) and not is_fitted(codec):
-        pictures = "u8, png, jpeg75, webp75 (any quality), webp-lossless"
-        known = f"auto, {', '.join(codec_names())}, those of a calibrated plan (t40), and at split 0 {pictures}"
-        raise InputError(f"unknown codec {codec!r}; known: {known}")
+    check_codec(codec)
     return codec
 
 
@@ -137,9 +136,7 @@ class Options:
     )
     codec: str = field(
         default="auto",
-        metadata=_both(
-            "--codec", _codec, "raw, fp16; at split 0 also u8, png, jpeg75, webp75… (default: auto)", "NAME"
-        ),
+        metadata=_both("--codec", _codec, f"{CODEC_HELP} (default: auto)", "NAME"),
     )
     bandwidth_bps: float | None = field(
         default=None,
@@ -199,7 +196,7 @@ class Options:
             "--engine",
             text,
             "what runs the device's stages (default: the model's own; the cloud has its own choice)",
-            "auto|onnx|onnx-int8|litert",
+            "|".join(("auto", *engine_names())),
         ),
     )
     cache: Path | None = field(

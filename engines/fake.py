@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.interface import Outputs
+from partway.engines.interface import EngineEntry, Outputs
 from partway.errors import InputError
 from partway.proto.tensors import TensorSpec, Values
 
@@ -64,3 +64,6 @@ def fake_stage(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], 
     """The file of a fake stage that takes ``stage_s`` seconds."""
     text = {"inputs": [t.to_json() for t in inputs], "outputs": [t.to_json() for t in outputs], "stage_s": stage_s}
     return json.dumps(text, sort_keys=True).encode()
+
+
+FAKE = EngineEntry("fake", lambda threads, device: FakeEngine(threads=threads or 1))

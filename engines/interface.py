@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from partway.errors import InputError, MissingPackage, PartwayError
-from partway.proto.protobuf import Buffer
+from partway.errors import InputError, PartwayError
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
@@ -67,7 +67,7 @@ class Engine(Protocol):
 class TakesData(Protocol):
     """An engine whose stages may keep their weights in a second file, as ONNX files of more than 2 GB must."""
 
-    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> LoadedStage:
+    def load_with_data(self, stage: bytes, file: str, data: FileBytes) -> LoadedStage:
         """A stage from its file's bytes and those of its data file, which the stage must call ``file``.
 
         Raises InputError when the stage refers to any other file.
@@ -96,7 +96,7 @@ class StaysOnDevice(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorTime:
+class OperatorTiming:
     """Seconds a run spends on one operator of the model, by the model's own name.
 
     ``fused`` names all operators that ran as one with it, itself included; empty when it ran alone. ``name`` is None
@@ -114,7 +114,7 @@ class OperatorTime:
 class WatchedStage(LoadedStage, Protocol):
     """A loaded stage with a profiler on. A context manager: what it keeps on disk goes with it."""
 
-    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTiming, ...]:
         """Seconds per operator over these runs, counted from 0. Ends the profiler: nothing can run after it."""
 
     def __enter__(self) -> Self: ...
@@ -132,72 +132,22 @@ class TimesOperators(Protocol):
         """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""
 
 
-def files_of(name: str) -> str:
-    """Whose stage files an engine runs: its own, but for torch, which runs those of ONNX."""
-    return {"torch": "onnx"}.get(name, name)
+@dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """How to get an engine. An entry of the group ``partway.engines``, by the engine's name, is one of these.
 
-
-def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any) -> Engine:
-    """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
-
-    ``torch`` runs the stages of ``onnx``. ``device`` is ``cpu`` or ``cuda:i``, which onnx and torch know; ``options``
-    are those of :class:`~partway.engines.torch.engine.TorchEngine`, or of ONNX Runtime's engine on a GPU. Raises
-    InputError when the engine is unknown, MissingPackage when its package is missing, naming the package.
+    ``files`` names the engine whose stage files it runs (its own, or another's). ``layout`` tells where its models have
+    their channels. ``devices`` are the kinds it computes on, ``cpu`` or ``cuda``. ``make(threads, device, **options)``
+    imports what it needs and builds the engine; 0 threads are as many as the machine has cores. ``options`` names the
+    keywords that ``make`` takes besides, with their defaults. ``find_gpu(index)`` tells what the engine's package sees
+    of a GPU: its name, or None and the reason. ``trusts_files`` marks an engine that a damaged file can end together
+    with its process.
     """
-    loaders: dict[str, Callable[[int], Engine]] = {
-        "onnx": _onnx if device == "cpu" else lambda threads: _onnx_on(threads, device, options),
-        "onnx-int8": _onnx_int8,
-        "litert": _litert,
-        "torch": lambda threads: _torch(threads, device, options),
-        "fake": _fake,
-    }
-    if name == NO_ENGINE:
-        raise InputError(
-            "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
-            " and --cloud-profile"
-        )
-    if name not in loaders:
-        raise InputError(f"unknown engine {name!r}; this version has: {', '.join(loaders)}")
-    return loaders[name](threads)
 
-
-def _onnx(threads: int) -> Engine:
-    try:
-        from partway.engines.onnxruntime.engine import OnnxEngine
-    except ImportError as error:
-        raise MissingPackage(f"the engine onnx needs onnxruntime ({error}); pip install onnxruntime") from error
-    return OnnxEngine(threads)
-
-
-def _onnx_on(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
-    from partway.engines.onnxruntime.gpu import OnnxDeviceEngine
-
-    return OnnxDeviceEngine(threads, device, **options)
-
-
-def _torch(threads: int, device: str, options: Mapping[str, Any]) -> Engine:
-    try:
-        from partway.engines.torch.engine import TorchEngine
-    except ImportError as error:
-        raise MissingPackage(f"the engine torch needs torch ({error}); pip install 'partway[torch]'") from error
-    return TorchEngine(threads, device, **options)
-
-
-def _onnx_int8(threads: int) -> Engine:
-    try:
-        from partway.engines.onnxruntime.engine import QuantisedOnnxEngine
-    except ImportError as error:
-        raise MissingPackage(f"the engine onnx-int8 needs onnxruntime ({error}); pip install onnxruntime") from error
-    return QuantisedOnnxEngine(threads)
-
-
-def _litert(threads: int) -> Engine:
-    from partway.engines.litert.engine import LitertEngine
-
-    return LitertEngine(threads)
-
-
-def _fake(threads: int) -> Engine:
-    from partway.engines.fake import FakeEngine
-
-    return FakeEngine(threads=threads or 1)
+    files: str
+    make: Callable[..., Engine]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    devices: tuple[str, ...] = ("cpu",)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    find_gpu: Callable[[int], tuple[str | None, str]] | None = None
+    trusts_files: bool = False

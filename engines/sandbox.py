@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from partway.engines.interface import Engine, engine_for
+from partway.engines.interface import Engine
+from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError
 
 LONGEST_S = 300.0

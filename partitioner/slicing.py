@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts

@@ -53,8 +53,8 @@ class Header:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_kinds", tuple(type(value) for _, value in self.parameters))
-        known = hash((self.model, self.parameters, self.tensors, self.version, self.wanted))
-        object.__setattr__(self, "_hash", known)
+        key = (self.model, self.parameters, self.tensors, self.version, self.wanted)
+        object.__setattr__(self, "_hash", hash(key))
 
     def __hash__(self) -> int:
         return self._hash
@@ -93,9 +93,9 @@ def decode_request(message: bytes) -> Frame:
     """Inverse of encode_request; the buffers are views into ``message``. Raises WireError on malformed bytes."""
     prefix, header = _last_request
     if prefix and message.startswith(prefix):
-        known = _rest(message, len(prefix), 0x3A)
-        if known is not None:
-            return Frame(header, *known)
+        rest = _rest(message, len(prefix), 0x3A)
+        if rest is not None:
+            return Frame(header, *rest)
     return _parsed_request(message)
 
 
@@ -166,8 +166,8 @@ def _known_reply(message: bytes) -> Reply | None:
     if len(entries) < _DURATIONS.size:
         return None
     q, queue_s, d, decode_s, s, suffix_s = _DURATIONS.unpack(entries)
-    known = _rest(message, at + _DURATIONS.size, 0x32) if (q, d, s) == _ENTRIES else None
-    return None if known is None else Reply(Frame(header, *known), Durations(queue_s, decode_s, suffix_s))
+    rest = _rest(message, at + _DURATIONS.size, 0x32) if (q, d, s) == _ENTRIES else None
+    return None if rest is None else Reply(Frame(header, *rest), Durations(queue_s, decode_s, suffix_s))
 
 
 def _parsed_reply(message: bytes) -> Reply:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from partway.engines.device import Chosen, choose_device
-from partway.engines.interface import Engine, Unsupported, engine_for, files_of
+from partway.engines.interface import Engine, Unsupported
+from partway.engines.registry import computes_on, engine_entry, engine_for, files_of
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain, choose_engine, load_folder
 from partway.partitioner.plan.plan import Plan
@@ -38,7 +39,7 @@ class Computing:
         name = self.engine
         if name == "auto" and self.device.engine != "auto" and "onnx" in plan.engines:
             name = self.device.engine
-        if files_of(name) != "onnx":
+        if not computes_on(name, "cuda"):
             if self.device.device != "cpu":
                 log.info("%s has no ONNX stages: it computes on the CPU", plan.model)
             engine = choose_engine(plan, name, threads)
@@ -50,15 +51,15 @@ class Computing:
         except Unsupported as error:
             if self.engine != "auto":
                 raise
-            return self._instead(plan, folder, threads, error)
+            return self._instead(plan, folder, threads, files_of(name), error)
 
-    def _instead(self, plan: Plan, folder: Path, threads: int, why: Unsupported) -> tuple[Engine, Chain]:
+    def _instead(self, plan: Plan, folder: Path, threads: int, name: str, why: Unsupported) -> tuple[Engine, Chain]:
         try:
-            engine = engine_for("onnx", threads, self.device.device)
+            engine = engine_for(name, threads, self.device.device)
             where = self.device.device
         except InputError:
-            engine, where = engine_for("onnx", threads), "cpu"
-        log.warning("%s runs on the engine onnx, on %s: %s", plan.model, where, why)
+            engine, where = engine_for(name, threads), "cpu"
+        log.warning("%s runs on the engine %s, on %s: %s", plan.model, name, where, why)
         return engine, load_folder(folder, plan, engine)
 
 
@@ -67,12 +68,12 @@ def computing_on(engine: str, device: str, torch_options: Mapping[str, Any], ten
     chosen = choose_device(device, engine)
     runner = engine if engine != "auto" else chosen.engine
     options = {name: value for name, value in torch_options.items() if value != TORCH_ONLY[name]}
-    if options and runner != "torch":
+    if options and (runner == "auto" or not options.keys() <= engine_entry(runner).options.keys()):
         name, value = next(iter(options.items()))
         flag = FLAGS[name] if value is True else f"{FLAGS[name]} {value}"
         raise InputError(f"{flag} is for the engine torch; add --engine torch")
     if tensorrt:
-        if runner != "onnx" or chosen.device == "cpu":
+        if runner == "auto" or "tensorrt" not in engine_entry(runner).options or chosen.device == "cpu":
             raise InputError("--tensorrt is for ONNX Runtime on a GPU; add --engine onnx --device cuda")
         options["tensorrt"] = True
     return Computing(engine, chosen, options)

@@ -18,7 +18,7 @@ from partway.cloud.models.repository import ServedModel
 from partway.errors import InputError, WireError
 from partway.partitioner.calibrate.fit_split import cosine, relative_error
 from partway.partitioner.decide.candidates import lossless
-from partway.proto.codecs.registry import unpack
+from partway.proto.codecs.packing import unpack
 from partway.proto.frame import Frame, Reply, decode_request
 
 Array = np.ndarray[Any, Any]

@@ -19,7 +19,8 @@ from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speed
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.image import PIXELS, decode_image, is_image_codec, is_lossless_image
-from partway.proto.codecs.registry import RAW, codec_names, is_lossless, packs, unpack
+from partway.proto.codecs.packing import unpack
+from partway.proto.codecs.registry import RAW, codec_names, is_lossless, packs
 from partway.proto.frame import decode_request
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +55,8 @@ def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[
     fit = [name for name in codec_names(packer.book) if any(packs(name, s, packer.book) for s in plan.crossing(k))]
     pictures = k == 0 and packer.preprocess is not None and sample.pixels is not None
     if asked is not None:
-        return [name for name in asked if name in fit or (pictures and is_image_codec(name))]
+        suits = [name for name in asked if any(packs(name, s, packer.book) for s in plan.crossing(k))]
+        return [name for name in asked if name in suits or (pictures and is_image_codec(name))]
     calibrated = worthwhile(plan, k)
     activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
     coded = [name for name in calibrated if is_image_codec(name) and name != PIXELS]

@@ -102,7 +102,7 @@ def check_engines() -> list[Finding]:
 
 def _broken(engine: str) -> str | None:
     """Why an engine does not load, None when it does."""
-    code = f"from partway.engines.interface import engine_for; engine_for({engine!r})"
+    code = f"from partway.engines.registry import engine_for; engine_for({engine!r})"
     try:
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_S, check=False

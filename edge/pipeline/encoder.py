@@ -12,7 +12,8 @@ from partway.edge.sources.files import Sample
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.image import encode_image, is_image_codec
-from partway.proto.codecs.registry import RAW, blob, pack
+from partway.proto.codecs.packing import blob, pack
+from partway.proto.codecs.registry import RAW
 from partway.proto.codecs.transform.codebook import codebook
 from partway.proto.frame import Frame, Header, TensorHead, encode_request
 

@@ -12,7 +12,7 @@ from partway.edge.pipeline.in_flight import Group
 from partway.edge.pipeline.result import FrameResult, Reader
 from partway.errors import WireError
 from partway.partitioner.plan.chain import Chain
-from partway.proto.codecs.registry import RawLayout, raw_layout
+from partway.proto.codecs.packing import RawLayout, raw_layout
 from partway.proto.frame import Header, Reply
 from partway.proto.tensors import TensorSpec
 

@@ -12,7 +12,8 @@ from partway.edge.transport.interface import OnLost, OnReply, T
 from partway.errors import LinkLost
 from partway.partitioner.plan.chain import Chain
 from partway.proto.codecs.image import decode_image, is_image_codec
-from partway.proto.codecs.registry import RAW, blob_elements, pack, unpack
+from partway.proto.codecs.packing import blob_elements, pack, unpack
+from partway.proto.codecs.registry import RAW
 from partway.proto.codecs.transform.codebook import codebook
 from partway.proto.frame import Durations, Frame, Header, Reply, decode_request, encode_reply
 

@@ -1,4 +1,4 @@
-"""Check that every offset in a TFLite flatbuffer stays inside the file, before anything follows one.
+"""Check that every offset in a TFLite flatbuffer stays inside the file, before an interpreter gets it or we follow one.
 
 The flatbuffers package for Python trusts its input (there is no Verifier as in C++), so a damaged file could make it
 read backwards, or read one table a million times. Field numbers are those of TensorFlow Lite's schema.fbs, version 3.
@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from partway.errors import InputError
+
 _U16, _I32, _U32 = (struct.Struct(code) for code in ("<H", "<i", "<I"))
 LEAST_WORK: Final = 1 << 16
 OFTEN: Final = 4
+IDENTIFIER = b"TFL3"
+"""Bytes 4 to 7 of every TFLite file since schema version 3."""
 
 
 class NotFlatbufferError(Exception):
@@ -72,6 +76,16 @@ TABLES: Mapping[str, tuple[Field, ...]] = {
 }  # fmt: skip
 
 
+def check_tflite(stage: bytes) -> None:
+    """Raise InputError unless the bytes are a TFLite flatbuffer with every offset inside it."""
+    if stage[4:8] != IDENTIFIER:
+        raise InputError("LiteRT cannot load this stage: it is no TFLite file (bytes 4 to 7 are not TFL3)")
+    try:
+        check_bounds(memoryview(stage))
+    except NotFlatbufferError as error:
+        raise InputError(f"LiteRT cannot load this stage, it is damaged: {error}; fetch or slice it again") from error
+
+
 def check_bounds(data: memoryview) -> None:
     """Raise :class:`NotFlatbufferError` unless every table, vector and text of the model lies inside ``data``.
 
@@ -92,7 +106,7 @@ class _Walk:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
-        self.left = OFTEN * len(data) + LEAST_WORK
+        self.budget_bytes = OFTEN * len(data) + LEAST_WORK
 
     def table(self, at: int, name: str) -> None:
         """Check the table at byte ``at`` and all that hangs on it."""
@@ -130,6 +144,6 @@ class _Walk:
                 self.table(place + _read(_U32, self.data, place), field.name)
 
     def _spend(self, size_bytes: int) -> None:
-        self.left -= size_bytes
-        if self.left < 0:
+        self.budget_bytes -= size_bytes
+        if self.budget_bytes < 0:
             raise NotFlatbufferError("its parts refer to each other again and again")

@@ -1,6 +1,6 @@
 """Stages on LiteRT, on the CPU: by ai-edge-litert, or by tflite-runtime where only that has a wheel.
 
-Both packages hold the same interpreter, years apart; what they differ in is dealt with in litert_package.py.
+Both packages hold the same interpreter, years apart; what they differ in is dealt with in package.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from partway.engines.interface import Outputs
+from partway.engines.litert.bounds import check_tflite
 from partway.engines.litert.package import find_package, without_greeting
-from partway.engines.litert.tflite_check import check_tflite
 from partway.errors import InputError
 from partway.proto.datatypes import OIP_NAME
 from partway.proto.tensors import TensorSpec, Values

@@ -1,1 +1,4 @@
-"""Onnx file: say what this room is for."""
+"""ONNX files read from their bytes, without the onnx package: graph, operators, constants, external weights.
+
+May import ``engines.interface``, ``proto`` and numpy.
+"""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from partway.errors import InputError
-from partway.proto.protobuf import Buffer, NotProtobufError, fields, read_varint
+from partway.errors import InputError, WireError
+from partway.proto.protowire import LENGTH, VARINT, FileBytes, fields, read_varint
 
 Array = np.ndarray[Any, Any]
 TENSOR = "tensor"
@@ -66,62 +66,58 @@ class External:
         return int(given[0]) if given else default
 
 
-def external_tensors(model: Buffer) -> list[External]:
+def external_tensors(model: FileBytes) -> list[External]:
     """Every tensor of an ONNX file, wherever it stands, that refers to another file. InputError when it is no ONNX."""
     if model.find(b"location") < 0:  # the key of every such reference
         return []
     try:
         found = [_tensor(model, *place) for place in _tensors(model)]
-    except (NotProtobufError, EOFError, UnicodeDecodeError, IndexError) as error:
+    except (WireError, UnicodeDecodeError) as error:
         raise InputError("the file is no ONNX model or cut short; slice or export the model again") from error
     return [tensor for tensor in found if tensor.outside or tensor.entries]
 
 
-def _tensors(model: Buffer) -> Iterator[tuple[int, int, bool]]:
+def _tensors(model: FileBytes) -> Iterator[tuple[int, int, bool]]:
     """Where each tensor message begins and ends, and whether it is an initialiser of the main graph."""
     waiting = [("model", 0, len(model), 0)]
     while waiting:
         kind, start, stop, depth = waiting.pop()
-        for number, tag, begin, end in fields(model, start, stop):
-            inner = NESTED[kind].get(number) if _is_message(model, tag) else None
+        for number, wire, _, begin, end in fields(model, start, stop):
+            inner = NESTED[kind].get(number) if wire == LENGTH else None
             if inner == TENSOR:
                 yield begin, end, kind == "graph" and depth == 1
             elif inner is not None:
                 waiting.append((inner, begin, end, depth + 1))
 
 
-def _is_message(model: Buffer, tag: int) -> bool:
-    return model[tag] & 7 == 2
-
-
-def _tensor(model: Buffer, start: int, stop: int, top: bool) -> External:
+def _tensor(model: FileBytes, start: int, stop: int, top: bool) -> External:
     made = External(top)
-    for number, tag, begin, end in fields(model, start, stop):
-        wire = model[tag] & 7
-        if number == EXTERNAL_DATA and wire == 2:
+    for number, wire, _, begin, end in fields(model, start, stop):
+        if number == EXTERNAL_DATA and wire == LENGTH:
             made.entries.append(_entry(model, begin, end))
-        elif number == NAME and wire == 2:
+        elif number == NAME and wire == LENGTH:
             made.name = model[begin:end].decode()
         elif number == DIMS:
             made.dims += list(_numbers(model, begin, end))
-        elif number == DATA_TYPE and wire == 0:
+        elif number == DATA_TYPE and wire == VARINT:
             made.data_type = read_varint(model, begin, end)[0]
-        elif number == DATA_LOCATION and wire == 0:
+        elif number == DATA_LOCATION and wire == VARINT:
             made.outside = read_varint(model, begin, end)[0] == EXTERNAL
     return made
 
 
-def _numbers(model: Buffer, begin: int, end: int) -> Iterator[int]:
+def _numbers(model: FileBytes, begin: int, end: int) -> Iterator[int]:
     while begin < end:
         number, begin = read_varint(model, begin, end)
         yield number
 
 
-def _entry(model: Buffer, start: int, stop: int) -> tuple[str, str]:
+def _entry(model: FileBytes, start: int, stop: int) -> tuple[str, str]:
     """One key and one value; what says either twice could be read in two ways."""
-    texts = {number: model[begin:end].decode() for number, _, begin, end in fields(model, start, stop)}
-    if len(texts) != sum(1 for _ in fields(model, start, stop)) or not set(texts) <= {1, 2}:
-        raise NotProtobufError
+    found = [(number, model[begin:end].decode()) for number, _, _, begin, end in fields(model, start, stop)]
+    texts = dict(found)
+    if len(texts) != len(found) or not texts.keys() <= {1, 2}:
+        raise WireError("an entry of a tensor's external data is given twice")
     return texts.get(1, ""), texts.get(2, "")
 
 
@@ -137,7 +133,7 @@ def check_locations(tensors: list[External], file: str | None) -> None:
                 raise InputError(f"{where}, only {file} beside it may be read; refused, slice the model again")
 
 
-def weights(tensors: list[External], file: str, data: Buffer) -> dict[str, tuple[Array, int]]:
+def weights(tensors: list[External], file: str, data: FileBytes) -> dict[str, tuple[Array, int]]:
     """Each external initialiser by name: its array over the bytes of ``data`` (no copy), and its ONNX element type.
 
     Raises InputError when a tensor refers to another file, wants bytes that ``data`` does not have, or is none of the
@@ -153,7 +149,7 @@ def weights(tensors: list[External], file: str, data: Buffer) -> dict[str, tuple
     return found
 
 
-def _array(tensor: External, file: str, data: Buffer) -> Array:
+def _array(tensor: External, file: str, data: FileBytes) -> Array:
     kind = DTYPES.get(tensor.data_type)
     if kind is None:
         raise InputError(f"`{tensor.name}` is of a type that cannot lie in {file}; keep it inside the model file")

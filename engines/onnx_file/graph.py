@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from partway.errors import InputError, mapped
-from partway.proto.protobuf import Buffer, NotProtobufError, fields
-from partway.proto.protowire import varint
+from partway.engines.onnx_file.values import reading
+from partway.errors import InputError
+from partway.proto.protowire import FileBytes, fields, varint
 
 GRAPH = 7
 NODE, INITIALIZER, SPARSE_INITIALIZER, INPUT, OUTPUT = 1, 5, 15, 11, 12
@@ -46,10 +46,10 @@ class OnnxGraph:
     constants: frozenset[str]
 
 
-def read_graph(model: Buffer) -> OnnxGraph:
+def read_graph(model: FileBytes) -> OnnxGraph:
     """The outermost graph of an ONNX file. Raises InputError when the bytes are none."""
-    with mapped({NotProtobufError: InputError, EOFError: InputError}, "the stage is no ONNX model"):
-        for number, _, begin, stop in fields(model, 0, len(model)):
+    with reading("the stage is no ONNX model"):
+        for number, _, _, begin, stop in fields(model, 0, len(model)):
             if number == GRAPH:
                 return _graph(model, begin, stop)
     raise InputError("the stage is no ONNX model: it has no graph")
@@ -58,8 +58,8 @@ def read_graph(model: Buffer) -> OnnxGraph:
 def numbered(model: bytes) -> bytes:
     """The same file with its n-th outermost operator named ``@n@``, so that every one has a name of its own."""
     parts: list[bytes] = []
-    with mapped({NotProtobufError: InputError, EOFError: InputError}, "the stage is no ONNX model"):
-        for number, tag, begin, stop in fields(model, 0, len(model)):
+    with reading("the stage is no ONNX model"):
+        for number, _, tag, begin, stop in fields(model, 0, len(model)):
             if number == GRAPH:
                 parts += _field(GRAPH, _numbered_graph(model, begin, stop))
             else:
@@ -70,7 +70,7 @@ def numbered(model: bytes) -> bytes:
 def _numbered_graph(model: bytes, begin: int, stop: int) -> list[bytes]:
     parts: list[bytes] = []
     copied, count = begin, 0
-    for number, tag, at, end in fields(model, begin, stop):
+    for number, _, tag, at, end in fields(model, begin, stop):
         if number == NODE:  # of a field given twice, the last counts
             name = _field(NODE_NAME, [f"@{count}@".encode()])
             parts += [model[copied:tag], *_field(NODE, [model[at:end], *name])]
@@ -82,12 +82,12 @@ def _field(number: int, contents: list[bytes]) -> list[bytes]:
     return [varint(number << 3 | 2), varint(sum(map(len, contents))), *contents]
 
 
-def _graph(data: Buffer, begin: int, stop: int) -> OnnxGraph:
+def _graph(data: FileBytes, begin: int, stop: int) -> OnnxGraph:
     nodes: list[Node] = []
     declared: list[str] = []
     outputs: list[str] = []
     constants: set[str] = set()
-    for number, _, at, end in fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == NODE:
             nodes.append(_node(data, at, end))
         elif number == INPUT:
@@ -97,17 +97,17 @@ def _graph(data: Buffer, begin: int, stop: int) -> OnnxGraph:
         elif number == INITIALIZER:
             constants.update(_texts(data, at, end, TENSOR_NAME))
         elif number == SPARSE_INITIALIZER:
-            for inner, _, values, values_end in fields(data, at, end):
+            for inner, _, _, values, values_end in fields(data, at, end):
                 if inner == SPARSE_VALUES:
                     constants.update(_texts(data, values, values_end, TENSOR_NAME))
     return OnnxGraph(tuple(nodes), frozenset(declared) - constants, tuple(outputs), frozenset(constants))
 
 
-def _node(data: Buffer, begin: int, stop: int) -> Node:
+def _node(data: FileBytes, begin: int, stop: int) -> Node:
     name = kind = activation = ""
     inputs: list[str] = []
     outputs: list[str] = []
-    for number, _, at, end in fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == NODE_INPUT:
             inputs.append(_text(data, at, end))
         elif number == NODE_OUTPUT:
@@ -123,9 +123,9 @@ def _node(data: Buffer, begin: int, stop: int) -> Node:
     return Node(name, kind, tuple(dict.fromkeys(filter(None, inputs))), tuple(filter(None, outputs)), activation)
 
 
-def _captured(data: Buffer, begin: int, stop: int) -> Iterator[str]:
+def _captured(data: FileBytes, begin: int, stop: int) -> Iterator[str]:
     """The outer values that the control-flow bodies of an attribute read."""
-    for number, _, at, end in fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number not in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS):
             continue
         body = _graph(data, at, end)
@@ -134,9 +134,9 @@ def _captured(data: Buffer, begin: int, stop: int) -> Iterator[str]:
         yield from (name for name in read if name not in inside)
 
 
-def _texts(data: Buffer, begin: int, stop: int, wanted: int) -> list[str]:
-    return [_text(data, at, end) for number, _, at, end in fields(data, begin, stop) if number == wanted]
+def _texts(data: FileBytes, begin: int, stop: int, wanted: int) -> list[str]:
+    return [_text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == wanted]
 
 
-def _text(data: Buffer, begin: int, stop: int) -> str:
+def _text(data: FileBytes, begin: int, stop: int) -> str:
     return bytes(data[begin:stop]).decode(errors="replace")

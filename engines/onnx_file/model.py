@@ -6,7 +6,6 @@ without attributes and weights. Field numbers are those of onnx.proto.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,27 +17,26 @@ from partway.engines.onnx_file.values import (
     floats,
     read_constant,
     read_value,
+    reading,
     text,
-    typed_fields,
     varints,
 )
-from partway.errors import InputError, mapped
-from partway.proto.protobuf import Buffer, NotProtobufError, read_varint
+from partway.errors import InputError
+from partway.proto.protowire import FileBytes, fields, read_varint
 
 DEEPEST = 16
 """Bodies within bodies that are read."""
-_BROKEN = {NotProtobufError: InputError, EOFError: InputError, struct.error: InputError, ValueError: InputError}
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class AttributeReference:
     """An attribute of a local function's operator that takes its value from the function's attribute ``name``."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class OnnxOperator:
     """A node. Inputs and outputs keep their places; an empty name means left out."""
 
     name: str
@@ -58,7 +56,7 @@ class Operator:
 class Body:
     """A graph: the model's, or an attribute's."""
 
-    operators: tuple[Operator, ...]
+    operators: tuple[OnnxOperator, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     constants: Mapping[str, Constant]
@@ -68,14 +66,14 @@ class Body:
 class Function:
     """A model-local function; ``defaults`` are the attributes that may be left out."""
 
-    operators: tuple[Operator, ...]
+    operators: tuple[OnnxOperator, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxModel:
+class OnnxFile:
     """A file. ``opsets`` has the version of each domain, the standard one as the empty text."""
 
     body: Body
@@ -83,17 +81,17 @@ class OnnxModel:
     functions: Mapping[tuple[str, str], Function]
 
 
-def read_model(stage: Buffer, file: str | None = None, data: Buffer | None = None) -> OnnxModel:
+def read_model(stage: FileBytes, file: str | None = None, data: FileBytes | None = None) -> OnnxFile:
     """The model in the bytes of its file; its external weights, if any, are views of ``data``, the bytes of ``file``.
 
     Raises InputError when the bytes are no ONNX model, or refer to any other file.
     """
-    with mapped(_BROKEN, "the stage is no ONNX model, or cut short"):
+    with reading("the stage is no ONNX model, or cut short"):
         outside = _outside(stage, file, data)
         body: Body | None = None
         opsets: dict[str, int] = {}
         functions: dict[tuple[str, str], Function] = {}
-        for number, _, at, end in typed_fields(stage, 0, len(stage)):
+        for number, _, _, at, end in fields(stage, 0, len(stage)):
             if number == 7:
                 body = _Reader(stage, frozenset(outside)).body(at, end)
             elif number == 8:
@@ -104,10 +102,10 @@ def read_model(stage: Buffer, file: str | None = None, data: Buffer | None = Non
                 functions[key] = function
     if body is None:
         raise InputError("the stage is no ONNX model: it has no graph")
-    return OnnxModel(replace(body, constants={**body.constants, **outside}), opsets, functions)
+    return OnnxFile(replace(body, constants={**body.constants, **outside}), opsets, functions)
 
 
-def _outside(stage: Buffer, file: str | None, data: Buffer | None) -> dict[str, Constant]:
+def _outside(stage: FileBytes, file: str | None, data: FileBytes | None) -> dict[str, Constant]:
     tensors = external_tensors(stage)
     if not tensors:
         return {}
@@ -122,9 +120,9 @@ def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
-def _opset(data: Buffer, begin: int, stop: int) -> tuple[str, int]:
+def _opset(data: FileBytes, begin: int, stop: int) -> tuple[str, int]:
     domain, version = "", 1
-    for number, _, at, end in typed_fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == 1:
             domain = text(data, at, end)
         elif number == 2:
@@ -135,18 +133,18 @@ def _opset(data: Buffer, begin: int, stop: int) -> tuple[str, int]:
 class _Reader:
     """Bodies of one file; ``outside`` names the constants that lie in another file."""
 
-    def __init__(self, data: Buffer, outside: frozenset[str] = frozenset(), depth: int = 0) -> None:
+    def __init__(self, data: FileBytes, outside: frozenset[str] = frozenset(), depth: int = 0) -> None:
         if depth > DEEPEST:
             raise InputError("the stage's control flow is nested too deeply")
         self.data, self.outside, self.depth = data, outside, depth
 
     def body(self, begin: int, stop: int) -> Body:
         data = self.data
-        operators: list[Operator] = []
+        operators: list[OnnxOperator] = []
         inputs: list[Value] = []
         outputs: list[Value] = []
         constants: dict[str, Constant] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 operators.append(self.operator(at, end))
             elif number == 5:
@@ -160,16 +158,16 @@ class _Reader:
                 outputs.append(read_value(data, at, end))
             elif number == 15:
                 raise InputError("the stage has sparse weights, which only the engine onnx runs")
-        known = {*constants, *self.outside}
-        return Body(tuple(operators), tuple(v for v in inputs if v.name not in known), tuple(outputs), constants)
+        fixed = {*constants, *self.outside}
+        return Body(tuple(operators), tuple(v for v in inputs if v.name not in fixed), tuple(outputs), constants)
 
-    def operator(self, begin: int, stop: int) -> Operator:
+    def operator(self, begin: int, stop: int) -> OnnxOperator:
         data = self.data
         texts = {3: "", 4: "", 7: ""}
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Any] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 inputs.append(text(data, at, end))
             elif number == 2:
@@ -179,14 +177,14 @@ class _Reader:
             elif number == 5:
                 name, value = self.attribute(at, end)
                 attributes[name] = value
-        return Operator(texts[3], texts[4], _domain(texts[7]), tuple(inputs), tuple(outputs), attributes)
+        return OnnxOperator(texts[3], texts[4], _domain(texts[7]), tuple(inputs), tuple(outputs), attributes)
 
     def attribute(self, begin: int, stop: int) -> tuple[str, Any]:
         data = self.data
         name, kind = "", 0
         lists: dict[int, list[Any]] = {}
         reference = ""
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 name = text(data, at, end)
             elif number == 20:
@@ -196,7 +194,7 @@ class _Reader:
             elif number in _ATTRIBUTE:
                 lists.setdefault(number, []).extend(self._contents(number, at, end))
         if reference:
-            return name, Reference(reference)
+            return name, AttributeReference(reference)
         place = _PLACE.get(kind)
         if place is None:
             place = next(iter(lists), 0)
@@ -222,9 +220,9 @@ class _Reader:
         data = self.data
         name = domain = ""
         names: dict[int, list[str]] = {4: [], 5: []}
-        operators: list[Operator] = []
+        operators: list[OnnxOperator] = []
         defaults: dict[str, Any] = {}
-        for number, _, at, end in typed_fields(data, begin, stop):
+        for number, _, _, at, end in fields(data, begin, stop):
             if number == 1:
                 name = text(data, at, end)
             elif number == 10:
@@ -250,5 +248,5 @@ _EMPTY: dict[int, Any] = {2: 0.0, 3: 0, 4: ""}
 """What a field that was left out means."""
 
 
-def _tensor_name(data: Buffer, begin: int, stop: int) -> str:
-    return next((text(data, at, end) for number, _, at, end in typed_fields(data, begin, stop) if number == 8), "")
+def _tensor_name(data: FileBytes, begin: int, stop: int) -> str:
+    return next((text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == 8), "")

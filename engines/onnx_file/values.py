@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from partway.engines.onnx_file.external_data import DTYPES
-from partway.errors import InputError
-from partway.proto.protobuf import Buffer, fields, read_varint
+from partway.errors import InputError, WireError
+from partway.proto.protowire import LENGTH, FileBytes, fields, read_varint
 
 Array = np.ndarray[Any, Any]
 BFLOAT16 = 16
@@ -46,12 +47,21 @@ class Value:
     shape: tuple[int | None, ...] | None
 
 
-def read_constant(data: Buffer, begin: int, stop: int) -> tuple[str, Constant]:
+@contextmanager
+def reading(doing: str) -> Iterator[None]:
+    """Bytes that are no protobuf message, as an InputError that begins with ``doing``."""
+    try:
+        yield
+    except (WireError, struct.error, ValueError) as error:
+        raise InputError(f"{doing}: {str(error).removeprefix('the message is malformed: ')}") from error
+
+
+def read_constant(data: FileBytes, begin: int, stop: int) -> tuple[str, Constant]:
     """A TensorProto with its data inside the file. Raises InputError when it is of no plain type or of another size."""
     name, kind, dims = "", 0, list[int]()
     raw: bytes | None = None
     typed: list[Array] = []
-    for number, wire, at, end in typed_fields(data, begin, stop):
+    for number, wire, _, at, end in fields(data, begin, stop):
         if number == DIMS:
             dims += varints(data, at, end)
         elif number == DATA_TYPE:
@@ -63,7 +73,7 @@ def read_constant(data: Buffer, begin: int, stop: int) -> tuple[str, Constant]:
         elif number in _TYPED:
             typed.append(np.frombuffer(bytes(data[at:end]), np.dtype(_TYPED[number]).newbyteorder("<")))
         elif number in (INTS, LONGS, UNSIGNED):
-            typed.append(np.fromiter(varints(data, at, end) if wire == 2 else [_varint(data, at, end)], np.int64))
+            typed.append(np.fromiter(varints(data, at, end) if wire == LENGTH else [_varint(data, at, end)], np.int64))
     if kind not in PLAIN:
         raise InputError(f"the stage's constant {name!r} is of ONNX type {kind}, which only the engine onnx runs")
     return name, Constant(_shaped(name, kind, dims, raw, typed), kind)
@@ -83,43 +93,37 @@ def _shaped(name: str, kind: int, dims: list[int], raw: bytes | None, typed: lis
     return flat.astype(dtype.newbyteorder("="), copy=False).reshape(dims)
 
 
-def read_value(data: Buffer, begin: int, stop: int) -> Value:
+def read_value(data: FileBytes, begin: int, stop: int) -> Value:
     """A ValueInfoProto."""
     name, kind, shape = "", 0, None
-    for number, _, at, end in typed_fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == VALUE_NAME:
             name = text(data, at, end)
         elif number == VALUE_TYPE:
-            for inner, _, tensor, tensor_end in typed_fields(data, at, end):
+            for inner, _, _, tensor, tensor_end in fields(data, at, end):
                 if inner == 1:
                     kind, shape = _tensor_type(data, tensor, tensor_end)
     return Value(name, kind, shape)
 
 
-def _tensor_type(data: Buffer, begin: int, stop: int) -> tuple[int, tuple[int | None, ...] | None]:
+def _tensor_type(data: FileBytes, begin: int, stop: int) -> tuple[int, tuple[int | None, ...] | None]:
     kind, shape = 0, None
-    for number, _, at, end in typed_fields(data, begin, stop):
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == 1:
             kind = read_varint(data, at, end)[0]
         elif number == 2:
-            shape = tuple(_dimension(data, *place) for n, _, *place in typed_fields(data, at, end) if n == 1)
+            shape = tuple(_dimension(data, *place) for n, _, _, *place in fields(data, at, end) if n == 1)
     return kind, shape
 
 
-def _dimension(data: Buffer, begin: int, stop: int) -> int | None:
-    for number, _, at, end in typed_fields(data, begin, stop):
+def _dimension(data: FileBytes, begin: int, stop: int) -> int | None:
+    for number, _, _, at, end in fields(data, begin, stop):
         if number == 1:
             return _varint(data, at, end)
     return None
 
 
-def typed_fields(data: Buffer, begin: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-    """Field number, wire type, start and end of each field's contents."""
-    for number, tag, at, end in fields(data, begin, stop):
-        yield number, data[tag] & 7, at, end
-
-
-def varints(data: Buffer, at: int, end: int) -> list[int]:
+def varints(data: FileBytes, at: int, end: int) -> list[int]:
     """Signed numbers, packed one after another (or just one)."""
     found = []
     while at < end:
@@ -128,7 +132,7 @@ def varints(data: Buffer, at: int, end: int) -> list[int]:
     return found
 
 
-def _varint(data: Buffer, at: int, end: int) -> int:
+def _varint(data: FileBytes, at: int, end: int) -> int:
     return _signed(read_varint(data, at, end)[0])
 
 
@@ -137,11 +141,11 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def floats(data: Buffer, at: int, end: int) -> list[float]:
+def floats(data: FileBytes, at: int, end: int) -> list[float]:
     """32-bit floats, packed one after another (or just one)."""
     return [value for (value,) in struct.iter_unpack("<f", bytes(data[at:end]))]
 
 
-def text(data: Buffer, at: int, end: int) -> str:
+def text(data: FileBytes, at: int, end: int) -> str:
     """A name."""
     return bytes(data[at:end]).decode(errors="replace")

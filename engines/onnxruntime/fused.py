@@ -57,13 +57,13 @@ def groups(model: OnnxGraph, ran: Sequence[Node]) -> tuple[list[tuple[int, ...]]
         if not seeds:
             of_node.append(None)
             continue
-        known = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(made))
-        if known == len(made):
+        number = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(made))
+        if number == len(made):
             made.append(set())
         members = found.group(seeds) - of_operator.keys()
-        made[known] |= members
-        of_operator.update(dict.fromkeys(members, known))
-        of_node.append(known)
+        made[number] |= members
+        of_operator.update(dict.fromkeys(members, number))
+        of_node.append(number)
     made += [{operator} for operator in sorted(found.moving - of_operator.keys())]
     return [tuple(sorted(group)) for group in made], of_node
 

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime as ort
 
 from partway.engines.interface import LoadedStage, OutOfMemory, Outputs
-from partway.engines.onnxruntime.engine import OnnxEngine, OnnxStage, brief
+from partway.engines.onnxruntime.engine import OnnxEngine
+from partway.engines.onnxruntime.stage import OnnxStage, brief
 from partway.errors import InputError, PartwayError
 from partway.proto.tensors import TensorSpec, Values
 

@@ -19,10 +19,10 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime as ort
 
-from partway.engines.interface import OperatorTime
+from partway.engines.interface import OperatorTiming
 from partway.engines.onnx_file.graph import Node, OnnxGraph, numbered, read_graph
-from partway.engines.onnxruntime.engine import OnnxStage, brief
 from partway.engines.onnxruntime.fused import groups, leader
+from partway.engines.onnxruntime.stage import OnnxStage, brief
 from partway.errors import InputError
 
 KERNEL = "_kernel_time"
@@ -57,7 +57,7 @@ class WatchedOnnxStage(OnnxStage):
             self._folder.cleanup()
             raise InputError(f"ONNX Runtime cannot profile this stage: {brief(error)}") from error
 
-    def operators(self, runs: Sequence[int]) -> tuple[OperatorTime, ...]:
+    def operators(self, runs: Sequence[int]) -> tuple[OperatorTiming, ...]:
         """Seconds per operator of the model, in its order; kernels that belong to none follow, one entry a kind."""
         trace = json.loads(Path(self.session.end_profiling()).read_bytes())
         ran = read_graph(self._ran.read_bytes())
@@ -118,7 +118,7 @@ def middle(values: Sequence[float]) -> float:
     return float(np.mean(ordered[cut : len(ordered) - cut]))
 
 
-def attributed(model: OnnxGraph, ran: OnnxGraph, kernels: Sequence[Kernel]) -> tuple[OperatorTime, ...]:
+def attributed(model: OnnxGraph, ran: OnnxGraph, kernels: Sequence[Kernel]) -> tuple[OperatorTiming, ...]:
     """Kernels as operators of the model, in its order, and those that belong to none."""
     found, of_node = groups(model, ran.nodes)
     times: dict[int, float] = defaultdict(float)
@@ -137,9 +137,9 @@ def attributed(model: OnnxGraph, ran: OnnxGraph, kernels: Sequence[Kernel]) -> t
     for at, group in enumerate(found):
         first = leader(model, group)
         together = tuple(names[one] for one in group) if len(group) > 1 else ()
-        rows.append((first, OperatorTime(names[first], model.nodes[first].kind, times[at], calls[at], together)))
+        rows.append((first, OperatorTiming(names[first], model.nodes[first].kind, times[at], calls[at], together)))
     rows.sort(key=lambda row: row[0])
-    inserted = [OperatorTime(None, kind, time_s, count) for kind, (time_s, count) in loose.items()]
+    inserted = [OperatorTiming(None, kind, time_s, count) for kind, (time_s, count) in loose.items()]
     return (*(row for _, row in rows), *inserted)
 
 

@@ -16,9 +16,16 @@ import torch
 from torch import fx
 
 from partway.engines.onnx_file.external_data import DTYPES
-from partway.engines.onnx_file.model import Body, Function, OnnxModel, Operator, Reference
+from partway.engines.onnx_file.model import AttributeReference, Body, Function, OnnxFile, OnnxOperator
 from partway.engines.onnx_file.values import Constant, Value
-from partway.engines.torch.operator_table import TABLE, Ask, Entry, Kept, to_tensor, unsupported
+from partway.engines.torch.operator_table import (
+    TABLE,
+    OperatorContext,
+    OperatorEntry,
+    ShapeCache,
+    to_tensor,
+    unsupported,
+)
 from partway.engines.torch.operators import (  # noqa: F401 - they fill the table
     convolution,
     detection,
@@ -52,10 +59,10 @@ class Built:
     outputs: tuple[TensorSpec, ...]
     waits: bool
     mixes: bool
-    kept: Kept
+    cache: ShapeCache
 
 
-def build(model: OnnxModel, device: torch.device, floats: torch.dtype = torch.float32) -> Built:
+def build(model: OnnxFile, device: torch.device, floats: torch.dtype = torch.float32) -> Built:
     """A stage as a module. ``floats`` is what is computed in where the model says float32.
 
     Raises Unsupported, naming the operator, and InputError when the model does not fit together.
@@ -64,7 +71,7 @@ def build(model: OnnxModel, device: torch.device, floats: torch.dtype = torch.fl
     inputs, outputs = tuple(map(_spec, model.body.inputs)), tuple(map(_spec, model.body.outputs))
     module = builder.module()
     mixes = any(node.kind == "DynamicQuantizeLinear" for node in model.body.operators)
-    return Built(module.eval().to(device), inputs, outputs, builder.waits, mixes, builder.kept)
+    return Built(module.eval().to(device), inputs, outputs, builder.waits, mixes, builder.cache)
 
 
 def _spec(value: Value) -> TensorSpec:
@@ -77,9 +84,9 @@ def _spec(value: Value) -> TensorSpec:
 class _Builder:
     """Turns operators into nodes of a torch.fx graph, in order."""
 
-    def __init__(self, model: OnnxModel, device: torch.device, floats: torch.dtype) -> None:
+    def __init__(self, model: OnnxFile, device: torch.device, floats: torch.dtype) -> None:
         self.model, self.device, self.floats = model, device, floats
-        self.graph, self.root, self.kept = fx.Graph(), torch.nn.Module(), Kept()
+        self.graph, self.root, self.cache = fx.Graph(), torch.nn.Module(), ShapeCache()
         self.constants: dict[str, torch.Tensor] = {}
         self.nodes: dict[str, fx.Node] = {}
         self.on_host: set[str] = set()
@@ -102,7 +109,7 @@ class _Builder:
         for operator in body.operators:
             self.operator(operator, depth)
 
-    def operator(self, operator: Operator, depth: int) -> None:
+    def operator(self, operator: OnnxOperator, depth: int) -> None:
         function = self.model.functions.get((operator.domain, operator.kind))
         if depth > DEEPEST:
             raise unsupported(operator, "so deep inside others")
@@ -116,10 +123,10 @@ class _Builder:
                 raise unsupported(operator)
             self.enter(operator, entry)
 
-    def enter(self, operator: Operator, entry: Entry) -> None:
-        ask = Ask(operator, self.model.opsets.get("", 1), self.floats, self.kept)
-        run = entry.factory(ask)
-        unknown = sorted(operator.attributes.keys() - ask.asked)
+    def enter(self, operator: OnnxOperator, entry: OperatorEntry) -> None:
+        context = OperatorContext(operator, self.model.opsets.get("", 1), self.floats, self.cache)
+        run = entry.factory(context)
+        unknown = sorted(operator.attributes.keys() - context.read)
         if unknown:
             raise unsupported(operator, f"with the attribute {unknown[0]}")
         given = [name for name in operator.inputs if name]
@@ -128,9 +135,9 @@ class _Builder:
             return
         fluid = [name for name in given if name not in self.constants]
         host = entry.shapes or all(name in self.on_host for name in fluid)
-        sequence = entry.many or ask.made > 1
+        sequence = entry.many or context.made > 1
         args = tuple(self.argument(operator, entry, at, host) for at in range(len(operator.inputs)))
-        self.waits |= entry.asks
+        self.waits |= entry.waits
         node = self.graph.call_function(run, args)
         for at, name in enumerate(operator.outputs):
             if name:
@@ -138,7 +145,7 @@ class _Builder:
                 if host:
                     self.on_host.add(name)
 
-    def argument(self, operator: Operator, entry: Entry, at: int, host: bool) -> Any:
+    def argument(self, operator: OnnxOperator, entry: OperatorEntry, at: int, host: bool) -> Any:
         name = operator.inputs[at]
         if not name:
             return None
@@ -155,7 +162,7 @@ class _Builder:
             return self.node(name, operator.called) if value is None else self.held(value)
         return self.input(name, operator.called, at in entry.exact)
 
-    def fold(self, operator: Operator, entry: Entry, run: Any) -> None:
+    def fold(self, operator: OnnxOperator, entry: OperatorEntry, run: Any) -> None:
         def literal(at: int, name: str) -> Any:
             if not name:
                 return None
@@ -195,7 +202,7 @@ class _Builder:
             return moved
         floats = torch.float32 if exact else self.floats
         if value is None:
-            moved = self.graph.call_function(on_device(self.device, self.kept, floats), (self.node(name, who),))
+            moved = self.graph.call_function(on_device(self.device, self.cache, floats), (self.node(name, who),))
         else:
             moved = self.weight(value.to(floats) if value.dtype is torch.float32 else value)
         self.moved[name, exact] = moved
@@ -206,7 +213,7 @@ class _Builder:
         self.root.register_buffer(name, value)
         return self.graph.create_node("get_attr", name)
 
-    def call(self, operator: Operator, function: Function, depth: int) -> None:
+    def call(self, operator: OnnxOperator, function: Function, depth: int) -> None:
         """A local function's operators, their values renamed to those of the call."""
         names = dict(zip(function.inputs, (*operator.inputs, *[""] * len(function.inputs)), strict=False))
         names |= dict(zip(function.outputs, operator.outputs, strict=False))
@@ -215,7 +222,7 @@ class _Builder:
         for inner in function.operators:
             self.operator(_renamed(inner, names, given, prefix), depth + 1)
 
-    def branch(self, operator: Operator, depth: int) -> None:
+    def branch(self, operator: OnnxOperator, depth: int) -> None:
         """The branch that a constant condition chooses."""
         condition = self.constants.get(operator.inputs[0])
         if condition is None:
@@ -225,7 +232,7 @@ class _Builder:
         for name, value in zip(operator.outputs, body.outputs, strict=False):
             self.alias(name, value.name, operator)
 
-    def alias(self, name: str, same: str, operator: Operator) -> None:
+    def alias(self, name: str, same: str, operator: OnnxOperator) -> None:
         if same in self.constants:
             self.constants[name] = self.constants[same]
             return
@@ -234,13 +241,13 @@ class _Builder:
             self.on_host.add(name)
 
 
-def _renamed(inner: Operator, names: Mapping[str, str], given: Mapping[str, Any], prefix: str) -> Operator:
+def _renamed(inner: OnnxOperator, names: Mapping[str, str], given: Mapping[str, Any], prefix: str) -> OnnxOperator:
     def own(values: Sequence[str]) -> tuple[str, ...]:
         return tuple(names.get(value, prefix + value) if value else "" for value in values)
 
     attributes = {}
     for name, value in inner.attributes.items():
-        if isinstance(value, Reference):
+        if isinstance(value, AttributeReference):
             if value.name in given:
                 attributes[name] = given[value.name]
         elif isinstance(value, Body):

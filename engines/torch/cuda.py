@@ -8,6 +8,7 @@ Source of the rules: the CUDA semantics notes of PyTorch's documentation.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
@@ -140,3 +141,16 @@ def exact_arithmetic(tf32: bool) -> None:
         torch.backends.cudnn.conv.fp32_precision = precision
     else:  # before torch 2.9
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+
+
+def gpus() -> int:
+    """How many CUDA devices torch can use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a driver that is too old is said by the count
+        return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
+
+
+def gpu_name(index: int) -> str:
+    """The model of a GPU, its memory and torch's version."""
+    about = torch.cuda.get_device_properties(index)
+    return f"{about.name}, {about.total_memory / 2**30:.0f} GiB, torch {torch.__version__}"

@@ -15,7 +15,7 @@ Fetch = Callable[[], list[Array]]
 Work = Callable[[], Sequence[Tensor]]
 
 
-class Device(Protocol):
+class TorchDevice(Protocol):
     """A place to compute. What is between ``working`` and its end runs in order, as seen by the device."""
 
     @property

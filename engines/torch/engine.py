@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from partway.engines.interface import LoadedStage, Outputs
-from partway.engines.onnx_file.model import OnnxModel, read_model
+from partway.engines.onnx_file.model import OnnxFile, read_model
 from partway.engines.torch.builder import build
-from partway.engines.torch.device import Cpu, Device
-from partway.engines.torch.executor import BUCKETS, NUMPY, Program, Runner
+from partway.engines.torch.device import Cpu, TorchDevice
+from partway.engines.torch.executor import BUCKETS, NUMPY, Program, ProgramRunner
 from partway.errors import InputError
-from partway.proto.protobuf import Buffer
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import TensorSpec, Values
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -27,12 +27,12 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 class TorchStage:
     """A stage, or several that run as one."""
 
-    def __init__(self, program: Program, device: Device, compiled: bool = False) -> None:
+    def __init__(self, program: Program, device: TorchDevice, compiled: bool = False) -> None:
         self.inputs, self.outputs = program.inputs, program.outputs
         captured = device.captures and not program.waits and not program.mixes
         self.buckets: tuple[int, ...] = BUCKETS if captured else ()
         self._program, self._device, self._compiled = program, device, compiled
-        self.runner = Runner(_compiled(program) if compiled else program, device)
+        self.runner = ProgramRunner(_compiled(program) if compiled else program, device)
 
     def run(self, values: Values) -> Outputs:
         """Every output by name; raises InputError when the tensors do not fit, OutOfMemory when the batch does not."""
@@ -87,7 +87,7 @@ class TorchEngine:
         tf32: bool = False,
         compiled: bool = False,
         graphs: bool = True,
-        place: Device | None = None,
+        place: TorchDevice | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"unknown precision {precision!r}; choose {', '.join(PRECISIONS)}")
@@ -102,19 +102,21 @@ class TorchEngine:
         """A stage from its ONNX file's bytes. Raises InputError, and Unsupported where an operator is not known."""
         return self._stage(read_model(stage))
 
-    def load_with_data(self, stage: bytes, file: str, data: Buffer) -> TorchStage:
+    def load_with_data(self, stage: bytes, file: str, data: FileBytes) -> TorchStage:
         """The same for a stage whose external weights all lie in ``file``, whose bytes are ``data``."""
         return self._stage(read_model(stage, file, data))
 
-    def _stage(self, model: OnnxModel) -> TorchStage:
+    def _stage(self, model: OnnxFile) -> TorchStage:
         floats = PRECISIONS[self.precision]
         made = build(model, self._place.torch, floats)
         weights = frozenset(int(w.untyped_storage().data_ptr()) for w in made.module.buffers())
-        program = Program(made.module, made.inputs, made.outputs, made.waits, made.mixes, (made.kept,), floats, weights)
+        program = Program(
+            made.module, made.inputs, made.outputs, made.waits, made.mixes, (made.cache,), floats, weights
+        )
         return TorchStage(program, self._place, self._compiled)
 
 
-def _place(device: str, tf32: bool, graphs: bool) -> Device:
+def _place(device: str, tf32: bool, graphs: bool) -> TorchDevice:
     if device == "cpu":
         return Cpu()
     from partway.engines.torch.cuda import Cuda, exact_arithmetic
@@ -146,7 +148,7 @@ def _joined(programs: Sequence[Program], wanted: Collection[str]) -> Program:
         outputs,
         any(program.waits for program in programs),
         any(program.mixes for program in programs),
-        tuple(kept for program in programs for kept in program.kept),
+        tuple(cache for program in programs for cache in program.cache),
         programs[0].floats,
         frozenset().union(*(program.weights for program in programs)),
     )

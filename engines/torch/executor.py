@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from partway.engines.interface import OutOfMemory, Outputs
-from partway.engines.torch.device import Device
-from partway.engines.torch.operator_table import Kept
+from partway.engines.torch.device import TorchDevice
+from partway.engines.torch.operator_table import ShapeCache
 from partway.errors import InputError, PartwayError
 from partway.proto.tensors import TensorSpec
 
@@ -47,7 +47,7 @@ class Program:
     outputs: tuple[TensorSpec, ...]
     waits: bool
     mixes: bool
-    kept: tuple[Kept, ...]
+    cache: tuple[ShapeCache, ...]
     floats: torch.dtype
     weights: frozenset[int] = frozenset()
     """Where the module's weights lie, so that no answer shares memory with them."""
@@ -67,10 +67,10 @@ class Captured:
     keep: list[dict[Any, torch.Tensor]]
 
 
-class Runner:
+class ProgramRunner:
     """One program on one device. Safe to call from several threads."""
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, device: TorchDevice) -> None:
         self.program, self.device = program, device
         self._graphs: OrderedDict[Shapes, Captured | None] = OrderedDict()
         specs = (*program.inputs, *program.outputs)
@@ -161,7 +161,7 @@ class Runner:
         except RuntimeError as error:
             log.info("%s runs without a CUDA graph: %s", program.outputs[0].name, _brief(error))
             return None
-        return Captured(inputs, replay, outputs, [kept.tensors for kept in program.kept])
+        return Captured(inputs, replay, outputs, [cache.tensors for cache in program.cache])
 
     def _own(
         self, given: Sequence[torch.Tensor], made: Sequence[torch.Tensor], dtype: Callable[[TensorSpec], torch.dtype]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from partway.engines.interface import Unsupported
-from partway.engines.onnx_file.model import Operator, Reference
+from partway.engines.onnx_file.model import AttributeReference, OnnxOperator
 from partway.engines.onnx_file.values import BFLOAT16, Constant
 
 DTYPES = {
@@ -25,13 +25,13 @@ DTYPES = {
 }  # fmt: skip
 """torch's dtype by ONNX's element type."""
 Run = Callable[..., Any]
-Factory = Callable[["Ask"], Run]
-MOST_KEPT = 512
+Factory = Callable[["OperatorContext"], Run]
+MOST_CACHED = 512
 _MISSING = object()
 
 
 @dataclass(slots=True)
-class Kept:
+class ShapeCache:
     """Small tensors on the device that depend on shapes only: made once, so that a captured graph can read them."""
 
     tensors: dict[Any, torch.Tensor] = field(default_factory=dict)
@@ -40,26 +40,26 @@ class Kept:
         """What ``make`` makes, made once per key."""
         found = self.tensors.get(key)
         if found is None:
-            if len(self.tensors) >= MOST_KEPT:
+            if len(self.tensors) >= MOST_CACHED:
                 self.tensors = {}  # not cleared: who captured a graph keeps the old table
             found = self.tensors[key] = make()
         return found
 
 
 @dataclass(slots=True)
-class Ask:
-    """What a factory may ask of its operator. What nobody asked for is an attribute nobody knows: unsupported."""
+class OperatorContext:
+    """What a factory reads of its operator. An attribute that no factory reads makes the operator unsupported."""
 
-    operator: Operator
+    operator: OnnxOperator
     opset: int
     floats: torch.dtype
-    kept: Kept
-    asked: set[str] = field(default_factory=set)
+    cache: ShapeCache
+    read: set[str] = field(default_factory=set)
 
     def _get(self, name: str, default: Any) -> Any:
-        self.asked.add(name)
+        self.read.add(name)
         value = self.operator.attributes.get(name, _MISSING)
-        if isinstance(value, Reference):
+        if isinstance(value, AttributeReference):
             raise self.unsupported(f"the attribute {name} without a value")
         if value is _MISSING:
             if default is _MISSING:
@@ -114,7 +114,7 @@ class Ask:
         return unsupported(self.operator, f"with {what}")
 
 
-def unsupported(operator: Operator, what: str = "") -> Unsupported:
+def unsupported(operator: OnnxOperator, what: str = "") -> Unsupported:
     """One sentence: which operator, which node, and what can run it."""
     where = f"{operator.domain}." if operator.domain else ""
     return Unsupported(
@@ -123,10 +123,10 @@ def unsupported(operator: Operator, what: str = "") -> Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OperatorEntry:
     """How to run one kind of operator.
 
-    ``host`` and ``literal``: see above. ``exact`` places keep float32 whatever the engine computes in. ``asks`` marks
+    ``host`` and ``literal``: see above. ``exact`` places keep float32 whatever the engine computes in. ``waits`` marks
     operators whose output's shape depends on the numbers themselves, ``shapes`` those that say how large something is
     (on the host), ``many`` those that always make a sequence, even of one.
     """
@@ -135,21 +135,21 @@ class Entry:
     host: tuple[int, ...] = ()
     literal: tuple[int, ...] = ()
     exact: tuple[int, ...] = ()
-    asks: bool = False
+    waits: bool = False
     shapes: bool = False
     many: bool = False
 
 
-TABLE: dict[tuple[str, str], Entry] = {}
+TABLE: dict[tuple[str, str], OperatorEntry] = {}
 
 
 def op(*kinds: str, domains: Sequence[str] = ("",), **options: Any) -> Callable[[Factory], Factory]:
-    """Enter a factory into the table; ``options`` are those of :class:`Entry`."""
+    """Enter a factory into the table; ``options`` are those of :class:`OperatorEntry`."""
 
     def enter(factory: Factory) -> Factory:
         for domain in domains:
             for kind in kinds:
-                TABLE[domain, kind] = Entry(factory, **options)
+                TABLE[domain, kind] = OperatorEntry(factory, **options)
         return factory
 
     return enter
@@ -157,7 +157,7 @@ def op(*kinds: str, domains: Sequence[str] = ("",), **options: Any) -> Callable[
 
 def plain(kind: str, run: Run) -> None:
     """Enter an operator without attributes that is one torch function."""
-    TABLE["", kind] = Entry(lambda _: run)
+    TABLE["", kind] = OperatorEntry(lambda _: run)
 
 
 def to_tensor(constant: Constant) -> torch.Tensor:

@@ -19,16 +19,11 @@ from partway.partitioner.calibrate.logits import LastStage
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.proto.codecs.image import PIXELS, decode_image, encode_image, is_image_codec
-from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, pack, packs, unpack
+from partway.proto.codecs.image import decode_image, encode_image, is_image_codec
+from partway.proto.codecs.packing import pack, unpack
+from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, packs, picture_names
 
 Array = np.ndarray[Any, Any]
-IMAGE_CODECS = (
-    *(PIXELS, "png", "webp-lossless"),
-    *(f"{family}{quality}" for family in ("jpeg", "webp") for quality in (95, 90, 85, 80, 75, 65, 50)),
-)
-
-
 NEAR = 0.2
 """The share of frames whose two best classes count as near to each other."""
 
@@ -89,7 +84,7 @@ def unsplit_answers(
 def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
     """Every codec that makes sense at split k: activation codecs, and image codecs at split 0."""
     activation = [name for name in codec_names(book) if any(packs(name, s, book) for s in plan.crossing(k))]
-    return [*activation, *(IMAGE_CODECS if pictures and k == 0 else ())]
+    return [*activation, *(picture_names() if pictures and k == 0 else ())]
 
 
 def measure_codec(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from partway.engines.registry import layout_of
 from partway.partitioner.calibrate.fit_transform import fit
 from partway.partitioner.calibrate.logits import LastStage
 from partway.partitioner.calibrate.sensitivity import Response
@@ -34,11 +35,6 @@ def fits(spec: TensorSpec) -> bool:
     if not 1 <= len(rest) <= 3 or len(sizes) < len(rest) or spec.dtype not in ("float32", "int8", "uint8", "float16"):
         return False
     return LEAST_VALUES <= spec.elements() <= MOST_VALUES // LEAST_FRAMES and max(sizes) <= max(MAX_SIDE, 4096)
-
-
-def layout_of(engine: str) -> str:
-    """Where the engine's models have their channels."""
-    return "NHWC" if engine == "litert" else "NCHW"
 
 
 def fit_split(chain: Chain, k: int, lives: Sequence[Live], last_stage: LastStage | None = None) -> list[dict[str, Any]]:

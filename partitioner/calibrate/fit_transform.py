@@ -55,7 +55,7 @@ class Fit:
         return Transform(name, self.dtype, self.basis, steps, segments, self._tables(draft), self.low, self.high)
 
     def _tables(self, draft: Transform) -> tuple[Array, ...]:
-        grouping = draft.grouping
+        grouping = draft.symbol_coder
         scale = 1 / np.append(self.basis.by_coefficient(draft.steps), 1)
         counts = [np.zeros(segment.symbols) for segment in SEGMENTS]
         for sample in self.coefficients:

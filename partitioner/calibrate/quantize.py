@@ -139,6 +139,6 @@ def with_agreements(plan: Plan, rows: Sequence[TwinAgreement]) -> Plan:
 
 def load_int8(folder: Path, plan: Plan, threads: int) -> Chain:
     """The twins, loaded."""
-    from partway.engines.interface import engine_for
+    from partway.engines.registry import engine_for
 
     return load_folder(folder, plan, engine_for(INT8, threads))

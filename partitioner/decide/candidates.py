@@ -11,7 +11,7 @@ from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.image import is_image_codec, is_lossless_image
-from partway.proto.codecs.registry import CODECS, RAW, is_lossless, packs
+from partway.proto.codecs.registry import RAW, is_lossless, packs
 
 HARDLY = 1.25
 """A codec that takes this many times as long as another is still hardly slower: what measuring may be off."""
@@ -69,7 +69,7 @@ def _recorded(plan: Plan, entry: Mapping[str, Any]) -> Candidate:
 def _by_size(plan: Plan, k: int) -> list[Candidate]:
     specs = plan.crossing(k)
     sizes = {RAW: sum(spec.size_bytes() for spec in specs)}
-    if "fp16" in CODECS and any(packs("fp16", spec) for spec in specs):
+    if any(packs("fp16", spec) for spec in specs):
         sizes["fp16"] = sum(
             spec.elements() * 2 + FP16_HEADER_BYTES if packs("fp16", spec) else spec.size_bytes() for spec in specs
         )

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from partway.engines.interface import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData, engine_for
+from partway.engines.interface import Engine, LoadedStage, Outputs, StaysOnDevice, TakesData
+from partway.engines.registry import engine_for
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.plan.stage_files import open_data
-from partway.proto.protobuf import Buffer
+from partway.proto.protowire import FileBytes
 from partway.proto.tensors import Values
 
 
@@ -125,7 +126,7 @@ def load_chain(
     plan: Plan,
     engine: Engine,
     read: Callable[[Stage], bytes],
-    data: Callable[[Stage], Buffer] | None = None,
+    data: Callable[[Stage], FileBytes] | None = None,
     most: int | None = None,
 ) -> Chain:
     """Load every stage of a plan as this engine has it, or the first ``most``; ``read`` gives the bytes of its file.
@@ -145,7 +146,7 @@ def load_folder(folder: Path, plan: Plan, engine: Engine, most: int | None = Non
 
 
 def _load(
-    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], Buffer] | None
+    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], FileBytes] | None
 ) -> LoadedStage:
     loaded = engine.load(read(stage)) if stage.data is None else _load_both(stage, engine, read, data)
     for what, planned, found in (("input", stage.inputs, loaded.inputs), ("output", stage.outputs, loaded.outputs)):
@@ -156,7 +157,7 @@ def _load(
 
 
 def _load_both(
-    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], Buffer] | None
+    stage: Stage, engine: Engine, read: Callable[[Stage], bytes], data: Callable[[Stage], FileBytes] | None
 ) -> LoadedStage:
     assert stage.data is not None
     if data is None or not isinstance(engine, TakesData):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from partway.engines.interface import files_of
+from partway.engines.registry import files_of
 from partway.errors import InputError
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.preprocess import Preprocess

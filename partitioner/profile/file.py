@@ -30,7 +30,7 @@ OVERHEAD = "(overhead)"
 
 @dataclass(frozen=True, slots=True)
 class OperatorSeconds:
-    """Seconds a frame spends on one operator of the model; see :class:`~partway.engines.interface.OperatorTime`."""
+    """Seconds a frame spends on one operator of the model; see :class:`~partway.engines.interface.OperatorTiming`."""
 
     name: str | None
     kind: str

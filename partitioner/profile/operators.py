@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from partway.engines.interface import Engine, OperatorTime, TimesOperators
+from partway.engines.interface import Engine, OperatorTiming, TimesOperators
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Stage
@@ -51,7 +51,7 @@ def measure_operators(
     return times, OperatorProfile(tuple(operators), slowdown, len(counted))
 
 
-def fitted(stage: int, seen: Sequence[OperatorTime], stage_s: float) -> list[OperatorSeconds]:
+def fitted(stage: int, seen: Sequence[OperatorTiming], stage_s: float) -> list[OperatorSeconds]:
     """Operators of one stage, and its overhead, that together take ``stage_s``.
 
     What the stage takes beyond its operators is the overhead. Operators that took longer than the whole stage without

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import partway
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError, mapped
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.plan.chain import load_folder

@@ -1,1 +1,5 @@
-"""Codecs: say what this room is for."""
+"""How activations and pictures are packed to cross the link, one module a method.
+
+``interface`` says what a codec is, ``registry`` finds codecs by name through entry points, ``packing`` makes tensors of
+frames and back. May import ``proto`` and what ``proto`` may.
+"""

@@ -1,271 +1,165 @@
-"""How a tensor is packed to cross the link: pure pairs of functions on bytes.
+"""Which codecs there are: families found through the entry points ``partway.codecs``, codecs made by name.
 
-``raw`` is the tensor itself, a plain Open Inference tensor. Every other codec makes a blob: a msgpack header (codec,
-dtype, shape) followed by little-endian bytes. Decoding never allocates more than the shape the plan announces.
+``raw`` is the tensor itself and no codec. Lookups by name are cached: one runs for every tensor of every frame.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import struct
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 
-import msgpack
-import numpy as np
+from partway.errors import InputError, PartwayError
+from partway.plugins import Registry, did_you_mean
+from partway.proto.codecs.interface import Codec, CodecFamily
+from partway.proto.tensors import TensorSpec
 
-from partway.errors import CodecError, InputError
-from partway.proto.codecs.uniform import ChannelLevels, Levels, Step, Zstd
-from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
-from partway.proto.frame import Buffer, TensorHead
-from partway.proto.tensors import MAX_BATCH, TensorSpec
-
-Array = np.ndarray[Any, Any]
 RAW = "raw"
-MAX_HEADER_BYTES = 1024
-_LENGTH = struct.Struct("<I")
-_BOOL = numpy_dtype("BOOL")
-
-
-class Codec(Protocol):
-    """Packs one activation. ``lossless`` codecs give back the very same bits."""
-
-    @property
-    def name(self) -> str:
-        """What it is called on the wire."""
-
-    @property
-    def lossless(self) -> bool:
-        """Whether the very same bits come out again."""
-
-    def encode(self, array: Array) -> bytes:
-        """Bytes of a contiguous array, without the header."""
-
-    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
-        """Inverse of encode; the result has this dtype and shape. Raises CodecError when the bytes do not fit."""
-
-    def packs(self, spec: TensorSpec) -> bool:
-        """Whether it makes sense for tensors of this description."""
-
-    def fits(self, array: Array) -> bool:
-        """Whether it can pack this very array; one that it cannot is sent raw."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fp16:
-    """IEEE half precision: half the bytes of float32, relative error at most 2**-11 within +-65504."""
-
-    name: str = "fp16"
-    lossless: bool = False
-
-    def encode(self, array: Array) -> bytes:
-        """Values beyond half precision's range are clamped to it; NaN stays NaN."""
-        limit = np.finfo(np.float16).max
-        return np.clip(array, -limit, limit).astype("<f2").tobytes()
-
-    def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
-        """See Codec."""
-        if not np.issubdtype(np.dtype(dtype), np.floating):
-            raise CodecError(f"codec fp16 packs floating point tensors, not {dtype}")
-        return _exactly(body, np.dtype("<f2"), shape).astype(dtype)
-
-    def packs(self, spec: TensorSpec) -> bool:
-        """Only floats wider than half precision gain."""
-        return spec.dtype in ("float32", "float64")
-
-    def fits(self, array: Array) -> bool:
-        """See packs."""
-        return array.dtype.name in ("float32", "float64")
-
-
-_ALL: tuple[Codec, ...] = (
-    Fp16(),
-    Zstd(),
-    *map(Levels, (8, 6, 5, 4, 3)),
-    *map(ChannelLevels, (8, 6, 5, 4)),
-    *map(Step, (2, 4, 8, 16)),
-)
-CODECS = {codec.name: codec for codec in _ALL}
-"""Activation codecs that any tensor's description is enough for, by name; ``raw`` apart."""
 Codebook = Mapping[str, Mapping[str, Codec]]
 """Codecs fitted to one model, from its plan: by codec name, then by value name."""
 NO_BOOK: Codebook = {}
+MAX_NAME = 32
+"""Longer names are unknown without a look; a peer's message may hold any text, and lookups are remembered."""
+_ENTRIES: Registry[CodecFamily] = Registry("partway.codecs", "codec")
+log = logging.getLogger("partway")
+
+
+@cache
+def own_families() -> tuple[CodecFamily, ...]:
+    """The families that ship with Partway."""
+    return tuple(sorted(map(_ENTRIES.get, _ENTRIES.own_names()), key=_rank))
+
+
+@cache
+def families() -> tuple[CodecFamily, ...]:
+    """Every family. An entry of another package that is no family is left out with a warning."""
+    found = []
+    for entry in _ENTRIES:
+        if isinstance(entry, CodecFamily):
+            found.append(entry)
+        else:
+            log.warning("a codec of another package is ignored: %r is no CodecFamily", entry)
+    return tuple(sorted(found, key=_rank))
+
+
+def _rank(family: CodecFamily) -> int:
+    return family.rank
+
+
+def family_of(name: str) -> CodecFamily | None:
+    """The family that ``name`` belongs to, None for an unknown name. Other packages are searched last."""
+    return _family_of(name) if len(name) <= MAX_NAME else None
+
+
+@lru_cache(maxsize=1024)
+def _family_of(name: str) -> CodecFamily | None:
+    own = next((family for family in own_families() if family.matches(name)), None)
+    return own or next((family for family in families() if family.matches(name)), None)
+
+
+@lru_cache(maxsize=1024)
+def codec(name: str) -> Codec:
+    """The codec of this name. Raises InputError when it is unknown, or fitted to one model and so in its plan."""
+    family = family_of(name)
+    if family is None:
+        raise unknown_codec(name, [*codec_names(), *picture_labels()])
+    if family.make is None:
+        raise InputError(f"codec {name} is fitted to one model; use a plan that was calibrated")
+    try:
+        return family.make(name)
+    except PartwayError:
+        raise
+    except Exception as error:  # whatever another package raises
+        raise InputError(f"codec {name} cannot be made ({type(error).__name__}: {error})") from error
+
+
+def tensor_codec(name: str) -> Codec | None:
+    """The codec of activations of this name; None for any other name, ``raw`` and fitted codecs among them."""
+    return _tensor_codec(name) if len(name) <= MAX_NAME else None
+
+
+@lru_cache(maxsize=1024)
+def _tensor_codec(name: str) -> Codec | None:
+    family = _family_of(name)
+    return None if family is None or family.pictures or family.make is None else codec(name)
+
+
+def picture_codec(name: str) -> Codec | None:
+    """The codec of pictures of this name; None for any other name."""
+    return _picture_codec(name) if len(name) <= MAX_NAME else None
+
+
+@lru_cache(maxsize=1024)
+def _picture_codec(name: str) -> Codec | None:
+    family = _family_of(name)
+    return codec(name) if family is not None and family.pictures else None
 
 
 def codec_names(book: Codebook = NO_BOOK) -> list[str]:
-    """Every activation codec, ``raw`` first, those of a plan last."""
-    return [RAW, *CODECS, *book]
+    """The activation codecs that calibration measures, ``raw`` first, those of a plan last."""
+    named = (name for family in families() if not family.pictures for name in family.names)
+    return [RAW, *named, *book]
 
 
-def is_fitted(codec: str) -> bool:
+def picture_names() -> list[str]:
+    """The codecs of pictures that calibration measures."""
+    return [name for family in families() if family.pictures for name in family.names]
+
+
+def picture_labels() -> list[str]:
+    """The families of pictures in a few letters: ``u8``, ``jpegQ``."""
+    return [family.label for family in families() if family.pictures]
+
+
+def is_fitted(name: str) -> bool:
     """Whether this is a name of codecs that plans bring along: ``t40`` for steps of 40 % of a standard deviation."""
-    return re.fullmatch("t[1-9][0-9]{0,2}", codec) is not None
+    family = family_of(name)
+    return family is not None and family.make is None
 
 
-def is_lossless(codec: str) -> bool:
+def is_taken(name: str) -> bool:
+    """Whether no plan may give this name to a codec of its own."""
+    return name == RAW or (family_of(name) is not None and not is_fitted(name))
+
+
+def is_known(name: str, book: Codebook = NO_BOOK) -> bool:
+    """Whether this is ``raw`` or a codec of activations, one of a plan's among them."""
+    return name == RAW or name in book or tensor_codec(name) is not None
+
+
+def is_lossless(name: str) -> bool:
     """Whether the very same tensor comes out again; fitted codecs never promise that."""
-    return codec == RAW or (codec in CODECS and CODECS[codec].lossless)
+    found = tensor_codec(name)
+    return name == RAW or (found is not None and found.lossless)
 
 
-def packs(codec: str, spec: TensorSpec, book: Codebook = NO_BOOK) -> bool:
+def find(name: str, value: str, book: Codebook) -> Codec | None:
+    """The codec of this name for one value: among those of any model, else among those of a plan."""
+    return tensor_codec(name) or book.get(name, {}).get(value)
+
+
+def packs(name: str, spec: TensorSpec, book: Codebook = NO_BOOK) -> bool:
     """Whether this codec makes sense for a tensor of this description."""
-    found = _find(codec, spec.name, book)
-    return codec == RAW or (found is not None and found.packs(spec))
+    found = find(name, spec.name, book)
+    return name == RAW or (found is not None and found.packs(spec))
 
 
-def _find(codec: str, value: str, book: Codebook) -> Codec | None:
-    return CODECS.get(codec) or book.get(codec, {}).get(value)
+def check_codec(name: str) -> None:
+    """Raise InputError unless ``name`` is ``auto``, ``raw`` or a codec's; fitted ones are in the plan."""
+    if name not in ("auto", RAW) and family_of(name) is None:
+        fitted = [family.label for family in families() if family.make is None]
+        raise unknown_codec(name, ["auto", *codec_names(), *fitted, *picture_labels()])
 
 
-def pack(codec: str, name: str, array: Array, book: Codebook = NO_BOOK) -> tuple[TensorHead, Buffer]:
-    """One tensor for the wire. A codec that does not fit the array (fp16 on integers) leaves it raw."""
-    if codec == RAW:
-        return _raw(name, array)
-    found = _find(codec, name, book)
-    if found is None and codec not in book:
-        raise InputError(f"unknown codec {codec!r}; known: {', '.join(codec_names(book))}")
-    if found is None or not found.fits(array):
-        return _raw(name, array)
-    header = msgpack.packb({"codec": codec, "dtype": array.dtype.name, "shape": list(array.shape)})
-    return blob(name, header + found.encode(np.ascontiguousarray(array)))
+def unknown_codec(name: object, choices: Sequence[str], where: str = "", kind: str = "codec") -> InputError:
+    """The error to raise for a name that is not among ``choices``; suggests one that is close."""
+    names = [name for family in families() if family.label in choices for name in (family.label, *family.names)]
+    hint = did_you_mean(name, [*choices, *names]) if isinstance(name, str) and len(name) <= MAX_NAME else ""
+    return InputError(f"unknown {kind} {name!r:.40}{hint or ';'} known{where}: {', '.join(choices)}")
 
 
-def _raw(name: str, array: Array) -> tuple[TensorHead, Buffer]:
-    dtype = array.dtype
-    if not dtype.isnative or not array.flags.c_contiguous:
-        array = np.ascontiguousarray(array, dtype.newbyteorder("=")).reshape(array.shape)
-    return _raw_head(name, array.dtype, array.shape), _bytes_of(array)
-
-
-@lru_cache(maxsize=512)
-def _raw_head(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> TensorHead:
-    return TensorHead(name, oip_datatype(dtype), shape)
-
-
-def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
-    """Coded tensors or pictures as BYTES elements, each with its length in front."""
-    data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
-    return TensorHead(name, BYTES, (len(elements),)), data
-
-
-def unpack(head: TensorHead, data: Buffer, spec: TensorSpec, book: Codebook = NO_BOOK) -> Array:
-    """One tensor off the wire, checked against what the plan announces. Raises CodecError on any mismatch."""
-    view = memoryview(data)
-    if head.datatype != BYTES:
-        return _unpack_raw(head, view, spec)
-    elements = blob_elements(head, view)
-    if len(elements) != 1:
-        raise CodecError(f"{head.name}: a coded tensor is one BYTES element, {len(elements)} came")
-    body = elements[0]
-    header, at = _header(body)
-    codec = _find(header["codec"], spec.name, book)
-    if codec is None:
-        raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names(book))}")
-    _check(head.name, header["dtype"], header["shape"], spec)
-    if math.prod(header["shape"]) > spec.elements(MAX_BATCH):
-        raise CodecError(f"{head.name!r:.80}: a frame holds at most {MAX_BATCH} samples; send several")
-    return codec.decode(body[at:], spec.dtype, header["shape"])
-
-
-def blob_elements(head: TensorHead, view: memoryview) -> list[memoryview]:
-    """The elements of a one-dimensional BYTES tensor, at most MAX_BATCH, every length checked. Raises CodecError."""
-    elements: list[memoryview] = []
-    at = 0
-    while at + 4 <= len(view) and len(elements) < MAX_BATCH:
-        (size,) = _LENGTH.unpack(view[at : at + 4])
-        elements.append(view[at + 4 : at + 4 + size])
-        at += 4 + size
-    if head.shape != (len(elements),) or at != len(view):
-        raise CodecError(f"{head.name!r:.80}: the lengths of its BYTES elements do not add up to what came")
-    return elements
-
-
-def _unpack_raw(head: TensorHead, view: memoryview, spec: TensorSpec) -> Array:
-    dtype = numpy_dtype(head.datatype)
-    _check(head.name, NUMPY_NAME[head.datatype], head.shape, spec)
-    return _exactly(view, dtype, head.shape)
-
-
-def _bytes_of(array: Array) -> Buffer:
-    little = array if sys.byteorder == "little" else array.astype(array.dtype.newbyteorder("<"))
-    return little.reshape(-1).view(np.uint8).data if little.size else b""
-
-
-class RawLayout(NamedTuple):
-    """How to read frames whose header is known: name, dtype, shape and bytes of every tensor, checked beforehand."""
-
-    tensors: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]
-
-    def read(self, raw: tuple[Buffer, ...]) -> dict[str, Array]:
-        """The tensors of one frame, views into its bytes. Raises CodecError when a length is off."""
-        if len(raw) != len(self.tensors):
-            raise CodecError(f"{len(self.tensors)} tensors need as many raw contents, {len(raw)} came")
-        values = {}
-        for data, (name, dtype, shape, size) in zip(raw, self.tensors, strict=True):
-            if len(data) != size:
-                raise CodecError(f"{name}: shape {list(shape)} of {dtype.name} takes {size} bytes, {len(data)} came")
-            if dtype is _BOOL:
-                _check_bool(data)
-            values[name] = np.frombuffer(data, dtype).reshape(shape)
-        return values
-
-
-def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec], least: int = 1) -> RawLayout | None:
-    """The layout of uncoded tensors, each checked against the plan; None when any of them is coded.
-
-    ``least`` is the smallest dimension allowed: 0 for answers, since a detector may find nothing.
-
-    Raises CodecError when names, dtypes or shapes are not the plan's.
-    """
-    for head in heads:
-        if head.name not in specs:
-            raise CodecError(f"{head.name!r:.80} is none of {', '.join(specs)}")
-        if head.datatype == BYTES:
-            return None
-        numpy_dtype(head.datatype)
-        _check(head.name, NUMPY_NAME[head.datatype], head.shape, specs[head.name], least)
-    dtypes = [numpy_dtype(head.datatype) for head in heads]
-    return RawLayout(
-        tuple((h.name, d, h.shape, math.prod(h.shape) * d.itemsize) for h, d in zip(heads, dtypes, strict=True))
-    )
-
-
-def _exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    expected = dtype.itemsize
-    for size in shape:
-        expected *= size
-    if len(view) != expected:
-        raise CodecError(f"shape {list(shape)} of {dtype.name} takes {expected} bytes, {len(view)} came")
-    if dtype is _BOOL:
-        _check_bool(view)
-    return np.frombuffer(view, dtype).reshape(shape)
-
-
-def _check_bool(data: Buffer) -> None:
-    """Code that takes a bool's byte for a number would count wrong with any other."""
-    if np.frombuffer(data, np.uint8).max(initial=0) > 1:
-        raise CodecError("a BOOL tensor has a byte that is neither 0 nor 1")
-
-
-def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec, least: int = 1) -> None:
-    if min(shape, default=1) < least or not spec.accepts(shape, dtype):
-        wanted = [-1 if size is None else size for size in spec.shape]
-        raise CodecError(f"{name!r:.80} must be {spec.dtype} {wanted}, {dtype} {list(shape)!s:.80} came")
-
-
-def _header(body: memoryview) -> tuple[dict[str, Any], int]:
-    unpacker = msgpack.Unpacker(max_buffer_size=MAX_HEADER_BYTES, strict_map_key=True)
-    unpacker.feed(body[:MAX_HEADER_BYTES])
-    try:
-        header = unpacker.unpack()
-        at = unpacker.tell()
-        codec, dtype, shape = header["codec"], header["dtype"], header["shape"]
-        if not isinstance(shape, list) or any(type(size) is not int for size in shape):
-            raise TypeError
-        return {"codec": str(codec), "dtype": str(dtype), "shape": tuple(shape)}, at
-    except (msgpack.exceptions.UnpackException, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CodecError(f"the header of a coded tensor does not parse ({type(error).__name__})") from None
+def codec_help() -> str:
+    """What ``--codec`` takes, for its help text: the families that ship with Partway."""
+    tensors = (family.label for family in own_families() if not family.pictures)
+    pictures = (family.label for family in own_families() if family.pictures)
+    return f"raw, {', '.join(tensors)}; at split 0 also {', '.join(pictures)}"

@@ -578,7 +578,7 @@ def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture
     """The fake shipped for users answers the shipped model's frames as the real cloud does."""
     from partway.edge.pipeline.encoder import Packer
     from partway.edge.sources.files import open_source
-    from partway.engines.interface import engine_for
+    from partway.engines.registry import engine_for
     from partway.partitioner.decide.estimate import Candidate
     from partway.partitioner.plan.chain import load_chain
     from partway.partitioner.plan.plan_file import read_stage

@@ -10,10 +10,11 @@ import pytest
 
 from partway.edge import Session
 from partway.edge.main import parser
-from partway.edge.options import TABLE, Options, options_of
+from partway.edge.options import CODEC_HELP, TABLE, Options, options_of
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.power import POWERS
+from partway.proto.codecs.registry import codec_help
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,3 +117,8 @@ def test_the_page_of_options_is_current() -> None:
     script = [sys.executable, str(ROOT / "scripts" / "option-docs"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_help_on_codecs_is_that_of_the_registry() -> None:
+    """The text that is written here names every family that ships."""
+    assert codec_help() == CODEC_HELP

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from partway.engines.fake import FakeEngine, fake_stage
-from partway.engines.throttled import PacedEngine
+from partway.engines.throttled import PacedEngine, SlowEngine
 from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
@@ -33,3 +33,13 @@ def test_a_stage_of_which_nothing_is_known_is_refused() -> None:
     assert (engine.name, engine.threads) == ("fake", 3)
     with pytest.raises(InputError, match="partway profile"):
         engine.load(STAGE)
+
+
+def test_a_slow_stage_does_the_work_several_times() -> None:
+    """It sleeps as often as it runs, and answers as the engine does."""
+    naps: list[float] = []
+    engine = SlowEngine(FakeEngine(threads=2, sleep=naps.append), 3)
+    made = engine.load(fake_stage((IN,), (OUT,), 0.5)).run(VALUES)
+    assert naps == [0.5] * 3
+    assert (engine.name, engine.version, engine.threads) == ("fake", "1", 2)
+    np.testing.assert_array_equal(made["y"], VALUES["x"])

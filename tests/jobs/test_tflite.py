@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import RealCloud
 
 from partway.edge.sources.files import open_source
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess

@@ -98,7 +98,7 @@ def test_the_engine_passes_the_contract_on_tflite_runtime(python: Path, tmp_path
     (tmp_path / "identity.tflite").write_bytes(tflite_models.identity(pairs))
     done = on_device(
         python,
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "litert", "tests/engines/test_registry.py"),
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "litert", "tests/engines/test_interface.py"),
         PARTWAY_TEST_TFLITE=str(tmp_path / "identity.tflite"),
     )
     assert done.returncode == 0, done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.engines import interface as engines
-from partway.engines.interface import Engine, engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.calibrate.accuracy import Array
 from partway.partitioner.plan.chain import Chain, choose_engine, load_chain
@@ -124,15 +124,15 @@ def test_every_twin_matches_its_digest(plan: Plan) -> None:
 def test_where_the_plans_own_engine_is_missing_a_twin_runs(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device with LiteRT alone needs no option; one that has neither is told what the first is missing."""
 
-    def missing(threads: int) -> Engine:
-        raise MissingPackage("the engine onnx needs onnxruntime; pip install onnxruntime")
+    def missing() -> None:
+        raise MissingPackage("the engine litert needs LiteRT, which is not installed")
 
     pytest.importorskip("ai_edge_litert")
     assert choose_engine(plan).name == "onnx"
-    monkeypatch.setattr(engines, "_onnx", missing)
+    monkeypatch.setitem(sys.modules, "partway.engines.onnxruntime.engine", None)
     assert choose_engine(plan).name == "litert"
     with pytest.raises(MissingPackage, match="onnxruntime"):
         choose_engine(plan, "onnx")
-    monkeypatch.setattr(engines, "_litert", missing)
+    monkeypatch.setattr("partway.engines.litert.engine.find_package", missing)
     with pytest.raises(MissingPackage, match="onnxruntime"):
         choose_engine(plan)

@@ -6,7 +6,7 @@ import pytest
 from tests.support.torch_project import SIDE, image
 
 import partway
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
 from partway.partitioner.plan.plan_file import load_plan

@@ -1,11 +1,25 @@
 """The hand-written part of protobuf's wire format."""
 
+import mmap
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import WireError
-from partway.proto.protowire import FIXED32, FIXED64, LENGTH, MAX_FIELDS, VARINT, read_varint, scan, varint
+from partway.proto.protowire import (
+    FIXED32,
+    FIXED64,
+    LENGTH,
+    MAX_FIELDS,
+    VARINT,
+    Truncated,
+    fields,
+    read_varint,
+    scan,
+    varint,
+)
 
 VARINTS = [
     (0, "00"),
@@ -66,12 +80,12 @@ def test_every_varint_comes_back(value: int) -> None:
     assert read_varint(varint(value), 0) == (value, len(varint(value)))
 
 
-@pytest.mark.parametrize(("written", "fields"), FIELDS)
-def test_a_scan_lists_every_top_level_field(written: str, fields: list[tuple[int, ...]]) -> None:
+@pytest.mark.parametrize(("written", "expected"), FIELDS)
+def test_a_scan_lists_every_top_level_field(written: str, expected: list[tuple[int, ...]]) -> None:
     """Number, wire type and place of each field are found; the same in the middle of a larger buffer."""
     data = bytes.fromhex(written)
-    assert scan(data) == fields
-    moved = [(number, kind, start + 3, body + 3, end + 3) for number, kind, start, body, end in fields]
+    assert scan(data) == expected
+    moved = [(number, kind, start + 3, body + 3, end + 3) for number, kind, start, body, end in expected]
     assert scan(b"\xff\xff\xff" + data + b"\xff", 3, 3 + len(data)) == moved
 
 
@@ -98,14 +112,32 @@ def test_too_many_fields_are_refused() -> None:
             scan(b"\x3a\x00" * count)
 
 
+def test_the_fields_of_a_file_have_no_limit_and_are_read_from_mapped_memory(tmp_path: Path) -> None:
+    """A model file may hold any number of fields; a mapped file reads like its bytes."""
+    written = b"\x3a\x00" * (MAX_FIELDS + 1)
+    (tmp_path / "file").write_bytes(written)
+    with (tmp_path / "file").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert sum(1 for _ in fields(mapped, 0, len(mapped))) == MAX_FIELDS + 1
+
+
+@pytest.mark.parametrize("written", ["80", "0a 05 61", "09 01 02", "08 ff"])
+def test_a_message_that_ends_too_soon_is_told_from_one_that_is_none(written: str) -> None:
+    """Truncated names what is cut short; a group is another WireError."""
+    with pytest.raises(Truncated):
+        scan(bytes.fromhex(written))
+    with pytest.raises(WireError) as caught:
+        scan(b"\x0b")
+    assert not isinstance(caught.value, Truncated)
+
+
 @given(st.binary(max_size=200))
 @settings(deadline=None)
 def test_any_bytes_are_listed_whole_or_refused(data: bytes) -> None:
     """The fields found cover the bytes without gap or overlap; anything else is a WireError."""
     try:
-        fields = scan(data)
+        found = scan(data)
     except WireError:
         return
-    assert [start for _, _, start, _, _ in fields] == [0, *(end for *_, end in fields)][: len(fields)]
-    assert all(start < body <= end for _, _, start, body, end in fields)
-    assert not fields or fields[-1][-1] == len(data)
+    assert [start for _, _, start, _, _ in found] == [0, *(end for *_, end in found)][: len(found)]
+    assert all(start < body <= end for _, _, start, body, end in found)
+    assert not found or found[-1][-1] == len(data)

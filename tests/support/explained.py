@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from partway.engines.interface import OperatorTime
+from partway.engines.interface import OperatorTiming
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.explain.explanation import Machine
 
@@ -13,7 +13,7 @@ NAMED = "a <b> & c"
 
 def machine(name: str, *stage_s: float, operators: bool = False) -> Machine:
     """A machine with these seconds per stage; with ``operators`` one operator a stage."""
-    times = tuple(OperatorTime(f"/conv{i}", "Conv", i, s) for i, s in enumerate(stage_s)) if operators else ()
+    times = tuple(OperatorTiming(f"/conv{i}", "Conv", i, s) for i, s in enumerate(stage_s)) if operators else ()
     return Machine(name, stage_s, times)
 
 

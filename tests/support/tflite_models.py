@@ -86,3 +86,12 @@ def identity(pairs: Sequence[tuple[TensorSpec, TensorSpec]]) -> bytes:
         model.operator("CONCATENATION", [a], [b], tfl.ConcatenationOptionsT())
         ends.append((a, b))
     return model.pack([a for a, _ in ends], [b for _, b in ends])
+
+
+def fully_connected() -> bytes:
+    """One matrix product."""
+    model = Model()
+    x, y = model.tensor("x", "float32", (1, 2)), model.tensor("y", "float32", (1, 2))
+    weights, bias = model.tensor("w", "float32", (2, 2), np.eye(2)), model.tensor("b", "float32", (2,), [0, 0])
+    model.operator("FULLY_CONNECTED", [x, weights, bias], [y], tfl.FullyConnectedOptionsT())
+    return model.pack([x], [y])

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 from tests.support.tflite_nets import NETS, packed
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts
 from partway.partitioner.plan.plan import Stage

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, op
+from partway.engines.torch.operator_table import OperatorContext, Run, op
 
 CONV = {1: f.conv1d, 2: f.conv2d, 3: f.conv3d}
 UP = {1: f.conv_transpose1d, 2: f.conv_transpose2d, 3: f.conv_transpose3d}
@@ -29,12 +29,12 @@ class Window:
     dilations: list[int] | None
 
     @classmethod
-    def of(cls, ask: Ask) -> Window:
+    def of(cls, context: OperatorContext) -> Window:
         """As an operator's attributes say."""
-        auto = ask.text("auto_pad", "NOTSET")
+        auto = context.text("auto_pad", "NOTSET")
         if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""):
-            raise ask.unsupported(f"auto_pad {auto}")
-        return cls(auto, ask.many("strides"), ask.many("pads"), ask.many("dilations"))
+            raise context.unsupported(f"auto_pad {auto}")
+        return cls(auto, context.many("strides"), context.many("pads"), context.many("dilations"))
 
     def over(self, sizes: Sequence[int], kernel: Sequence[int]) -> tuple[list[int], list[int], list[int], list[int]]:
         """Strides, dilations, padding before and after for spatial sizes; SAME keeps ceil(size / stride) places."""
@@ -58,10 +58,10 @@ def both_ends(before: Sequence[int], after: Sequence[int]) -> list[int]:
 
 
 @op("Conv")
-def conv(ask: Ask) -> Run:
+def conv(context: OperatorContext) -> Run:
     """Convolution of one to three dimensions."""
-    window, groups = Window.of(ask), ask.whole("group", 1)
-    ask.many("kernel_shape")
+    window, groups = Window.of(context), context.whole("group", 1)
+    context.many("kernel_shape")
 
     def convolve(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         strides, dilations, before, after = window.over(x.shape[2:], w.shape[2:])
@@ -73,11 +73,11 @@ def conv(ask: Ask) -> Run:
 
 
 @op("ConvTranspose")
-def conv_transpose(ask: Ask) -> Run:
+def conv_transpose(context: OperatorContext) -> Run:
     """The whole of it first, then cut or filled to what the padding leaves (sizes: the ONNX specification)."""
-    window, groups = Window.of(ask), ask.whole("group", 1)
-    shape, extra = ask.many("output_shape"), ask.many("output_padding")
-    ask.many("kernel_shape")
+    window, groups = Window.of(context), context.whole("group", 1)
+    shape, extra = context.many("output_shape"), context.many("output_padding")
+    context.many("kernel_shape")
 
     def upwards(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         rank = x.ndim - 2
@@ -128,12 +128,12 @@ def _padded(
 
 
 @op("MaxPool")
-def max_pool(ask: Ask) -> Run:
+def max_pool(context: OperatorContext) -> Run:
     """Of one to three dimensions, places as well; they count through the whole input."""
-    kernel, window, ceil = ask.many("kernel_shape"), Window.of(ask), bool(ask.whole("ceil_mode", 0))
-    places = ask.made > 1
-    if ask.whole("storage_order", 0) and places:
-        raise ask.unsupported("places in column order")
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
+    places = context.made > 1
+    if context.whole("storage_order", 0) and places:
+        raise context.unsupported("places in column order")
 
     def pooled(x: Tensor) -> Any:
         strides, dilations, before, after = _padded(x, window, kernel, ceil)
@@ -165,10 +165,10 @@ def _with_places(
 
 
 @op("AveragePool")
-def average_pool(ask: Ask) -> Run:
+def average_pool(context: OperatorContext) -> Run:
     """Padding counts or not; what ``ceil_mode`` adds never does."""
-    kernel, window, ceil = ask.many("kernel_shape"), Window.of(ask), bool(ask.whole("ceil_mode", 0))
-    count = bool(ask.whole("count_include_pad", 0))
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
+    count = bool(context.whole("count_include_pad", 0))
 
     def pooled(x: Tensor) -> Tensor:
         strides, dilations, before, after = _padded(x, window, kernel, ceil)
@@ -199,10 +199,10 @@ def _summed(x: Tensor, kernel: list[int], strides: list[int], dilations: list[in
 
 
 @op("LpPool")
-def lp_pool(ask: Ask) -> Run:
+def lp_pool(context: OperatorContext) -> Run:
     """The p-th root of the sum of p-th powers."""
-    kernel, window, ceil = ask.many("kernel_shape"), Window.of(ask), bool(ask.whole("ceil_mode", 0))
-    p = ask.whole("p", 2)
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
+    p = context.whole("p", 2)
 
     def pooled(x: Tensor) -> Tensor:
         strides, dilations, before, after = _padded(x, window, kernel, ceil)
@@ -212,9 +212,9 @@ def lp_pool(ask: Ask) -> Run:
 
 
 @op("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def global_pool(ask: Ask) -> Run:
+def global_pool(context: OperatorContext) -> Run:
     """Over all spatial dimensions, which stay as 1."""
-    kind, p = ask.operator.kind, ask.whole("p", 2)
+    kind, p = context.operator.kind, context.whole("p", 2)
 
     def pooled(x: Tensor) -> Tensor:
         axes = list(range(2, x.ndim))

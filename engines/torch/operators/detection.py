@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, number, op
+from partway.engines.torch.operator_table import OperatorContext, Run, number, op
 
 
-@op("NonMaxSuppression", host=(2, 3, 4), asks=True)
-def non_max_suppression(ask: Ask) -> Run:
+@op("NonMaxSuppression", host=(2, 3, 4), waits=True)
+def non_max_suppression(context: OperatorContext) -> Run:
     """Boxes [batch, n, 4], scores [batch, classes, n] -> (sample, class, box) of those that stay."""
-    centres = ask.whole("center_point_box", 0)
+    centres = context.whole("center_point_box", 0)
 
     def stay(boxes: Tensor, scores: Tensor, most: Any = None, overlap: Any = None, least: Any = None) -> Tensor:
         count = 0 if most is None else int(number(most))
@@ -43,12 +43,12 @@ def _chosen(boxes: Tensor, scores: Tensor, count: int, above: float, floor: floa
     order = scores.argsort(descending=True, stable=True)
     if floor is not None:
         order = order[scores[order] > floor]
-    kept: list[int] = []
-    while len(order) and len(kept) < count:
+    selected: list[int] = []
+    while len(order) and len(selected) < count:
         best, order = order[0], order[1:]
-        kept.append(int(best))
+        selected.append(int(best))
         order = order[_overlaps(boxes[best], boxes[order]) <= above]
-    return kept
+    return selected
 
 
 def _overlaps(box: Tensor, others: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, number, op, plain
+from partway.engines.torch.operator_table import OperatorContext, Run, number, op, plain
 
 for _kind, _run in {
     "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Neg": torch.neg, "Abs": torch.abs, "Sqrt": torch.sqrt,
@@ -30,7 +30,7 @@ for _kind, _run in {
 
 
 @op("Identity")
-def identity(_: Ask) -> Run:
+def identity(_: OperatorContext) -> Run:
     """The value itself."""
 
     def same(x: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def identity(_: Ask) -> Run:
 
 
 @op("Div")
-def div(_: Ask) -> Run:
+def div(_: OperatorContext) -> Run:
     """Integers are divided towards zero."""
 
     def divide(a: Tensor, b: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def div(_: Ask) -> Run:
 
 
 @op("Pow")
-def power(_: Ask) -> Run:
+def power(_: OperatorContext) -> Run:
     """The result has the base's type."""
 
     def raised(a: Tensor, b: Tensor) -> Tensor:
@@ -60,21 +60,21 @@ def power(_: Ask) -> Run:
 
 
 @op("Mod")
-def mod(ask: Ask) -> Run:
+def mod(context: OperatorContext) -> Run:
     """With ``fmod`` the sign is the dividend's, else the divisor's."""
-    run: Run = torch.fmod if ask.whole("fmod", 0) else torch.remainder
+    run: Run = torch.fmod if context.whole("fmod", 0) else torch.remainder
     return run
 
 
 @op("BitShift")
-def bit_shift(ask: Ask) -> Run:
+def bit_shift(context: OperatorContext) -> Run:
     """Left or right."""
-    run: Run = torch.bitwise_left_shift if ask.text("direction") == "LEFT" else torch.bitwise_right_shift
+    run: Run = torch.bitwise_left_shift if context.text("direction") == "LEFT" else torch.bitwise_right_shift
     return run
 
 
 def _folded(run: Run) -> Any:
-    def factory(_: Ask) -> Run:
+    def factory(_: OperatorContext) -> Run:
         def fold(*values: Tensor) -> Tensor:
             return reduce(run, values)
 
@@ -88,7 +88,7 @@ for _kind, _run in {"Min": torch.minimum, "Max": torch.maximum, "Sum": torch.add
 
 
 @op("Mean")
-def mean(_: Ask) -> Run:
+def mean(_: OperatorContext) -> Run:
     """Of any number of tensors."""
 
     def average(*values: Tensor) -> Tensor:
@@ -98,9 +98,9 @@ def mean(_: Ask) -> Run:
 
 
 @op("Clip", literal=(1, 2))
-def clip(ask: Ask) -> Run:
+def clip(context: OperatorContext) -> Run:
     """Bounds are inputs, and attributes before opset 11."""
-    low, high = ask.real("min", None), ask.real("max", None)
+    low, high = context.real("min", None), context.real("max", None)
 
     def clipped(x: Tensor, least: Any = low, most: Any = high) -> Tensor:
         least = number(least) if isinstance(least, tuple) else least
@@ -116,10 +116,10 @@ def clip(ask: Ask) -> Run:
 
 
 @op("Cast")
-def cast(ask: Ask) -> Run:
+def cast(context: OperatorContext) -> Run:
     """To another type; what is cast to float32 becomes what the engine computes in."""
-    ask.whole("saturate", 1), ask.text("round_mode", "up")
-    to = ask.dtype("to")
+    context.whole("saturate", 1), context.text("round_mode", "up")
+    to = context.dtype("to")
 
     def cast_to(x: Tensor) -> Tensor:
         return x.to(to)
@@ -128,9 +128,9 @@ def cast(ask: Ask) -> Run:
 
 
 @op("CastLike")
-def cast_like(ask: Ask) -> Run:
+def cast_like(context: OperatorContext) -> Run:
     """To another tensor's type."""
-    ask.whole("saturate", 1), ask.text("round_mode", "up")
+    context.whole("saturate", 1), context.text("round_mode", "up")
 
     def cast_as(x: Tensor, like: Tensor) -> Tensor:
         return x.to(like.dtype)
@@ -139,21 +139,21 @@ def cast_like(ask: Ask) -> Run:
 
 
 @op("Dropout", literal=(1, 2))
-def dropout(ask: Ask) -> Run:
+def dropout(context: OperatorContext) -> Run:
     """Nothing, outside training."""
-    ask.real("ratio", 0.5), ask.whole("seed", 0), ask.whole("is_test", 1)
-    both = ask.made > 1
+    context.real("ratio", 0.5), context.whole("seed", 0), context.whole("is_test", 1)
+    both = context.made > 1
 
-    def kept(x: Tensor, ratio: Any = None, training: Any = None) -> Any:
+    def cache(x: Tensor, ratio: Any = None, training: Any = None) -> Any:
         return (x, torch.ones_like(x, dtype=torch.bool)) if both else x
 
-    return kept
+    return cache
 
 
 @op("IsInf")
-def is_inf(ask: Ask) -> Run:
+def is_inf(context: OperatorContext) -> Run:
     """Either sign may be left out."""
-    negative, positive = ask.whole("detect_negative", 1), ask.whole("detect_positive", 1)
+    negative, positive = context.whole("detect_negative", 1), context.whole("detect_positive", 1)
 
     def infinite(x: Tensor) -> Tensor:
         found = torch.isinf(x)
@@ -165,9 +165,9 @@ def is_inf(ask: Ask) -> Run:
 
 
 @op("LeakyRelu")
-def leaky_relu(ask: Ask) -> Run:
+def leaky_relu(context: OperatorContext) -> Run:
     """Source of defaults here and below: the ONNX operator specification."""
-    alpha = ask.real("alpha", 0.01)
+    alpha = context.real("alpha", 0.01)
 
     def leaky(x: Tensor) -> Tensor:
         return f.leaky_relu(x, alpha)
@@ -176,7 +176,7 @@ def leaky_relu(ask: Ask) -> Run:
 
 
 @op("PRelu")
-def prelu(_: Ask) -> Run:
+def prelu(_: OperatorContext) -> Run:
     """The slope is broadcast as any other operand."""
 
     def sloped(x: Tensor, slope: Tensor) -> Tensor:
@@ -186,9 +186,9 @@ def prelu(_: Ask) -> Run:
 
 
 @op("Elu")
-def elu(ask: Ask) -> Run:
+def elu(context: OperatorContext) -> Run:
     """Exponential below zero."""
-    alpha = ask.real("alpha", 1.0)
+    alpha = context.real("alpha", 1.0)
 
     def bent(x: Tensor) -> Tensor:
         return f.elu(x, alpha)
@@ -197,9 +197,9 @@ def elu(ask: Ask) -> Run:
 
 
 @op("Celu")
-def celu(ask: Ask) -> Run:
+def celu(context: OperatorContext) -> Run:
     """Continuously differentiable Elu."""
-    alpha = ask.real("alpha", 1.0)
+    alpha = context.real("alpha", 1.0)
 
     def bent(x: Tensor) -> Tensor:
         return f.celu(x, alpha)
@@ -208,9 +208,9 @@ def celu(ask: Ask) -> Run:
 
 
 @op("Selu")
-def selu(ask: Ask) -> Run:
+def selu(context: OperatorContext) -> Run:
     """Scaled Elu."""
-    alpha, gamma = ask.real("alpha", 1.67326319217681884765625), ask.real("gamma", 1.05070102214813232421875)
+    alpha, gamma = context.real("alpha", 1.67326319217681884765625), context.real("gamma", 1.05070102214813232421875)
 
     def bent(x: Tensor) -> Tensor:
         return gamma * f.elu(x, alpha)
@@ -219,9 +219,9 @@ def selu(ask: Ask) -> Run:
 
 
 @op("ThresholdedRelu")
-def thresholded(ask: Ask) -> Run:
+def thresholded(context: OperatorContext) -> Run:
     """Zero up to alpha."""
-    alpha = ask.real("alpha", 1.0)
+    alpha = context.real("alpha", 1.0)
 
     def over(x: Tensor) -> Tensor:
         return torch.where(x > alpha, x, 0)
@@ -230,9 +230,9 @@ def thresholded(ask: Ask) -> Run:
 
 
 @op("HardSigmoid")
-def hard_sigmoid(ask: Ask) -> Run:
+def hard_sigmoid(context: OperatorContext) -> Run:
     """max(0, min(1, alpha x + beta))."""
-    alpha, beta = ask.real("alpha", 0.2), ask.real("beta", 0.5)
+    alpha, beta = context.real("alpha", 0.2), context.real("beta", 0.5)
 
     def hard(x: Tensor) -> Tensor:
         return torch.clamp(x * alpha + beta, 0, 1)
@@ -241,9 +241,9 @@ def hard_sigmoid(ask: Ask) -> Run:
 
 
 @op("Swish")
-def swish(ask: Ask) -> Run:
+def swish(context: OperatorContext) -> Run:
     """X sigmoid(alpha x)."""
-    alpha = ask.real("alpha", 1.0)
+    alpha = context.real("alpha", 1.0)
 
     def gated(x: Tensor) -> Tensor:
         return x * torch.sigmoid(alpha * x)
@@ -252,9 +252,9 @@ def swish(ask: Ask) -> Run:
 
 
 @op("Shrink")
-def shrink(ask: Ask) -> Run:
+def shrink(context: OperatorContext) -> Run:
     """Towards zero by a bias, and to zero near it."""
-    bias, lambd = ask.real("bias", 0.0), ask.real("lambd", 0.5)
+    bias, lambd = context.real("bias", 0.0), context.real("lambd", 0.5)
 
     def shrunk(x: Tensor) -> Tensor:
         return torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros_like(x)))
@@ -263,9 +263,9 @@ def shrink(ask: Ask) -> Run:
 
 
 @op("Gelu", domains=("", "com.microsoft"))
-def gelu(ask: Ask) -> Run:
+def gelu(context: OperatorContext) -> Run:
     """Exact, or by tanh."""
-    approximate = ask.text("approximate", "none")
+    approximate = context.text("approximate", "none")
 
     def bent(x: Tensor) -> Tensor:
         return f.gelu(x, approximate=approximate)
@@ -274,11 +274,11 @@ def gelu(ask: Ask) -> Run:
 
 
 @op("Softmax", "LogSoftmax", "Hardmax")
-def softmax(ask: Ask) -> Run:
+def softmax(context: OperatorContext) -> Run:
     """Along an axis; before opset 13 over all dimensions from it on."""
-    axis = ask.whole("axis", -1 if ask.opset >= 13 else 1)
-    whole = ask.opset < 13
-    along = {"Softmax": torch.softmax, "LogSoftmax": torch.log_softmax, "Hardmax": _hardmax}[ask.operator.kind]
+    axis = context.whole("axis", -1 if context.opset >= 13 else 1)
+    whole = context.opset < 13
+    along = {"Softmax": torch.softmax, "LogSoftmax": torch.log_softmax, "Hardmax": _hardmax}[context.operator.kind]
 
     def normalised(x: Tensor) -> Tensor:
         if not whole:

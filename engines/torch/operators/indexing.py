@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Kept, Run, number, op
+from partway.engines.torch.operator_table import OperatorContext, Run, ShapeCache, number, op
 
 
 def _positive(indices: Tensor, size: int) -> Tensor:
@@ -15,9 +15,9 @@ def _positive(indices: Tensor, size: int) -> Tensor:
 
 
 @op("Gather", literal=(1,))
-def gather(ask: Ask) -> Run:
+def gather(context: OperatorContext) -> Run:
     """Slices along an axis; the indices' shape takes the axis' place."""
-    axis = ask.whole("axis", 0)
+    axis = context.whole("axis", 0)
 
     def gathered(x: Tensor, indices: Any) -> Tensor:
         if isinstance(indices, int):
@@ -35,9 +35,9 @@ def gather(ask: Ask) -> Run:
 
 
 @op("GatherElements")
-def gather_elements(ask: Ask) -> Run:
+def gather_elements(context: OperatorContext) -> Run:
     """One number for each index."""
-    axis = ask.whole("axis", 0)
+    axis = context.whole("axis", 0)
 
     def gathered(x: Tensor, indices: Tensor) -> Tensor:
         return x.gather(axis, _positive(indices, x.shape[axis]))
@@ -46,9 +46,9 @@ def gather_elements(ask: Ask) -> Run:
 
 
 @op("GatherND")
-def gather_nd(ask: Ask) -> Run:
+def gather_nd(context: OperatorContext) -> Run:
     """The last dimension of the indices is a place in the tensor."""
-    batch = ask.whole("batch_dims", 0)
+    batch = context.whole("batch_dims", 0)
 
     def gathered(x: Tensor, indices: Tensor) -> Tensor:
         count = x.shape[:batch].numel()
@@ -62,9 +62,9 @@ def gather_nd(ask: Ask) -> Run:
 
 
 @op("ScatterElements", "Scatter")
-def scatter_elements(ask: Ask) -> Run:
+def scatter_elements(context: OperatorContext) -> Run:
     """Numbers put, added, or kept where larger or smaller."""
-    axis, how = ask.whole("axis", 0), ask.text("reduction", "none")
+    axis, how = context.whole("axis", 0), context.text("reduction", "none")
     reduce = {"none": None, "add": "sum", "mul": "prod", "max": "amax", "min": "amin"}.get(how)
 
     def scattered(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
@@ -75,11 +75,11 @@ def scatter_elements(ask: Ask) -> Run:
 
 
 @op("ScatterND")
-def scatter_nd(ask: Ask) -> Run:
+def scatter_nd(context: OperatorContext) -> Run:
     """Slices put, or added."""
-    how = ask.text("reduction", "none")
+    how = context.text("reduction", "none")
     if how not in ("none", "add"):
-        raise ask.unsupported(f"reduction {how}")
+        raise context.unsupported(f"reduction {how}")
 
     def scattered(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
         places = tuple(_positive(indices[..., at], x.shape[at]) for at in range(indices.shape[-1]))
@@ -89,10 +89,10 @@ def scatter_nd(ask: Ask) -> Run:
 
 
 @op("TopK", host=(1,), many=True)
-def top_k(ask: Ask) -> Run:
+def top_k(context: OperatorContext) -> Run:
     """Of equal numbers the first comes first, so everything is sorted."""
-    axis, largest, fixed = ask.whole("axis", -1), bool(ask.whole("largest", 1)), ask.whole("k", None)
-    ask.whole("sorted", 1)
+    axis, largest, fixed = context.whole("axis", -1), bool(context.whole("largest", 1)), context.whole("k", None)
+    context.whole("sorted", 1)
 
     def best(x: Tensor, k: Any = None) -> tuple[Tensor, Tensor]:
         count = fixed if k is None else number(k)
@@ -103,10 +103,14 @@ def top_k(ask: Ask) -> Run:
 
 
 @op("ArgMax", "ArgMin")
-def arg(ask: Ask) -> Run:
+def arg(context: OperatorContext) -> Run:
     """The place of the largest or smallest number, the first of equals unless the last is asked for."""
-    axis, keep, last = ask.whole("axis", 0), bool(ask.whole("keepdims", 1)), ask.whole("select_last_index", 0)
-    find = torch.argmax if ask.operator.kind == "ArgMax" else torch.argmin
+    axis, keep, last = (
+        context.whole("axis", 0),
+        bool(context.whole("keepdims", 1)),
+        context.whole("select_last_index", 0),
+    )
+    find = torch.argmax if context.operator.kind == "ArgMax" else torch.argmin
 
     def place(x: Tensor) -> Tensor:
         if not last:
@@ -116,8 +120,8 @@ def arg(ask: Ask) -> Run:
     return place
 
 
-@op("NonZero", asks=True)
-def non_zero(_: Ask) -> Run:
+@op("NonZero", waits=True)
+def non_zero(_: OperatorContext) -> Run:
     """Places, one column each."""
 
     def places(x: Tensor) -> Tensor:
@@ -126,10 +130,10 @@ def non_zero(_: Ask) -> Run:
     return places
 
 
-@op("Compress", asks=True)
-def compress(ask: Ask) -> Run:
+@op("Compress", waits=True)
+def compress(context: OperatorContext) -> Run:
     """What the condition chooses along an axis, or of all numbers in order."""
-    axis = ask.whole("axis", None)
+    axis = context.whole("axis", None)
 
     def chosen(x: Tensor, condition: Tensor) -> Tensor:
         flat = x.reshape(-1) if axis is None else x
@@ -139,9 +143,9 @@ def compress(ask: Ask) -> Run:
 
 
 @op("CumSum", host=(1,))
-def cumulative(ask: Ask) -> Run:
+def cumulative(context: OperatorContext) -> Run:
     """From either end, with or without the number itself."""
-    exclusive, backwards = ask.whole("exclusive", 0), ask.whole("reverse", 0)
+    exclusive, backwards = context.whole("exclusive", 0), context.whole("reverse", 0)
 
     def sums(x: Tensor, axis: Any) -> Tensor:
         along = number(axis)
@@ -154,9 +158,9 @@ def cumulative(ask: Ask) -> Run:
 
 
 @op("Trilu", host=(1,))
-def trilu(ask: Ask) -> Run:
+def trilu(context: OperatorContext) -> Run:
     """The upper or lower triangle."""
-    part = torch.triu if ask.whole("upper", 1) else torch.tril
+    part = torch.triu if context.whole("upper", 1) else torch.tril
 
     def triangle(x: Tensor, k: Any = 0) -> Tensor:
         return part(x, 0 if k is None else number(k))
@@ -165,9 +169,9 @@ def trilu(ask: Ask) -> Run:
 
 
 @op("EyeLike")
-def eye_like(ask: Ask) -> Run:
+def eye_like(context: OperatorContext) -> Run:
     """Ones on a diagonal, in a tensor's shape."""
-    k, dtype = ask.whole("k", 0), ask.dtype("dtype", None)
+    k, dtype = context.whole("k", 0), context.dtype("dtype", None)
 
     def eye(x: Tensor) -> Tensor:
         rows, columns = (torch.arange(n, device=x.device) for n in x.shape)
@@ -177,9 +181,9 @@ def eye_like(ask: Ask) -> Run:
 
 
 @op("OneHot", host=(1,))
-def one_hot(ask: Ask) -> Run:
+def one_hot(context: OperatorContext) -> Run:
     """A new axis with one number on at the index."""
-    axis = ask.whole("axis", -1)
+    axis = context.whole("axis", -1)
 
     def hot(indices: Tensor, depth: Any, values: Tensor) -> Tensor:
         count = number(depth)
@@ -193,13 +197,13 @@ def one_hot(ask: Ask) -> Run:
 
 
 @op("GridSample")
-def grid_sample(ask: Ask) -> Run:
+def grid_sample(context: OperatorContext) -> Run:
     """Read at given places of a picture."""
     mode = {"bilinear": "bilinear", "linear": "bilinear", "nearest": "nearest", "bicubic": "bicubic",
-            "cubic": "bicubic"}.get(ask.text("mode", "linear"))  # fmt: skip
-    padding, corners = ask.text("padding_mode", "zeros"), bool(ask.whole("align_corners", 0))
+            "cubic": "bicubic"}.get(context.text("mode", "linear"))  # fmt: skip
+    padding, corners = context.text("padding_mode", "zeros"), bool(context.whole("align_corners", 0))
     if mode is None:
-        raise ask.unsupported("its mode")
+        raise context.unsupported("its mode")
 
     def sampled(x: Tensor, grid: Tensor) -> Tensor:
         return torch.nn.functional.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=corners)
@@ -207,7 +211,7 @@ def grid_sample(ask: Ask) -> Run:
     return sampled
 
 
-def on_device(device: torch.device, kept: Kept, dtype: torch.dtype) -> Run:
+def on_device(device: torch.device, cache: ShapeCache, dtype: torch.dtype) -> Run:
     """What brings a value of the host to the device: once for equal numbers, so that a captured graph can read it."""
 
     def moved(x: Tensor) -> Tensor:
@@ -216,6 +220,6 @@ def on_device(device: torch.device, kept: Kept, dtype: torch.dtype) -> Run:
             return x
         flat = x.contiguous()
         key = ("host", flat.dtype, tuple(flat.shape), bytes(flat.reshape(-1).view(torch.uint8).numpy()))
-        return kept.get(key, lambda: flat.to(device))
+        return cache.get(key, lambda: flat.to(device))
 
     return moved

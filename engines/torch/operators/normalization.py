@@ -8,17 +8,17 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, op
+from partway.engines.torch.operator_table import OperatorContext, Run, op
 
 
 @op("BatchNormalization")
-def batch_norm(ask: Ask) -> Run:
+def batch_norm(context: OperatorContext) -> Run:
     """By the statistics in the file."""
-    epsilon = ask.real("epsilon", 1e-5)
-    ask.real("momentum", 0.9)
-    ask.only(1)
-    if ask.whole("training_mode", 0) or not ask.whole("spatial", 1):
-        raise ask.unsupported("statistics of the batch itself")
+    epsilon = context.real("epsilon", 1e-5)
+    context.real("momentum", 0.9)
+    context.only(1)
+    if context.whole("training_mode", 0) or not context.whole("spatial", 1):
+        raise context.unsupported("statistics of the batch itself")
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         return f.batch_norm(x, mean, var, scale, bias, False, 0.0, epsilon)
@@ -27,9 +27,9 @@ def batch_norm(ask: Ask) -> Run:
 
 
 @op("InstanceNormalization")
-def instance_norm(ask: Ask) -> Run:
+def instance_norm(context: OperatorContext) -> Run:
     """Each channel of each sample by itself."""
-    epsilon = ask.real("epsilon", 1e-5)
+    epsilon = context.real("epsilon", 1e-5)
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         return _groups(x, x.shape[1], scale, bias, epsilon)
@@ -38,11 +38,11 @@ def instance_norm(ask: Ask) -> Run:
 
 
 @op("GroupNormalization")
-def group_norm(ask: Ask) -> Run:
+def group_norm(context: OperatorContext) -> Run:
     """Scale and bias go by channel since opset 21, by group before."""
-    epsilon, groups = ask.real("epsilon", 1e-5), ask.whole("num_groups")
-    ask.whole("stash_type", 1)
-    by_group = ask.opset < 21
+    epsilon, groups = context.real("epsilon", 1e-5), context.whole("num_groups")
+    context.whole("stash_type", 1)
+    by_group = context.opset < 21
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         if by_group:
@@ -58,11 +58,11 @@ def _groups(x: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float)
 
 
 @op("LayerNormalization", domains=("", "com.microsoft"))
-def layer_norm(ask: Ask) -> Run:
+def layer_norm(context: OperatorContext) -> Run:
     """Over the dimensions from ``axis`` on; mean and deviation as well where they are asked for."""
-    axis, epsilon = ask.whole("axis", -1), ask.real("epsilon", 1e-5)
-    ask.whole("stash_type", 1)
-    several = ask.made > 1
+    axis, epsilon = context.whole("axis", -1), context.real("epsilon", 1e-5)
+    context.whole("stash_type", 1)
+    several = context.made > 1
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Any:
         shape = x.shape[axis % x.ndim :]
@@ -80,11 +80,11 @@ def layer_norm(ask: Ask) -> Run:
 
 
 @op("RMSNormalization", "SimplifiedLayerNormalization")
-def rms_norm(ask: Ask) -> Run:
+def rms_norm(context: OperatorContext) -> Run:
     """By the root of the mean square over the dimensions from ``axis`` on."""
-    axis, epsilon = ask.whole("axis", -1), ask.real("epsilon", 1e-5)
-    ask.whole("stash_type", 1)
-    ask.only(1)
+    axis, epsilon = context.whole("axis", -1), context.real("epsilon", 1e-5)
+    context.whole("stash_type", 1)
+    context.only(1)
 
     def normal(x: Tensor, scale: Tensor) -> Tensor:
         return f.rms_norm(x, x.shape[axis % x.ndim :], None, epsilon) * scale
@@ -93,9 +93,14 @@ def rms_norm(ask: Ask) -> Run:
 
 
 @op("LRN")
-def lrn(ask: Ask) -> Run:
+def lrn(context: OperatorContext) -> Run:
     """Across neighbouring channels (AlexNet): ``size`` of them, the smaller half before."""
-    alpha, beta, bias, size = ask.real("alpha", 1e-4), ask.real("beta", 0.75), ask.real("bias", 1.0), ask.whole("size")
+    alpha, beta, bias, size = (
+        context.real("alpha", 1e-4),
+        context.real("beta", 0.75),
+        context.real("bias", 1.0),
+        context.whole("size"),
+    )
 
     def normal(x: Tensor) -> Tensor:
         squares = f.pad((x * x).flatten(2).transpose(1, 2), ((size - 1) // 2, size // 2))
@@ -106,9 +111,9 @@ def lrn(ask: Ask) -> Run:
 
 
 @op("LpNormalization")
-def lp_norm(ask: Ask) -> Run:
+def lp_norm(context: OperatorContext) -> Run:
     """To length one along an axis; what has no length stays zero."""
-    axis, p = ask.whole("axis", -1), ask.whole("p", 2)
+    axis, p = context.whole("axis", -1), context.whole("p", 2)
 
     def normal(x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, p, axis, keepdim=True)
@@ -118,9 +123,9 @@ def lp_norm(ask: Ask) -> Run:
 
 
 @op("MeanVarianceNormalization")
-def mean_variance(ask: Ask) -> Run:
+def mean_variance(context: OperatorContext) -> Run:
     """To mean zero and variance one."""
-    axes = ask.many("axes", [0, 2, 3])
+    axes = context.many("axes", [0, 2, 3])
 
     def normal(x: Tensor) -> Tensor:
         centred = x - x.mean(axes, keepdim=True)

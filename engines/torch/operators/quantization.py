@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, op
+from partway.engines.torch.operator_table import OperatorContext, Run, op
 from partway.engines.torch.operators.convolution import CONV, Window, both_ends
 
 
@@ -38,13 +38,13 @@ def dequantised(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int = 1) ->
 
 
 @op("QuantizeLinear", exact=(0, 1, 2))
-def quantize(ask: Ask) -> Run:
+def quantize(context: OperatorContext) -> Run:
     """One scale, or one for each place on an axis; blocks are not known."""
-    axis = ask.whole("axis", 1)
-    ask.whole("saturate", 1), ask.whole("precision", 0)
-    dtype = ask.dtype("output_dtype", None) if ask.whole("output_dtype", 0) else None
-    if ask.whole("block_size", 0):
-        raise ask.unsupported("blocks")
+    axis = context.whole("axis", 1)
+    context.whole("saturate", 1), context.whole("precision", 0)
+    dtype = context.dtype("output_dtype", None) if context.whole("output_dtype", 0) else None
+    if context.whole("block_size", 0):
+        raise context.unsupported("blocks")
 
     def rounded(x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
         to = dtype or (torch.uint8 if zero is None else zero.dtype)
@@ -54,12 +54,12 @@ def quantize(ask: Ask) -> Run:
 
 
 @op("DequantizeLinear", exact=(1,))
-def dequantize(ask: Ask) -> Run:
+def dequantize(context: OperatorContext) -> Run:
     """The inverse."""
-    axis, to = ask.whole("axis", 1), ask.floats
-    ask.whole("output_dtype", 0)
-    if ask.whole("block_size", 0):
-        raise ask.unsupported("blocks")
+    axis, to = context.whole("axis", 1), context.floats
+    context.whole("output_dtype", 0)
+    if context.whole("block_size", 0):
+        raise context.unsupported("blocks")
 
     def real(x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
         return dequantised(x, scale, zero, axis).to(to)
@@ -68,7 +68,7 @@ def dequantize(ask: Ask) -> Run:
 
 
 @op("DynamicQuantizeLinear")
-def dynamic_quantize(_: Ask) -> Run:
+def dynamic_quantize(_: OperatorContext) -> Run:
     """To uint8 by the range of the numbers themselves, zero included."""
 
     def measured(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,7 +90,7 @@ def _integers(a: Tensor, zero: Tensor | None, axis: int) -> Tensor:
 
 
 @op("MatMulInteger")
-def matmul_integer(_: Ask) -> Run:
+def matmul_integer(_: OperatorContext) -> Run:
     """Exact in float64."""
 
     def product(a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None) -> Tensor:
@@ -99,9 +99,9 @@ def matmul_integer(_: Ask) -> Run:
     return product
 
 
-def _convolution(ask: Ask) -> Run:
-    window, groups = Window.of(ask), ask.whole("group", 1)
-    ask.many("kernel_shape")
+def _convolution(context: OperatorContext) -> Run:
+    window, groups = Window.of(context), context.whole("group", 1)
+    context.many("kernel_shape")
 
     def convolve(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         strides, dilations, before, after = window.over(x.shape[2:], w.shape[2:])
@@ -112,9 +112,9 @@ def _convolution(ask: Ask) -> Run:
 
 
 @op("ConvInteger")
-def conv_integer(ask: Ask) -> Run:
+def conv_integer(context: OperatorContext) -> Run:
     """Exact in float64."""
-    convolve = _convolution(ask)
+    convolve = _convolution(context)
 
     def product(x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None) -> Tensor:
         return convolve(_integers(x, x_zero, 0), _integers(w, w_zero, 0)).to(torch.int32)
@@ -123,9 +123,9 @@ def conv_integer(ask: Ask) -> Run:
 
 
 @op("QLinearConv", exact=(1, 4, 6))
-def qlinear_conv(ask: Ask) -> Run:
+def qlinear_conv(context: OperatorContext) -> Run:
     """Dequantised, convolved and quantised again."""
-    convolve = _convolution(ask)
+    convolve = _convolution(context)
 
     def product(
         x: Tensor, xs: Tensor, xz: Tensor, w: Tensor, ws: Tensor, wz: Tensor, ys: Tensor, yz: Tensor, b: Any = None
@@ -138,7 +138,7 @@ def qlinear_conv(ask: Ask) -> Run:
 
 
 @op("QLinearMatMul", exact=(1, 4, 6))
-def qlinear_matmul(_: Ask) -> Run:
+def qlinear_matmul(_: OperatorContext) -> Run:
     """Dequantised, multiplied and quantised again."""
 
     def product(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Run, numbers, op
+from partway.engines.torch.operator_table import OperatorContext, Run, numbers, op
 
 Over = Callable[[Tensor, list[int], bool], Tensor]
 
@@ -56,10 +56,14 @@ REDUCTIONS: dict[str, Over] = {
 
 
 @op(*REDUCTIONS, host=(1,))
-def reduction(ask: Ask) -> Run:
+def reduction(context: OperatorContext) -> Run:
     """Over some axes, or all; they are an attribute before opset 18 (13 for ReduceSum)."""
-    keep, fixed, idle = bool(ask.whole("keepdims", 1)), ask.many("axes"), ask.whole("noop_with_empty_axes", 0)
-    over = REDUCTIONS[ask.operator.kind]
+    keep, fixed, idle = (
+        bool(context.whole("keepdims", 1)),
+        context.many("axes"),
+        context.whole("noop_with_empty_axes", 0),
+    )
+    over = REDUCTIONS[context.operator.kind]
 
     def reduced(x: Tensor, axes: Any = None) -> Tensor:
         chosen = fixed if axes is None else numbers(axes)
@@ -72,10 +76,10 @@ def reduction(ask: Ask) -> Run:
 
 
 @op("Gemm")
-def gemm(ask: Ask) -> Run:
+def gemm(context: OperatorContext) -> Run:
     """Alpha A B + beta C, either matrix turned."""
-    alpha, beta = ask.real("alpha", 1.0), ask.real("beta", 1.0)
-    turn_a, turn_b = ask.whole("transA", 0), ask.whole("transB", 0)
+    alpha, beta = context.real("alpha", 1.0), context.real("beta", 1.0)
+    turn_a, turn_b = context.whole("transA", 0), context.whole("transB", 0)
 
     def product(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
         a, b = a.T if turn_a else a, b.T if turn_b else b
@@ -89,7 +93,7 @@ def gemm(ask: Ask) -> Run:
 
 
 @op("MatMul")
-def matmul(_: Ask) -> Run:
+def matmul(_: OperatorContext) -> Run:
     """As numpy's matmul."""
 
     def product(a: Tensor, b: Tensor) -> Tensor:
@@ -99,9 +103,9 @@ def matmul(_: Ask) -> Run:
 
 
 @op("Einsum")
-def einsum(ask: Ask) -> Run:
+def einsum(context: OperatorContext) -> Run:
     """By an equation."""
-    equation = ask.text("equation").replace(" ", "")
+    equation = context.text("equation").replace(" ", "")
 
     def summed(*values: Tensor) -> Tensor:
         return torch.einsum(equation, *values)
@@ -110,7 +114,7 @@ def einsum(ask: Ask) -> Run:
 
 
 @op("Det")
-def det(_: Ask) -> Run:
+def det(_: OperatorContext) -> Run:
     """Determinant of square matrices."""
 
     def determinant(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor
 
-from partway.engines.torch.operator_table import Ask, Kept, Run, numbers, op
+from partway.engines.torch.operator_table import OperatorContext, Run, ShapeCache, numbers, op
 
 Array = np.ndarray[Any, Any]
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
@@ -114,22 +114,22 @@ class Way:
 
 
 @op("Resize", host=(1, 2, 3))
-def resize(ask: Ask) -> Run:
+def resize(context: OperatorContext) -> Run:
     """By scales or to sizes. Opset 10 has scales only, and the coordinates of Upsample."""
-    old = ask.opset < 11
+    old = context.opset < 11
     way = Way(
-        ask.text("mode", "nearest"),
-        ask.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"),
-        ask.text("nearest_mode", OLD if old else "round_prefer_floor"),
-        ask.real("cubic_coeff_a", -0.75),
-        bool(ask.whole("exclude_outside", 0)),
-        bool(ask.whole("antialias", 0)),
+        context.text("mode", "nearest"),
+        context.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"),
+        context.text("nearest_mode", OLD if old else "round_prefer_floor"),
+        context.real("cubic_coeff_a", -0.75),
+        bool(context.whole("exclude_outside", 0)),
+        bool(context.whole("antialias", 0)),
     )
-    axes, policy = ask.many("axes"), ask.text("keep_aspect_ratio_policy", "stretch")
-    ask.real("extrapolation_value", 0.0)
+    axes, policy = context.many("axes"), context.text("keep_aspect_ratio_policy", "stretch")
+    context.real("extrapolation_value", 0.0)
     if way.coordinates not in COORDINATES or way.mode not in ("nearest", "linear", "cubic"):
-        raise ask.unsupported(f"mode {way.mode}, coordinates {way.coordinates}")
-    kept = ask.kept
+        raise context.unsupported(f"mode {way.mode}, coordinates {way.coordinates}")
+    cache = context.cache
 
     def resized(x: Tensor, roi: Any = None, scales: Any = None, sizes: Any = None) -> Tensor:
         if old:
@@ -143,7 +143,7 @@ def resize(ask: Ask) -> Run:
             wanted = {axis: math.floor(np.float32(x.shape[axis]) * np.float32(r)) for axis, r in ratios.items()}
         if policy != "stretch" and sizes is not None:
             wanted = {axis: math.floor(x.shape[axis] * r + 0.5) for axis, r in ratios.items()}
-        return _resized(x, way, wanted, ratios, kept)
+        return _resized(x, way, wanted, ratios, cache)
 
     return resized
 
@@ -157,37 +157,37 @@ def _ratios(x: Tensor, wanted: dict[int, int], policy: str) -> dict[int, float]:
 
 
 @op("Upsample", host=(1,))
-def upsample(ask: Ask) -> Run:
+def upsample(context: OperatorContext) -> Run:
     """The older operator: scales only, an attribute before opset 9."""
-    way, fixed = Way(ask.text("mode", "nearest"), "asymmetric", OLD), ask.many("scales")
-    kept = ask.kept
+    way, fixed = Way(context.text("mode", "nearest"), "asymmetric", OLD), context.many("scales")
+    cache = context.cache
 
     def grown(x: Tensor, scales: Any = None) -> Tensor:
         given = map(float, fixed if scales is None else numbers(scales))
         ratios = dict(enumerate(given))
         wanted = {axis: math.floor(x.shape[axis] * ratio) for axis, ratio in ratios.items()}
-        return _resized(x, way, wanted, ratios, kept)
+        return _resized(x, way, wanted, ratios, cache)
 
     return grown
 
 
-def _resized(x: Tensor, way: Way, wanted: dict[int, int], ratios: dict[int, float], kept: Kept) -> Tensor:
+def _resized(x: Tensor, way: Way, wanted: dict[int, int], ratios: dict[int, float], cache: ShapeCache) -> Tensor:
     changed = [a for a, size in wanted.items() if size != x.shape[a] or (way.mode != "nearest" and ratios[a] != 1)]
     fast = _fast(x, way, wanted, ratios, changed)
     if fast is not None:
         return fast
     for axis in changed:
-        x = _along(x, way, axis, wanted[axis], ratios[axis], kept)
+        x = _along(x, way, axis, wanted[axis], ratios[axis], cache)
     return x
 
 
-def _along(x: Tensor, way: Way, axis: int, made: int, ratio: float, kept: Kept) -> Tensor:
+def _along(x: Tensor, way: Way, axis: int, made: int, ratio: float, cache: ShapeCache) -> Tensor:
     size, device, dtype = x.shape[axis], x.device, x.dtype
     key = ("resize", way, size, made, ratio, device, dtype)
     if way.mode == "nearest":
-        places = kept.get(key, lambda: torch.from_numpy(way.nearest(size, made, ratio)).to(device))
+        places = cache.get(key, lambda: torch.from_numpy(way.nearest(size, made, ratio)).to(device))
         return x.index_select(axis, places)
-    share = kept.get(key, lambda: torch.from_numpy(way.weights(size, made, ratio)).to(device, dtype))
+    share = cache.get(key, lambda: torch.from_numpy(way.weights(size, made, ratio)).to(device, dtype))
     return torch.matmul(x.movedim(axis, -1), share.T).movedim(-1, axis)
 
 

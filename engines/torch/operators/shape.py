@@ -9,13 +9,13 @@ import torch.nn.functional as f
 from torch import Tensor
 
 from partway.engines.onnx_file.values import Constant
-from partway.engines.torch.operator_table import Ask, Kept, Run, number, numbers, op, to_tensor
+from partway.engines.torch.operator_table import OperatorContext, Run, ShapeCache, number, numbers, op, to_tensor
 
 
 @op("Shape", shapes=True)
-def shape(ask: Ask) -> Run:
+def shape(context: OperatorContext) -> Run:
     """Sizes, on the host."""
-    start, end = ask.whole("start", 0), ask.whole("end", None)
+    start, end = context.whole("start", 0), context.whole("end", None)
 
     def sizes(x: Tensor) -> Tensor:
         return torch.tensor(x.shape[start:end], dtype=torch.int64)
@@ -24,7 +24,7 @@ def shape(ask: Ask) -> Run:
 
 
 @op("Size", shapes=True)
-def size(_: Ask) -> Run:
+def size(_: OperatorContext) -> Run:
     """How many numbers there are, on the host."""
 
     def count(x: Tensor) -> Tensor:
@@ -34,10 +34,10 @@ def size(_: Ask) -> Run:
 
 
 @op("Reshape", host=(1,))
-def reshape(ask: Ask) -> Run:
+def reshape(context: OperatorContext) -> Run:
     """0 keeps a size (unless ``allowzero``), -1 takes the rest. Opset 1 has the shape as an attribute."""
-    keep, fixed = not ask.whole("allowzero", 0), ask.many("shape")
-    ask.many("consumed_inputs")
+    keep, fixed = not context.whole("allowzero", 0), context.many("shape")
+    context.many("consumed_inputs")
 
     def reshaped(x: Tensor, wanted: Any = None) -> Tensor:
         sizes = numbers(wanted) if fixed is None else fixed
@@ -47,9 +47,9 @@ def reshape(ask: Ask) -> Run:
 
 
 @op("Flatten")
-def flatten(ask: Ask) -> Run:
+def flatten(context: OperatorContext) -> Run:
     """To two dimensions."""
-    axis = ask.whole("axis", 1)
+    axis = context.whole("axis", 1)
 
     def flat(x: Tensor) -> Tensor:
         at = axis + x.ndim if axis < 0 else axis
@@ -59,9 +59,9 @@ def flatten(ask: Ask) -> Run:
 
 
 @op("Transpose")
-def transpose(ask: Ask) -> Run:
+def transpose(context: OperatorContext) -> Run:
     """All dimensions in another order; reversed when none is given."""
-    order = ask.many("perm")
+    order = context.many("perm")
 
     def turned(x: Tensor) -> Tensor:
         return x.permute(order if order is not None else list(range(x.ndim))[::-1])
@@ -70,9 +70,9 @@ def transpose(ask: Ask) -> Run:
 
 
 @op("Squeeze", host=(1,))
-def squeeze(ask: Ask) -> Run:
+def squeeze(context: OperatorContext) -> Run:
     """Axes are an attribute before opset 13."""
-    fixed = ask.many("axes")
+    fixed = context.many("axes")
 
     def squeezed(x: Tensor, axes: Any = None) -> Tensor:
         chosen = fixed if axes is None else numbers(axes)
@@ -82,9 +82,9 @@ def squeeze(ask: Ask) -> Run:
 
 
 @op("Unsqueeze", host=(1,))
-def unsqueeze(ask: Ask) -> Run:
+def unsqueeze(context: OperatorContext) -> Run:
     """Axes count in what is made."""
-    fixed = ask.many("axes")
+    fixed = context.many("axes")
 
     def unsqueezed(x: Tensor, axes: Any = None) -> Tensor:
         chosen = fixed if axes is None else numbers(axes)
@@ -97,9 +97,9 @@ def unsqueeze(ask: Ask) -> Run:
 
 
 @op("Concat")
-def concat(ask: Ask) -> Run:
+def concat(context: OperatorContext) -> Run:
     """Along an axis."""
-    axis = ask.whole("axis", 1)
+    axis = context.whole("axis", 1)
 
     def joined(*values: Tensor) -> Tensor:
         return torch.cat(values, axis)
@@ -108,9 +108,9 @@ def concat(ask: Ask) -> Run:
 
 
 @op("Split", host=(1,), many=True)
-def split(ask: Ask) -> Run:
+def split(context: OperatorContext) -> Run:
     """Into given sizes, or into as many as there are outputs, the last the smallest."""
-    axis, fixed, parts = ask.whole("axis", 0), ask.many("split"), ask.whole("num_outputs", ask.made)
+    axis, fixed, parts = context.whole("axis", 0), context.many("split"), context.whole("num_outputs", context.made)
 
     def pieces(x: Tensor, sizes: Any = None) -> Any:
         given = fixed if sizes is None else numbers(sizes)
@@ -123,9 +123,9 @@ def split(ask: Ask) -> Run:
 
 
 @op("Slice", host=(1, 2, 3, 4))
-def slices(ask: Ask) -> Run:
+def slices(context: OperatorContext) -> Run:
     """Starts, ends, axes and steps are attributes before opset 10."""
-    first, last, along = ask.many("starts"), ask.many("ends"), ask.many("axes")
+    first, last, along = context.many("starts"), context.many("ends"), context.many("axes")
 
     def cut(x: Tensor, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Tensor:
         begins, stops = (first, last) if starts is None else (numbers(starts), numbers(ends))
@@ -149,7 +149,7 @@ def _slice(x: Tensor, begin: int, stop: int, axis: int, step: int) -> Tensor:
 
 
 @op("Expand", host=(1,))
-def expand(_: Ask) -> Run:
+def expand(_: OperatorContext) -> Run:
     """To a shape both ways: a 1 in either gives way."""
 
     def expanded(x: Tensor, wanted: Any) -> Tensor:
@@ -159,7 +159,7 @@ def expand(_: Ask) -> Run:
 
 
 @op("Tile", host=(1,))
-def tile(_: Ask) -> Run:
+def tile(_: OperatorContext) -> Run:
     """Repeated along each axis."""
 
     def tiled(x: Tensor, repeats: Any) -> Tensor:
@@ -169,16 +169,16 @@ def tile(_: Ask) -> Run:
 
 
 @op("Constant")
-def constant(ask: Ask) -> Run:
+def constant(context: OperatorContext) -> Run:
     """In any of the forms the specification has."""
-    value: Tensor | None = ask.constant("value", None)
+    value: Tensor | None = context.constant("value", None)
     for name, dtype in (("value_float", torch.float32), ("value_int", torch.int64)):
         for many in ("", "s"):
-            given = ask.whole(name + many, None)
+            given = context.whole(name + many, None)
             if given is not None:
                 value = torch.tensor(given, dtype=dtype)
     if value is None:
-        raise ask.unsupported("a value that is no tensor of numbers")
+        raise context.unsupported("a value that is no tensor of numbers")
     made = value
 
     def same() -> Tensor:
@@ -188,10 +188,10 @@ def constant(ask: Ask) -> Run:
 
 
 @op("ConstantOfShape", host=(0,))
-def constant_of_shape(ask: Ask) -> Run:
+def constant_of_shape(context: OperatorContext) -> Run:
     """One number repeated; zero when none is given."""
-    given = ask.operator.attributes.get("value")
-    ask.asked.add("value")
+    given = context.operator.attributes.get("value")
+    context.read.add("value")
     value = to_tensor(given) if isinstance(given, Constant) else torch.zeros(1)
 
     def filled(wanted: Any) -> Tensor:
@@ -201,7 +201,7 @@ def constant_of_shape(ask: Ask) -> Run:
 
 
 @op("Range", host=(0, 1, 2))
-def ranges(_: Ask) -> Run:
+def ranges(_: OperatorContext) -> Run:
     """From a start to a limit by steps, on the host."""
 
     def counted(start: Any, limit: Any, delta: Any) -> Tensor:
@@ -211,12 +211,12 @@ def ranges(_: Ask) -> Run:
 
 
 @op("Pad", host=(1, 3), literal=(2,))
-def pad(ask: Ask) -> Run:
+def pad(context: OperatorContext) -> Run:
     """Constant, reflect, edge or wrap; a negative width cuts. Widths are an attribute before opset 11."""
-    mode, fixed, filler = ask.text("mode", "constant"), ask.many("pads"), ask.real("value", 0.0)
+    mode, fixed, filler = context.text("mode", "constant"), context.many("pads"), context.real("value", 0.0)
     if mode not in ("constant", "reflect", "edge", "wrap"):
-        raise ask.unsupported(f"mode {mode}")
-    kept = ask.kept
+        raise context.unsupported(f"mode {mode}")
+    cache = context.cache
 
     def padded(x: Tensor, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
         given = fixed if widths is None else numbers(widths)
@@ -229,7 +229,7 @@ def pad(ask: Ask) -> Run:
             return _filled(x, flat, fill)
         for axis, (before, after) in ends.items():
             if before or after:
-                x = x.index_select(axis, _places(x, axis, before, after, mode, kept))
+                x = x.index_select(axis, _places(x, axis, before, after, mode, cache))
         return x
 
     return padded
@@ -242,7 +242,7 @@ def _filled(x: Tensor, flat: list[int], fill: Any) -> Tensor:
     return torch.where(inside, f.pad(x, flat), fill)
 
 
-def _places(x: Tensor, axis: int, before: int, after: int, mode: str, kept: Kept) -> Tensor:
+def _places(x: Tensor, axis: int, before: int, after: int, mode: str, cache: ShapeCache) -> Tensor:
     """Which place of the input each place of the output along an axis is read from."""
     count = x.shape[axis]
 
@@ -258,13 +258,13 @@ def _places(x: Tensor, axis: int, before: int, after: int, mode: str, kept: Kept
             at = torch.where(at >= count, period - at, at)
         return at.to(x.device)
 
-    return kept.get(("pad", mode, count, before, after, x.device), make)
+    return cache.get(("pad", mode, count, before, after, x.device), make)
 
 
 @op("DepthToSpace")
-def depth_to_space(ask: Ask) -> Run:
+def depth_to_space(context: OperatorContext) -> Run:
     """Blocks of channels become neighbours in space."""
-    block, mode = ask.whole("blocksize"), ask.text("mode", "DCR")
+    block, mode = context.whole("blocksize"), context.text("mode", "DCR")
 
     def spread(x: Tensor) -> Tensor:
         n, c, h, w = x.shape
@@ -278,9 +278,9 @@ def depth_to_space(ask: Ask) -> Run:
 
 
 @op("SpaceToDepth")
-def space_to_depth(ask: Ask) -> Run:
+def space_to_depth(context: OperatorContext) -> Run:
     """The inverse (DCR)."""
-    block = ask.whole("blocksize")
+    block = context.whole("blocksize")
 
     def gathered(x: Tensor) -> Tensor:
         n, c, h, w = x.shape

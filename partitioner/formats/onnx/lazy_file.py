@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway.errors import InputError
-from partway.proto.protobuf import Buffer, NotProtobufError, fields
-from partway.proto.protowire import varint
+from partway.errors import InputError, WireError
+from partway.proto.protowire import FileBytes, Truncated, fields, varint
 
 try:
     import onnx
@@ -95,12 +94,12 @@ def open_file(path: Path) -> ModelFile:
         raise InputError(f"cannot read the model {path}: it is empty; download or export it again") from error
     except DecodeError as error:
         raise InputError(f"{path} is not an ONNX model: {error}; give a .onnx file") from error
-    except NotProtobufError as error:
+    except Truncated as error:
+        raise InputError(f"{path} is cut short or not an ONNX model; download or export it again") from error
+    except WireError as error:
         raise InputError(
             f"{path} is not an ONNX model: its bytes are no protobuf message; give a .onnx file"
         ) from error
-    except EOFError as error:
-        raise InputError(f"{path} is cut short or not an ONNX model; download or export it again") from error
     weights = {name: Weight(tensor, path, *where) for name, (tensor, where) in embedded.items()}
     for tensor in proto.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -129,14 +128,14 @@ def _load(tensor: Any, weight: Weight) -> None:
     tensor.ClearField("data_location")
 
 
-def _scan_model(data: Buffer) -> tuple[Any, dict[str, tuple[Any, tuple[int, int]]]]:
+def _scan_model(data: FileBytes) -> tuple[Any, dict[str, tuple[Any, tuple[int, int]]]]:
     model, graph = bytearray(), bytearray()
     tensors: list[tuple[int, int]] = []
-    for number, tag, begin, stop in fields(data, 0, len(data)):
+    for number, _, tag, begin, stop in fields(data, 0, len(data)):
         if number != GRAPH:
             model += data[tag:stop]
             continue
-        for inner, inner_tag, inner_begin, inner_stop in fields(data, begin, stop):
+        for inner, _, inner_tag, inner_begin, inner_stop in fields(data, begin, stop):
             if inner == INITIALIZER:
                 tensors.append((inner_begin, inner_stop))
             else:
@@ -167,10 +166,10 @@ def _check_names(graph: Any) -> None:
         raise DecodeError("its names are not text") from error
 
 
-def _tensor_message(data: Buffer, begin: int, stop: int) -> bytes:
+def _tensor_message(data: FileBytes, begin: int, stop: int) -> bytes:
     if stop - begin <= SMALL_BYTES:
         return data[begin:stop]
-    parts = (data[tag:end] for number, tag, _, end in fields(data, begin, stop) if number not in TENSOR_DATA)
+    parts = (data[tag:end] for number, _, tag, _, end in fields(data, begin, stop) if number not in TENSOR_DATA)
     return b"".join(parts)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import CodecError, InputError
-from partway.proto.codecs.image import is_image_codec
-from partway.proto.codecs.registry import CODECS, RAW, Codebook
+from partway.proto.codecs.registry import Codebook, is_taken
 from partway.proto.codecs.transform.codec import Transform
 from partway.proto.codecs.transform.dct_klt import LAYOUTS, MAX_SIDE, Basis, bands
 from partway.proto.codecs.transform.symbols import DROPPED, SEGMENTS
@@ -35,7 +34,7 @@ def codebook(entries: Iterable[Mapping[str, Any]]) -> Codebook:
                 f"a codec of the plan is damaged ({error!s:.200}); write it again with `partway plan`"
             ) from error
         for codec in codecs:
-            if codec.name in (RAW, *CODECS) or is_image_codec(codec.name):
+            if is_taken(codec.name):
                 raise InputError(f"a codec of the plan is called {codec.name}, which is taken; write the plan again")
             book.setdefault(codec.name, {})[value] = codec
     return book
@@ -73,8 +72,8 @@ def from_json(entry: Mapping[str, Any]) -> list[Transform]:
     """Inverse of to_json. Raises ValueError or CodecError on anything that cannot be."""
     shape, layout, dtype = tuple(int(size) for size in entry["shape"]), str(entry["layout"]), str(entry["dtype"])
     elements = int(np.prod(shape, dtype=np.float64))
-    known = entry["kind"] in ("transform", "grouped transform") and layout in LAYOUTS
-    if not known or not 1 <= len(shape) <= 3 or min(shape) < 1:
+    supported = entry["kind"] in ("transform", "grouped transform") and layout in LAYOUTS
+    if not supported or not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise ValueError("kind, layout or shape")
     if elements > MAX_ELEMENTS or np.dtype(dtype).kind not in "iuf":
         raise ValueError("size or dtype")

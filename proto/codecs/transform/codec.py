@@ -13,21 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from partway.errors import CodecError
+from partway.errors import CodecError, WireError
 from partway.proto.codecs.transform.dct_klt import Basis
-from partway.proto.codecs.transform.huffman import PrefixCode
-from partway.proto.codecs.transform.symbols import DROPPED, Grouping
+from partway.proto.codecs.transform.huffman import HuffmanCode
+from partway.proto.codecs.transform.symbols import DROPPED, SymbolCoder
+from partway.proto.protowire import read_varint, varint
 from partway.proto.tensors import TensorSpec
-from partway.proto.varints import read_varints, varints
 
 Array = np.ndarray[Any, Any]
+MAX_COUNT = (1 << 28) - 1
 
 
 @dataclass(frozen=True)
 class Transform:
     """One quality of transform coding for one tensor.
 
-    ``steps`` float32 [components, bands]: quantiser steps. ``segments`` uint8 [components, bands]: see Grouping.
+    ``steps`` float32 [components, bands]: quantiser steps. ``segments`` uint8 [components, bands]: see SymbolCoder.
     ``lengths``: word lengths, one table per segment. ``low`` and ``high`` bound what comes out. Every coefficient that
     is sent is off by at most half its step; the rest come out as zero.
     """
@@ -43,21 +44,21 @@ class Transform:
     lossless: bool = False
 
     @cached_property
-    def grouping(self) -> Grouping:
+    def symbol_coder(self) -> SymbolCoder:
         """Coefficients [positions, components], flat, in segments."""
-        return Grouping(self.basis.by_coefficient(self.segments))
+        return SymbolCoder(self.basis.by_coefficient(self.segments))
 
     @cached_property
-    def code(self) -> PrefixCode:
+    def code(self) -> HuffmanCode:
         """The static tables."""
-        return PrefixCode(self.lengths, self.grouping.counts)
+        return HuffmanCode(self.lengths, self.symbol_coder.counts)
 
     @cached_property
     def _scales(self) -> tuple[Array, Array, Array]:
         """Steps (infinite where padded, so that 0 is sent there) and their inverses, float32, in the grouping's order;
         and where each coefficient stands in it, one past the end where it is not sent."""
         flat = np.append(self.basis.by_coefficient(self.steps), np.inf).astype(np.float32)
-        places = self.grouping.order
+        places = self.symbol_coder.order
         steps = flat.take(places)
         where = np.full(flat.size, places.size)
         where[places] = np.arange(places.size)
@@ -88,14 +89,15 @@ class Transform:
     def levels(self, sample: Array) -> Array:
         """Quantised coefficients, float32 in the grouping's order, of one sample."""
         flat = self.basis.forward(sample.astype(np.float32)).reshape(-1)
-        scaled = flat.take(self.grouping.order, mode="clip")  # where padded: the last one, of scale 0
+        scaled = flat.take(self.symbol_coder.order, mode="clip")  # where padded: the last one, of scale 0
         scaled *= self._scales[1]
         return np.rint(scaled, out=scaled)
 
     def _encode_sample(self, sample: Array) -> bytes:
-        symbols, escaped = self.grouping.symbols(self.levels(sample))
+        symbols, escaped = self.symbol_coder.symbols(self.levels(sample))
         sizes, stream = self.code.encode(symbols)
-        return varints((*sizes.tolist(), len(escaped) // 2)) + stream + escaped
+        counts = (*sizes.tolist(), len(escaped) // 2)
+        return b"".join((*map(varint, counts), stream, escaped))
 
     def decode(self, body: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
         """Inverse of encode. Raises CodecError when the bytes do not hold exactly ``shape``."""
@@ -112,16 +114,30 @@ class Transform:
         return made
 
     def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
-        (*sizes, escapes), at = read_varints(body, at, self.code.used + 1)
+        (*sizes, escapes), at = read_counts(body, at, self.code.used + 1)
         middle = at + sum(sizes)
         end = middle + 2 * escapes
         if end > len(body):
             raise CodecError(f"a tensor coded by {self.name} ends before its stream does")
         symbols = self.code.decode(sizes, body[at:middle])
-        levels = self.grouping.levels(symbols, body[middle:end])
+        levels = self.symbol_coder.levels(symbols, body[middle:end])
         _, _, where = self._scales
         scaled = levels * self._scales_back
         scaled = scaled if self._all_sent else np.append(scaled, np.float32(0))
         values = self.basis.inverse(scaled.take(where, mode="clip"))
         np.clip(values, self.low, self.high, out=values)
         return values if np.dtype(self.dtype).kind == "f" else np.rint(values), end
+
+
+def read_counts(body: memoryview, at: int, count: int) -> tuple[list[int], int]:
+    """``count`` varints from ``at`` on, and where they end. CodecError when one is cut short or above MAX_COUNT."""
+    counts = []
+    for _ in range(count):
+        try:
+            number, at = read_varint(body, at)
+        except WireError as error:
+            raise CodecError(f"the counts of a coded tensor do not parse ({error})") from None
+        if number > MAX_COUNT:
+            raise CodecError("a count in a coded tensor is too large")
+        counts.append(number)
+    return counts, at

@@ -112,8 +112,8 @@ class Basis:
     def _mixed(self, values: Array, *, analysis: bool) -> Array:
         """Channels to components, or back, group by group."""
         made = np.empty_like(values)
-        for (begin, end), (there, back) in zip(self._spans, self._matrices, strict=True):
-            np.matmul(values[begin:end], there if analysis else back, out=made[begin:end])
+        for (begin, end), (analysing, synthesising) in zip(self._spans, self._matrices, strict=True):
+            np.matmul(values[begin:end], analysing if analysis else synthesising, out=made[begin:end])
         return made
 
     @cached_property

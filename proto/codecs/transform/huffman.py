@@ -55,7 +55,7 @@ def table(counts: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class PrefixCode:
+class HuffmanCode:
     """One table per segment: ``lengths[s]`` holds the word lengths of the symbols of segment s, and one more: see
     ``table``. ``counts[s]`` tells how many symbols of each segment a stream holds, segment by segment; each begins at a
     byte of its own. Decoding takes no more memory than a few kilobytes a segment and a byte per symbol.
@@ -153,18 +153,18 @@ class PrefixCode:
         readers = self._readers
         if len(sizes) != len(readers) or sum(sizes) != len(stream) or min(sizes, default=0) < 0:
             raise CodecError(f"a coded stream of {len(stream)} bytes is not made of what it announces")
-        parts, at, left = [], 0, 0
+        parts, at, unread = [], 0, 0
         try:
             for (reader, count), size in zip(readers, sizes, strict=True):
                 once = reader.copy()
                 parts.append(once.decompress(stream[at : at + size], count))
                 at += size
-                left += len(once.unconsumed_tail)
+                unread += len(once.unconsumed_tail)
         except zlib.error as error:
             raise CodecError(f"a coded stream holds words that are none ({error})") from None
         symbols = np.frombuffer(b"".join(parts), np.uint8)
         whole = [len(part) for part in parts] == [count for _, count in readers]
-        if not whole or left or (symbols > self._limits).any():
+        if not whole or unread or (symbols > self._limits).any():
             raise CodecError("a coded stream does not hold the symbols it should")
         return symbols
 

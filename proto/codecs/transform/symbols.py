@@ -70,9 +70,9 @@ def patterns(size: int, most: int) -> Array:
 def _numbers(size: int, most: int) -> Array:
     """The symbol of every group, its values read as digits; int16 [groups]."""
     base = 2 * most + 1
-    known = patterns(size, most)
-    made = np.full(base**size, len(known), np.int16)
-    made[((known + most) * base ** np.arange(size)).sum(1)] = np.arange(len(known))
+    rows = patterns(size, most)
+    made = np.full(base**size, len(rows), np.int16)
+    made[((rows + most) * base ** np.arange(size)).sum(1)] = np.arange(len(rows))
     return made
 
 
@@ -84,7 +84,7 @@ def segment_of(deviation: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Grouping:
+class SymbolCoder:
     """``segments`` uint8 [coefficients]: the segment of each. Symbols come segment by segment."""
 
     segments: Array
@@ -197,14 +197,14 @@ class Grouping:
     def levels(self, symbols: Array, escaped: memoryview) -> Array:
         """Inverse of ``symbols``: int16 levels in ``order``. Raises CodecError when the escaped values do not fit."""
         escapes = np.flatnonzero(symbols == self._escape)
-        wanted = 2 * int(self._sizes[escapes].sum())
-        if len(escaped) != wanted:
-            raise CodecError(f"a coded tensor brings {len(escaped)} bytes of escaped values, {wanted} are announced")
+        announced = 2 * int(self._sizes[escapes].sum())
+        if len(escaped) != announced:
+            raise CodecError(f"a coded tensor brings {len(escaped)} bytes of escaped values, {announced} are announced")
         if not symbols.size:
             return np.zeros(0, np.int16)
         table, row = self._digits
         levels = np.asarray(table.take(row + (symbols * self._sizes).take(self._symbol, mode="clip"), mode="clip"))
-        if wanted:
+        if announced:
             levels[self._places(escapes)] = np.frombuffer(escaped, "<i2")
         return levels
 

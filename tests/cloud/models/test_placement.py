@@ -64,7 +64,7 @@ def test_what_cannot_be_had_is_refused(options: list[str], words: str, capsys: p
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA by name, the engine by name: both say what to install."""
-    monkeypatch.setattr(device, "find_spec", lambda name: None)
+    monkeypatch.setattr("partway.engines.torch.entry.find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match=r"torch is not installed.*pip install 'partway\[torch\]'"):
         choose_device("cuda", "torch")
     monkeypatch.setitem(__import__("sys").modules, "partway.engines.torch.engine", None)
@@ -76,8 +76,8 @@ def test_a_gpu_is_taken_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a driver and a device, auto is the engine torch on it; an index that is not there is refused."""
     pytest.importorskip("torch")
     monkeypatch.setattr(device, "no_driver", lambda: None)
-    monkeypatch.setattr("partway.engines.torch.torch_gpu.gpus", lambda: 2)
-    monkeypatch.setattr("partway.engines.torch.torch_gpu.gpu_name", lambda index: f"GPU number {index}")
+    monkeypatch.setattr("partway.engines.torch.cuda.gpus", lambda: 2)
+    monkeypatch.setattr("partway.engines.torch.cuda.gpu_name", lambda index: f"GPU number {index}")
     assert choose_device("auto") == Chosen("cuda:0", "torch", "GPU number 0")
     assert str(choose_device("cuda:1")) == "cuda:1: GPU number 1"
     with pytest.raises(InputError, match=r"2 CUDA devices, the last is cuda:1"):

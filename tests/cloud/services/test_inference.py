@@ -15,7 +15,7 @@ from partway.cloud.services.inference import MAX_UNANSWERED
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m
 from partway.proto.codecs.image import encode_image
-from partway.proto.codecs.registry import pack
+from partway.proto.codecs.packing import pack
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((1, 1, 28, 28), dtype=np.float32)

@@ -20,7 +20,7 @@ from partway.edge.transport.access import Access
 from partway.edge.transport.client import Description
 from partway.edge.transport.fake import FakeCloud, answer_all
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.constraints import Constraints, device_bytes
 from partway.partitioner.decide.estimate import Candidate, Link

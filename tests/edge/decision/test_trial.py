@@ -16,7 +16,7 @@ from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.encoder import Packer
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import FakeCloud
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import LinkLost
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds

@@ -15,7 +15,8 @@ from partway.edge.pipeline.replies import MOST_RETRY_S, Answers, Times, retry_s
 from partway.edge.sources.files import Sample
 from partway.errors import PartwayError
 from partway.partitioner.decide.estimate import Candidate
-from partway.proto.codecs.registry import RAW, pack
+from partway.proto.codecs.packing import pack
+from partway.proto.codecs.registry import RAW
 from partway.proto.frame import Durations, Frame, Header, Reply, TensorHead
 from partway.proto.tensors import TensorSpec
 

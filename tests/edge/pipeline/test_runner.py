@@ -24,13 +24,14 @@ from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals
 from partway.edge.transport.fake import FakeCloud, answer_all
 from partway.edge.transport.interface import T
-from partway.engines.interface import LoadedStage, Outputs, engine_for
+from partway.engines.interface import LoadedStage, Outputs
+from partway.engines.registry import engine_for
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import Chain, load_chain
 from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
-from partway.proto.codecs.registry import pack
+from partway.proto.codecs.packing import pack
 from partway.proto.frame import Durations, Frame, Header, Reply, encode_reply
 from partway.proto.tensors import TensorSpec, Values
 

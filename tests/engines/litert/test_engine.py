@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from partway.errors import InputError, MissingPackage
+from partway.errors import InputError
 from partway.proto.tensors import TensorSpec
 
 pytest.importorskip("ai_edge_litert")
 
 from ai_edge_litert import schema_py_generated as tfl
-from tests.support.tflite_models import Model, identity
+from tests.support.tflite_models import Model, fully_connected, identity
 
-from partway.engines.litert import package as litert_package
 from partway.engines.litert.engine import LitertEngine
+
+pytest.importorskip("ai_edge_litert")
 
 
 def same(dtype: str, shape: tuple[int | None, ...]) -> bytes:
@@ -121,81 +116,3 @@ def test_floats_run_on_xnnpack() -> None:
     stage = LitertEngine(1).load(fully_connected())
     kinds = [entry["op_name"] for entry in stage._interpreter._get_ops_details()]
     assert "DELEGATE" in kinds
-
-
-def test_the_greeting_appears_in_no_process(tmp_path: Path) -> None:
-    """It is printed once a process: a fresh one shows whether it is kept back."""
-    code = (
-        "import sys; from partway.engines.litert.engine import LitertEngine;"
-        "LitertEngine(1).load(open(sys.argv[1],'rb').read())"
-    )
-    (tmp_path / "x.tflite").write_bytes(fully_connected())
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x.tflite"], capture_output=True, check=True)
-    assert (done.stdout, done.stderr) == (b"", b"")
-
-
-def fully_connected() -> bytes:
-    """One matrix product."""
-    model = Model()
-    x, y = model.tensor("x", "float32", (1, 2)), model.tensor("y", "float32", (1, 2))
-    weights, bias = model.tensor("w", "float32", (2, 2), np.eye(2)), model.tensor("b", "float32", (2,), [0, 0])
-    model.operator("FULLY_CONNECTED", [x, weights, bias], [y], tfl.FullyConnectedOptionsT())
-    return model.pack([x], [y])
-
-
-FILE = fully_connected()
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, len(FILE) - 1), st.integers(0, 255)), min_size=1, max_size=6), st.booleans())
-def test_a_damaged_file_is_a_sentence_or_a_stage(changes: list[tuple[int, int]], cut: bool) -> None:
-    """Changed or missing bytes never end the process: this one is still here afterwards."""
-    data = bytearray(FILE)
-    for at, value in changes:
-        data[at] = value
-    if cut:
-        del data[changes[0][0] :]
-    try:
-        LitertEngine(1).load(bytes(data))
-    except InputError as error:
-        assert "\n" not in str(error) and "stage" in str(error)
-
-
-class TestPackages:
-    """Which package is used, and what is said where none can be."""
-
-    def only(self, monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
-        monkeypatch.setattr(litert_package, "find_spec", lambda name: object() if name in there else None)
-
-    def test_without_either_the_sentence_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Both ways are named."""
-        self.only(monkeypatch)
-        with pytest.raises(MissingPackage, match=r"partway\[litert\].*tflite-runtime 'numpy<2'"):
-            LitertEngine()
-
-    def test_tflite_runtime_under_numpy_2_is_refused_before_its_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its compiled module would print a page and fail with _ARRAY_API not found."""
-        self.only(monkeypatch, "tflite_runtime")
-        monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.14.0")
-        monkeypatch.setattr(litert_package.np, "__version__", "2.4.6")
-        with pytest.raises(MissingPackage, match=r"NumPy 1 and NumPy 2.4.6.*pip install 'numpy<2'"):
-            LitertEngine()
-        assert not [name for name in sys.modules if name.startswith("tflite_runtime")]
-
-    def test_an_import_that_fails_half_way_leaves_nothing(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        """A broken package is said to be broken, and can be repaired without a new process."""
-        package = tmp_path / "tflite_runtime"
-        package.mkdir()
-        (package / "__init__.py").write_text("__version__ = '2.99.0'\n")
-        (package / "interpreter.py").write_text("raise AttributeError('_ARRAY_API not found')\n")
-        monkeypatch.syspath_prepend(tmp_path)
-        self.only(monkeypatch, "tflite_runtime")
-        with pytest.raises(MissingPackage, match=r"cannot be imported \(_ARRAY_API not found\); pip install"):
-            LitertEngine()
-        assert "tflite_runtime.interpreter" not in sys.modules
-        (package / "interpreter.py").write_text("class Interpreter: pass\n")
-        assert LitertEngine().version == "2.99.0 (tflite-runtime)"
-        for name in [name for name in sys.modules if name.startswith("tflite_runtime")]:
-            del sys.modules[name]

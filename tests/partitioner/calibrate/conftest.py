@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.plan.chain import Chain, load_folder

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.support.linear import CLASSIFIES, linear_chain
 
 from partway.partitioner.calibrate.accuracy import (
-    IMAGE_CODECS,
     CalibrationFrame,
     codecs_of,
     expected_agreement,
@@ -20,6 +19,7 @@ from partway.partitioner.calibrate.accuracy import (
 )
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.proto.codecs.registry import picture_names
 
 Array = np.ndarray[Any, Any]
 
@@ -122,10 +122,10 @@ def test_a_picture_codec_is_measured_on_the_pixels(chain: Chain) -> None:
 def test_codecs_of_a_split_are_those_that_can_pack_its_values(chain: Chain) -> None:
     """Picture codecs only where pictures are and nothing has run yet."""
     first = codecs_of(chain.plan, 0, pictures=True)
-    assert set(IMAGE_CODECS) < set(first)
+    assert set(picture_names()) < set(first)
     assert {"raw", "fp16", "q8"} <= set(first)
-    assert set(IMAGE_CODECS).isdisjoint(codecs_of(chain.plan, 1, pictures=True))
-    assert set(IMAGE_CODECS).isdisjoint(codecs_of(chain.plan, 0, pictures=False))
+    assert set(picture_names()).isdisjoint(codecs_of(chain.plan, 1, pictures=True))
+    assert set(picture_names()).isdisjoint(codecs_of(chain.plan, 0, pictures=False))
     assert len(first) == len(set(first))
 
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from tests.support.architectures import Net
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.calibrate.logits import before_softmax
 from partway.partitioner.plan.chain import load_folder

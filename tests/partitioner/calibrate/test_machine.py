@@ -8,7 +8,7 @@ import pytest
 
 from partway.errors import InputError
 from partway.partitioner.calibrate.machine import calibrate_machine, predicted_profile
-from partway.partitioner.plan.plan import load_plan
+from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 MNIST = model_folder("mnist")

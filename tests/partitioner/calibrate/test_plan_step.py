@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
 from partway.partitioner.calibrate.plan_step import calibrated, done
 from partway.partitioner.calibrate.run import PART_FILE

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.calibrate.quantize import INT8
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan_file import load_plan

@@ -9,7 +9,7 @@ from tests.support.architectures import wide
 from tests.support.chains import feeds_for
 
 from partway.engines.fake import fake_stage
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.formats.onnx import writer
 from partway.partitioner.formats.unsplit_model import load_unsplit

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx.compose import merge_models
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain, load_chain
 from partway.partitioner.plan.plan import Plan

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.parity import TOLERANCE, Parity, relative_error, run_split, verify
 from partway.partitioner.plan.plan import Plan

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import load_chain
 from partway.partitioner.plan.plan import Plan

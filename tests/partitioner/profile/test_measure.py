@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain, load_chain
 from partway.partitioner.plan.plan_file import load_plan, read_stage

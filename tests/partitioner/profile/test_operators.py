@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from partway.cli.commands import explain as explain_command
 from partway.cli.commands import profile as profile_command
-from partway.engines.interface import OperatorTime
+from partway.engines.interface import OperatorTiming
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.profile.file import OVERHEAD, load_profile
@@ -182,7 +182,9 @@ def test_an_engine_that_cannot_time_operators_says_so(profile: Profile, fake_pla
 
 def test_what_a_stage_takes_besides_its_operators_is_overhead() -> None:
     """Operators that take less than the stage are left as they are."""
-    rows = fitted(2, [OperatorTime("a", "Conv", 3.0, 1, ("a", "b")), OperatorTime(None, "ReorderOutput", 1.0, 1)], 5.0)
+    rows = fitted(
+        2, [OperatorTiming("a", "Conv", 3.0, 1, ("a", "b")), OperatorTiming(None, "ReorderOutput", 1.0, 1)], 5.0
+    )
     assert [(row.name, row.kind, row.time_s, row.stage) for row in rows] == [
         ("a", "Conv", 3.0, 2),
         (None, "ReorderOutput", 1.0, 2),
@@ -193,7 +195,11 @@ def test_what_a_stage_takes_besides_its_operators_is_overhead() -> None:
 
 def test_the_profilers_own_cost_is_taken_off_every_kernel() -> None:
     """The same from each call while that is plausible, the rest in proportion."""
-    seen = [OperatorTime("a", "Conv", 10.0, 1), OperatorTime("b", "Relu", 2.0, 1), OperatorTime("c", "Block", 4.0, 2)]
+    seen = [
+        OperatorTiming("a", "Conv", 10.0, 1),
+        OperatorTiming("b", "Relu", 2.0, 1),
+        OperatorTiming("c", "Block", 4.0, 2),
+    ]
     assert [row.time_s for row in fitted(0, seen, 12.0)] == pytest.approx([9.0, 1.0, 2.0, 0.0])
     assert [row.time_s for row in fitted(0, seen, 4.0)] == pytest.approx([4.0, 0.0, 0.0, 0.0])
 
@@ -204,7 +210,7 @@ TIMES = st.floats(0, 10, allow_subnormal=False)
 @given(seen=st.lists(st.tuples(TIMES, st.integers(0, 3)), max_size=6), stage_s=TIMES)
 def test_operators_and_overhead_always_add_up_to_the_stage(seen: list[tuple[float, int]], stage_s: float) -> None:
     """Whatever the profiler saw, nothing is negative and nothing is lost."""
-    given_: list[Any] = [OperatorTime(str(at), "Conv", s, calls) for at, (s, calls) in enumerate(seen)]
+    given_: list[Any] = [OperatorTiming(str(at), "Conv", s, calls) for at, (s, calls) in enumerate(seen)]
     rows = fitted(0, given_, stage_s)
     assert len(rows) == len(seen) + 1
     assert all(row.time_s >= 0 for row in rows)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.scission import SMALL
 
 from partway.cli.main import main
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Link

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split

@@ -57,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
     """What the original, unsplit model answers."""
+    from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
 
-    if engine.name == "litert" and file.is_file():  # an interpreter that trusts the file is tried in a process first
+    if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
         try_stages(engine.name, [file], str(file))
     whole = load_unsplit(file, engine)
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):

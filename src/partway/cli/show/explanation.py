@@ -38,7 +38,7 @@ def show_explanation(made: Explanation, as_json: bool) -> None:
 
 
 def _extra(made: Explanation) -> list[str]:
-    return [] if made.objective.name == "latency" else [made.objective.name]
+    return [] if made.objective.is_latency else [made.objective.name]
 
 
 def _cells(made: Explanation, row: Row) -> list[str]:

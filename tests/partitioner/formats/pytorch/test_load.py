@@ -6,7 +6,7 @@ import pytest
 from tests.support.torch_project import MODULE, SIDE, Hostile, image
 
 from partway.cli.main import main
-from partway.engines.interface import engine_for
+from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.formats.pytorch.load import load_module, read_state
 from partway.partitioner.plan.chain import load_folder

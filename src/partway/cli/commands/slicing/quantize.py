@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _opened(args: argparse.Namespace) -> tuple[Chain, list[CalibrationFrame]]:
     """The float chain, its files in ``--out``: a plan's are copied there, a model file is sliced into it."""
-    from partway.engines.interface import engine_for
+    from partway.engines.registry import engine_for
     from partway.partitioner.plan.chain import load_folder
     from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
     from partway.partitioner.resolve import is_torch, is_zoo_name

@@ -61,7 +61,7 @@ def model_source(args: argparse.Namespace) -> AbstractContextManager[Path]:
 
 def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
     """Slice a model as the arguments say; the plan with its input and output described, loaded."""
-    from partway.engines.interface import engine_for
+    from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
     from partway.partitioner.plan.chain import Chain, load_folder
     from partway.partitioner.slicing import choose_cuts, open_model, plan_model

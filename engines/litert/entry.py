@@ -1,0 +1,14 @@
+"""The engine on LiteRT, known without importing it."""
+
+from __future__ import annotations
+
+from partway.engines.interface import Engine, EngineEntry
+
+
+def _litert(threads: int, device: str) -> Engine:
+    from partway.engines.litert.engine import LitertEngine
+
+    return LitertEngine(threads)
+
+
+LITERT = EngineEntry("litert", _litert, layout="NHWC", trusts_files=True)

@@ -1,0 +1,65 @@
+"""Which engines there are, found through the entry points ``partway.engines``.
+
+Entries are light: an engine's package is imported when the engine is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from partway.engines.interface import NO_ENGINE, Engine, EngineEntry
+from partway.errors import InputError
+from partway.plugins import Registry
+
+_ENTRIES: Registry[EngineEntry] = Registry("partway.engines", "engine")
+
+
+def engine_names() -> list[str]:
+    """The engines that ship with Partway."""
+    return _ENTRIES.own_names()
+
+
+def engine_entry(name: str) -> EngineEntry:
+    """What is known of an engine without its package. Raises InputError for an unknown name."""
+    entry = _ENTRIES.get(name)
+    if not isinstance(entry, EngineEntry):
+        raise InputError(f"the engine {name!r} of another package is no EngineEntry; mend or uninstall that package")
+    return entry
+
+
+def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any) -> Engine:
+    """The engine a plan names (``onnx``, ``litert``), with ``threads`` threads (0: as many as the machine has cores).
+
+    ``device`` is ``cpu`` or ``cuda:i``; ``options`` are the engine's own. Raises InputError when the engine is unknown,
+    MissingPackage when its package is missing, naming the package.
+    """
+    if name == NO_ENGINE:
+        raise InputError(
+            "this plan holds measured times only, there is nothing to run; `partway explain` takes it with --profile"
+            " and --cloud-profile"
+        )
+    return engine_entry(name).make(threads, device, **options)
+
+
+def files_of(name: str) -> str:
+    """Whose stage files an engine runs: its own, but for those that run another's. An unknown engine's are its own."""
+    return engine_entry(name).files if _is_known(name) else name
+
+
+def layout_of(name: str) -> str:
+    """Where the engine's models have their channels, ``NCHW`` or ``NHWC``; NCHW where the engine is not installed."""
+    return engine_entry(name).layout if _is_known(name) else "NCHW"
+
+
+def computes_on(name: str, kind: str) -> bool:
+    """Whether an engine is there and computes on this kind of device, ``cpu`` or ``cuda``."""
+    return _is_known(name) and kind in engine_entry(name).devices
+
+
+def cuda_engines() -> list[str]:
+    """The engines of Partway's that compute on CUDA."""
+    return [name for name in engine_names() if computes_on(name, "cuda")]
+
+
+def _is_known(name: str) -> bool:
+    return name not in ("auto", NO_ENGINE) and name in _ENTRIES
