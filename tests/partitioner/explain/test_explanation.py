@@ -18,7 +18,7 @@ from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.crossovers import Chooser, Win
 from partway.partitioner.decide.estimate import Candidate, Link
-from partway.partitioner.decide.objectives import OBJECTIVES, objective
+from partway.partitioner.decide.objectives import objective
 from partway.partitioner.explain.explanation import (
     Explanation,
     Machine,
@@ -60,7 +60,12 @@ def test_a_choice_without_rivals_says_so(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    zip(OBJECTIVES, ("ms a frame", "frames/s against", "0 B a frame", "mJ a frame"), strict=True),
+    [
+        ("latency", "ms a frame"),
+        ("throughput", "frames/s against"),
+        ("bytes", "0 B a frame"),
+        ("energy", "mJ a frame"),
+    ],
 )
 def test_the_reason_speaks_the_objectives_unit(plan: Plan, name: str, shown: str) -> None:
     """Milliseconds, frames a second, bytes, joules."""
