@@ -56,6 +56,11 @@ def is_prefix(graph: Graph, mask: int) -> bool:
     return all(graph.ancestors[at] & ~mask == 0 for at in range(len(graph.operators)) if mask >> at & 1)
 
 
+def total_s(problem: Problem, prefix: int, bandwidth_bps: float) -> float:
+    """Seconds of prefix, transfer and suffix together."""
+    return sum(problem.cloud_s) + problem.own_s(prefix) + problem.crossing_bits(prefix) / bandwidth_bps
+
+
 def costs(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each prefix, device-minus-cloud seconds, and bits that cross (endless where a kept value does)."""
     graph = problem.graph

@@ -1,6 +1,4 @@
-"""Model files of any format cut into stage files."""
-
-from __future__ import annotations
+"""Stage files of a model file, at given cuts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +8,6 @@ from partway.partitioner.plan.plan import Stage
 from partway.partitioner.slicing import open_model
 
 
-def sliced(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
-    """The stages of a model file at these inner cuts, written into ``out``."""
+def slice_file(model: Path, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:
+    """The stages of a model of any format, written into ``out``."""
     return open_model(model).write_stages(cuts, out)

@@ -45,7 +45,7 @@ def test_the_cut_found_costs_what_another_solver_finds(seed: int) -> None:
     """networkx, with capacities that are not rounded, finds no cheaper cut, and no edge that must stay is cut."""
     network, capacities = random_network(seed)
     finite = capacities[np.isfinite(capacities)]
-    side = source_side(network, capacities, known=float(finite.sum()))
+    side = source_side(network, capacities, float(finite.sum()))
     assert side[SOURCE] and not side[SINK]
     cost = float(capacities[side[network.tails] & ~side[network.heads]].sum())
     drawn = networkx.DiGraph()
@@ -58,14 +58,14 @@ def test_the_cut_found_costs_what_another_solver_finds(seed: int) -> None:
 def test_of_equal_cuts_the_source_keeps_the_fewest_nodes() -> None:
     """Two edges of one capacity in a row: the first of them is cut."""
     network = Network(3, np.array([0, 2], np.int32), np.array([2, 1], np.int32))
-    assert source_side(network, np.array([5.0, 5.0]), known=10.0).tolist() == [True, False, False]
-    assert source_side(network, np.array([5.0, 4.0]), known=9.0).tolist() == [True, False, True]
+    assert source_side(network, np.array([5.0, 5.0]), 10.0).tolist() == [True, False, False]
+    assert source_side(network, np.array([5.0, 4.0]), 9.0).tolist() == [True, False, True]
 
 
 def test_a_network_that_costs_nothing_to_cut_is_cut() -> None:
     """With all capacities zero everything but the source is on the sink's side."""
     network = Network(3, np.array([0, 2], np.int32), np.array([2, 1], np.int32))
-    assert source_side(network, np.zeros(2), known=0.0).tolist() == [True, False, False]
+    assert source_side(network, np.zeros(2), 0.0).tolist() == [True, False, False]
 
 
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,4 +73,4 @@ def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     network = Network(3, np.array([0, 2], np.int32), np.array([2, 1], np.int32))
     with pytest.raises(InputError, match=r"partway\[partition\]"):
-        source_side(network, np.ones(2), known=2.0)
+        source_side(network, np.ones(2), 2.0)

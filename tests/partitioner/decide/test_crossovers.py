@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from partway.errors import InputError
 from partway.partitioner.decide.crossovers import Chooser, crossovers
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import OBJECTIVES, objective, order
+from partway.partitioner.decide.objectives import objective, order
 from partway.partitioner.decide.power import Power
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004))
@@ -59,7 +59,7 @@ def on(link: Link, estimates: list[Estimate]) -> list[Estimate]:
 links = st.builds(Link, st.floats(3, 11).map(lambda x: 10**x), st.sampled_from([0.0, 0.04]) | st.floats(1e-5, 1.0))
 
 
-names = st.sampled_from(OBJECTIVES)
+names = st.sampled_from(["latency", "throughput", "bytes", "energy"])
 
 
 def assert_best(candidate: Candidate, estimates: list[Estimate], name: str, link: Link) -> None:

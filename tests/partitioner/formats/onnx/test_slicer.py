@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from tests.support.architectures import wide
-from tests.support.sliced import sliced
+from tests.support.sliced import slice_file
 
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts
@@ -20,7 +20,7 @@ from partway.proto.tensors import TensorSpec
 def test_stages_are_described_by_what_they_read_and_make(saved, tmp_path):
     """Inputs, outputs, digests and sizes are those of the files."""
     out = tmp_path / "out"
-    stages = sliced(saved("chain"), [Cut(("maxpool3_0",)), Cut(("relu9_0",))], out)
+    stages = slice_file(saved("chain"), [Cut(("maxpool3_0",)), Cut(("relu9_0",))], out)
     assert [stage.file for stage in stages] == ["stage0.onnx", "stage1.onnx", "stage2.onnx"]
     assert [[spec.name for spec in stage.inputs] for stage in stages] == [["image"], ["maxpool3_0"], ["relu9_0"]]
     assert stages[0].outputs == (TensorSpec("maxpool3_0", "float32", (None, 8, 8, 8)),)
@@ -34,7 +34,7 @@ def test_a_value_that_passes_through_is_in_no_stage_between(saved, tmp_path):
     """The scale joins at the end: the stages before neither read nor copy it."""
     path = saved("two_inputs")
     cuts = choose_cuts(open_model(path).graph, ["right+scale+flatten6_0", "scale+concat14_0"])
-    stages = sliced(path, cuts, tmp_path / "out")
+    stages = slice_file(path, cuts, tmp_path / "out")
     read = [{spec.name for spec in stage.inputs} for stage in stages]
     assert read == [{"left"}, {"right", "flatten6_0"}, {"scale", "concat14_0"}]
     assert all("scale" not in {spec.name for spec in stage.outputs} for stage in stages)
@@ -42,7 +42,7 @@ def test_a_value_that_passes_through_is_in_no_stage_between(saved, tmp_path):
 
 def test_an_early_model_output_is_an_output_of_the_stage_that_makes_it(saved, tmp_path):
     """Although the cut after the stage does not hold it."""
-    stages = sliced(saved("detector"), [Cut(("maxpool8_0", "reshape12_0"))], tmp_path / "out")
+    stages = slice_file(saved("detector"), [Cut(("maxpool8_0", "reshape12_0"))], tmp_path / "out")
     assert {spec.name for spec in stages[0].outputs} == {"early", "boxes", "maxpool8_0", "reshape12_0"}
     assert {spec.name for spec in stages[1].outputs} == {"scores"}
 
@@ -52,8 +52,8 @@ def test_the_same_model_and_cuts_give_the_same_bytes(saved, tmp_path):
     for name in ("transformer", "conditional", "local_functions"):
         path = saved(name)
         cuts = [frontier.cut for frontier in legal_cuts(open_onnx(path).graph)][::3]
-        first = sliced(path, cuts, tmp_path / "first")
-        assert sliced(path, cuts, tmp_path / "second") == first
+        first = slice_file(path, cuts, tmp_path / "first")
+        assert slice_file(path, cuts, tmp_path / "second") == first
 
 
 def test_every_weight_is_in_exactly_one_stage(tmp_path):
@@ -61,14 +61,14 @@ def test_every_weight_is_in_exactly_one_stage(tmp_path):
     path = tmp_path / "wide.onnx"
     onnx.save(wide(6, 200), path)
     cuts = [Cut((f"layer{layer}",)) for layer in range(5)]
-    stages = sliced(path, cuts, tmp_path / "out")
+    stages = slice_file(path, cuts, tmp_path / "out")
     assert sum(stage.size_bytes for stage in stages) <= 1.02 * path.stat().st_size
 
 
 def test_a_shared_weight_goes_to_each_stage_that_uses_it(saved, tmp_path):
     """The one exception; a stage that does not use it has it not."""
     path = saved("shared_weights")
-    stages = sliced(path, [Cut(("relu1_0",)), Cut(("relu5_0",)), Cut(("maxpool8_0",))], tmp_path / "out")
+    stages = slice_file(path, [Cut(("relu1_0",)), Cut(("relu5_0",)), Cut(("maxpool8_0",))], tmp_path / "out")
     holders = [
         stage.file
         for stage in stages
@@ -86,7 +86,7 @@ def test_what_describes_the_model_stays_with_its_stages(saved, tmp_path):
     model.graph.value_info.add().CopyFrom(helper.make_tensor_value_info("block2_0", TensorProto.FLOAT, ["N", 4, 2, 2]))
     onnx.save(model, path)
     out = tmp_path / "out"
-    sliced(path, [Cut(("maxpool1_0",)), Cut(("block2_0",))], out)
+    slice_file(path, [Cut(("maxpool1_0",)), Cut(("block2_0",))], out)
     first, second, third = (onnx.load(out / f"stage{at}.onnx") for at in range(3))
     for stage in (first, second, third):
         assert (stage.ir_version, stage.producer_name, stage.doc_string) == (8, "tests", "a test")
@@ -114,4 +114,4 @@ def test_a_model_with_dynamic_batch_stays_dynamic_under_its_own_name(saved, tmp_
 def test_cuts_that_are_not_nested_are_refused(cuts, message, saved, tmp_path):
     """They come from input to output, each with something between it and the next."""
     with pytest.raises(InputError, match=message):
-        sliced(saved("chain"), [Cut(values) for values in cuts], tmp_path / "out")
+        slice_file(saved("chain"), [Cut(values) for values in cuts], tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from tests.support.architectures import wide
 from tests.support.chains import agrees, feeds_for, run, session
-from tests.support.sliced import sliced
+from tests.support.sliced import slice_file
 
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.formats.onnx import writer as onnx_write
@@ -23,7 +23,7 @@ def test_external_weights_move_into_the_stages(tmp_path):
     feeds = feeds_for(model, {}, 3)
     want = session_of(model, tmp_path / "whole.onnx", feeds)
     onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="data")
-    stages = sliced(path, [Cut(("layer1",))], tmp_path / "out")
+    stages = slice_file(path, [Cut(("layer1",))], tmp_path / "out")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["stage0.onnx", "stage1.onnx"]
     got = run([session(tmp_path / "out" / stage.file) for stage in stages], feeds)
     assert agrees(got["layer3"], want["layer3"])
@@ -43,7 +43,7 @@ def test_a_stage_too_large_for_one_file_keeps_its_weights_beside_it(tmp_path, mo
     want = session_of(model, tmp_path / "whole.onnx", feeds)
     onnx.save(model, path, save_as_external_data=True, size_threshold=0, location="data")
     out = tmp_path / "out"
-    stages = sliced(path, [Cut(("layer0",))], out)
+    stages = slice_file(path, [Cut(("layer0",))], out)
     assert sorted(file.name for file in out.iterdir()) == ["stage0.onnx", "stage1.onnx", "stage1.onnx.data"]
     assert agrees(run([session(out / stage.file) for stage in stages], feeds)["layer3"], want["layer3"])
     data = (out / "stage1.onnx.data").read_bytes()

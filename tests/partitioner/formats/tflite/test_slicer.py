@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
-from tests.support.sliced import sliced
+from tests.support.sliced import slice_file
 from tests.support.tflite_nets import NETS, chain, save
 from tests.support.tflite_runs import ENGINE, run_stages
 
@@ -84,7 +84,7 @@ def test_a_wrong_stage_is_noticed(tmp_path):
     for name in ("one", "two"):
         path = save(tmp_path / f"{name}.tflite", chain())
         cuts = [frontier.cut for frontier in legal_cuts(open_model(path).graph)]
-        stages = sliced(path, cuts[:1], tmp_path / name)
+        stages = slice_file(path, cuts[:1], tmp_path / name)
         answers.append(run_stages(stages, tmp_path / name, {"x": np.zeros((1, 4), np.float32)})["c"])
     assert not np.array_equal(*answers)
 
@@ -102,14 +102,14 @@ def test_the_same_model_and_cuts_give_the_same_bytes(tmp_path):
     for name in ("conditional", "half_weights"):
         path = save(tmp_path / f"{name}.tflite", NETS[name]())
         cuts = [frontier.cut for frontier in legal_cuts(open_model(path).graph)]
-        assert sliced(path, cuts, tmp_path / "one") == sliced(path, cuts, tmp_path / "two")
+        assert slice_file(path, cuts, tmp_path / "one") == slice_file(path, cuts, tmp_path / "two")
 
 
 def test_a_shared_weight_goes_to_each_stage_that_uses_it(tmp_path):
     """With the operator that widens it."""
     path = save(tmp_path / "m.tflite", NETS["half_weights"]())
     cuts = choose_cuts(open_model(path).graph, ["v0", "v1"])
-    sliced(path, cuts, tmp_path)
+    slice_file(path, cuts, tmp_path)
     names = []
     for index in range(3):
         graph = tfl.ModelT.InitFromPackedBuf((tmp_path / f"stage{index}.tflite").read_bytes(), 0).subgraphs[0]

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 from ai_edge_litert import schema_py_generated as tfl
-from tests.support.sliced import sliced
+from tests.support.sliced import slice_file
 from tests.support.tflite_nets import NETS, chain, changed, packed, save
 from tests.support.tflite_runs import ENGINE, run_stages
 
@@ -51,7 +51,7 @@ def test_stages_hold_only_what_they_use(data, tmp_path):
 def test_bodies_go_with_their_operator_and_are_numbered_anew(tmp_path):
     """The subgraph that nothing runs is left behind."""
     path = save(tmp_path / "m.tflite", NETS["conditional"]())
-    stages = sliced(path, choose_cuts(open_model(path).graph, ["middle"]), tmp_path)
+    stages = slice_file(path, choose_cuts(open_model(path).graph, ["middle"]), tmp_path)
     first, second = (tfl.ModelT.InitFromPackedBuf((tmp_path / stage.file).read_bytes(), 0) for stage in stages)
     assert [graph.name for graph in first.subgraphs[1:]] == [b"then", b"else"]
     options = first.subgraphs[0].operators[1].builtinOptions
@@ -70,7 +70,7 @@ def test_what_no_longer_holds_is_left_behind(tmp_path):
         model.buffers.append(tfl.BufferT())
         model.buffers[-1].data = np.frombuffer(name.encode(), np.uint8)
     path = save(tmp_path / "m.tflite", packed(model))
-    for stage in sliced(path, choose_cuts(open_model(path).graph, ["a"]), tmp_path):
+    for stage in slice_file(path, choose_cuts(open_model(path).graph, ["a"]), tmp_path):
         made = tfl.ModelT.InitFromPackedBuf((tmp_path / stage.file).read_bytes(), 0)
         assert made.signatureDefs is None
         assert [entry.name for entry in made.metadata] == [b"min_runtime_version"]
@@ -95,7 +95,7 @@ def test_block_wise_scales_and_intermediates_are_renumbered(tmp_path):
     )
     graph.operators[2].intermediates = [len(graph.tensors) - 1]
     path = save(tmp_path / "m.tflite", packed(model))
-    sliced(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
+    slice_file(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
     made = tfl.ModelT.InitFromPackedBuf((tmp_path / "stage1.tflite").read_bytes(), 0).subgraphs[0]
     names = [tensor.name.decode() for tensor in made.tensors]
     assert names[made.operators[0].intermediates[0]] == "scratch"
@@ -110,7 +110,7 @@ def test_an_output_that_is_a_constant_comes_with_the_last_stage(tmp_path):
     outputs = [names.index(b"c"), names.index(b"w0")]
     model.subgraphs[0].outputs = outputs
     path = save(tmp_path / "m.tflite", changed(packed(model)))
-    stages = sliced(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
+    stages = slice_file(path, choose_cuts(open_model(path).graph, ["b"]), tmp_path)
     assert [spec.name for spec in stages[-1].outputs] == ["c", "w0"]
     values = {"x": np.ones((1, 4), np.float32)}
     assert np.array_equal(run_stages(stages, tmp_path, values)["w0"], ENGINE.load(path.read_bytes()).run(values)["w0"])
