@@ -26,77 +26,6 @@ RANDOM_FRAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another.
-
-    ``waits``: the next frame may be long in coming (camera, standard input).
-    """
-
-    items: Callable[[], Iterator[Item]]
-    count: int | None
-    again: bool
-    waits: bool = False
-
-    def take(self, frames: int | None) -> Iterator[Item]:
-        """One round, or so many frames, going round as often as it takes and is possible."""
-        return self.items() if frames is None else islice(self._rounds(), frames)
-
-    def total(self, frames: int | None) -> int | None:
-        """How many frames ``take`` gives, as far as can be said."""
-        return self.count if frames is None else frames
-
-    def _rounds(self) -> Iterator[Item]:
-        while True:
-            empty = True
-            for item in self.items():
-                empty = False
-                yield item
-            if empty or not self.again:
-                return
-
-
-def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
-    """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
-    endless = [given for given in inputs if is_camera(given) or is_watch(given)]
-    if endless and inputs[-1] != endless[0]:
-        raise InputError(f"{endless[0]} never ends: give it last, and nothing else without end")
-    if inputs.count(STDIN) > 1:
-        raise InputError("standard input can be read once; give --input - once")
-    if stdin_shape is not None and STDIN not in inputs:
-        raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
-    intakes = [_intake(given, plan, stdin_shape) for given in inputs]
-    counts = [intake.count for intake in intakes]
-    total = None if None in counts else sum(count for count in counts if count is not None)
-    return Intake(
-        lambda: chain.from_iterable(intake.items() for intake in intakes),
-        total,
-        all(intake.again for intake in intakes),
-        any(intake.waits for intake in intakes),
-    )
-
-
-def _own_stdin() -> BinaryIO:
-    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
-    try:
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (OSError, AttributeError):  # a replaced standard input, which has none
-        return sys.stdin.buffer
-
-
-def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
-    if given == STDIN:
-        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
-    if is_watch(given):
-        watched_folder(given)
-        return Intake(partial(watch_items, given, plan, picture_reader(plan)), None, False, True)
-    if is_camera(given) or is_video(given):
-        check_video(given, plan)
-        return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))
-    items = open_source([given], plan)
-    return Intake(lambda: iter(items), len(items), True)
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
 
@@ -170,3 +99,74 @@ def _bundled_samples(plan: Plan) -> Path | None:
         return None
     folder = model_folder(plan.model)
     return sample_folder(folder) if load_plan(folder).digest == plan.digest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another.
+
+    ``waits``: the next frame may be long in coming (camera, standard input).
+    """
+
+    items: Callable[[], Iterator[Item]]
+    count: int | None
+    again: bool
+    waits: bool = False
+
+    def take(self, frames: int | None) -> Iterator[Item]:
+        """One round, or so many frames, going round as often as it takes and is possible."""
+        return self.items() if frames is None else islice(self._rounds(), frames)
+
+    def total(self, frames: int | None) -> int | None:
+        """How many frames ``take`` gives, as far as can be said."""
+        return self.count if frames is None else frames
+
+    def _rounds(self) -> Iterator[Item]:
+        while True:
+            empty = True
+            for item in self.items():
+                empty = False
+                yield item
+            if empty or not self.again:
+                return
+
+
+def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
+    """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
+    endless = [given for given in inputs if is_camera(given) or is_watch(given)]
+    if endless and inputs[-1] != endless[0]:
+        raise InputError(f"{endless[0]} never ends: give it last, and nothing else without end")
+    if inputs.count(STDIN) > 1:
+        raise InputError("standard input can be read once; give --input - once")
+    if stdin_shape is not None and STDIN not in inputs:
+        raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
+    intakes = [_intake(given, plan, stdin_shape) for given in inputs]
+    counts = [intake.count for intake in intakes]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    return Intake(
+        lambda: chain.from_iterable(intake.items() for intake in intakes),
+        total,
+        all(intake.again for intake in intakes),
+        any(intake.waits for intake in intakes),
+    )
+
+
+def _own_stdin() -> BinaryIO:
+    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, AttributeError):  # a replaced standard input, which has none
+        return sys.stdin.buffer
+
+
+def _intake(given: str, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
+    if given == STDIN:
+        return Intake(partial(stdin_items, _own_stdin(), plan, stdin_shape), None, False, True)
+    if is_watch(given):
+        watched_folder(given)
+        return Intake(partial(watch_items, given, plan, picture_reader(plan)), None, False, True)
+    if is_camera(given) or is_video(given):
+        check_video(given, plan)
+        return Intake(partial(video_items, given, plan), None, not is_camera(given), is_camera(given))
+    items = open_source([given], plan)
+    return Intake(lambda: iter(items), len(items), True)
