@@ -44,9 +44,15 @@ def test_addresses_are_a_host_and_a_port(text: str) -> None:
     assert parse_address(text) == text
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "my-cloud.local", "[2001:db8::7]", "[fe80::1%eth0]"])
+def test_a_host_alone_means_the_port_of_cloud_serve(host: str) -> None:
+    """8001, unless another is given."""
+    assert parse_address(host) == f"{host}:8001"
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "host", ":8001", "host:", "host:port", "host:0", "host:65536", "http://host:8001", "a b:1", "::1:8001",
+    ["", "a host", ":8001", "host:", "host:port", "host:0", "host:65536", "http://host:8001", "a b:1", "::1", "::1:8001",
      "host:\u00b2", "host:8001 ", "user@host:1", "host:-1", "unix:/tmp/socket"],
 )  # fmt: skip
 def test_anything_else_is_no_address(text: str) -> None:
