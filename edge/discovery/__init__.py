@@ -1,1 +1,4 @@
-"""Discovery: say what this room is for."""
+"""Which clouds there are near by, by zeroconf, and how near each is.
+
+May import transport.
+"""

@@ -1,1 +1,4 @@
-"""Pipeline: say what this room is for."""
+"""The way of a frame: prefix, encoding, in flight, reply, result; every frame is answered exactly once.
+
+May import transport and sources; it decides nothing.
+"""

@@ -30,27 +30,27 @@ AHEAD = 2
 
 
 @dataclass(slots=True)
-class _Asked:
-    given: Input
+class _Request:
+    value: Input
     answer: asyncio.Future[FrameResult]
-    came_s: float
+    arrived_s: float
 
 
-class _Asks(Arrivals):
-    """What the tasks ask, for the worker. ``begun`` waits for answers. Ends when nothing is asked nor in flight."""
+class _Requests(Arrivals):
+    """Requests of the tasks, for the worker; ``begun`` ones wait for answers. Ends when there are none of either."""
 
-    def __init__(self, plan: Plan, refuse: Callable[[_Asked, BaseException], None]) -> None:
+    def __init__(self, plan: Plan, refuse: Callable[[_Request, BaseException], None]) -> None:
         self._plan, self._refuse = plan, refuse
-        self.asked: deque[_Asked] = deque()
-        self.begun: deque[_Asked] = deque()
+        self.waiting: deque[_Request] = deque()
+        self.begun: deque[_Request] = deque()
         self.lock = threading.Lock()
         self.ended = True
         self.on_ready = lambda: None
 
-    def ask(self, asked: _Asked) -> bool:
+    def add(self, request: _Request) -> bool:
         """Another one; whether somebody has to begin answering."""
         with self.lock:
-            self.asked.append(asked)
+            self.waiting.append(request)
             begin, self.ended = self.ended, False
         if not begin:
             self.on_ready()
@@ -58,26 +58,26 @@ class _Asks(Arrivals):
 
     def ready(self) -> bool:
         """See Arrivals."""
-        return bool(self.asked) or self.ended
+        return bool(self.waiting) or self.ended
 
     def wait(self, seconds: float) -> None:
         """See Arrivals."""
         with self.lock:
-            self.ended = not self.asked
+            self.ended = not self.waiting
 
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
         """See Arrivals. An input that cannot be read costs the others nothing."""
         taken: list[tuple[Sample, float]] = []
-        while self.asked and len(taken) < most:
-            asked = self.asked.popleft()
-            if asked.answer.cancelled():
+        while self.waiting and len(taken) < most:
+            request = self.waiting.popleft()
+            if request.answer.cancelled():
                 continue
             try:
-                taken.append((sample_of(asked.given, self._plan, "frame"), asked.came_s))
-            except Exception as error:  # told to whoever asked
-                self._refuse(asked, error)
+                taken.append((sample_of(request.value, self._plan, "frame"), request.arrived_s))
+            except Exception as error:  # the task that asked is told
+                self._refuse(request, error)
             else:
-                self.begun.append(asked)
+                self.begun.append(request)
         return None if self.ended and not taken else taken
 
 
@@ -103,7 +103,7 @@ class AsyncSession:
     def __init__(self, session: OpenSession, worker: ThreadPoolExecutor, window: int) -> None:
         self._session, self._worker, self._window = session, worker, window
         self._process, self._loop = os.getpid(), asyncio.get_running_loop()
-        self._asks = _Asks(session.plan, self._tell)
+        self._requests = _Requests(session.plan, self._tell)
         self._closed = False
 
     @property
@@ -126,10 +126,10 @@ class AsyncSession:
         if self._closed:
             raise RuntimeError("this session is closed")
         check_process(self._process)
-        asked = _Asked(given, self._loop.create_future(), perf_counter())
-        if self._asks.ask(asked):
+        request = _Request(given, self._loop.create_future(), perf_counter())
+        if self._requests.add(request):
             self._worker.submit(self._pump)
-        return await asked.answer
+        return await request.answer
 
     async def run(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[FrameResult]:
         """See OpenSession.run; inputs may come asynchronously, too."""
@@ -147,37 +147,37 @@ class AsyncSession:
                 task.cancel()
 
     async def close(self) -> None:
-        """Answer what was asked, then end everything."""
+        """Answer every open request, then end everything."""
         if not self._closed and not forked(self._process):  # in a forked process it is the parent's to close
             self._closed = True
             await self._loop.run_in_executor(self._worker, self._session.close)
             self._worker.shutdown()
 
     def _pump(self) -> None:
-        """In the worker: answer until nothing is asked any more, and nothing in flight."""
-        asks = self._asks
+        """In the worker: answer until no request waits and none is in flight."""
+        requests = self._requests
         try:
-            for result in self._session.answers(asks):
-                self._tell(asks.begun.popleft(), result)
+            for result in self._session.answers(requests):
+                self._tell(requests.begun.popleft(), result)
         except BaseException as error:
-            with asks.lock:
-                failed, asks.ended = [*asks.begun, *asks.asked], True
-                asks.begun.clear()
-                asks.asked.clear()
-            for asked in failed:
-                self._tell(asked, error)
+            with requests.lock:
+                failed, requests.ended = [*requests.begun, *requests.waiting], True
+                requests.begun.clear()
+                requests.waiting.clear()
+            for request in failed:
+                self._tell(request, error)
 
-    def _tell(self, asked: _Asked, said: FrameResult | BaseException) -> None:
-        self._loop.call_soon_threadsafe(_set, asked.answer, said)
+    def _tell(self, request: _Request, outcome: FrameResult | BaseException) -> None:
+        self._loop.call_soon_threadsafe(_set, request.answer, outcome)
 
 
-def _set(answer: asyncio.Future[FrameResult], said: FrameResult | BaseException) -> None:
-    if answer.done():  # whoever asked has given up
+def _set(answer: asyncio.Future[FrameResult], outcome: FrameResult | BaseException) -> None:
+    if answer.done():  # the task has given up
         return
-    if isinstance(said, BaseException):
-        answer.set_exception(said)
+    if isinstance(outcome, BaseException):
+        answer.set_exception(outcome)
     else:
-        answer.set_result(said)
+        answer.set_result(outcome)
 
 
 async def _each(inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Input]:

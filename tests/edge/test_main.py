@@ -244,6 +244,16 @@ def test_a_model_is_named_in_one_of_two_ways(capsys: pytest.CaptureFixture[str])
         assert capsys.readouterr().err.startswith("edge-run: ")
 
 
+def test_a_secret_in_the_wrong_place_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags have no abbreviations: --token is not --token-file, and its value stays out of the message."""
+    with pytest.raises(SystemExit) as ended:
+        main(["mnist", "--token", "s3cret-of-mine"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "s3cret-of-mine" not in said
+    assert "--token-file" in said
+
+
 def test_a_json_file_is_not_touched_before_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that is refused leaves an old report as it was, and makes no new one."""
     old, new = tmp_path / "old.json", tmp_path / "new.json"

@@ -187,7 +187,7 @@ def test_a_device_needs_an_address_and_a_name_only(
         (["--bandwidth", "2"], "for example 2Mbps"),
         (["--json", "/nowhere/at/all.json"], "--json /nowhere/at/all.json cannot be written"),
         (["--cache", "/dev/null/cache"], "cache folder /dev/null/cache cannot be written"),
-        (["--cloud", "my-cloud"], "cloud address 'my-cloud' is not HOST:PORT"),
+        (["--cloud", "my cloud"], "cloud address 'my cloud' is not HOST:PORT"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -195,7 +195,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     """Nothing on standard output, one line that says what to do on standard error, never a traceback."""
     options = [str(tmp_path) if option == "EMPTY" else option for option in options]
-    done = edge_run("--model", "mnist", "--cloud", "none", *options)
+    model = [] if "--model" in options else ["--model", "mnist"]
+    done = edge_run(*model, "--cloud", "none", *options)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("edge-run: ")

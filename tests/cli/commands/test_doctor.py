@@ -63,7 +63,7 @@ def test_where_nothing_can_infer_the_code_is_1(
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(("--wait", "1"), "needs a number and a unit"), (("--cloud", "nowhere"), "is not HOST:PORT")],
+    [(("--wait", "1"), "needs a number and a unit"), (("--cloud", "no where"), "is not HOST:PORT")],
 )
 def test_bad_options_are_one_sentence(
     arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]

@@ -40,7 +40,7 @@ def test_a_running_cloud_gives_its_profile(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["mnist", "--cloud", "nowhere"], "is not HOST:PORT"),
+        (["mnist", "--cloud", "no where"], "is not HOST:PORT"),
         (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "200ms"], "no cloud answers at 127.0.0.1:1"),
         (["mnist", "--cloud", "127.0.0.1:1", "--timeout", "5"], "needs a number and a unit"),
         (["mnist", "--cloud", "127.0.0.1:1", "--predict", "c.json"], "give one of them"),

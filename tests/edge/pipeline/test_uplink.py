@@ -235,3 +235,29 @@ def test_a_device_without_all_stages_says_so_in_each_frame(silent: Callable[[Fak
     runner = Runner(held, Packer(held.plan), cloud.open_stream, stall_s=0.0, window=1, watch=Expecting())
     results = _run(runner, 3)
     assert [(result.id, result.answered_by) for result in results] == [(0, "nobody"), (1, "nobody"), (2, "nobody")]
+
+
+def test_a_runner_goes_on_with_the_stream_of_another():
+    """The stream is opened once; the first runner's end does not close it, and the second has a watch of its own."""
+    cloud, first, second = FakeCloud(affine_chain(), answer_all), Expecting(), Expecting()
+    clouds = Fakes(cloud)
+    trial = _runner(clouds, first)
+    assert_each_answered_once(_run(trial, 2), 2)
+    runner = Runner(trial.chain, trial.packer, watch=second, after=trial)
+    trial.close()
+    assert_each_answered_once(_run(runner, 3), 3)
+    assert (first.seen, second.seen, cloud.received, cloud.closed) == ([0, 1], [0, 1, 2], 5, False)
+    runner.close()
+    assert cloud.closed
+
+
+def test_a_runner_whose_cloud_was_lost_before_goes_on_without_it():
+    """The reason is known to the runner after it, and the next cloud takes over where there is one."""
+    clouds = Fakes(FakeCloud(affine_chain(), lambda cloud: cloud.lose()))
+    trial = _runner(clouds)
+    _run(trial, 1)
+    runner = Runner(trial.chain, trial.packer, after=trial)
+    assert runner.lost is trial.lost is not None
+    clouds.clouds.append(FakeCloud(affine_chain(), answer_all))
+    assert {result.answered_by for result in _run(runner, 4)[1:]} == {"cloud"}
+    assert runner.lost is None

@@ -67,7 +67,7 @@ def test_a_frame_asked_for_later_does_not_wait_for_those_in_flight() -> None:
         cloud.free = True
         assert [result.id for result in await asyncio.gather(*asked)] == [0, 1, 2, 3, 4]
         assert session.runs == 1
-        await _until(lambda: opened._asks.ended)
+        await _until(lambda: opened._requests.ended)
         assert (await opened.infer(samples(1)[0])).id == 5
         await opened.close()
 

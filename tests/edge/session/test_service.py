@@ -70,12 +70,12 @@ def test_a_service_answers_pictures_as_they_come_and_ends_on_sigterm(tmp_path: P
         assert sorted(frame["name"] for frame in answered) == [sample.name for sample in SAMPLES[:3]]
         assert {frame["answered_by"] for frame in answered} == {"device"}
         until(systemd, "STATUS=3 frames answered")
+        assert process.stderr is not None
+        assert "broken.png cannot be read" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         until(systemd, "STOPPING=1")
         assert line(process) == {"event": "ended", "taken": 3, "answered": 3, "unanswered": 0}
         assert process.wait(20) == 0
-        assert process.stderr is not None
-        assert "broken.png cannot be read" in process.stderr.read()
 
 
 def test_no_frame_that_was_taken_is_lost_on_sigterm(tmp_path: Path, systemd: socket.socket) -> None:

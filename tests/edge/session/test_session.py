@@ -120,6 +120,21 @@ def test_many_answers_come_in_order_with_ids_of_their_own(ours: OpenSession) -> 
     assert ids == list(range(ids[0], ids[0] + len(ids)))
 
 
+def test_several_frames_in_one_request_change_no_answer() -> None:
+    """With a batch, more frames than one request holds are answered in order, and one alone is, too."""
+    with Session("mnist", cloud="embedded", split="1", codec="raw", batch=4, window=2, threads=1) as session:
+        assert labels(session.run(digits() * 2)) == LABELS * 2
+        result = session.infer(DIGITS[3])
+        assert (result.top[0][0], result.answered_by) == (LABELS[3], "cloud")
+
+
+def test_a_link_that_is_asked_for_decides() -> None:
+    """bandwidth_bps and rtt_s take the place of what was measured, as numbers or as text."""
+    with Session("mnist", cloud="embedded", bandwidth_bps="10kbps", rtt_s=0.3, threads=1) as session:
+        assert not session.decision.link_measured
+        assert session.decision.chosen.candidate.codec is None
+
+
 def test_inputs_are_taken_as_answers_are(ours: OpenSession) -> None:
     """A source without end is read no further than the window ahead."""
     taken: list[int] = []
