@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from partway.errors import InputError
-from partway.partitioner.formats.onnx.lazy_file import ModelFile
-from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx
 
 OLDEST_OPSET = 7
 FOREIGN_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft", "ai.onnx.preview.training"})

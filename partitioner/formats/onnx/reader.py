@@ -9,8 +9,7 @@ from typing import Any
 
 from partway.errors import InputError
 from partway.partitioner.formats.onnx.inputs import model_inputs
-from partway.partitioner.formats.onnx.lazy_file import ModelFile, open_file
-from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx, open_file
 from partway.partitioner.formats.onnx.nodes import FOREIGN_DOMAINS, bodies, check_operators, node_inputs
 from partway.partitioner.formats.onnx.shapes import Shaped, find_shapes
 from partway.partitioner.graph.flops import elements, multiply_adds

@@ -26,8 +26,7 @@ from partway.partitioner.formats.onnx.inputs import (
     numpy_name,
     set_shape,
 )
-from partway.partitioner.formats.onnx.lazy_file import ModelFile
-from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.plan.model_format import Sizes
 

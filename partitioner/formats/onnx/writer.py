@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from partway.partitioner.formats.onnx.lazy_file import FOUR_BIT, GRAPH, INITIALIZER, SMALL_BYTES, Weight
-from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.lazy_file import FOUR_BIT, GRAPH, INITIALIZER, SMALL_BYTES, Weight, onnx
 from partway.partitioner.plan.plan import StageFile
 from partway.proto.protowire import varint
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.partitioner.formats.tflite.file import IDENTIFIER, schema
-from partway.partitioner.formats.tflite.file import flatbuffers
+from partway.partitioner.formats.tflite.file import IDENTIFIER, flatbuffers, schema
 
 ALIGNMENT_BYTES = 16
 """``force_align`` of Buffer.data in schema.fbs; the generated classes for Python forget it."""
