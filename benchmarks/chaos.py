@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.machine import machine_line
 from partway.edge.options import options_of
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.report.terminal import Report
 from partway.edge.session.run import Ready, Run
 from partway.edge.sources.files import Sample
@@ -109,7 +109,7 @@ class Stranger:
     def __init__(self, port: int) -> None:
         plan = load_plan(model_folder("mnist"))
         values = {"image": np.zeros((1, 1, 28, 28), np.float32)}
-        self._message = Packer(plan).frame("0", 0, "raw", [Sample("", values=values)], values)
+        self._message = Encoder(plan).frame("0", 0, "raw", [Sample("", values=values)], values)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
         self._gone = False
 
@@ -138,7 +138,7 @@ class Device:
     def answer(self, ready: Ready) -> None:
         """Until there were ``frames`` and it is ``enough``."""
         samples = [item.read() for item in ready.opened.work.items()]
-        chain, preprocess = ready.opened.chain, ready.pipeline.runner.packer.preprocess
+        chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
         whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
         right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
         self.begin.set()

@@ -32,7 +32,7 @@ from grpc import aio
 
 from benchmarks.echo import LENGTH, LIMITS, STREAM, UNARY, receive_exactly
 from benchmarks.machine import machine_line
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.engines.fake import fake_stage
@@ -62,16 +62,16 @@ def null_plan(folder: Path, name: str, size_bytes: int) -> Plan:
 
 
 def ours(stack: ExitStack, client: CloudClient, plan: Plan) -> Call:
-    """One frame through Packer, transport, cloud-serve and back to a tensor."""
+    """One frame through Encoder, transport, cloud-serve and back to a tensor."""
     replies: deque[Any] = deque()
     stream = client.open_stream(lambda message, _: replies.append(message), replies.append)
     stack.callback(stream.close)
-    packer, spec = Packer(plan), plan.tensors["y"]
+    encoder, spec = Encoder(plan), plan.tensors["y"]
     values = {"x": np.random.default_rng(0).standard_normal((1, plan.tensors["x"].shape[1] or 1)).astype(np.float32)}
     sample = Sample("null", values=values)
 
     def call() -> object:
-        stream.send(packer.frame("1", 0, RAW, [sample], values))
+        stream.send(encoder.frame("1", 0, RAW, [sample], values))
         while not replies:
             stream.poll(10.0)
         frame = decode_reply(replies.popleft()).frame

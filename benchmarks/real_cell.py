@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from partway.edge.decision.ranking import Ranking
-from partway.edge.emulator.replay import Device
+from partway.edge.emulator.replay import EmulatedDevice
 from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import Watch
 from partway.edge.pipeline.result import FrameResult
@@ -60,12 +60,12 @@ def compare(ready: Ready, seconds: float) -> dict[str, Any]:
     decision, plan, parts = ready.decision, ready.opened.chain.plan, ready.pipeline
     samples = [item.read() for item in islice(ready.opened.work.items(), PICTURES)]
     for sample in samples:
-        sample.tensors(parts.runner.packer.preprocess)
-    found = {"auto": taken(parts.runner, samples, parts.recut, seconds)}
-    found["auto"]["name"] = _name(parts.recut.present, plan)
+        sample.tensors(parts.runner.encoder.preprocess)
+    found = {"auto": taken(parts.runner, samples, parts.controller, seconds)}
+    found["auto"]["name"] = _name(parts.controller.present, plan)
     found["auto"]["estimated"] = decision.ranking.score(decision.chosen)
     runner = Runner(
-        parts.runner.chain, parts.runner.packer, window=parts.runner.window, watch=Pipelined(), after=parts.runner
+        parts.runner.chain, parts.runner.encoder, window=parts.runner.window, watch=Pipelined(), after=parts.runner
     )
     for name, rival in rivals(decision.estimates, plan, decision.ranking).items():
         found[name] = {**taken(runner, samples, partial(_same, rival), seconds), "name": _name(rival, plan)}
@@ -139,7 +139,7 @@ def main() -> None:
         threads=1,
         timeout_s=30.0,
     )
-    with Run(options, Report(quiet=True), slowed=Device(args.slow, args.profile).engine) as run:
+    with Run(options, Report(quiet=True), slowed=EmulatedDevice(args.slow, args.profile).engine) as run:
         print(json.dumps(compare(run.open(), args.seconds)))
 
 

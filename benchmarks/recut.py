@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.chaos import Cloud
 from benchmarks.machine import machine_line
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import random_source
 from partway.edge.transport.client import CloudClient
@@ -49,13 +49,13 @@ def measure(model: str, frames: int, every: int, change: bool) -> dict[str, Any]
         samples = list(islice(cycle([item.read() for item in random_source(plan, 16)]), frames))
         stages = len(plan.stages)
         if not change:
-            for _ in Runner(chain, Packer(plan)).run(samples, lambda: Candidate(stages, None)):
+            for _ in Runner(chain, Encoder(plan)).run(samples, lambda: Candidate(stages, None)):
                 pass
             return {"peak_bytes": peak_bytes()}
         cloud = Cloud(folder)
         stack.callback(cloud.kill)
         client = stack.enter_context(CloudClient(f"127.0.0.1:{cloud.port}"))
-        runner = Runner(chain, Packer(plan), client.open_stream)
+        runner = Runner(chain, Encoder(plan), client.open_stream)
         stack.callback(runner.close)
         names = ("raw", "fp16")
         kinds = [

@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.chaos import Cloud
 from benchmarks.machine import machine_line
-from partway.edge.decision.split_controller import Recut
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.decision.split_controller import SplitController
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import random_source
 from partway.edge.transport.client import CloudClient
@@ -74,16 +74,16 @@ def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, l
     client = stack.enter_context(CloudClient(f"127.0.0.1:{cloud.port}"))
     split, home, link = Candidate(1, "raw", 2600, 200), Candidate(len(plan.stages), None), Link(1e9, 3e-4)
     told = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
-    recut = Recut(told, split, objective("throughput"), plan, link, free=False, waiting=lambda: True)
+    controller = SplitController(told, split, objective("throughput"), plan, link, free=False, waiting=lambda: True)
     clouds = KnownClouds(client, [], plan)
-    clouds.watch(recut, link)
+    clouds.watch(controller, link)
     stack.callback(clouds.close)
-    runner = Runner(chain, Packer(plan), clouds=clouds, window=8, watch=recut)
+    runner = Runner(chain, Encoder(plan), clouds=clouds, window=8, watch=controller)
     stack.callback(runner.close)
     samples = islice(cycle([item.read() for item in random_source(plan, 16)]), frames)
     begun_s, at_warm, by_cloud, count = perf_counter(), 0, 0, 0
     every = frames // (losses + 1) if losses else frames + 1
-    for count, result in enumerate(runner.run(samples, recut), 1):
+    for count, result in enumerate(runner.run(samples, controller), 1):
         by_cloud += result.answered_by == "cloud"
         assert result.id == count - 1
         if count % every == every // 10 and losses:
@@ -95,7 +95,7 @@ def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, l
     return {
         "frames": count,
         "by_cloud": by_cloud,
-        "changes": len(recut.changes),
+        "changes": len(controller.changes),
         "seconds": perf_counter() - begun_s,
         "warm_bytes": at_warm,
         "end_bytes": at_end,

@@ -24,8 +24,8 @@ import numpy as np
 
 from benchmarks.chaos import Cloud, Link
 from benchmarks.machine import machine_line
-from partway.edge.decision.split_controller import Recut
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.decision.split_controller import SplitController
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
@@ -85,11 +85,11 @@ def together(
     candidate = Candidate(k, "raw", size, 200)
     told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    recut = Recut([told], candidate, objective("throughput"), chain.plan, link, free=False)
-    runner = Runner(chain, Packer(chain.plan), client.open_stream, window=64, watch=recut)
+    controller = SplitController([told], candidate, objective("throughput"), chain.plan, link, free=False)
+    runner = Runner(chain, Encoder(chain.plan), client.open_stream, window=64, watch=controller)
     stamps = []
     results: list[FrameResult] = []
-    for result in runner.run([sample] * (frames + WARM), recut):
+    for result in runner.run([sample] * (frames + WARM), controller):
         stamps.append(perf_counter())
         results.append(result)
     runner.close()
@@ -108,7 +108,7 @@ def measure(frames: int) -> list[dict[str, Any]]:
         stack.callback(link.close)
         client = stack.enter_context(CloudClient(link.address))
         chain = load_folder(folder, plan, engine_for("fake", 1))
-        runner = Runner(chain, Packer(plan), client.open_stream, window=1)
+        runner = Runner(chain, Encoder(plan), client.open_stream, window=1)
         stack.callback(runner.close)
         values = np.random.default_rng(0).standard_normal((1, FLOATS["x"])).astype(np.float32)
         sample = Sample("x", values={"x": values})

@@ -152,7 +152,7 @@ def in_theory(case: str, trace: Path, seconds: float, args: argparse.Namespace, 
     auto = list(replay.frames(seconds))
     about = {"model": name, "slow": int(slow), "max_drop": float(drop), "trace": trace.name, "seconds": seconds}
     more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(known, seconds)))}
-    return {**about, **found, **more, "frames": len(auto), "changes": len(replay.recut.changes)}
+    return {**about, **found, **more, "frames": len(auto), "changes": len(replay.controller.changes)}
 
 
 def theory_table(rows: list[dict[str, Any]]) -> str:

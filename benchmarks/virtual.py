@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from partway.edge.decision.split_controller import IDLE_S, Recut
+from partway.edge.decision.split_controller import IDLE_S, SplitController
 from partway.edge.emulator.shaper import TracePace
-from partway.edge.pipeline.in_flight import Group, give_up_s
+from partway.edge.pipeline.in_flight import FrameGroup, give_up_s
 from partway.edge.pipeline.uplink import LOST_S
 from partway.edge.transport.cloud_monitor import LEAST_BYTES, MOST_BYTES, PROBE_S, TICK_S, Probed
 from partway.errors import LinkLost
@@ -137,19 +137,19 @@ class World:
 
 
 class Replay:
-    """Recut at the wheel, in virtual time."""
+    """SplitController at the wheel, in virtual time."""
 
     def __init__(self, world: World, fixed: Candidate | None = None) -> None:
         self.world, self.road, self.now_s = world, world.road.begin(), 0.0
         chosen = fixed or min(world.estimates.values(), key=lambda e: e.total_s).candidate
         estimates = list(world.estimates.values())
-        self.recut = Recut(
+        self.controller = SplitController(
             *(estimates, chosen, objective(), world.plan, world.link),
             free=fixed is None,
             clock=lambda: self.now_s,
             probes=self._probes,
         )
-        self._given_up: list[tuple[float, Group]] = []
+        self._given_up: list[tuple[float, FrameGroup]] = []
         self._silent_s = self._back_s = inf
         self._back_link = world.link
         self._probing: tuple[float, list[Probed]] | None = None
@@ -162,7 +162,7 @@ class Replay:
         while (begin_s := source.begin_s(self.now_s)) < seconds:
             self.now_s = begin_s
             self._turn()
-            candidate = self.recut()
+            candidate = self.controller()
             begun_s = self.now_s
             by_cloud = self._frame(candidate)
             yield Frame(begun_s, candidate, self.now_s - begun_s, by_cloud)
@@ -175,52 +175,52 @@ class Replay:
             self._given_up.remove((received_s, group))
             self._silent_s = inf
             self._tell(group, received_s)
-        if self.recut.connected and self._silent_s < inf:
-            expected = [self.recut.expected_s(group.candidate, 0) or 0.0 for _, group in self._given_up]
+        if self.controller.connected and self._silent_s < inf:
+            expected = [self.controller.expected_s(group.candidate, 0) or 0.0 for _, group in self._given_up]
             if self.now_s - self._silent_s > max(LOST_S, 4 * max(expected, default=0.0)):
                 self._given_up.clear()
                 self._silent_s = inf
-                self.recut.lost(LinkLost("no reply"))
+                self.controller.lost(LinkLost("no reply"))
                 self._back_s = self._look(self.now_s)
-        if not self.recut.connected and self.now_s >= self._back_s:
-            self.recut.relinked(self._back_link)
+        if not self.controller.connected and self.now_s >= self._back_s:
+            self.controller.relinked(self._back_link)
             self._probed_link = self._back_link
-            self.recut.opened()
+            self.controller.opened()
 
     def _frame(self, candidate: Candidate) -> bool:
-        world, recut = self.world, self.recut
-        if candidate.codec is None or not recut.connected or self._silent_s < inf:
+        world, controller = self.world, self.controller
+        if candidate.codec is None or not controller.connected or self._silent_s < inf:
             self.now_s += world.whole_s
-            recut.prefix(len(world.plan.stages), world.whole_s)
+            controller.prefix(len(world.plan.stages), world.whole_s)
             return False
         estimate = world.estimates[candidate]
         self.now_s += estimate.prefix_s
-        recut.prefix(candidate.k, estimate.prefix_s)
+        controller.prefix(candidate.k, estimate.prefix_s)
         self.now_s += estimate.encode_s
-        group = Group(0, [None], candidate, {}, self.now_s, sent_s=self.now_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
-        expected_s = recut.expected_s(candidate, 0) or 0.0
-        until_s = give_up_s(self.now_s, inf, expected_s, recut.finish_s(candidate.k))
+        group = FrameGroup(0, [None], candidate, {}, self.now_s, sent_s=self.now_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
+        expected_s = controller.expected_s(candidate, 0) or 0.0
+        until_s = give_up_s(self.now_s, inf, expected_s, controller.finish_s(candidate.k))
         there_s = self.road.there_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
         received_s = self.road.back_s(there_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
         if received_s <= until_s:
             self.now_s = received_s
             self._tell(group, received_s)
             return True
-        recut.given_up(group, until_s)
+        controller.given_up(group, until_s)
         self._given_up.append((received_s, group))
         self._silent_s = min(self._silent_s, until_s)
         self.now_s = until_s + world.whole_s - estimate.prefix_s
         return False
 
-    def _tell(self, group: Group, received_s: float) -> None:
+    def _tell(self, group: FrameGroup, received_s: float) -> None:
         estimate = self.world.estimates[group.candidate]
         durations = Durations(0.0, estimate.decode_s, estimate.suffix_s)
-        self.recut.answered(group, durations, received_s, group.candidate.reply_bytes)
+        self.controller.answered(group, durations, received_s, group.candidate.reply_bytes)
 
     def _probes(self) -> Iterator[Probed]:
         """What the lookout would have probed by now, when no frames told of the link."""
-        if self._probing is None and self.now_s - self.recut.link.updated_s > IDLE_S:
-            begun_s = max(self._ticked_s + TICK_S, self.recut.link.updated_s + IDLE_S + TICK_S / 2)
+        if self._probing is None and self.now_s - self.controller.link.updated_s > IDLE_S:
+            begun_s = max(self._ticked_s + TICK_S, self.controller.link.updated_s + IDLE_S + TICK_S / 2)
             self._probing = self._probe(begun_s)
         if self._probing is not None and self._probing[0] <= self.now_s:
             self._ticked_s, probed = self._probing

@@ -27,7 +27,7 @@ from partway.system.option_table import add_options
 
 if TYPE_CHECKING:
     from partway.edge.options import Options
-    from partway.edge.report.run_json import Outcome
+    from partway.edge.report.run_json import RunReport
     from partway.edge.report.terminal import Report
 
 
@@ -87,7 +87,7 @@ def _answer(options: Options, search: Search | None, json_path: str | None) -> i
 
     from partway.edge.pipeline.result import FrameResult
     from partway.edge.report.terminal import Report
-    from partway.edge.session.answer_input import answer_input, outcome_of, queue_policy, readable
+    from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
     from partway.edge.session.health import Liveness
     from partway.edge.session.run import Run
     from partway.edge.session.sigterm import Sigterm
@@ -95,7 +95,7 @@ def _answer(options: Options, search: Search | None, json_path: str | None) -> i
     report = Report(quiet=json_path == "-")
     with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:
         ready = run.open()
-        outcome, work = outcome_of(ready, options, keep_frames=json_path is not None), ready.opened.work
+        run_report, work = new_run_report(ready, options, keep_frames=json_path is not None), ready.opened.work
         gc.collect()
         gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
         with report.frames(work.total) as lines:
@@ -104,24 +104,24 @@ def _answer(options: Options, search: Search | None, json_path: str | None) -> i
                 lines.add(result)
                 liveness.frame_done()
 
-            samples = readable(work.items(), outcome.add_unreadable, liveness.frame_read, lambda: sigterm.received)
-            answer_input(ready, outcome, samples, queue_policy(work, options), answered, sigterm.on_end)
-        return _finish(outcome, report, options, json_path)
+            samples = readable(work.items(), run_report.add_unreadable, liveness.frame_read, lambda: sigterm.received)
+            answer_input(ready, run_report, samples, queue_policy(work, options), answered, sigterm.on_end)
+        return _finish(run_report, report, options, json_path)
 
 
-def _finish(outcome: Outcome, report: Report, options: Options, json_path: str | None) -> int:
+def _finish(run_report: RunReport, report: Report, options: Options, json_path: str | None) -> int:
     from partway.edge.report.closing_lines import closing_lines
 
-    closing_lines(outcome, report, options.when_behind, _command(options))
-    for sentence in outcome.unreadable:
+    closing_lines(run_report, report, options.when_behind, _command(options))
+    for sentence in run_report.unreadable:
         print(f"edge-run: {sentence}", file=sys.stderr)
     if json_path is not None:
-        _write_json(outcome, json_path)
-    if outcome.interrupted:
+        _write_json(run_report, json_path)
+    if run_report.interrupted:
         return 130
-    if outcome.results.unanswered:
+    if run_report.results.unanswered:
         return 1
-    return 2 if outcome.unreadable else 0
+    return 2 if run_report.unreadable else 0
 
 
 def _command(options: Options) -> str | None:
@@ -146,8 +146,8 @@ def _check_json(path: str | None) -> None:
         raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error
 
 
-def _write_json(outcome: Outcome, path: str) -> None:
-    pieces = outcome.json_pieces()
+def _write_json(run_report: RunReport, path: str) -> None:
+    pieces = run_report.json_pieces()
     if path == "-":
         sys.stdout.writelines(pieces)
         return

@@ -19,8 +19,8 @@ from typing import Any
 
 import grpc
 
-from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.encoder import Encoder
+from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.transport.access import OPEN, Access
 from partway.partitioner.decide.candidates import candidate_name, lossless
 from partway.partitioner.decide.estimate import Candidate
@@ -85,7 +85,7 @@ class Auditor:
 
     def __init__(
         self,
-        packer: Packer,
+        encoder: Encoder,
         share: float,
         required: float,
         address: Callable[[], str | None],
@@ -93,10 +93,10 @@ class Auditor:
         withdraws: bool = True,
         access: Callable[[], Access] = lambda: OPEN,
     ) -> None:
-        self._packer, self._share, self._required = packer, share, required
+        self._packer, self._share, self._required = encoder, share, required
         self._address, self._errors, self._withdraws, self._access = address, errors, withdraws, access
         self._random = random.Random()  # noqa: S311 - a sample, hides nothing
-        self._work: queue.Queue[tuple[Group, str] | None] = queue.Queue(1)
+        self._work: queue.Queue[tuple[FrameGroup, str] | None] = queue.Queue(1)
         self._withdrawn: deque[tuple[Candidate, str]] = deque()
         self._gone: set[Candidate] = set()
         self._channel: tuple[tuple[str, Access], Any] | None = None
@@ -105,7 +105,7 @@ class Auditor:
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
-    def offer(self, group: Group) -> None:
+    def offer(self, group: FrameGroup) -> None:
         """A group was sent: perhaps it is one to be audited. Takes no time."""
         candidate = group.candidate
         if candidate.codec is None or self._random.random() >= self._share or lossless(candidate.k, candidate.codec):
@@ -138,16 +138,16 @@ class Auditor:
             except Exception as error:  # a cloud without Audit, a key file that is away: the next one may work
                 self._say(f"an audit failed ({_why(error)}); codecs in use are not checked")
 
-    def _ask(self, group: Group, codec: str) -> Any:
+    def _ask(self, group: FrameGroup, codec: str) -> Any:
         """The cloud's verdict; None without a cloud."""
         address = self._address()
         if address is None:
             return None
-        packer, k, frame_id = self._packer, group.candidate.k, str(group.first_id)
-        pixels = packer.sends_pixels(k, codec)
-        live = group.live or ({} if pixels else packer.tensors(group.samples))
-        coded = packer.frame(frame_id, k, codec, group.samples, live)
-        exact = packer.frame(frame_id, k, EXACT_PICTURE if pixels else EXACT, group.samples, live)
+        encoder, k, frame_id = self._packer, group.candidate.k, str(group.first_id)
+        pixels = encoder.sends_pixels(k, codec)
+        live = group.live or ({} if pixels else encoder.tensors(group.samples))
+        coded = encoder.frame(frame_id, k, codec, group.samples, live)
+        exact = encoder.frame(frame_id, k, EXACT_PICTURE if pixels else EXACT, group.samples, live)
         access = self._access()
         made = self._dial(address, access).unary_unary(
             f"/{m.SPLIT_SERVICE}/Audit", m.AuditRequest.SerializeToString, m.AuditResponse.FromString

@@ -13,7 +13,7 @@ from partway.proto.codecs.registry import RAW
 from partway.units import show_bytes
 
 
-def check_limits(plan: Plan, constraints: Constraints, k: int | None, linked: bool) -> None:
+def check_constraints(plan: Plan, constraints: Constraints, k: int | None, linked: bool) -> None:
     """Refuse before anything runs what can only fail: split k where one is asked for, else every split.
 
     Raises InputError that names the constraint and what to relax.

@@ -47,7 +47,7 @@ class Recent:
         self._seen.clear()
 
 
-class Pace:
+class Slowdown:
     """``factors``: device and cloud as multiples of their profiles, and seconds that frames wait in the cloud."""
 
     def __init__(self, estimates: Sequence[Estimate]) -> None:

@@ -15,8 +15,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from partway.edge.decision.bandwidth import LinkEstimator
-from partway.edge.decision.slowdown import Pace
-from partway.edge.pipeline.in_flight import Group, Watch
+from partway.edge.decision.slowdown import Slowdown
+from partway.edge.pipeline.in_flight import FrameGroup, Watch
 from partway.errors import LinkLost
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
@@ -49,7 +49,7 @@ class Change:
     reason: str
 
 
-class Recut(Watch):
+class SplitController(Watch):
     """Give it to a Runner as ``watch`` and ask it for candidates. ``estimates`` are those that may be chosen from.
 
     Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
@@ -79,7 +79,7 @@ class Recut(Watch):
         self.home = next(alone, Candidate(len(plan.stages), None))
         self.changes: list[Change] = []
         self.link = LinkEstimator(link, clock())
-        self.pace = Pace(estimates)
+        self.slowdown = Slowdown(estimates)
         self.linked = self.connected = link is not None
         self.present = chosen
         self._changed_s = clock()
@@ -90,7 +90,7 @@ class Recut(Watch):
         self._gone: set[Candidate] = set()
         self._terms: dict[Candidate, Terms] = {}
         self._known: dict[Candidate, Estimate] = {}
-        self._decided_by = (link, *self.pace.factors)
+        self._decided_by = (link, *self.slowdown.factors)
 
     def __call__(self) -> Candidate:
         """The candidate for the next frame."""
@@ -103,7 +103,7 @@ class Recut(Watch):
             return self.present
         for probed in self._probes():
             self.link.probe(probed.size_bytes, probed.seconds, probed.at_s)
-            self.pace.queue(probed.queue_s)
+            self.slowdown.queue(probed.queue_s)
         self._refresh(now_s)
         link = self.link.link
         if self._asked is not None:
@@ -138,9 +138,9 @@ class Recut(Watch):
 
     def _refresh(self, now_s: float) -> None:
         """New scores, where the device's pace or the cloud's load are others than those they were made for."""
-        estimates = self.pace.estimates(now_s)
+        estimates = self.slowdown.estimates(now_s)
         if estimates is not None or not self._terms:
-            known = estimates or self.pace.now()
+            known = estimates or self.slowdown.now()
             self._known = {estimate.candidate: estimate for estimate in known}
             terms = {candidate: self._wanted.terms(estimate) for candidate, estimate in self._known.items()}
             self._terms = {candidate: term for candidate, term in terms.items() if candidate not in self._gone}
@@ -167,11 +167,11 @@ class Recut(Watch):
         names = [candidate_name(each, self.plan) for each in (self.present, candidate)]
         log.warning("from frame %d on %s instead of %s: %s", change.frame, names[1], names[0], reason)
         self.present, self._changed_s = candidate, now_s
-        self._decided_by = (self.link.link, *self.pace.factors)
+        self._decided_by = (self.link.link, *self.slowdown.factors)
 
     def _reason(self, link: Link, score: float, best_score: float) -> str:
         before, device, cloud, queue_s = self._decided_by
-        factors = self.pace.factors
+        factors = self.slowdown.factors
         ratio = {
             f"the link is now {link}": 0.0 if before is None else _apart(link.bandwidth_bps, before.bandwidth_bps),
             f"the link is {link} now": 0.0 if before is None else _apart(link.rtt_s, before.rtt_s),
@@ -190,7 +190,7 @@ class Recut(Watch):
     def relinked(self, link: Link) -> None:
         """Another link, measured from scratch: a cloud was found again, or another one."""
         self.link.reset(link, self._clock())
-        self.pace.another_cloud()
+        self.slowdown.another_cloud()
 
     def idle(self) -> bool:
         """Whether frames have said nothing of the link for so long that a probe may.
@@ -201,7 +201,7 @@ class Recut(Watch):
 
     def reach(self) -> tuple[Link, float] | None:
         """The link as it is now, and how many seconds frames wait in the cloud."""
-        return None if self.link.link is None else (self.link.link, self.pace.factors[2])
+        return None if self.link.link is None else (self.link.link, self.slowdown.factors[2])
 
     def lost(self, error: LinkLost) -> None:
         """See Watch."""
@@ -209,16 +209,16 @@ class Recut(Watch):
 
     def prefix(self, k: int, seconds: float) -> None:
         """See Watch."""
-        self.pace.prefix(k, seconds)
+        self.slowdown.prefix(k, seconds)
 
-    def answered(self, group: Group, durations: Durations, received_s: float, size_bytes: int) -> None:
+    def answered(self, group: FrameGroup, durations: Durations, received_s: float, size_bytes: int) -> None:
         """See Watch."""
         self._why = ""
         if not group.resent:
-            self.pace.cloud(group.candidate.k, len(group.samples), durations, group.sent_s, received_s)
+            self.slowdown.cloud(group.candidate.k, len(group.samples), durations, group.sent_s, received_s)
             self.link.frame(group.bytes_sent, size_bytes, group.sent_s, received_s, sum(durations))
 
-    def given_up(self, group: Group, now_s: float) -> None:
+    def given_up(self, group: FrameGroup, now_s: float) -> None:
         """See Watch."""
         self.link.overdue(group.bytes_sent, now_s - group.sent_s, now_s)
 
@@ -233,7 +233,7 @@ class Recut(Watch):
 
     def finish_s(self, k: int) -> float:
         """See Watch."""
-        return self.pace.finish_s(k)
+        return self.slowdown.finish_s(k)
 
     def window(self, candidate: Candidate, behind: bool = False) -> int:
         """Enough that the slowest of device, link and cloud never waits, and one more.

@@ -12,7 +12,7 @@ import numpy as np
 
 from partway.edge.decision.ranking import BY_LATENCY, Ranking, measured
 from partway.edge.decision.trial_frames import TrialFrames
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.partitioner.decide.candidates import kept_share, mean_bytes, reply_bytes, worthwhile
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate, trials, with_measured
@@ -31,31 +31,31 @@ CODEC_RUNS = 7
 
 
 def measure_candidates(
-    chain: Chain, packer: Packer, sample: Sample, codecs: Sequence[str] | None = None
+    chain: Chain, encoder: Encoder, sample: Sample, codecs: Sequence[str] | None = None
 ) -> list[Candidate]:
     """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last.
 
     A device that holds the first stages only measures the splits they reach.
     """
     plan = chain.plan
-    live: Mapping[str, Array] = sample.tensors(packer.preprocess)
-    tensors_s = 0.0 if sample.pixels is None else _median_s(lambda: sample.tensors(packer.preprocess))
+    live: Mapping[str, Array] = sample.tensors(encoder.preprocess)
+    tensors_s = 0.0 if sample.pixels is None else _median_s(lambda: sample.tensors(encoder.preprocess))
     found: list[Candidate] = []
     for k in range(min(len(plan.stages), len(chain.stages) + 1)):
         live = chain.run(live, k - 1, k) if k else live
-        names = _codecs(plan, k, packer, sample, codecs)
+        names = _codecs(plan, k, encoder, sample, codecs)
         for codec in names:
-            read_s = 0.0 if packer.sends_pixels(k, codec) else tensors_s
-            found.append(replace(_measured(plan, packer, sample, live, k, codec), read_s=read_s))
+            read_s = 0.0 if encoder.sends_pixels(k, codec) else tensors_s
+            found.append(replace(_measured(plan, encoder, sample, live, k, codec), read_s=read_s))
     return [*found, Candidate(len(plan.stages), None, read_s=tensors_s)]
 
 
-def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[str] | None) -> list[str]:
+def _codecs(plan: Plan, k: int, encoder: Encoder, sample: Sample, asked: Sequence[str] | None) -> list[str]:
     """Which codecs make sense at split k; of those asked for, where some were."""
-    fit = [name for name in codec_names(packer.book) if any(packs(name, s, packer.book) for s in plan.crossing(k))]
-    pictures = k == 0 and packer.preprocess is not None and sample.pixels is not None
+    fit = [name for name in codec_names(encoder.book) if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
+    pictures = k == 0 and encoder.preprocess is not None and sample.pixels is not None
     if asked is not None:
-        suits = [name for name in asked if any(packs(name, s, packer.book) for s in plan.crossing(k))]
+        suits = [name for name in asked if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
         return [name for name in asked if name in suits or (pictures and is_image_codec(name))]
     calibrated = worthwhile(plan, k)
     activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
@@ -63,29 +63,29 @@ def _codecs(plan: Plan, k: int, packer: Packer, sample: Sample, asked: Sequence[
     return [PIXELS, *activation, *coded] if pictures else activation
 
 
-def _measured(plan: Plan, packer: Packer, sample: Sample, live: Mapping[str, Array], k: int, codec: str) -> Candidate:
-    message = packer.frame("0", k, codec, [sample], live)
+def _measured(plan: Plan, encoder: Encoder, sample: Sample, live: Mapping[str, Array], k: int, codec: str) -> Candidate:
+    message = encoder.frame("0", k, codec, [sample], live)
     entry = next((e for e in plan.candidates if e.get("k") == k and e.get("codec") == codec), {})
     return Candidate(
         k,
         codec,
         mean_bytes(entry, len(message)),
         reply_bytes(plan),
-        _median_s(lambda: packer.frame("0", k, codec, [sample], live)),
-        _median_s(_decoder(plan, packer, k, codec, message)),
+        _median_s(lambda: encoder.frame("0", k, codec, [sample], live)),
+        _median_s(_decoder(plan, encoder, k, codec, message)),
         is_lossless(codec) or (k == 0 and is_lossless_image(codec)),
         kept_share(entry),
     )
 
 
-def _decoder(plan: Plan, packer: Packer, k: int, codec: str, message: bytes) -> Callable[[], object]:
+def _decoder(plan: Plan, encoder: Encoder, k: int, codec: str, message: bytes) -> Callable[[], object]:
     """What the cloud will do to get the values back."""
     frame = decode_request(message)
-    if packer.sends_pixels(k, codec) and packer.preprocess is not None:
-        body, preprocess = memoryview(frame.raw[0])[4:], packer.preprocess
+    if encoder.sends_pixels(k, codec) and encoder.preprocess is not None:
+        body, preprocess = memoryview(frame.raw[0])[4:], encoder.preprocess
         return lambda: preprocess.tensor(decode_image(codec, body, preprocess.shape))
     pairs = list(zip(frame.header.tensors, frame.raw, strict=True))
-    return lambda: [unpack(head, data, plan.tensors[head.name], packer.book) for head, data in pairs]
+    return lambda: [unpack(head, data, plan.tensors[head.name], encoder.book) for head, data in pairs]
 
 
 def _median_s(call: Callable[[], object]) -> float:

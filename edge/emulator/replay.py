@@ -19,9 +19,9 @@ from types import TracebackType
 
 from partway.edge.options import Options
 from partway.edge.pipeline.result import FrameResult
-from partway.edge.report.run_json import Outcome
+from partway.edge.report.run_json import RunReport
 from partway.edge.report.terminal import Report
-from partway.edge.session.answer_input import answer_input, outcome_of, queue_policy, readable
+from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
 from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
 from partway.edge.session.slice_on_the_fly import sliced_folder
@@ -52,7 +52,7 @@ class Answered:
 class Replay:
     """What came of it. ``ran_s``: from the first frame to the last answer."""
 
-    outcome: Outcome
+    run_report: RunReport
     frames: tuple[Answered, ...]
     ran_s: float
 
@@ -102,7 +102,7 @@ class EmulatedLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class EmulatedDevice:
     """``slow`` times as slow as this machine, or as the machine of a ``profile`` (a file of ``partway profile``)."""
 
     slow: int = 1
@@ -152,7 +152,11 @@ def _one_round(samples: Iterator[Sample]) -> list[Sample]:
 
 
 def replay(
-    options: Options, link_options: Sequence[str], seconds: float, fps: float | None = None, device: Device = Device()
+    options: Options,
+    link_options: Sequence[str],
+    seconds: float,
+    fps: float | None = None,
+    device: EmulatedDevice = EmulatedDevice(),
 ) -> Replay:
     """Decide and answer frames for ``seconds``, over the link that the options say, on a device at this pace.
 
@@ -165,18 +169,18 @@ def replay(
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
         emulated = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
         ready = stack.enter_context(Run(emulated, Report(quiet=True), slowed=device.engine)).open()
-        outcome, work = outcome_of(ready, emulated), ready.opened.work
+        run_report, work = new_run_report(ready, emulated), ready.opened.work
         source = _Source(link, seconds, fps)
         gc.collect()
         gc.freeze()  # as edge-run does
         answer_input(
             ready,
-            outcome,
-            source.samples(readable(work.items(), outcome.add_unreadable)),
+            run_report,
+            source.samples(readable(work.items(), run_report.add_unreadable)),
             queue_policy(work, emulated),
             lambda result: frames.append(Answered(source.elapsed_s(), result)),
         )
-    return Replay(outcome, tuple(frames), frames[-1].at_s if frames else 0.0)
+    return Replay(run_report, tuple(frames), frames[-1].at_s if frames else 0.0)
 
 
 def _folder(model: str, cache: Path | None) -> Path:

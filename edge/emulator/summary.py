@@ -47,7 +47,7 @@ def summary(replay: Replay, power: Power, deadline_s: float | None) -> dict[str,
     """The figures. Seconds over the frames that were answered; energy over all of them."""
     results = [answered.result for answered in replay.frames]
     times = [result.total_s for result in results if result.answered_by != NOBODY]
-    link = replay.outcome.decision.link if replay.outcome.decision else None
+    link = replay.run_report.decision.link if replay.run_report.decision else None
     joules = [frame_energy_j(result, power, link.rtt_s if link else 0.0) for result in results]
     who = Counter(result.answered_by for result in results)
     return {
@@ -56,8 +56,8 @@ def summary(replay: Replay, power: Power, deadline_s: float | None) -> dict[str,
         "by_device": who["device"],
         "unanswered": who[NOBODY],
         "missed": sum(missed(result, deadline_s) for result in results),
-        "dropped": replay.outcome.dropped,
-        "changes": len(replay.outcome.changes),
+        "dropped": replay.run_report.dropped,
+        "changes": len(replay.run_report.changes),
         "ran_s": replay.ran_s,
         "frames_per_s": len(times) / replay.ran_s if replay.ran_s else 0.0,
         "mean_s": float(np.mean(times)) if times else None,

@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 STEPS = 16
 
 
-class Packer:
+class Encoder:
     """Makes the frames of one plan. ``deadline_ms`` is what a frame has that says nothing of the time it has left."""
 
     def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:

@@ -24,7 +24,7 @@ SHARE = 0.1
 
 
 @dataclass(slots=True)
-class Group:
+class FrameGroup:
     """Frames that travel together, and all that is needed to finish them here. Seconds, on this machine's clock.
 
     ``begun_s`` is when the first of them came, ``came_s`` when each of them did, ``started_s`` when their turn came.
@@ -53,24 +53,24 @@ class InFlight:
     """The groups that were sent and are not answered, oldest first, and their bytes."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, Group] = {}
+        self._groups: dict[int, FrameGroup] = {}
         self._due_s: float | None = inf
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[FrameGroup]:
         return iter(list(self._groups.values()))
 
-    def add(self, group: Group) -> None:
+    def add(self, group: FrameGroup) -> None:
         """Another one is sent."""
         self._groups[group.first_id] = group
         self.bytes += group.bytes_sent
         if self._due_s is not None and group.give_up_s < self._due_s:
             self._due_s = group.give_up_s
 
-    def pop(self, first_id: int) -> Group | None:
+    def pop(self, first_id: int) -> FrameGroup | None:
         """It is answered, or given up; None when it was before, or never was."""
         group = self._groups.pop(first_id, None)
         if group is not None:
@@ -145,10 +145,10 @@ class Watch:
     def prefix(self, k: int, seconds: float) -> None:
         """Stages 0 to k took this long here, a frame."""
 
-    def answered(self, group: Group, durations: Durations, received_s: float, size_bytes: int) -> None:
+    def answered(self, group: FrameGroup, durations: Durations, received_s: float, size_bytes: int) -> None:
         """A reply of so many bytes came, in time or not."""
 
-    def given_up(self, group: Group, now_s: float) -> None:
+    def given_up(self, group: FrameGroup, now_s: float) -> None:
         """A group is not waited for any longer."""
 
     def expected_s(self, candidate: Candidate, ahead_bytes: int) -> float | None:

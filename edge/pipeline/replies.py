@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.result import FrameResult, Reader
 from partway.errors import WireError
 from partway.partitioner.plan.chain import Chain
@@ -39,7 +39,7 @@ def retry_s(reply: Reply) -> float:
     return min(max(hint, 0) / 1e3, MOST_RETRY_S) if isinstance(hint, int) else 0.0
 
 
-class Answers:
+class ReplyDecoder:
     """Reads the replies of one plan's frames and makes results."""
 
     def __init__(self, chain: Chain) -> None:
@@ -48,7 +48,7 @@ class Answers:
         self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
         self._layouts: dict[Header, RawLayout] = {}
 
-    def outputs(self, group: Group, reply: Reply, grouped: bool) -> dict[str, Array]:
+    def outputs(self, group: FrameGroup, reply: Reply, grouped: bool) -> dict[str, Array]:
         """What the cloud made, and the outputs that the prefix had made already.
 
         Raises WireError, KeyError or ValueError when the answer does not fit, the number of frames included where they
@@ -73,7 +73,7 @@ class Answers:
 
     def results(
         self,
-        group: Group,
+        group: FrameGroup,
         outputs: Mapping[str, Array],
         answered_by: str,
         times: Times,

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.in_flight import Clouds, Group, Watch, give_up_s
-from partway.edge.pipeline.replies import Answers, Times, retry_s
+from partway.edge.pipeline.encoder import Encoder
+from partway.edge.pipeline.in_flight import Clouds, FrameGroup, Watch, give_up_s
+from partway.edge.pipeline.replies import ReplyDecoder, Times, retry_s
 from partway.edge.pipeline.result import NOBODY, FrameResult
-from partway.edge.pipeline.uplink import Answer, Happening, OneCloud, Uplink
+from partway.edge.pipeline.uplink import Answer, FlightEvent, OneCloud, Uplink
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals, Groups
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
@@ -53,7 +53,7 @@ class Runner:
     def __init__(
         self,
         chain: Chain,
-        packer: Packer,
+        encoder: Encoder,
         open_stream: Callable[[OnReply, OnLost], FrameStream] | None = None,
         window: int = 4,
         batch: int = 1,
@@ -62,14 +62,14 @@ class Runner:
         in_order: bool = True,
         watch: Watch | None = None,
         deadline_s: float | None = None,
-        audit: Callable[[Group], None] | None = None,
+        audit: Callable[[FrameGroup], None] | None = None,
         after: Runner | None = None,
     ) -> None:
-        self.chain, self.packer = chain, packer
+        self.chain, self.encoder = chain, encoder
         self.window, self.batch, self.in_order = window, batch, in_order
         self.deadline_s, self.audit = deadline_s, audit
         self._stages = len(chain.plan.stages)
-        self._answers = Answers(chain)
+        self._replies = ReplyDecoder(chain)
         self._longest_s: dict[int, float] = {}
         self._done: dict[int, FrameResult] = {}
         self._next_id = 0
@@ -122,7 +122,7 @@ class Runner:
             if group:
                 self.watch.frame_id = begun_id
                 chosen = candidate()
-                self._begin(Group(begun_id, group, chosen, {}, source.came_s[0], came_s=source.came_s))
+                self._begin(FrameGroup(begun_id, group, chosen, {}, source.came_s[0], came_s=source.came_s))
                 begun_id += len(group)
                 while self._full(self._most(chosen, source.behind())):
                     self._happened(uplink.wait())
@@ -160,7 +160,7 @@ class Runner:
         if not ready():
             self._happened(self._uplink.wait())
 
-    def _begin(self, group: Group) -> None:
+    def _begin(self, group: FrameGroup) -> None:
         """Run the prefix and send what crosses, or run everything here."""
         group.started_s = perf_counter()
         if self.deadline_s is not None:
@@ -171,20 +171,20 @@ class Runner:
             self._answer_here(group)
             return
         k, codec = candidate.k, candidate.codec
-        if self.packer.sends_pixels(k, codec) and any(sample.pixels is None for sample in samples):
+        if self.encoder.sends_pixels(k, codec) and any(sample.pixels is None for sample in samples):
             codec = RAW  # tensors among the pictures
             group.candidate = replace(candidate, codec=codec)
-        if not self.packer.sends_pixels(k, codec):
+        if not self.encoder.sends_pixels(k, codec):
             self._prefix(group, k)
         self._send(group)
 
-    def _prefix(self, group: Group, k: int) -> None:
+    def _prefix(self, group: FrameGroup, k: int) -> None:
         """Make tensors and run stages 0 to k, in a thread when that is known to take longer than a hand-over."""
         begun_s = perf_counter()
         samples, long = group.samples, self._longest_s.get(k, 0.0) > HAND_OVER_S
 
         def work() -> tuple[Mapping[str, Array], float, float]:
-            values, ready_s = self.packer.tensors(samples), perf_counter()
+            values, ready_s = self.encoder.tensors(samples), perf_counter()
             return self.chain.run(values, 0, k), ready_s, perf_counter()
 
         group.live, ready_s, ran_s = self._uplink.meanwhile(work, long)
@@ -194,11 +194,11 @@ class Runner:
         if k:
             self.watch.prefix(k, (ran_s - ready_s) / len(samples))  # as profiles have it: without making tensors
 
-    def _send(self, group: Group) -> None:
+    def _send(self, group: FrameGroup) -> None:
         begun_s, candidate = perf_counter(), group.candidate
         assert candidate.codec is not None
         left_s = None if group.deadline_s == inf else max(group.deadline_s - begun_s, 0.0)
-        message = self.packer.frame(
+        message = self.encoder.frame(
             str(group.first_id), candidate.k, candidate.codec, group.samples, group.live, left_s
         )
         if not group.resent:
@@ -214,7 +214,7 @@ class Runner:
         if self.audit is not None and not group.resent:
             self.audit(group)
 
-    def _answer_here(self, group: Group) -> None:
+    def _answer_here(self, group: FrameGroup) -> None:
         """All of it on the device, if it can and there is time left."""
         if not self.chain.whole or perf_counter() > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(), 0)
@@ -223,14 +223,14 @@ class Runner:
         group.candidate = Candidate(self._stages, None)
         self._finish(group, self.chain.answer(group.live), "device", Times(), 0)
 
-    def _happened(self, happenings: Iterator[Happening]) -> None:
-        for happening in happenings:
-            if isinstance(happening, Answer):
-                self._answered(happening)
+    def _happened(self, events: Iterator[FlightEvent]) -> None:
+        for event in events:
+            if isinstance(event, Answer):
+                self._answered(event)
             else:
-                self._unanswered(happening.groups, happening.error)
+                self._unanswered(event.groups, event.error)
 
-    def _unanswered(self, groups: list[Group], error: LinkLost | None) -> None:
+    def _unanswered(self, groups: list[FrameGroup], error: LinkLost | None) -> None:
         """Another cloud takes what is in flight, where one is at hand and time is left; else it is finished here."""
         if error is not None and not self._uplink.open:
             then = "continuing on the device" if self.chain.whole else "what is left goes unanswered"
@@ -251,7 +251,7 @@ class Runner:
             self._refused(group, f"the cloud refused ({reply.error})", busy=full_s > 0)
             return
         try:
-            outputs = self._answers.outputs(group, reply, self.batch > 1)
+            outputs = self._replies.outputs(group, reply, self.batch > 1)
         except (WireError, KeyError, ValueError) as error:
             self._refused(group, f"the answer does not fit ({error})")
             return
@@ -260,7 +260,7 @@ class Runner:
         link_s = max(0.0, answer.received_s - group.sent_s - d.queue_s - d.decode_s - d.suffix_s)
         self._finish(group, outputs, "cloud", Times(link_s, d.queue_s, d.decode_s, d.suffix_s), answer.size_bytes)
 
-    def _refused(self, group: Group, why: str, busy: bool = False) -> None:
+    def _refused(self, group: FrameGroup, why: str, busy: bool = False) -> None:
         """Said once for each reason, not once for each of thousands of frames."""
         then = "finished on the device" if self.chain.whole else "not answered"
         log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, then)
@@ -272,20 +272,20 @@ class Runner:
             lost = self._uplink.lose(LinkLost(f"the cloud refused {MOST_REFUSALS} frames in a row"))
             self._unanswered(lost.groups, lost.error)
 
-    def _finish_here(self, group: Group) -> None:
+    def _finish_here(self, group: FrameGroup) -> None:
         """Run what is left from the cut on, where it is here: nothing that was computed is computed again."""
         begun_s = perf_counter()
         if not self.chain.whole or begun_s > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(link_s=begun_s - group.sent_s), 0)
             return
-        live: Mapping[str, Array] = group.live or self.packer.tensors(group.samples)
+        live: Mapping[str, Array] = group.live or self.encoder.tensors(group.samples)
         ready_s = perf_counter()
         group.tensors_s += ready_s - begun_s
         outputs = self.chain.answer(self.chain.run(live, group.candidate.k, self._stages))
         times = Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - ready_s)
         self._finish(group, outputs, "device", times, 0)
 
-    def _finish(self, group: Group, outputs: Mapping[str, Array], by: str, times: Times, received: int) -> None:
+    def _finish(self, group: FrameGroup, outputs: Mapping[str, Array], by: str, times: Times, received: int) -> None:
         missed = perf_counter() > group.deadline_s
-        for result in self._answers.results(group, outputs, by, times, received, missed):
+        for result in self._replies.results(group, outputs, by, times, received, missed):
             self._done[result.id] = result

@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from partway.edge.pipeline.in_flight import Clouds, Group, InFlight, Watch
+from partway.edge.pipeline.in_flight import Clouds, FrameGroup, InFlight, Watch
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply, T
 from partway.errors import LinkLost, WireError
 from partway.proto.frame import Reply, decode_reply
@@ -57,7 +57,7 @@ class OneCloud:
 class Answer:
     """The reply to a group came, in ``size_bytes``, in time."""
 
-    group: Group
+    group: FrameGroup
     reply: Reply
     received_s: float
     size_bytes: int
@@ -67,28 +67,28 @@ class Answer:
 class Unanswered:
     """These groups are not waited for any longer; ``error`` where the cloud itself is lost."""
 
-    groups: list[Group]
+    groups: list[FrameGroup]
     error: LinkLost | None = None
 
 
-Happening = Answer | Unanswered
+FlightEvent = Answer | Unanswered
 
 
 class Uplink:
     """One stream at a time. ``stall_s`` is the patience where ``watch`` knows of nothing to expect.
 
-    ``together`` says that whoever gives up one group gives up all that were sent after it. ``after`` is an uplink with
+    ``fail_fast`` says that whoever gives up one group gives up all that were sent after it. ``after`` is an uplink with
     nothing in flight: its stream goes on here, and it is used no more.
     """
 
     def __init__(
-        self, clouds: Clouds, stall_s: float, together: bool, watch: Watch | None = None, after: Uplink | None = None
+        self, clouds: Clouds, stall_s: float, fail_fast: bool, watch: Watch | None = None, after: Uplink | None = None
     ) -> None:
-        self._clouds, self._stall_s, self._together = clouds, stall_s, together
+        self._clouds, self._stall_s, self._fail_fast = clouds, stall_s, fail_fast
         self.watch = watch or Watch()
         self.in_flight: InFlight = InFlight() if after is None else after.in_flight
         self.lost: LinkLost | None = None if after is None else after.lost
-        self._given_up: dict[int, Group] = {}
+        self._given_up: dict[int, FrameGroup] = {}
         self._silent_s, self._glanced_s = inf, -inf
         self._events: deque[tuple[bytes, float] | LinkLost] = deque() if after is None else after._events
         self._stream: FrameStream | None
@@ -110,7 +110,7 @@ class Uplink:
         """Whether a frame was given up and nothing has come since."""
         return self._silent_s < inf
 
-    def send(self, group: Group, message: bytes) -> None:
+    def send(self, group: FrameGroup, message: bytes) -> None:
         """On its way. The stream has to be open."""
         assert self._stream is not None
         group.bytes_sent = len(message)
@@ -134,7 +134,7 @@ class Uplink:
             self._stream.close()
             self._stream = None
 
-    def turn(self, poll: bool = True) -> Iterator[Happening]:
+    def turn(self, poll: bool = True) -> Iterator[FlightEvent]:
         """Between two frames: what has come, what is overdue; and see whether there is a cloud again, or a better one.
 
         Without ``poll`` replies are not looked for, because that was done just now.
@@ -156,13 +156,13 @@ class Uplink:
             self._glanced_s = now_s
             yield from self._glance()
 
-    def _glance(self) -> Iterator[Happening]:
+    def _glance(self) -> Iterator[FlightEvent]:
         if self._stream is not None and not self.in_flight:
             self._stream.poll(0.0)
         if self._stream is not None and (why := self._clouds.leave()) is not None:
             yield self._lose(why)
 
-    def wait(self) -> Iterator[Happening]:
+    def wait(self) -> Iterator[FlightEvent]:
         """Until something happens: a reply, a loss, or a group in flight is overdue."""
         begun_s, due_s = perf_counter(), self.in_flight.due_s()
         if not self._events and self._stream is not None:
@@ -183,14 +183,14 @@ class Uplink:
     def _overdue(self, now_s: float) -> Unanswered:
         """Replies come in order: what was sent after an overdue group would only come later."""
         self._silent_s = min(self._silent_s, now_s)
-        groups = [group for group in self.in_flight if self._together or group.give_up_s <= now_s]
+        groups = [group for group in self.in_flight if self._fail_fast or group.give_up_s <= now_s]
         for group in groups:
             self.watch.given_up(group, now_s)
             self.in_flight.pop(group.first_id)
             self._given_up[group.first_id] = group
         return Unanswered(groups)
 
-    def _listen(self) -> Iterator[Happening]:
+    def _listen(self) -> Iterator[FlightEvent]:
         """The cloud is silent: hear whether it speaks again, and for how long it has not."""
         if not self._events and self._stream is not None:
             self._stream.poll(LOOK_S)
@@ -201,7 +201,7 @@ class Uplink:
         if self._stream is not None and silence_s > max(LOST_S, 4 * max(expected, default=0.0)):
             yield self._lose(LinkLost(f"no reply for {silence_s:.2g} s"))
 
-    def _event(self, event: tuple[bytes, float] | LinkLost) -> Iterator[Happening]:
+    def _event(self, event: tuple[bytes, float] | LinkLost) -> Iterator[FlightEvent]:
         if isinstance(event, LinkLost):
             if self._stream is not None:
                 yield self._lose(event)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from partway.edge.report.run_json import Outcome
+from partway.edge.report.run_json import RunReport
 from partway.edge.report.terminal import Report
 from partway.partitioner.decide.candidates import candidate_name
 
 
-def closing_lines(outcome: Outcome, report: Report, when_behind: str, command: str | None) -> None:
+def closing_lines(run_report: RunReport, report: Report, when_behind: str, command: str | None) -> None:
     """Print them. ``command`` begins the commands to try next; None suggests none."""
-    report.summary(outcome.results.summary(outcome.wall_s))
-    if outcome.dropped:
-        report.say(f"{outcome.dropped} frames were dropped before they began (--when-behind {when_behind})")
-    for candidate, tally in outcome.audits.items():
-        report.say(f"audited: {candidate_name(candidate, outcome.plan)}, {tally}")
-    if outcome.changes:
-        times = "once" if len(outcome.changes) == 1 else f"{len(outcome.changes)} times"
+    report.summary(run_report.results.summary(run_report.wall_s))
+    if run_report.dropped:
+        report.say(f"{run_report.dropped} frames were dropped before they began (--when-behind {when_behind})")
+    for candidate, tally in run_report.audits.items():
+        report.say(f"audited: {candidate_name(candidate, run_report.plan)}, {tally}")
+    if run_report.changes:
+        times = "once" if len(run_report.changes) == 1 else f"{len(run_report.changes)} times"
         report.say(f"the split changed {times} while frames flowed")
-    if outcome.interrupted:
+    if run_report.interrupted:
         report.say("interrupted; the frames above are the ones that were answered")
     elif command is not None:
         report.say(_next_steps(command))

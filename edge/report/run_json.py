@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunReport:
     """What came of a run. ``notes``: what the decision assumes."""
 
     plan: Plan

@@ -167,17 +167,17 @@ class AsyncSession:
             for request in failed:
                 self._tell(request, error)
 
-    def _tell(self, request: _Request, outcome: FrameResult | BaseException) -> None:
-        self._loop.call_soon_threadsafe(_set, request.answer, outcome)
+    def _tell(self, request: _Request, run_report: FrameResult | BaseException) -> None:
+        self._loop.call_soon_threadsafe(_set, request.answer, run_report)
 
 
-def _set(answer: asyncio.Future[FrameResult], outcome: FrameResult | BaseException) -> None:
+def _set(answer: asyncio.Future[FrameResult], run_report: FrameResult | BaseException) -> None:
     if answer.done():  # the task has given up
         return
-    if isinstance(outcome, BaseException):
-        answer.set_exception(outcome)
+    if isinstance(run_report, BaseException):
+        answer.set_exception(run_report)
     else:
-        answer.set_result(outcome)
+        answer.set_result(run_report)
 
 
 async def _each(inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Input]:

@@ -45,7 +45,7 @@ class OpenSession:
         """What is run: stages, cuts, tensors, and how pictures become tensors."""
         self.decision: Decision = ready.decision
         """The candidates, the one chosen on opening and why."""
-        self.changes: Sequence[Change] = ready.pipeline.recut.changes
+        self.changes: Sequence[Change] = ready.pipeline.controller.changes
         """What was chosen instead since then, from which frame on and why; grows while frames flow."""
         self._next_id = 0
         self._running: Iterator[FrameResult] | None = None

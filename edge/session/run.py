@@ -8,18 +8,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
-from partway.edge.decision import trial as auto
 from partway.edge.decision.constraints import left, may_send, on_twins
 from partway.edge.decision.decision import Decision, restrict, settle
 from partway.edge.decision.ranking import Ranking
+from partway.edge.decision.trial import decide, frame_link, measure_candidates, try_candidate
 from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import Options
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.terminal import Report
 from partway.edge.session.start_failover import elsewhere
-from partway.edge.session.startup import Opened, Opening
+from partway.edge.session.startup import Opened, Startup
 from partway.edge.session.wiring import Pipeline, known_clouds, pipeline, trial_runner
 from partway.edge.transport.link_probe import probe_link
 from partway.engines.interface import Engine
@@ -81,26 +81,26 @@ class Run:
     def open(self) -> Ready:
         """Open the model and a cloud, decide, and join what answers frames. Raises InputError, PartwayError."""
         options = self.options
-        opened = Opening(options, self.report, self._stack, self._engine, self._search).open()
-        packer = Packer(opened.chain.plan, None if options.deadline_s is None else options.deadline_s * 1e3)
+        opened = Startup(options, self.report, self._stack, self._engine, self._search).open()
+        encoder = Encoder(opened.chain.plan, None if options.deadline_s is None else options.deadline_s * 1e3)
         clouds = known_clouds(opened, options)
         if clouds is not None:
             self._stack.callback(clouds.close)
-        trial = trial_runner(opened, packer, clouds)
+        trial = trial_runner(opened, encoder, clouds)
         self._stack.callback(trial.close)
-        decision = self._decide(opened, packer, trial)
-        return Ready(opened, decision, pipeline(packer, trial, clouds, decision, options, self._stack))
+        decision = self._decide(opened, encoder, trial)
+        return Ready(opened, decision, pipeline(encoder, trial, clouds, decision, options, self._stack))
 
     def _engine(self, plan: Plan) -> Engine:
         """The device's engine for this plan."""
         return self._slowed(choose_engine(plan, self.options.engine, self.options.threads), plan)
 
-    def _decide(self, opened: Opened, packer: Packer, runner: Runner) -> Decision:
+    def _decide(self, opened: Opened, encoder: Encoder, runner: Runner) -> Decision:
         """The first choice. A cloud that is lost while it is measured is left for the next one, or for the device."""
         options, chain, sample = self.options, opened.chain, opened.sample
-        times = measure(chain, sample.tensors(packer.preprocess))
+        times = measure(chain, sample.tensors(encoder.preprocess))
         codecs = None if options.codec == "auto" else [options.codec]
-        candidates = auto.measure_candidates(chain, packer, sample, codecs)
+        candidates = measure_candidates(chain, encoder, sample, codecs)
         candidates = on_twins(candidates, chain.plan, opened.engine.name)
         unheld = (math.inf,) * (len(chain.plan.stages) - len(times.stage_s))
         measured = Measured(Speeds((*times.stage_s, *unheld), ()), None, False)
@@ -132,10 +132,10 @@ class Run:
     ) -> Decision:
         """The choice, by trial frames where the link was not asked for. Raises LinkLost when the cloud is lost."""
         plan, link = opened.chain.plan, measured.link
-        trial = None if opened.reached is None or measured.asked else partial(auto.try_candidate, frames)
+        trial = None if opened.reached is None or measured.asked else partial(try_candidate, frames)
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
         admitted = left(candidates, plan, self._constraints(), link)
-        estimates = auto.decide(admitted, measured.speeds, link, trial, ranking)
+        estimates = decide(admitted, measured.speeds, link, trial, ranking)
         allowed = estimates if opened.reached is None else restrict(estimates, self.options.split, plan)
         return settle(estimates, allowed, plan, link, not measured.asked, ranking)
 
@@ -144,7 +144,7 @@ class Run:
         plan, link = opened.chain.plan, measured.link
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
         admitted = left(candidates, plan, self._constraints(), link)
-        estimates = auto.decide(admitted, measured.speeds, link, None, ranking)
+        estimates = decide(admitted, measured.speeds, link, None, ranking)
         here = [estimate for estimate in estimates if estimate.candidate.codec is None]
         decision = settle(estimates, here, plan, None, link is not None and not measured.asked, ranking)
         return replace(decision, reason=f"all on the device: {lost}")
@@ -162,7 +162,7 @@ class Run:
         stages, link = len(plan.stages), probe_link(opened.reached.client.probe)
         if not may_send(plan, self.options.constraints, stages):
             return link
-        return auto.frame_link(frames, link, stages)
+        return frame_link(frames, link, stages)
 
     def _link(self, measured: Link | None) -> tuple[Link | None, bool]:
         """The link to decide by, and whether it was asked for rather than measured."""

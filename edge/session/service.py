@@ -22,7 +22,7 @@ from partway.edge.session.answer_input import readable
 from partway.edge.session.health import Liveness
 from partway.edge.session.run import Ready, Run
 from partway.edge.session.sigterm import Sigterm
-from partway.edge.sources.frame_queue import Feed
+from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
 from partway.system.systemd import notify, watchdog_s
 
@@ -54,13 +54,13 @@ def serve(options: Options, search: Search | None, json_path: str | None) -> int
 def _answer(ready: Ready, policy: str, journal: Journal, sigterm: Sigterm) -> None:
     work, parts = ready.opened.work, ready.pipeline
     samples = readable(work.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
-    with Feed(samples, policy) as feed:
-        sigterm.on_end(feed.end)
+    with FrameQueue(samples, policy) as frame_queue:
+        sigterm.on_end(frame_queue.end)
         journal.ready(ready)
-        for result in parts.answers(feed):
+        for result in parts.answers(frame_queue):
             journal.answered(result)
-            while len(parts.recut.changes) > MOST_CHANGES:
-                del parts.recut.changes[0]
+            while len(parts.controller.changes) > MOST_CHANGES:
+                del parts.controller.changes[0]
 
 
 class Journal:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.edge.decision.constraints import check_limits, may_stay, no_way_back, stages_that_fit
+from partway.edge.decision.constraints import check_constraints, may_stay, no_way_back, stages_that_fit
 from partway.edge.decision.decision import split_number
 from partway.edge.discovery.nearest import round_trip_s
 from partway.edge.discovery.zeroconf import Search
@@ -20,7 +20,7 @@ from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.slice_on_the_fly import sliced_folder
 from partway.edge.session.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
-from partway.edge.sources.open_inputs import Work, read_ahead, work_of
+from partway.edge.sources.open_inputs import RunInput, open_run_input, read_ahead
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
@@ -57,13 +57,13 @@ class Opened:
     engine: Engine
     chain: Chain
     sample: Sample
-    work: Work
+    work: RunInput
     reached: Reached | None
     search: Search | None = None
     embedded: str | None = None
 
 
-class Opening:
+class Startup:
     """Opens what a run needs on ``stack``, which closes it again."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Opening:
         reached = self._reach(None) if folder is None else None
         plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
         k = self._split(plan)
-        work = work_of(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
+        work = open_run_input(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
         if work.random:
             self.report.say("no --input given: random input")
         sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
@@ -106,7 +106,7 @@ class Opening:
         if options.batch > 1 and not plan.batches:
             raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
         k = None if options.split == "auto" else split_number(options.split, plan)
-        check_limits(plan, options.constraints, k, options.cloud != "none")
+        check_constraints(plan, options.constraints, k, options.cloud != "none")
         return k
 
     def _find_model(self) -> Path | None:

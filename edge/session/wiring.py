@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from partway.edge.decision.decision import Decision
-from partway.edge.decision.split_controller import Recut
+from partway.edge.decision.split_controller import SplitController
 from partway.edge.discovery.neighbours import Neighbours
 from partway.edge.options import MOST_WINDOW, Options
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import Runner
 from partway.edge.session.startup import Opened
@@ -34,12 +34,12 @@ class Pipeline:
     """What answers frames once the choice is made. ``audits``: what audits of lossy codecs found so far."""
 
     runner: Runner
-    recut: Recut
+    controller: SplitController
     audits: Mapping[Candidate, Tally]
 
     def answers(self, samples: Iterable[Sample] | Arrivals, first_id: int = 0) -> Iterator[FrameResult]:
         """The answers to all samples, the candidate chosen anew before each frame."""
-        return self.runner.run(samples, self.recut, first_id)
+        return self.runner.run(samples, self.controller, first_id)
 
 
 def known_clouds(opened: Opened, options: Options) -> KnownClouds | None:
@@ -54,13 +54,13 @@ def known_clouds(opened: Opened, options: Options) -> KnownClouds | None:
     return KnownClouds(reached.client, named, plan, found, opened.embedded)
 
 
-def trial_runner(opened: Opened, packer: Packer, clouds: KnownClouds | None) -> Runner:
+def trial_runner(opened: Opened, encoder: Encoder, clouds: KnownClouds | None) -> Runner:
     """The runner of trial frames: one at a time, over the stream that the pipeline goes on with."""
-    return Runner(opened.chain, packer, clouds=clouds, window=1)
+    return Runner(opened.chain, encoder, clouds=clouds, window=1)
 
 
 def pipeline(
-    packer: Packer,
+    encoder: Encoder,
     trial: Runner,
     clouds: KnownClouds | None,
     decision: Decision,
@@ -74,14 +74,14 @@ def pipeline(
     """
     free = options.split == "auto" and decision.link_measured
     chosen = decision.chosen.candidate
-    auditor = _auditor(options, packer, clouds)
+    auditor = _auditor(options, encoder, clouds)
     if auditor is not None:
         stack.callback(auditor.close)
-    recut = Recut(
+    controller = SplitController(
         decision.estimates,
         chosen,
         decision.ranking.objective,
-        packer.plan,
+        encoder.plan,
         None if clouds is None else decision.link,
         free,
         adapts_window=options.window is None,
@@ -90,31 +90,33 @@ def pipeline(
         withdrawals=tuple if auditor is None else auditor.withdrawals,
     )
     if clouds is not None and (chosen.codec is not None or free):
-        clouds.watch(recut, decision.link)
+        clouds.watch(controller, decision.link)
     runner = Runner(
         trial.chain,
-        packer,
+        encoder,
         window=options.window or MOST_WINDOW,
         batch=options.batch,
         in_order=options.in_order,
-        watch=recut,
+        watch=controller,
         deadline_s=options.deadline_s,
         audit=None if auditor is None else auditor.offer,
         after=trial,
     )
     stack.callback(runner.close)
-    return Pipeline(runner, recut, {} if auditor is None else auditor.tallies)
+    return Pipeline(runner, controller, {} if auditor is None else auditor.tallies)
 
 
-def _auditor(options: Options, packer: Packer, clouds: KnownClouds | None) -> Auditor | None:
+def _auditor(options: Options, encoder: Encoder, clouds: KnownClouds | None) -> Auditor | None:
     """The guard on lossy codecs, where one is wanted and there is a cloud. It starts a thread."""
     if not options.audit or clouds is None:
         return None
     from partway.edge.decision.audit import Auditor
 
-    calibrated = {(entry.get("k"), entry.get("codec")): entry.get("relative_error") for entry in packer.plan.candidates}
+    calibrated = {
+        (entry.get("k"), entry.get("codec")): entry.get("relative_error") for entry in encoder.plan.candidates
+    }
     return Auditor(
-        packer,
+        encoder,
         options.audit,
         1 - options.constraints.max_drop / 100,
         lambda: clouds.address,

@@ -43,7 +43,7 @@ class Arrivals(ABC):
         """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
 
 
-class Feed(Arrivals):
+class FrameQueue(Arrivals):
     """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts what the policy cost.
 
     A frame comes when its source has it: a live one, and any that may be dropped, waits from then on. Any other, read
@@ -143,7 +143,7 @@ class Feed(Arrivals):
             self._changed.notify_all()
         self._thread.join(WAIT_S)
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> FrameQueue:
         return self
 
     def __exit__(self, *error: object) -> None:

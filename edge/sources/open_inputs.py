@@ -26,7 +26,7 @@ RANDOM_FRAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class InputFrames:
     """Frames in order. ``count``: of one round, None where only its end tells. ``again``: there can be another.
 
     ``waits``: the next frame may be long in coming (camera, standard input).
@@ -55,7 +55,7 @@ class Intake:
                 return
 
 
-def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Intake:
+def open_inputs(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> InputFrames:
     """What ``--input`` names, in order. Raises InputError at once for what does not exist or cannot be opened."""
     sources = [source_of(given) for given in inputs]
     endless = [given for given, source in zip(inputs, sources, strict=True) if source.endless]
@@ -65,30 +65,30 @@ def open_intake(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
         raise InputError("standard input can be read once; give --input - once")
     if stdin_shape is not None and STDIN not in inputs:
         raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
-    intakes = [_intake(given, source, plan, stdin_shape) for given, source in zip(inputs, sources, strict=True)]
-    counts = [intake.count for intake in intakes]
+    parts = [_intake(given, source, plan, stdin_shape) for given, source in zip(inputs, sources, strict=True)]
+    counts = [part.count for part in parts]
     total = None if None in counts else sum(count for count in counts if count is not None)
-    return Intake(
-        lambda: chain.from_iterable(intake.items() for intake in intakes),
+    return InputFrames(
+        lambda: chain.from_iterable(part.items() for part in parts),
         total,
-        all(intake.again for intake in intakes),
-        any(intake.waits for intake in intakes),
+        all(part.again for part in parts),
+        any(part.waits for part in parts),
     )
 
 
-def _intake(given: str, source: Source, plan: Plan, stdin_shape: tuple[int, ...] | None) -> Intake:
+def _intake(given: str, source: Source, plan: Plan, stdin_shape: tuple[int, ...] | None) -> InputFrames:
     """One input, opened: the first round is the one that was checked, a later one is opened again."""
     opener = partial(open_stdin, shape=stdin_shape) if given == STDIN else source.open
     first, live = opener(given, plan), source.endless or source.live
     if (count := length_hint(first, -1)) >= 0:
         items = list(first)
-        return Intake(lambda: iter(items), count, not live, live)
+        return InputFrames(lambda: iter(items), count, not live, live)
     rounds = chain([first], (opener(given, plan) for _ in repeat(None)))
-    return Intake(lambda: next(rounds), None, not live, live)
+    return InputFrames(lambda: next(rounds), None, not live, live)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunInput:
     """The frames to answer: the first one, the rest, and how many they are (None: the input's end tells).
 
     ``read_s`` is what reading the first one took.
@@ -107,13 +107,13 @@ class Work:
         return chain([self.first], self.rest)
 
 
-def work_of(
+def open_run_input(
     inputs: Sequence[str],
     plan: Plan,
     folder: Path | None,
     frames: int | None = None,
     stdin_shape: tuple[int, ...] | None = None,
-) -> Work:
+) -> RunInput:
     """The frames asked for: the inputs given, else the samples that come with the model, else random ones.
 
     ``frames`` is how many, going round; None for each once. Raises InputError when there is none.
@@ -123,11 +123,11 @@ def work_of(
     if not inputs:
         total = frames or RANDOM_FRAMES
         return replace(_work(random_source(plan, total), total), random=True)
-    intake = open_intake(inputs, plan, stdin_shape)
-    return replace(_work(intake.take(frames), intake.total(frames)), waits=intake.waits)
+    part = open_inputs(inputs, plan, stdin_shape)
+    return replace(_work(part.take(frames), part.total(frames)), waits=part.waits)
 
 
-def read_ahead(work: Work, plan: Plan) -> tuple[Sample, Work]:
+def read_ahead(work: RunInput, plan: Plan) -> tuple[Sample, RunInput]:
     """The first sample, for measuring, and the work with it read; a random one when it cannot be (its turn tells)."""
     if work.first.late:
         return next(random_source(plan, 1)).read(), work
@@ -149,11 +149,11 @@ def _import_readers(item: Item, plan: Plan) -> None:
         plan.preprocess.pixels(Image.new("RGB", (2, 2)))
 
 
-def _work(items: Iterator[Item], total: int | None) -> Work:
+def _work(items: Iterator[Item], total: int | None) -> RunInput:
     first = next(items, None)
     if first is None:
         raise InputError("there is nothing in the input to infer on; give another with --input")
-    return Work(first, items, total)
+    return RunInput(first, items, total)
 
 
 def _bundled_samples(plan: Plan) -> Path | None:

@@ -38,7 +38,7 @@ LIVED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class CloudStatus:
     """A cloud that serves the plan was there at ``seen_s``, over this link; frames would wait ``queue_s`` in it."""
 
     address: str
@@ -57,7 +57,7 @@ class Probed:
     at_s: float
 
 
-class Lookout:
+class CloudMonitor:
     """Looks at ``address`` for a plan (model, digest). ``idle`` says whether frames leave the link unused.
 
     ``used`` says that frames go there already, over this ``link``.
@@ -75,7 +75,7 @@ class Lookout:
     ) -> None:
         self.address, self._model, self._digest, self._idle = address, model, digest, idle
         self.access = access
-        self.sighting: Sighting | None = None
+        self.status: CloudStatus | None = None
         self.probes: deque[Probed] = deque(maxlen=16)
         self.link = link if used else None
         self._in_use = used  # from the first moment: a look would be in the way of the first frames
@@ -90,19 +90,19 @@ class Lookout:
     def use(self, link: Link | None) -> None:
         """Frames go there from now on."""
         self._in_use, self.link, self._used_s = True, link, perf_counter()
-        self.sighting = None
+        self.status = None
         self._wake.set()
 
     def lost(self) -> None:
         """Frames do not go there any more: see whether it comes back."""
         eager = perf_counter() - self._used_s > LIVED_S
-        self._in_use, self.sighting = False, None
+        self._in_use, self.status = False, None
         self._pause_s = FIRST_S if eager else self._pause_s
         self._wake.set()
 
     def dismiss(self) -> None:
         """Look no more; does not wait until the look that is under way has ended."""
-        self._stop, self.sighting = True, None
+        self._stop, self.status = True, None
         self._wake.set()
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Lookout:
             try:
                 self._turn()
             except Exception as error:  # a key file that is away, no file descriptor: it may be back the next time
-                self.sighting = None
+                self.status = None
                 self._say(f"looking at the cloud at {self.address} failed ({_brief(error)}); trying again")
                 self._rest(MOST_S)
 
@@ -128,7 +128,7 @@ class Lookout:
                 self._said = ""
             return
         self._look()
-        there = self.sighting is not None
+        there = self.status is not None
         pause_s = STANDBY_S if there else self._pause_s * (1 + self._random.uniform(-JITTER, JITTER))
         self._pause_s = FIRST_S if there else min(self._pause_s * 1.5, MOST_S)
         self._rest(pause_s)
@@ -146,7 +146,7 @@ class Lookout:
                 described = self._call(channel, "Describe", asked, m.DescribeResponse)
                 if described.plan_digest != self._digest:
                     self._say(f"the cloud at {self.address} has another version of {self._model} now; it is not used")
-                    self.sighting = None
+                    self.status = None
                     return
                 queue_s = 0.0
 
@@ -159,11 +159,11 @@ class Lookout:
                 link = probe_link(probe, 0.1)
             except grpc.RpcError as error:
                 self._say_why(error)
-                self.sighting = None
+                self.status = None
                 return
         self._said = ""
         if not self._in_use:
-            self.sighting = Sighting(self.address, link, queue_s, perf_counter())
+            self.status = CloudStatus(self.address, link, queue_s, perf_counter())
 
     def _say_why(self, error: Any) -> None:
         """What waiting will not mend, once."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from partway.edge.transport.access import Access
 from partway.edge.transport.client import CloudClient, Description
-from partway.edge.transport.cloud_monitor import Lookout, Probed, Sighting
+from partway.edge.transport.cloud_monitor import CloudMonitor, CloudStatus, Probed
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
 from partway.errors import LinkLost, PartwayError, Refused
 from partway.partitioner.decide.estimate import Link
@@ -69,8 +69,8 @@ class KnownClouds:
         self._addresses, self._plan = list(dict.fromkeys([client.address, *addresses])), plan
         self._neighbours, self._spare = neighbours, spare
         self._come: set[str] = set()
-        self._gone: list[Lookout] = []
-        self._lookouts: dict[str, Lookout] = {}
+        self._gone: list[CloudMonitor] = []
+        self._lookouts: dict[str, CloudMonitor] = {}
         self._used_s = perf_counter()
         self._use: LinkUse | None = None
         self._opened = False
@@ -120,7 +120,7 @@ class KnownClouds:
     def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
         assert self._use is not None
         model, digest = self._plan.model, self._plan.digest
-        self._lookouts[address] = Lookout(address, model, digest, self._use.idle, access, used, link)
+        self._lookouts[address] = CloudMonitor(address, model, digest, self._use.idle, access, used, link)
 
     def _follow(self) -> None:
         """Look after neighbours that have come, and no longer after those that have gone and are not in use."""
@@ -148,11 +148,11 @@ class KnownClouds:
             return None
         return LinkLost(f"the cloud at {best.address} is nearer than the one at {self._client.address}")
 
-    def _best(self) -> Sighting | None:
+    def _best(self) -> CloudStatus | None:
         """Of the clouds that were seen lately the nearest neighbour, of those that were named the first."""
         now_s = perf_counter()
-        seen = [lookout.sighting for lookout in self._lookouts.values()]
-        fresh = [sighting for sighting in seen if sighting is not None and now_s - sighting.seen_s < FRESH_S]
+        seen = [monitor.status for monitor in self._lookouts.values()]
+        fresh = [status for status in seen if status is not None and now_s - status.seen_s < FRESH_S]
         if self._neighbours is None:
             return fresh[0] if fresh else None
         return min(fresh, key=lambda s: (s.address == self._spare, _seconds(s.link, s.queue_s)), default=None)
@@ -165,9 +165,9 @@ class KnownClouds:
         self._follow()
         if (best := self._best()) is None:
             return None
-        lookout, first = self._lookouts[best.address], self._first
-        lookout.use(best.link)
-        self._client = CloudClient(best.address, first.timeout_s, first.loop, lookout.access)
+        monitor, first = self._lookouts[best.address], self._first
+        monitor.use(best.link)
+        self._client = CloudClient(best.address, first.timeout_s, first.loop, monitor.access)
         self._lost_s, self._used_s = None, perf_counter()
         if self._use is not None:
             self._use.relinked(best.link)
@@ -193,18 +193,18 @@ class KnownClouds:
 
     def probes(self) -> Iterator[Probed]:
         """What was probed of the cloud in use since the last call."""
-        lookout = self._lookouts.get(self._client.address)
-        while lookout is not None and lookout.probes:
-            yield lookout.probes.popleft()
+        monitor = self._lookouts.get(self._client.address)
+        while monitor is not None and monitor.probes:
+            yield monitor.probes.popleft()
 
     def close(self) -> None:
         """Nobody looks any more. The first client is its owner's to close."""
         self._gone += self._lookouts.values()
         self._lookouts.clear()
-        for lookout in self._gone:
-            lookout.dismiss()
-        for lookout in self._gone:
-            lookout.close()
+        for monitor in self._gone:
+            monitor.dismiss()
+        for monitor in self._gone:
+            monitor.close()
         if self._client is not self._first:
             self._client.close_channel()
 

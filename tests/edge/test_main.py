@@ -13,13 +13,12 @@ import pytest
 from PIL import Image
 from tests.conftest import ROOT, RealCloud
 
-from partway.edge.decision import trial as auto
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.emulator.relay import Relay
 from partway.edge.emulator.shaper import RatePace, Shape
 from partway.edge.main import main
 from partway.edge.options import Options
-from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.runner import Runner
 from partway.edge.session import startup as opening
 from partway.edge.session.embedded_cloud import EmbeddedCloud
@@ -500,7 +499,7 @@ def test_an_early_ctrl_c_says_that_nothing_was_answered(
     digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before the first frame there is no summary, one sentence, and exit code 130."""
-    monkeypatch.setattr(auto, "measure_candidates", _interrupt)
+    monkeypatch.setattr("partway.edge.session.run.measure_candidates", _interrupt)
     assert main(["--model", "mnist", "--cloud", "none", "--input", str(digits)]) == 130
     assert capsys.readouterr().err == "edge-run: interrupted before a frame was answered\n"
 
@@ -511,7 +510,7 @@ def test_ctrl_c_in_the_middle_keeps_what_was_answered(
     """Frames answered before Ctrl-C are in the text and in the JSON, and the exit code is 130."""
     honest = Runner._begin
 
-    def begin(self: Runner, group: Group) -> None:
+    def begin(self: Runner, group: FrameGroup) -> None:
         if group.first_id == 5:
             raise KeyboardInterrupt
         honest(self, group)
@@ -569,16 +568,16 @@ def test_a_deadline_travels_with_the_frames(
     digits: Path, cloud: RealCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--deadline goes to the cloud in milliseconds; frames that are in time are answered there."""
-    from partway.edge.pipeline.encoder import Packer
+    from partway.edge.pipeline.encoder import Encoder
 
     deadlines = []
-    honest = Packer.__init__
+    honest = Encoder.__init__
 
-    def watch(self: Packer, plan: Any, deadline_ms: float | None = None) -> None:
+    def watch(self: Encoder, plan: Any, deadline_ms: float | None = None) -> None:
         deadlines.append(deadline_ms)
         honest(self, plan, deadline_ms)
 
-    monkeypatch.setattr(Packer, "__init__", watch)
+    monkeypatch.setattr(Encoder, "__init__", watch)
     options = ["--model", "mnist", "--cloud", cloud.address, "--split", "1", "--input", str(digits)]
     assert report_of([*options, "--deadline", "20s"], capsys)["summary"]["by_cloud"] == 12
     assert deadlines == [20_000.0]
@@ -586,7 +585,7 @@ def test_a_deadline_travels_with_the_frames(
 
 def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The fake shipped for users answers the shipped model's frames as the real cloud does."""
-    from partway.edge.pipeline.encoder import Packer
+    from partway.edge.pipeline.encoder import Encoder
     from partway.edge.sources.files import open_source
     from partway.engines.registry import engine_for
     from partway.partitioner.decide.estimate import Candidate
@@ -595,7 +594,7 @@ def test_the_fake_cloud_serves_a_run(digits: Path, capsys: pytest.CaptureFixture
 
     plan = load_plan(model_folder("mnist"))
     chain = load_chain(plan, engine_for("onnx", 1), lambda stage: read_stage(model_folder("mnist"), stage))
-    runner = Runner(chain, Packer(plan), FakeCloud(chain).open_stream, batch=5)
+    runner = Runner(chain, Encoder(plan), FakeCloud(chain).open_stream, batch=5)
     samples = (item.read() for item in open_source([str(digits)], plan))
     results = list(runner.run(samples, lambda: Candidate(0, "png")))
     alone = report_of(["--model", "mnist", "--cloud", "none", "--input", str(digits)], capsys)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
@@ -61,7 +61,7 @@ def samples(count: int, seed: int = 1) -> list[Sample]:
 
 def runner_on(cloud: FakeCloud, **options: Any) -> Runner:
     """A runner whose stream leads to the fake cloud. What never answers is taken for lost at once."""
-    return Runner(cloud.chain, Packer(cloud.chain.plan), cloud.open_stream, **{"stall_s": 0.0, **options})
+    return Runner(cloud.chain, Encoder(cloud.chain.plan), cloud.open_stream, **{"stall_s": 0.0, **options})
 
 
 def then_all(frames: Sequence[Sample], cloud: FakeCloud) -> Iterator[Sample]:

@@ -48,7 +48,7 @@ def test_nobody_listens_and_nothing_is_raised(address: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("microseconds", "pid", "seconds"),
-    [("30000000", None, 30.0), ("30000000", str(os.getpid()), 30.0), ("30000000", "1", None), ("0", None, None)],
+    [("30000000", None, 30.0), ("30000000", "own", 30.0), ("30000000", "1", None), ("0", None, None)],
 )
 def test_the_watchdog_is_for_this_process(
     microseconds: str, pid: str | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
@@ -57,7 +57,7 @@ def test_the_watchdog_is_for_this_process(
     monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
     if pid is not None:
-        monkeypatch.setenv("WATCHDOG_PID", pid)
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)
     assert watchdog_s() == seconds
 
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partway.edge.decision.audit import CHANCE, Auditor, falls_short
-from partway.edge.pipeline.encoder import Packer
-from partway.edge.pipeline.in_flight import Group
+from partway.edge.pipeline.encoder import Encoder
+from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.sources.files import Sample
 from partway.edge.transport.access import Access
 from partway.partitioner.decide.estimate import Candidate
@@ -139,14 +139,14 @@ def test_an_audit_reaches_the_cloud_in_use_by_its_own_access() -> None:
     """After a move audits take the new cloud's access; one that cannot be begun does not end the auditing."""
     there = [("first", "127.0.0.1:1")]
     auditor = Auditor(
-        Packer(load_plan(model_folder("mnist"))),
+        Encoder(load_plan(model_folder("mnist"))),
         1.0,
         0.99,
         lambda: there[0][1],
         access=lambda: Unreachable(there[0][0]),
     )
     pixels = np.zeros((28, 28, 1), np.uint8)
-    group = Group(0, [Sample("p", pixels)], Candidate(0, "jpeg75"), {}, 0.0)
+    group = FrameGroup(0, [Sample("p", pixels)], Candidate(0, "jpeg75"), {}, 0.0)
     for cloud in (there[0], ("second", "127.0.0.1:2")):
         there[0] = cloud
         auditor.offer(group)

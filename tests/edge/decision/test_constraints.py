@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.support.affine import STAGES, affine_chain, samples
 
-from partway.edge.decision.constraints import check_limits, left, may_send, no_way_back, stages_that_fit
+from partway.edge.decision.constraints import check_constraints, left, may_send, no_way_back, stages_that_fit
 from partway.edge.main import main
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import NOBODY
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.statistics import summarize
@@ -192,9 +192,9 @@ def test_limits_are_those_of_the_plan() -> None:
     assert not may_send(MNIST, SMALL, 3)
     assert not may_send(MNIST, Constraints(keep_on_device=("logits",)), 3)
     assert may_send(MNIST, Constraints(keep_on_device=("input",)), 3)
-    check_limits(MNIST, SMALL, None, linked=True)
+    check_constraints(MNIST, SMALL, None, linked=True)
     with pytest.raises(InputError, match="relax it or give a cloud"):
-        check_limits(MNIST, SMALL, None, linked=False)
+        check_constraints(MNIST, SMALL, None, linked=False)
 
 
 def test_without_a_link_what_sends_is_not_even_excluded() -> None:
@@ -208,7 +208,7 @@ def _short_runner(behaviour: Callable[[FakeCloud], None], **options: Any) -> Run
     """A runner on a device that holds the first two of three stages."""
     cloud = FakeCloud(affine_chain(), behaviour)
     held = Chain(cloud.chain.plan, cloud.chain.stages[:2])
-    return Runner(held, Packer(held.plan), cloud.open_stream, **{"stall_s": 0.0, **options})
+    return Runner(held, Encoder(held.plan), cloud.open_stream, **{"stall_s": 0.0, **options})
 
 
 @pytest.mark.parametrize("batch", [1, 2])

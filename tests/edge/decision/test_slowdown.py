@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.affine import STAGES
 
-from partway.edge.decision.slowdown import EVERY_S, LEAST, RECENT, Pace, Recent
+from partway.edge.decision.slowdown import EVERY_S, LEAST, RECENT, Recent, Slowdown
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
 from partway.proto.frame import Durations
 
@@ -19,13 +19,13 @@ SUFFIX_S = 0.02
 """Of CLOUD, by SPEEDS."""
 
 
-def pace_of(queue_s: float = 0.0) -> Pace:
+def pace_of(queue_s: float = 0.0) -> Slowdown:
     """The pace of the three candidates, before anything is measured."""
     speeds = dataclasses.replace(SPEEDS, queue_s=queue_s)
-    return Pace([estimate(candidate, speeds, FAST) for candidate in (CLOUD, SPLIT, HOME)])
+    return Slowdown([estimate(candidate, speeds, FAST) for candidate in (CLOUD, SPLIT, HOME)])
 
 
-def replies(pace: Pace, count: int, durations: Durations, frames: int = 1, begin_s: float = 100.0) -> float:
+def replies(pace: Slowdown, count: int, durations: Durations, frames: int = 1, begin_s: float = 100.0) -> float:
     """``count`` replies a second apart, each to so many frames; when the last one came."""
     for index in range(count):
         pace.cloud(0, frames, durations, begin_s + index, begin_s + index + 0.5)
@@ -182,7 +182,7 @@ def test_no_reply_makes_an_estimate_that_is_no_number(seen: list[tuple[float, fl
 
 def test_estimates_without_any_candidate_are_none_at_all() -> None:
     """A pace of nothing answers like any other."""
-    pace = Pace([])
+    pace = Slowdown([])
     pace.prefix(1, 1.0)
     assert (pace.now(), pace.finish_s(1), pace.factors) == ([], 0.0, (1.0, 1.0, 0.0))
 
@@ -236,4 +236,4 @@ def test_trial_frames_count_with_their_parts():
     """A prefix that trial frames found to take longer than its profile does is believed."""
     plain = estimate(SPLIT, SPEEDS, FAST)
     tried = dataclasses.replace(plain, measured_s=1.0, measured=Estimate(SPLIT, prefix_s=0.3, suffix_s=0.01))
-    assert Pace([tried]).now()[0].prefix_s == 0.3
+    assert Slowdown([tried]).now()[0].prefix_s == 0.3

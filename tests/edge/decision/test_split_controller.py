@@ -7,8 +7,8 @@ from time import perf_counter
 import pytest
 from tests.support.affine import STAGES, affine_chain
 
-from partway.edge.decision.split_controller import DWELL_S, IDLE_S, Recut
-from partway.edge.pipeline.in_flight import GRACE_S, Group, give_up_s
+from partway.edge.decision.split_controller import DWELL_S, IDLE_S, SplitController
+from partway.edge.pipeline.in_flight import GRACE_S, FrameGroup, give_up_s
 from partway.edge.transport.cloud_monitor import Probed
 from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds, estimate
@@ -24,14 +24,14 @@ FAST, SLOW = Link(50e6, 0.01), Link(1e6, 0.01)
 
 
 class Rig:
-    """A Recut whose clock stands still until it is told, and frames that take what the link says."""
+    """A SplitController whose clock stands still until it is told, and frames that take what the link says."""
 
     def __init__(self, chosen: Candidate = CLOUD, link: Link = FAST, free: bool = True, name: str = "latency") -> None:
         self.now_s = 100.0
         found = [estimate(candidate, SPEEDS, link) for candidate in (CLOUD, SPLIT, HOME)]
         self.probes: Callable[[], Iterable[Probed]] = tuple
         self.withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple
-        self.recut = Recut(
+        self.controller = SplitController(
             *(found, chosen, objective(name), PLAN, link, free, lambda: self.now_s),
             probes=lambda: self.probes(),
             withdrawals=lambda: self.withdrawals(),
@@ -40,13 +40,13 @@ class Rig:
 
     def frame(self, link: Link, durations: Durations = QUICK, every_s: float = 0.3) -> Candidate:
         """One frame on this link; what was chosen for it."""
-        self.recut.frame_id, self.id = self.id, self.id + 1
-        candidate = self.recut()
+        self.controller.frame_id, self.id = self.id, self.id + 1
+        candidate = self.controller()
         if candidate.codec is not None:
             sent_s = self.now_s
-            group = Group(self.id, [None], candidate, {}, sent_s, sent_s=sent_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
+            group = FrameGroup(self.id, [None], candidate, {}, sent_s, sent_s=sent_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
             took_s = link.transfer_s(candidate.size_bytes + 300) + sum(durations)
-            self.recut.answered(group, durations, sent_s + took_s, 300)
+            self.controller.answered(group, durations, sent_s + took_s, 300)
         self.now_s += every_s
         return candidate
 
@@ -54,7 +54,7 @@ class Rig:
 def test_a_steady_link_changes_nothing():
     rig = Rig()
     assert {rig.frame(FAST) for _ in range(30)} == {CLOUD}
-    assert rig.recut.changes == []
+    assert rig.controller.changes == []
 
 
 def test_another_link_another_cut_and_why():
@@ -64,7 +64,7 @@ def test_another_link_another_cut_and_why():
         rig.frame(FAST)
     chosen = [rig.frame(SLOW) for _ in range(10)]
     assert chosen[-1] == SPLIT
-    (change,) = rig.recut.changes
+    (change,) = rig.controller.changes
     assert (change.before, change.after) == (CLOUD, SPLIT)
     assert chosen.index(SPLIT) <= 4
     assert change.frame == 10 + chosen.index(SPLIT)
@@ -77,7 +77,7 @@ def test_it_comes_back_when_the_link_does():
     for link in [FAST] * 10 + [SLOW] * 15 + [FAST] * 25:
         last = rig.frame(link)
     assert last == CLOUD
-    assert len(rig.recut.changes) == 2
+    assert len(rig.controller.changes) == 2
 
 
 def test_no_more_than_one_change_a_second():
@@ -85,7 +85,7 @@ def test_no_more_than_one_change_a_second():
     rig = Rig()
     for index in range(400):
         rig.frame((FAST, SLOW)[index // 2 % 2], every_s=0.05)
-    frames = [change.frame for change in rig.recut.changes]
+    frames = [change.frame for change in rig.controller.changes]
     assert all(b - a >= DWELL_S / 0.05 for a, b in pairwise(frames))
 
 
@@ -95,19 +95,19 @@ def test_two_that_are_as_good_as_each_other_do_not_take_turns():
     rig = Rig(SPLIT, Link(meeting_bps, 0.01))
     for index in range(200):
         rig.frame(Link(meeting_bps * (0.97, 1.03)[index // 5 % 2], 0.01))
-    assert rig.recut.changes == []
+    assert rig.controller.changes == []
 
 
 def test_a_device_that_slows_down_sends_more():
     """Another program takes the processor: prefixes take five times as long, and the cloud gets the whole frame."""
     rig = Rig(SPLIT, Link(8e6, 0.01))
-    rig.recut.prefix(2, 0.1)
+    rig.controller.prefix(2, 0.1)
     assert rig.frame(Link(8e6, 0.01)) == SPLIT
     for _ in range(30):
-        rig.recut.prefix(2, 0.5)
+        rig.controller.prefix(2, 0.5)
         last = rig.frame(Link(8e6, 0.01))
     assert last == CLOUD
-    assert "this device takes" in rig.recut.changes[0].reason
+    assert "this device takes" in rig.controller.changes[0].reason
 
 
 def test_a_cloud_with_a_queue_is_left():
@@ -115,7 +115,7 @@ def test_a_cloud_with_a_queue_is_left():
     for _ in range(20):
         last = rig.frame(FAST, Durations(0.5, 0.0, 0.01))
     assert last == HOME
-    assert "wait" in rig.recut.changes[0].reason
+    assert "wait" in rig.controller.changes[0].reason
 
 
 def test_what_the_cloud_says_of_its_queue_counts_while_nothing_is_sent():
@@ -132,35 +132,35 @@ def test_what_the_cloud_says_of_its_queue_counts_while_nothing_is_sent():
 def test_without_a_cloud_home_at_once_and_back_when_it_pays():
     rig = Rig()
     rig.frame(FAST)
-    rig.recut.lost(LinkLost("the cloud is lost"))
+    rig.controller.lost(LinkLost("the cloud is lost"))
     assert rig.frame(FAST) == HOME
-    assert rig.recut.changes[-1].reason == "the cloud is lost"
-    rig.recut.relinked(FAST)
-    rig.recut.opened()
+    assert rig.controller.changes[-1].reason == "the cloud is lost"
+    rig.controller.relinked(FAST)
+    rig.controller.opened()
     chosen = [rig.frame(FAST) for _ in range(8)]
     assert chosen[-1] == CLOUD
     assert chosen.count(HOME) <= DWELL_S / 0.3 + 1
-    assert "a cloud again" in rig.recut.changes[-1].reason
+    assert "a cloud again" in rig.controller.changes[-1].reason
 
 
 def test_a_cloud_lost_while_starting_is_used_once_it_is_back():
     """The start was on the device alone, with what was measured of the link before the loss."""
     rig = Rig(HOME)
     found = tuple(estimate(candidate, SPEEDS, FAST) for candidate in (CLOUD, SPLIT, HOME))
-    rig.recut = Recut(found, HOME, objective(), PLAN, None, True, lambda: rig.now_s)
+    rig.controller = SplitController(found, HOME, objective(), PLAN, None, True, lambda: rig.now_s)
     assert {rig.frame(FAST) for _ in range(5)} == {HOME}
     rig.now_s += 1.0
-    rig.recut.relinked(FAST)
-    rig.recut.opened()
+    rig.controller.relinked(FAST)
+    rig.controller.opened()
     assert CLOUD in {rig.frame(FAST) for _ in range(8)}
 
 
 def test_a_return_that_does_not_pay_is_none():
     rig = Rig()
-    rig.recut.lost(LinkLost("gone"))
+    rig.controller.lost(LinkLost("gone"))
     rig.frame(FAST)
-    rig.recut.relinked(Link(1e5, 0.5))
-    rig.recut.opened()
+    rig.controller.relinked(Link(1e5, 0.5))
+    rig.controller.opened()
     assert {rig.frame(SLOW) for _ in range(20)} == {HOME}
 
 
@@ -168,11 +168,11 @@ def test_the_split_that_was_asked_for_is_kept():
     """Whatever the link is like; only a lost cloud is a reason, and only as long as it is lost."""
     rig = Rig(SPLIT, free=False)
     assert {rig.frame(link) for link in [FAST] * 10 + [Link(1e4, 0.1)] * 10} == {SPLIT}
-    rig.recut.lost(LinkLost("gone"))
+    rig.controller.lost(LinkLost("gone"))
     assert rig.frame(FAST) == HOME
-    rig.recut.opened()
+    rig.controller.opened()
     assert rig.frame(FAST) == SPLIT
-    assert len(rig.recut.changes) == 2
+    assert len(rig.controller.changes) == 2
 
 
 def test_what_is_withdrawn_is_left_at_once_and_for_good():
@@ -181,8 +181,8 @@ def test_what_is_withdrawn_is_left_at_once_and_for_good():
     rig.frame(FAST)
     rig.withdrawals = iter([(CLOUD, "3 of 9 agree")]).__iter__
     assert rig.frame(FAST) != CLOUD
-    assert rig.recut.changes[0].before == CLOUD
-    assert rig.recut.changes[0].reason == "3 of 9 agree"
+    assert rig.controller.changes[0].before == CLOUD
+    assert rig.controller.changes[0].reason == "3 of 9 agree"
     assert CLOUD not in {rig.frame(FAST) for _ in range(30)}
 
 
@@ -208,8 +208,8 @@ def test_the_objective_is_kept():
 def test_the_window_keeps_the_slowest_part_busy(link: Link, candidate: Candidate, window: int):
     """As many frames as fit between sending and result at the pace of the slowest part, and one more."""
     rig = Rig(candidate, link)
-    rig.recut()
-    assert rig.recut.window(candidate, behind=True) == window
+    rig.controller()
+    assert rig.controller.window(candidate, behind=True) == window
 
 
 def test_by_latency_frames_go_one_at_a_time_unless_they_wait():
@@ -218,8 +218,8 @@ def test_by_latency_frames_go_one_at_a_time_unless_they_wait():
     assert Rig(SPLIT, link).frame(link) == SPLIT
     for name, behind, most in (("latency", False, 1), ("latency", True, 4), ("throughput", False, 4)):
         rig = Rig(SPLIT, link, name=name)
-        rig.recut()
-        assert rig.recut.window(SPLIT, behind=behind) == most
+        rig.controller()
+        assert rig.controller.window(SPLIT, behind=behind) == most
 
 
 def _answer_times(window: int, frames: int, link: Link, own_s: float) -> list[float]:
@@ -241,9 +241,9 @@ def test_what_a_frame_takes_by_latency_is_what_its_candidate_takes():
     total_s = {}
     for name in ("latency", "throughput"):
         rig = Rig(SPLIT, link, name=name)
-        rig.recut()
+        rig.controller()
         own_s = SPEEDS.cloud_s[2]
-        total_s[name] = sorted(_answer_times(rig.recut.window(SPLIT), 50, link, own_s))[25]
+        total_s[name] = sorted(_answer_times(rig.controller.window(SPLIT), 50, link, own_s))[25]
     alone_s = link.transfer_s(SPLIT.size_bytes + 300) + SPEEDS.cloud_s[2]
     assert total_s["latency"] == pytest.approx(alone_s, rel=0.01)
     assert total_s["throughput"] > 2 * alone_s
@@ -270,10 +270,10 @@ def test_a_frame_on_its_way_is_not_probed_behind():
     """A frame that takes seconds on a thin link says nothing of it meanwhile; a probe would only queue behind it."""
     found = tuple(estimate(candidate, SPEEDS, SLOW) for candidate in (CLOUD, SPLIT, HOME))
     in_flight = [1]
-    recut = Recut(found, CLOUD, objective(), PLAN, SLOW, waiting=lambda: bool(in_flight))
-    recut.link.probe(100, 0.01, perf_counter() - 2 * IDLE_S)
-    assert not recut.idle()
+    controller = SplitController(found, CLOUD, objective(), PLAN, SLOW, waiting=lambda: bool(in_flight))
+    controller.link.probe(100, 0.01, perf_counter() - 2 * IDLE_S)
+    assert not controller.idle()
     in_flight.clear()
-    assert recut.idle()
-    recut.link.probe(100, 0.01, perf_counter())
-    assert not recut.idle()
+    assert controller.idle()
+    controller.link.probe(100, 0.01, perf_counter())
+    assert not controller.idle()

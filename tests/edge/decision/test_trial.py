@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tests.support.affine import STAGES, affine_chain, runner_on, samples
 
-from partway.edge.decision import trial as auto
+from partway.edge.decision import trial
 from partway.edge.decision.constraints import left
 from partway.edge.decision.trial import decide, measure_candidates, try_candidate
 from partway.edge.decision.trial_frames import TrialFrames
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import FakeCloud
 from partway.engines.registry import engine_for
@@ -133,7 +133,7 @@ def _kinds(found: Sequence[Candidate]) -> list[tuple[int, str | None]]:
 
 def test_every_split_competes_with_every_codec_that_fits(mnist: Chain) -> None:
     """Pixels compete at split 0, activations at each, and the device alone stands last."""
-    found = measure_candidates(mnist, Packer(mnist.plan), PICTURE)
+    found = measure_candidates(mnist, Encoder(mnist.plan), PICTURE)
     assert set(_kinds(found)) == {(0, "u8"), (3, None)} | {(k, c) for k in range(3) for c in ("raw", "fp16", "zstd")}
     assert _kinds(found)[-1] == (3, None)
     by_kind = {(c.k, c.codec): c for c in found}
@@ -147,8 +147,8 @@ def test_every_split_competes_with_every_codec_that_fits(mnist: Chain) -> None:
 
 def test_tensors_are_not_sent_as_pictures(mnist: Chain) -> None:
     """A sample without pixels has activation codecs only."""
-    values = Sample("tensor", values=PICTURE.tensors(Packer(mnist.plan).preprocess))
-    assert (0, "u8") not in _kinds(measure_candidates(mnist, Packer(mnist.plan), values))
+    values = Sample("tensor", values=PICTURE.tensors(Encoder(mnist.plan).preprocess))
+    assert (0, "u8") not in _kinds(measure_candidates(mnist, Encoder(mnist.plan), values))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_tensors_are_not_sent_as_pictures(mnist: Chain) -> None:
 )
 def test_a_codec_asked_for_is_the_only_one(mnist: Chain, codec: str, expected: list[tuple[int, str | None]]) -> None:
     """Any codec may be asked for by name, a picture codec of any quality too; it stands where it fits."""
-    assert _kinds(measure_candidates(mnist, Packer(mnist.plan), PICTURE, [codec])) == expected
+    assert _kinds(measure_candidates(mnist, Encoder(mnist.plan), PICTURE, [codec])) == expected
 
 
 def test_the_plan_adds_codecs_with_their_measured_agreement(mnist: Chain) -> None:
@@ -170,7 +170,7 @@ def test_the_plan_adds_codecs_with_their_measured_agreement(mnist: Chain) -> Non
     measured = ({"k": 0, "codec": "jpeg75", "agreement": 0.998}, {"k": 1, "codec": "fp16", "agreement": 1.0})
     plan: Plan = plan_from_json({**plan_to_json(mnist.plan), "candidates": measured})
     chain = Chain(plan, mnist.stages)
-    found = {(c.k, c.codec): c for c in measure_candidates(chain, Packer(plan), PICTURE)}
+    found = {(c.k, c.codec): c for c in measure_candidates(chain, Encoder(plan), PICTURE)}
     assert found[0, "jpeg75"].admitted(1.0)
     assert not found[0, "jpeg75"].admitted(0.1)
     assert found[1, "fp16"].admitted(0.0)
@@ -182,7 +182,7 @@ def test_a_plan_that_sends_no_pictures_has_no_picture_codecs(fake_plan: Path) ->
     plan = load_plan(fake_plan)
     chain = load_chain(plan, engine_for("fake"), lambda stage: read_stage(fake_plan, stage))
     sample = Sample("x", values={"x": np.zeros((1, 64), np.float32)})
-    found = measure_candidates(chain, Packer(plan), sample)
+    found = measure_candidates(chain, Encoder(plan), sample)
     assert {c.codec for c in found} == {"raw", "fp16", "zstd", None}
     assert len([c for c in found if c.codec == "raw"]) == STAGES
 
@@ -191,7 +191,7 @@ def test_the_round_trip_of_frames_has_the_bytes_taken_off() -> None:
     """40 ms for 1,000 bytes at 1 Mbps leave 32 ms of round trip, whatever the probe had said."""
     frames = [SimpleNamespace(link_s=link_s, bytes_sent=900, bytes_received=100) for link_s in (0.5, 0.04, 0.01)]
     asked: list[Candidate] = []
-    link = auto.frame_link(lambda candidate: asked.append(candidate) or frames, Link(1e6, 0.1), 3)  # type: ignore[arg-type]
+    link = trial.frame_link(lambda candidate: asked.append(candidate) or frames, Link(1e6, 0.1), 3)  # type: ignore[arg-type]
     assert asked == [Candidate(3, "raw")]
     assert link.bandwidth_bps == 1e6
     assert link.rtt_s == pytest.approx(0.032)

@@ -13,7 +13,7 @@ from rich.console import Console
 from partway.edge.emulator.replay import Answered, Replay
 from partway.edge.emulator.summary import frame_energy_j, missed, series, shares, summary, tables
 from partway.edge.pipeline.result import NOBODY, FrameResult
-from partway.edge.report.run_json import Outcome
+from partway.edge.report.run_json import RunReport
 from partway.partitioner.decide.power import Power
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -53,7 +53,7 @@ def test_figures_are_those_of_the_frames() -> None:
     results = [replace(FRAME, id=i, total_s=float(t), cut=1 if i < 10 else 2) for i, t in enumerate(times)]
     results.append(replace(FRAME, id=19, answered_by="nobody", total_s=9.0, cut=2))
     frames = tuple(Answered(0.1 * (i + 1), result) for i, result in enumerate(reversed(results)))
-    figures = summary(Replay(Outcome(PLAN, "onnx", dropped=3), frames, 2.0), POWER, 0.55)
+    figures = summary(Replay(RunReport(PLAN, "onnx", dropped=3), frames, 2.0), POWER, 0.55)
     assert (figures["frames"], figures["unanswered"], figures["changes"], figures["dropped"]) == (20, 1, 0, 3)
     assert figures["missed"] == int((times > 0.55).sum()) + 1
     assert figures["mean_s"] == pytest.approx(times.mean())
@@ -65,14 +65,14 @@ def test_figures_are_those_of_the_frames() -> None:
 
 def test_no_frame_at_all_is_no_division_by_zero() -> None:
     """An empty replay has figures without values."""
-    figures = summary(Replay(Outcome(PLAN, "onnx"), (), 0.0), POWER, None)
+    figures = summary(Replay(RunReport(PLAN, "onnx"), (), 0.0), POWER, None)
     assert figures["mean_s"] is figures["energy_a_frame_j"] is None
 
 
 def test_bytes_and_energy_are_counted_over_unanswered_frames_too() -> None:
     """A frame that nobody answered cost what it sent, though it has no part in the seconds."""
     nobody = replace(FRAME, answered_by=NOBODY, bytes_sent=500, bytes_received=0, total_s=9.0)
-    figures = summary(Replay(Outcome(PLAN, "onnx"), (Answered(1.0, FRAME), Answered(2.0, nobody)), 2.0), POWER, None)
+    figures = summary(Replay(RunReport(PLAN, "onnx"), (Answered(1.0, FRAME), Answered(2.0, nobody)), 2.0), POWER, None)
     assert figures["bytes_a_frame"] == (120 + 500) / 2
     assert figures["energy_a_frame_j"] == pytest.approx(frame_energy_j(FRAME, POWER, 0.0))
     assert figures["p99_s"] == figures["mean_s"] == 0.5
@@ -106,7 +106,7 @@ def test_the_series_has_every_frame_in_its_order() -> None:
 def test_the_tables_name_the_ends_and_show_units() -> None:
     """Split 0 is the cloud and the last one the device; seconds, bytes and joules have their units."""
     whole = [Answered(0.1, replace(FRAME, cut=cut, codec=codec)) for cut, codec in ((0, "u8"), (3, None), (1, "raw"))]
-    figures = summary(Replay(Outcome(PLAN, "onnx", dropped=7), tuple(whole), 1.5), POWER, None)
+    figures = summary(Replay(RunReport(PLAN, "onnx", dropped=7), tuple(whole), 1.5), POWER, None)
     text = text_of(figures, shares(whole))
     lines = [" ".join(line.replace("│", " ").split()) for line in text.splitlines()]
     assert "frames 3 (3 by cloud, 0 by device, 0 unanswered)" in lines
@@ -119,6 +119,6 @@ def test_the_tables_name_the_ends_and_show_units() -> None:
 
 def test_the_tables_of_no_frame_have_dashes() -> None:
     """What was not measured is a dash, not a zero."""
-    text = text_of(summary(Replay(Outcome(PLAN, "onnx"), (), 0.0), POWER, None), [])
+    text = text_of(summary(Replay(RunReport(PLAN, "onnx"), (), 0.0), POWER, None), [])
     lines = [" ".join(line.replace("│", " ").split()) for line in text.splitlines()]
     assert {"mean -", "p50 -", "energy a frame (estimate) -", "frames/s 0"} <= set(lines)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.affine import STAGES, affine_chain, samples
 from tests.support.served import served
 
-from partway.edge.pipeline.in_flight import Group
-from partway.edge.pipeline.replies import MOST_RETRY_S, Answers, Times, retry_s
+from partway.edge.pipeline.in_flight import FrameGroup
+from partway.edge.pipeline.replies import MOST_RETRY_S, ReplyDecoder, Times, retry_s
 from partway.edge.sources.files import Sample
 from partway.errors import PartwayError
 from partway.partitioner.decide.estimate import Candidate
@@ -26,10 +26,10 @@ SPLIT = Candidate(1, "raw")
 TIMES = Times(link_s=0.04, queue_s=0.03, decode_s=0.02, suffix_s=0.01)
 
 
-def group_of(count: int = 1, **fields: Any) -> Group:
+def group_of(count: int = 1, **fields: Any) -> FrameGroup:
     """So many frames that travel together."""
     known = {"live": {}, "begun_s": 1.0, "prefix_s": 0.5, "encode_s": 0.25, "bytes_sent": 1000, **fields}
-    return Group(10, samples(count), SPLIT, **known)
+    return FrameGroup(10, samples(count), SPLIT, **known)
 
 
 def reply_with(codec: str = RAW, **outputs: Array) -> Reply:
@@ -40,7 +40,7 @@ def reply_with(codec: str = RAW, **outputs: Array) -> Reply:
 
 
 def scores(count: int = 1) -> Array:
-    """Answers of the affine model, each different."""
+    """ReplyDecoder of the affine model, each different."""
     return np.arange(2 * count, dtype=np.float32).reshape(count, 2)
 
 
@@ -65,7 +65,7 @@ def test_a_full_cloud_says_for_how_long_it_wants_no_frames(hint: Any, seconds: f
 @pytest.mark.parametrize("count", [1, 3])
 def test_outputs_are_those_of_the_reply(count: int) -> None:
     """Read by name and type from the bytes, for one frame and for several."""
-    found = Answers(CHAIN).outputs(group_of(count), reply_with(y=scores(count)), grouped=count > 1)
+    found = ReplyDecoder(CHAIN).outputs(group_of(count), reply_with(y=scores(count)), grouped=count > 1)
     assert list(found) == ["y"]
     np.testing.assert_array_equal(found["y"], scores(count))
 
@@ -74,7 +74,7 @@ def test_outputs_that_the_prefix_made_are_taken_from_it() -> None:
     """An output before the cut never travels; what the cloud sends of it all the same goes before."""
     specs = tuple(TensorSpec(name, "float32", (None, 2)) for name in ("early", "late"))
     chain = served("two", dict, (TensorSpec("x", "float32", (None, 2)),), specs).chain
-    answers, group = Answers(chain), group_of(live={"early": scores(), "other": scores()})
+    answers, group = ReplyDecoder(chain), group_of(live={"early": scores(), "other": scores()})
     found = answers.outputs(group, reply_with(late=scores() + 7), grouped=False)
     assert list(found) == ["early", "late"]
     np.testing.assert_array_equal(found["early"], scores())
@@ -100,7 +100,7 @@ def test_outputs_that_the_prefix_made_are_taken_from_it() -> None:
 )
 def test_a_reply_that_does_not_fit_the_plan_is_an_error(reply: Reply) -> None:
     """Each of the errors that the runner takes for a bad answer; the next good one is read as before."""
-    answers = Answers(CHAIN)
+    answers = ReplyDecoder(CHAIN)
     for _ in range(2):
         with pytest.raises((PartwayError, KeyError, ValueError)):
             answers.outputs(group_of(), reply, grouped=False)
@@ -111,13 +111,13 @@ def test_a_reply_that_does_not_fit_the_plan_is_an_error(reply: Reply) -> None:
 def test_a_group_needs_as_many_answers_as_frames(answered: int) -> None:
     """Too few and too many are refused, so that no frame gets another's answer."""
     with pytest.raises(ValueError, match="not the answers of 3 frames"):
-        Answers(CHAIN).outputs(group_of(3), reply_with(y=scores(answered)), grouped=True)
+        ReplyDecoder(CHAIN).outputs(group_of(3), reply_with(y=scores(answered)), grouped=True)
 
 
 @pytest.mark.parametrize("rows", [0, 5])
 def test_a_frame_alone_may_have_any_number_of_rows(rows: int) -> None:
     """A detector finds nothing or several things: the first axis of an answer to one frame is its own."""
-    found = Answers(CHAIN).outputs(group_of(), reply_with(y=scores(rows)), grouped=False)
+    found = ReplyDecoder(CHAIN).outputs(group_of(), reply_with(y=scores(rows)), grouped=False)
     assert found["y"].shape == (rows, 2)
 
 
@@ -125,7 +125,7 @@ def test_a_frame_alone_may_have_any_number_of_rows(rows: int) -> None:
 def test_every_frame_of_a_group_gets_its_own_answer_and_share(count: int, sent: int, received: int) -> None:
     """Ids go up from the first, names are the samples', bytes are shared, and times are everybody's."""
     group = group_of(count, bytes_sent=sent)
-    results = list(Answers(CHAIN).results(group, {"y": scores(count)}, "cloud", TIMES, received, missed=False))
+    results = list(ReplyDecoder(CHAIN).results(group, {"y": scores(count)}, "cloud", TIMES, received, missed=False))
     assert [result.id for result in results] == list(range(10, 10 + count))
     assert [result.name for result in results] == [sample.name for sample in group.samples]
     for index, result in enumerate(results):
@@ -137,7 +137,7 @@ def test_every_frame_of_a_group_gets_its_own_answer_and_share(count: int, sent: 
 
 def test_a_result_has_all_that_is_known_of_its_frame() -> None:
     """Candidate, parts of the time, who answered, whether it was missed, and what the answer means."""
-    (result,) = Answers(CHAIN).results(
+    (result,) = ReplyDecoder(CHAIN).results(
         group_of(), {"y": np.array([[0.0, 100.0]], np.float32)}, "device", TIMES, 7, missed=True
     )
     assert (result.cut, result.codec, result.answered_by, result.missed) == (1, "raw", "device", True)
@@ -150,7 +150,7 @@ def test_a_result_has_all_that_is_known_of_its_frame() -> None:
 
 def test_a_frame_that_nobody_answered_has_no_outputs() -> None:
     """A result all the same, for whoever counts frames."""
-    (result,) = Answers(CHAIN).results(group_of(), {}, "nobody", Times(), 0, missed=True)
+    (result,) = ReplyDecoder(CHAIN).results(group_of(), {}, "nobody", Times(), 0, missed=True)
     assert (dict(result.outputs), result.top, result.answered_by) == ({}, (), "nobody")
 
 
@@ -158,7 +158,7 @@ def test_an_answer_is_that_of_the_whole_chain() -> None:
     """What a cloud computed of a prefix and what the device computes alone are read to the same labels."""
     (sample,) = samples(1)
     right = CHAIN.run(sample.tensors(None), 0, STAGES)
-    answers, group = Answers(CHAIN), replace(group_of(), samples=[Sample("it", values=sample.values)])
+    answers, group = ReplyDecoder(CHAIN), replace(group_of(), samples=[Sample("it", values=sample.values)])
     outputs = answers.outputs(group, reply_with(y=right["y"]), grouped=False)
     (by_cloud,) = answers.results(group, outputs, "cloud", TIMES, 0, False)
     (by_device,) = answers.results(group, CHAIN.answer(right), "device", Times(), 0, False)

@@ -17,7 +17,7 @@ from tests.support.affine import (
     then_all,
 )
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import Watch
 from partway.edge.pipeline.runner import HAND_OVER_S, Runner
 from partway.edge.sources.files import Sample
@@ -55,7 +55,7 @@ def test_frames_share_their_groups_bytes() -> None:
 def test_without_a_stream_everything_runs_on_the_device() -> None:
     """A runner without a cloud answers each frame itself, whatever split is asked for."""
     chain = affine_chain()
-    runner = Runner(chain, Packer(chain.plan))
+    runner = Runner(chain, Encoder(chain.plan))
     results = list(runner.run(samples(4), lambda: Candidate(1, "raw")))
     assert_each_answered_once(results, 4)
     assert {(result.cut, result.codec, result.answered_by, result.bytes_sent) for result in results} == {
@@ -276,10 +276,10 @@ def test_a_classifier_names_what_it_saw() -> None:
 def test_tensors_among_pictures_are_sent_as_tensors() -> None:
     """Where pictures travel as pixels, a frame that is no picture travels raw instead of ending the run."""
     chain = affine_chain()
-    packer = Packer(chain.plan)
-    packer.preprocess = Preprocess("x", 2, 2, 1)
+    encoder = Encoder(chain.plan)
+    encoder.preprocess = Preprocess("x", 2, 2, 1)
     cloud = FakeCloud(chain)
-    runner = Runner(chain, packer, cloud.open_stream, stall_s=0.0)
+    runner = Runner(chain, encoder, cloud.open_stream, stall_s=0.0)
     results = list(runner.run(then_all(samples(2), cloud), lambda: Candidate(0, "u8")))
     assert_each_answered_once(results, 2)
     assert {(result.codec, result.answered_by) for result in results} == {("raw", "cloud")}
@@ -291,10 +291,10 @@ def test_pixels_are_finished_on_the_device_from_the_picture() -> None:
     plan = load_plan(folder)
     chain = load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
-    whole = chain.answer(chain.run(Sample("p", pixels).tensors(Packer(plan).preprocess), 0, 3))
+    whole = chain.answer(chain.run(Sample("p", pixels).tensors(Encoder(plan).preprocess), 0, 3))
     for behaviour, by in ((answer_all, "cloud"), (lambda cloud: cloud.lose(), "device")):
         cloud = FakeCloud(chain, behaviour)
-        (result,) = Runner(chain, Packer(plan), cloud.open_stream).run(
+        (result,) = Runner(chain, Encoder(plan), cloud.open_stream).run(
             [Sample("p", pixels)], lambda: Candidate(0, "u8")
         )
         assert result.answered_by == by
@@ -388,7 +388,7 @@ def test_a_frame_counts_what_it_waited_for_its_turn() -> None:
             return [self.frames.pop(0)] if self.frames else None
 
     chain, now_s = affine_chain(), time.perf_counter()
-    runner = Runner(chain, Packer(chain.plan))
+    runner = Runner(chain, Encoder(chain.plan))
     runner.deadline_s = 5.0
     read, plain = (replace(sample, read_s=read_s) for sample, read_s in zip(samples(2), (2.0, 0.0), strict=True))
     late = Late([(read, now_s - 4.0), (plain, now_s - 7.0)])

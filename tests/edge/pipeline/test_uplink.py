@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.affine import STAGES, affine_chain, assert_each_answered_once, runner_on, samples
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import Watch
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import MOST_REFUSALS, Runner
@@ -65,7 +65,7 @@ class Fakes:
 
 def _runner(clouds: Fakes, watch: Watch | None = None, **options) -> Runner:
     chain = affine_chain()
-    return Runner(chain, Packer(chain.plan), clouds=clouds, watch=watch, **options)
+    return Runner(chain, Encoder(chain.plan), clouds=clouds, watch=watch, **options)
 
 
 def test_an_overdue_frame_is_finished_from_its_cut_and_a_late_answer_is_dropped():
@@ -187,7 +187,7 @@ def test_a_deadline_is_met_by_whichever_half_can():
     chain = affine_chain()
     cloud = FakeCloud(chain, note)
     watch = Expecting(finish_s=1.0)  # a second to spare for a busy machine
-    runner = Runner(chain, Packer(chain.plan, 2000.0), cloud.open_stream, window=2, watch=watch, deadline_s=2.0)
+    runner = Runner(chain, Encoder(chain.plan, 2000.0), cloud.open_stream, window=2, watch=watch, deadline_s=2.0)
     results = _run(runner, 4)
     assert_each_answered_once(results, 4)
     assert not any(result.missed for result in results)
@@ -232,7 +232,7 @@ def test_a_device_without_all_stages_says_so_in_each_frame(silent: Callable[[Fak
     chain = affine_chain()
     held = Chain(chain.plan, chain.stages[:1])
     cloud = FakeCloud(chain, silent)
-    runner = Runner(held, Packer(held.plan), cloud.open_stream, stall_s=0.0, window=1, watch=Expecting())
+    runner = Runner(held, Encoder(held.plan), cloud.open_stream, stall_s=0.0, window=1, watch=Expecting())
     results = _run(runner, 3)
     assert [(result.id, result.answered_by) for result in results] == [(0, "nobody"), (1, "nobody"), (2, "nobody")]
 
@@ -243,7 +243,7 @@ def test_a_runner_goes_on_with_the_stream_of_another():
     clouds = Fakes(cloud)
     trial = _runner(clouds, first)
     assert_each_answered_once(_run(trial, 2), 2)
-    runner = Runner(trial.chain, trial.packer, watch=second, after=trial)
+    runner = Runner(trial.chain, trial.encoder, watch=second, after=trial)
     trial.close()
     assert_each_answered_once(_run(runner, 3), 3)
     assert (first.seen, second.seen, cloud.received, cloud.closed) == ([0, 1], [0, 1, 2], 5, False)
@@ -256,7 +256,7 @@ def test_a_runner_whose_cloud_was_lost_before_goes_on_without_it():
     clouds = Fakes(FakeCloud(affine_chain(), lambda cloud: cloud.lose()))
     trial = _runner(clouds)
     _run(trial, 1)
-    runner = Runner(trial.chain, trial.packer, after=trial)
+    runner = Runner(trial.chain, trial.encoder, after=trial)
     assert runner.lost is trial.lost is not None
     clouds.clouds.append(FakeCloud(affine_chain(), answer_all))
     assert {result.answered_by for result in _run(runner, 4)[1:]} == {"cloud"}

@@ -20,7 +20,7 @@ from partway.edge.decision.split_controller import Change
 from partway.edge.options import Options
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.closing_lines import closing_lines
-from partway.edge.report.run_json import Outcome
+from partway.edge.report.run_json import RunReport
 from partway.edge.report.statistics import Results
 from partway.edge.report.terminal import Report
 from partway.partitioner.decide.constraints import Constraints
@@ -46,27 +46,27 @@ def frame(index: int = 0, by: str = "cloud", **change: Any) -> FrameResult:
     return replace(made, **change)
 
 
-def outcome_of(*frames: FrameResult, **fields: Any) -> Outcome:
+def new_run_report(*frames: FrameResult, **fields: Any) -> RunReport:
     """A run that answered these frames in two seconds."""
     results = Results()
     for each in frames:
         results.add(each)
-    return Outcome(PLAN, "onnx", results=results, wall_s=2.0, **fields)
+    return RunReport(PLAN, "onnx", results=results, wall_s=2.0, **fields)
 
 
-def checked(outcome: Outcome) -> dict[str, Any]:
+def checked(run_report: RunReport) -> dict[str, Any]:
     """Its JSON as it is written, valid by the documented schema, and the same piece by piece."""
-    written = json.loads("".join(outcome.json_pieces()))
-    assert written == json.loads(json.dumps(outcome.to_json()))
+    written = json.loads("".join(run_report.json_pieces()))
+    assert written == json.loads(json.dumps(run_report.to_json()))
     jsonschema.validate(written, SCHEMA, jsonschema.Draft202012Validator)
     return dict(written)
 
 
-def closing(outcome: Outcome, **options: Any) -> str:
+def closing(run_report: RunReport, **options: Any) -> str:
     """The closing lines."""
     out = io.StringIO()
     made = Options("mnist", **options)
-    closing_lines(outcome, Report(out), made.when_behind, "edge-run mnist")
+    closing_lines(run_report, Report(out), made.when_behind, "edge-run mnist")
     return out.getvalue()
 
 
@@ -77,7 +77,7 @@ def test_a_run_with_everything_is_valid_and_complete() -> None:
         CLOUD: Tally(deque([(2, 0)]), deque([0.2]), False),
     }
     made = checked(
-        outcome_of(
+        new_run_report(
             frame(),
             frame(1, "device"),
             frame(2, NOBODY, top=(), outputs={}, missed=True),
@@ -104,7 +104,7 @@ def test_a_run_with_everything_is_valid_and_complete() -> None:
 
 def test_the_decision_tells_estimates_and_measurements_apart() -> None:
     """A candidate that was tried has both; one that was not has null, and the score is by the objective."""
-    plan = checked(outcome_of(decision=DECISION))["plan"]
+    plan = checked(new_run_report(decision=DECISION))["plan"]
     tried, untried, _ = plan["candidates"]
     assert plan["chosen"] == tried
     assert (tried["bytes"], tried["measured"]["bytes"]) == (2600, 2700)
@@ -118,14 +118,14 @@ def test_the_decision_tells_estimates_and_measurements_apart() -> None:
 def test_a_run_without_a_link_or_a_rival_has_null_for_them() -> None:
     """What there was not is null, not missing."""
     alone = Decision((ESTIMATES[2],), ESTIMATES[2], "asked for", None, False)
-    made = checked(outcome_of(frame(by="device", cut=3, codec=None), decision=alone))
+    made = checked(new_run_report(frame(by="device", cut=3, codec=None), decision=alone))
     assert made["link"] is None
     assert made["plan"]["runner_up"] is None
 
 
 def test_a_run_that_ended_before_a_decision_has_the_plan_alone() -> None:
     """The plan's digest, engine, stages and cuts are known from the start."""
-    made = json.loads("".join(outcome_of().json_pieces()))
+    made = json.loads("".join(new_run_report().json_pieces()))
     assert made["plan"] == {
         "digest": PLAN.digest,
         "engine": "onnx",
@@ -137,9 +137,9 @@ def test_a_run_that_ended_before_a_decision_has_the_plan_alone() -> None:
 
 def test_weights_are_named_where_the_plan_does() -> None:
     """A model with random weights says so in its JSON."""
-    made = Outcome(replace(PLAN, weights="random, seed 0"), "onnx", decision=DECISION).to_json()
+    made = RunReport(replace(PLAN, weights="random, seed 0"), "onnx", decision=DECISION).to_json()
     assert made["plan"]["weights"] == "random, seed 0"
-    assert "weights" not in outcome_of(decision=DECISION).to_json()["plan"]
+    assert "weights" not in new_run_report(decision=DECISION).to_json()["plan"]
 
 
 @given(st.integers(0, 12), st.integers(0, 4))
@@ -148,35 +148,35 @@ def test_the_pieces_are_the_whole_however_many_frames_there_are(count: int, held
     results = Results(held=held)
     for index in range(count):
         results.add(frame(index))
-    outcome = Outcome(PLAN, "onnx", results=results, decision=DECISION)
-    pieces = list(outcome.json_pieces())
+    run_report = RunReport(PLAN, "onnx", results=results, decision=DECISION)
+    pieces = list(run_report.json_pieces())
     assert len(pieces) == count + 2
-    assert json.loads("".join(pieces)) == json.loads(json.dumps(outcome.to_json()))
+    assert json.loads("".join(pieces)) == json.loads(json.dumps(run_report.to_json()))
     assert pieces[-1].endswith("}\n")
 
 
 def test_the_closing_lines_count_what_happened() -> None:
     """Dropped frames with the policy that dropped them, audits by name, changes, and what to try next."""
     audits = {SPLIT: Tally(deque([(4, 3)]), deque([0.5]))}
-    text = closing(outcome_of(frame(), changes=[CHANGE], dropped=4, audits=audits), when_behind="drop-oldest")
+    text = closing(new_run_report(frame(), changes=[CHANGE], dropped=4, audits=audits), when_behind="drop-oldest")
     assert "1 frames answered (1 by the cloud)" in text
     assert "4 frames were dropped before they began (--when-behind drop-oldest)" in text
     assert "audited: split 1 at relu3 (raw), 3 of 4 answers agree" in text
     assert "the split changed once while frames flowed" in text
     assert "try next:  edge-run --model mnist --split 1" in text
-    assert "the split changed 2 times" in closing(outcome_of(frame(), changes=[CHANGE, CHANGE]))
+    assert "the split changed 2 times" in closing(new_run_report(frame(), changes=[CHANGE, CHANGE]))
 
 
 def test_an_uneventful_run_has_no_lines_about_events() -> None:
     """Nothing was dropped, audited or changed: nothing is said of it."""
-    text = closing(outcome_of(frame()))
+    text = closing(new_run_report(frame()))
     for word in ("dropped", "audited", "changed", "interrupted"):
         assert word not in text
 
 
 def test_an_interrupted_run_says_so_and_suggests_nothing() -> None:
     """Whoever pressed Ctrl-C wants to be done."""
-    text = closing(outcome_of(frame(), interrupted=True))
+    text = closing(new_run_report(frame(), interrupted=True))
     assert text.endswith("interrupted; the frames above are the ones that were answered\n")
     assert "try next" not in text
 
@@ -184,10 +184,10 @@ def test_an_interrupted_run_says_so_and_suggests_nothing() -> None:
 @pytest.mark.parametrize("constraints", [Constraints(keep_on_device=("relu3",)), Constraints(max_device_bytes=1 << 20)])
 def test_a_constrained_run_is_not_told_to_try_what_it_may_not(constraints: Constraints) -> None:
     """Where not every split is allowed, none is suggested."""
-    assert "try next" not in closing(outcome_of(frame()), constraints=constraints)
+    assert "try next" not in closing(new_run_report(frame()), constraints=constraints)
 
 
 def test_what_to_try_next_can_be_typed_as_it_is() -> None:
     """A model with random weights is started with the option that it needs."""
-    text = closing(outcome_of(frame()), random_weights=True)
+    text = closing(new_run_report(frame()), random_weights=True)
     assert text.count("edge-run --model mnist --random-weights ") == 3

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from partway.edge.sources.files import Sample
-from partway.edge.sources.open_inputs import open_intake
+from partway.edge.sources.open_inputs import open_inputs
 from partway.edge.sources.watch import watch_items
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
@@ -135,9 +135,9 @@ def test_a_picture_is_taken_once_it_is_whole_and_again_when_it_changes(tmp_path:
 def test_a_folder_that_cannot_be_watched_is_said(tmp_path: Path) -> None:
     """At once, with who and whose."""
     with pytest.raises(InputError, match=rf"watched folder {tmp_path}/none cannot be read .*uid {os.geteuid()}"):
-        open_intake([f"watch:{tmp_path}/none"], PLAN)
+        open_inputs([f"watch:{tmp_path}/none"], PLAN)
     with pytest.raises(InputError, match="never ends"):
-        open_intake([f"watch:{tmp_path}", "a.png"], PLAN)
+        open_inputs([f"watch:{tmp_path}", "a.png"], PLAN)
 
 
 def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

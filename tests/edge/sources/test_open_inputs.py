@@ -16,7 +16,7 @@ from tests.support.mnist_plans import PICTURES, TENSORS
 from partway.edge.options import options_of
 from partway.edge.sources import stdin as stdin_module
 from partway.edge.sources.files import open_source
-from partway.edge.sources.open_inputs import open_intake
+from partway.edge.sources.open_inputs import open_inputs
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -26,9 +26,9 @@ Array = np.ndarray[Any, Any]
 
 def test_a_video_starts_over_when_more_frames_are_wanted(video: Path) -> None:
     """--frames goes round a video as it goes round a folder; without it every frame comes once."""
-    intake = open_intake([str(video)], PICTURES)
-    assert (intake.count, intake.total(7), len(list(intake.take(None)))) == (None, 7, 5)
-    assert [item.name[-3:] for item in intake.take(7)] == ["[0]", "[1]", "[2]", "[3]", "[4]", "[0]", "[1]"]
+    part = open_inputs([str(video)], PICTURES)
+    assert (part.count, part.total(7), len(list(part.take(None)))) == (None, 7, 5)
+    assert [item.name[-3:] for item in part.take(7)] == ["[0]", "[1]", "[2]", "[3]", "[4]", "[0]", "[1]"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_cannot_be_opened_is_said_at_once(
     Path("damaged.mp4").write_bytes(bytes(range(256)) * 40)
     Path("empty.avi").write_bytes(b"")
     with pytest.raises(InputError, match=says):
-        open_intake([given], PICTURES)
+        open_inputs([given], PICTURES)
     assert capfd.readouterr().err.count("\n") == 0
 
 
@@ -61,13 +61,13 @@ def test_without_opencv_the_extra_is_named(given: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(InputError, match=r"pip install 'partway\[video\]'"):
-        open_intake([given], PICTURES)
+        open_inputs([given], PICTURES)
 
 
 def test_a_model_of_tensors_takes_no_video() -> None:
     """The model's plan decides before OpenCV is looked for."""
     with pytest.raises(InputError, match="does not take pictures"):
-        open_intake(["camera:0"], TENSORS)
+        open_inputs(["camera:0"], TENSORS)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_model_of_tensors_takes_no_video() -> None:
 def test_inputs_that_cannot_follow_one_another_are_refused(inputs: list[str], shape: Any, says: str) -> None:
     """Nothing comes after a camera, and standard input comes once."""
     with pytest.raises(InputError, match=says):
-        open_intake(inputs, PICTURES, shape)
+        open_inputs(inputs, PICTURES, shape)
 
 
 def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +94,9 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
         buffer = io.BytesIO(bytes(784 * 2))
 
     monkeypatch.setattr(stdin_module.sys, "stdin", Stdin)
-    intake = open_intake([str(tmp_path), "-"], PICTURES, (28, 28))
-    assert (intake.count, intake.again, intake.waits) == (None, False, True)
-    assert [item.name for item in intake.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
+    part = open_inputs([str(tmp_path), "-"], PICTURES, (28, 28))
+    assert (part.count, part.again, part.waits) == (None, False, True)
+    assert [item.name for item in part.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 
 
 def test_the_command_line_takes_a_shape() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from partway.edge.sources import registry
-from partway.edge.sources.open_inputs import open_intake
+from partway.edge.sources.open_inputs import open_inputs
 from partway.edge.sources.registry import SOURCES, source_of
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -60,9 +60,9 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 @pytest.mark.usefixtures("other_package")
 def test_a_source_of_another_package_gives_frames() -> None:
     """It is endless: its frames are not counted, and have no second round."""
-    intake = open_intake(["grey:7"], PLAN)
-    items = list(islice(intake.take(None), 3))
+    part = open_inputs(["grey:7"], PLAN)
+    items = list(islice(part.take(None), 3))
     assert [item.name for item in items] == ["grey:7"] * 3
     pixels = items[0].read().pixels
     assert pixels is not None and set(pixels.ravel()) == {7}
-    assert (intake.count, intake.again, intake.waits) == (None, False, True)
+    assert (part.count, part.again, part.waits) == (None, False, True)

@@ -18,7 +18,7 @@ from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.session import Session
 from partway.edge.transport.access import OPEN, Access
 from partway.edge.transport.client import CloudClient
-from partway.edge.transport.cloud_monitor import Lookout
+from partway.edge.transport.cloud_monitor import CloudMonitor
 from partway.edge.transport.tls import Tls, checked
 from partway.errors import InputError, Refused
 from partway.partitioner.plan.plan_file import load_plan
@@ -166,12 +166,12 @@ def test_a_token_that_is_refused_in_mid_run_costs_no_frame(
 
 def test_a_lookout_brings_the_token_and_sees_the_cloud(guarded: RealCloud, ca: Authority) -> None:
     """By TLS, from its own thread."""
-    lookout = Lookout(guarded.address, "mnist", PLAN.digest, lambda: False, Access(TOKEN, tls(ca)))
+    monitor = CloudMonitor(guarded.address, "mnist", PLAN.digest, lambda: False, Access(TOKEN, tls(ca)))
     until_s = time.monotonic() + 20
-    while lookout.sighting is None and time.monotonic() < until_s:
+    while monitor.status is None and time.monotonic() < until_s:
         time.sleep(0.01)
-    seen = lookout.sighting
-    lookout.close()
+    seen = monitor.status
+    monitor.close()
     assert seen is not None
 
 

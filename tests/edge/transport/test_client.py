@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import RealCloud
 from tests.support.raw_services import raw_services
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
@@ -189,7 +189,7 @@ def test_a_download_that_always_breaks_is_given_up() -> None:
 
 def _runner(client: CloudClient, **options: Any) -> Runner:
     chain = load_chain(PLAN, engine_for("onnx", 1), lambda stage: read_stage(model_folder("mnist"), stage))
-    return Runner(chain, Packer(PLAN), client.open_stream, **options)
+    return Runner(chain, Encoder(PLAN), client.open_stream, **options)
 
 
 def _pictures(count: int) -> list[Sample]:
@@ -210,7 +210,7 @@ def test_every_split_gives_the_whole_models_answer_over_the_wire(
         runner.close()
     assert [(r.id, r.cut, r.codec, r.answered_by) for r in results] == [(i, k, codec, "cloud") for i in range(9)]
     for result, picture in zip(results, pictures, strict=True):
-        right = runner.chain.run(picture.tensors(runner.packer.preprocess), 0, 3)["logits"]
+        right = runner.chain.run(picture.tensors(runner.encoder.preprocess), 0, 3)["logits"]
         np.testing.assert_allclose(result.outputs["logits"], right, rtol=0, atol=1e-5 * float(np.abs(right).max()))
 
 

@@ -19,7 +19,7 @@ from tests.support.served import Cloud
 from partway.cloud.models.repository import load_model
 from partway.edge.transport import cloud_monitor as monitor_module
 from partway.edge.transport.access import OPEN, Access, Tls
-from partway.edge.transport.cloud_monitor import ANSWER_S, LEAST_BYTES, MOST_BYTES, TICK_S, Lookout
+from partway.edge.transport.cloud_monitor import ANSWER_S, LEAST_BYTES, MOST_BYTES, TICK_S, CloudMonitor
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -74,36 +74,36 @@ class Served:
 
 
 @pytest.fixture
-def watch() -> Iterator[Callable[..., Lookout]]:
+def watch() -> Iterator[Callable[..., CloudMonitor]]:
     """Look after an address; every thread that was started is ended after the test."""
-    started: list[Lookout] = []
+    started: list[CloudMonitor] = []
 
-    def begin(address: str, idle: bool = False, access: Access = OPEN, **options: Any) -> Lookout:
-        started.append(Lookout(address, "mnist", PLAN.digest, lambda: idle, access, **options))
+    def begin(address: str, idle: bool = False, access: Access = OPEN, **options: Any) -> CloudMonitor:
+        started.append(CloudMonitor(address, "mnist", PLAN.digest, lambda: idle, access, **options))
         return started[-1]
 
     yield begin
-    for lookout in started:
-        lookout.close()
+    for monitor in started:
+        monitor.close()
 
 
 def test_an_idle_link_is_probed_and_a_busy_one_is_not(start_cloud: Callable[..., RealCloud]) -> None:
     """Probes carry bytes, seconds and the cloud's queue; none goes out while frames tell enough."""
     cloud = start_cloud()
     idle = threading.Event()
-    lookout = Lookout(cloud.address, "mnist", PLAN.digest, idle.is_set)
+    monitor = CloudMonitor(cloud.address, "mnist", PLAN.digest, idle.is_set)
     try:
-        lookout.use(Link(1e6, 1e-3))
+        monitor.use(Link(1e6, 1e-3))
         time.sleep(3 * TICK_S)
-        assert not lookout.probes
+        assert not monitor.probes
         idle.set()
-        until(lambda: len(lookout.probes) >= 2)
-        small, large = list(lookout.probes)[:2]
+        until(lambda: len(monitor.probes) >= 2)
+        small, large = list(monitor.probes)[:2]
         assert small.size_bytes < large.size_bytes
         assert small.seconds > 0
         assert small.queue_s == 0.0
     finally:
-        lookout.close()
+        monitor.close()
     assert not any(thread.name.startswith("lookout") for thread in threading.enumerate())
 
 
@@ -112,23 +112,23 @@ def test_a_cloud_with_another_plan_is_no_sighting(
     start_cloud: Callable[..., RealCloud], caplog: pytest.LogCaptureFixture, model: str
 ) -> None:
     """Another version, or no such model: not used, and said once however often it is looked at."""
-    lookout = Lookout(start_cloud().address, model, "0" * 64, lambda: False)
+    monitor = CloudMonitor(start_cloud().address, model, "0" * 64, lambda: False)
     try:
         until(lambda: caplog.text)
         time.sleep(0.5)
-        assert lookout.sighting is None
+        assert monitor.status is None
     finally:
-        lookout.close()
+        monitor.close()
     assert caplog.text.count("it is not used") == 1
 
 
 def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes for where to go would be in the way of the first frames; another cloud's lookout looks at once."""
     looked: list[str] = []
-    monkeypatch.setattr(Lookout, "_look", lambda self: looked.append(self.address))
+    monkeypatch.setattr(CloudMonitor, "_look", lambda self: looked.append(self.address))
     link = Link(1e6, 0.04)
-    used = Lookout("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
-    other = Lookout("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
+    used = CloudMonitor("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
+    other = CloudMonitor("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
     try:
         until_s = time.perf_counter() + 5.0
         while len(looked) < 2 and time.perf_counter() < until_s:
@@ -140,14 +140,14 @@ def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> N
         other.close()
 
 
-def test_a_cloud_with_the_plan_is_seen_with_its_link_and_queue(watch: Callable[..., Lookout]) -> None:
+def test_a_cloud_with_the_plan_is_seen_with_its_link_and_queue(watch: Callable[..., CloudMonitor]) -> None:
     """At once, without fetching the plan again; how long frames would wait there comes with it."""
     served = Served(queue_s=0.25)
     with served.listening() as address:
-        lookout = watch(address, access=Access("5f1d7e84c2a9b06d"))
-        until(lambda: lookout.sighting)
-        seen = lookout.sighting
-        lookout.close()
+        monitor = watch(address, access=Access("5f1d7e84c2a9b06d"))
+        until(lambda: monitor.status)
+        seen = monitor.status
+        monitor.close()
     assert seen is not None
     assert (seen.address, seen.queue_s) == (address, 0.25)
     assert seen.link.bandwidth_bps > 0
@@ -157,13 +157,13 @@ def test_a_cloud_with_the_plan_is_seen_with_its_link_and_queue(watch: Callable[.
     assert served.metadata == {("authorization", "Bearer 5f1d7e84c2a9b06d")}
 
 
-def test_a_cloud_that_starts_later_is_seen_then(watch: Callable[..., Lookout]) -> None:
+def test_a_cloud_that_starts_later_is_seen_then(watch: Callable[..., CloudMonitor]) -> None:
     """Nobody there is no news and no warning; it is looked for again and again."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    lookout = watch(f"127.0.0.1:{port}")
+    monitor = watch(f"127.0.0.1:{port}")
     time.sleep(0.2)
-    assert lookout.sighting is None
+    assert monitor.status is None
     services = {"Describe": Served().describe, "Probe": Served().probe}
     handlers = {name: grpc.unary_unary_rpc_method_handler(made) for name, made in services.items()}
     server = grpc.server(ThreadPoolExecutor(2))
@@ -171,41 +171,43 @@ def test_a_cloud_that_starts_later_is_seen_then(watch: Callable[..., Lookout]) -
     assert server.add_insecure_port(f"127.0.0.1:{port}") == port
     server.start()
     try:
-        until(lambda: lookout.sighting)
+        until(lambda: monitor.status)
     finally:
-        lookout.close()
+        monitor.close()
         server.stop(None).wait()
 
 
-def test_a_cloud_that_is_used_is_no_candidate_until_it_is_lost(watch: Callable[..., Lookout]) -> None:
+def test_a_cloud_that_is_used_is_no_candidate_until_it_is_lost(watch: Callable[..., CloudMonitor]) -> None:
     """Use takes the sighting away and keeps the link; after a loss the cloud is seen again."""
     served = Served()
     with served.listening() as address:
-        lookout = watch(address)
-        until(lambda: lookout.sighting)
-        lookout.use(LINK)
-        assert (lookout.sighting, lookout.link) == (None, LINK)
+        monitor = watch(address)
+        until(lambda: monitor.status)
+        monitor.use(LINK)
+        assert (monitor.status, monitor.link) == (None, LINK)
         looks = served.calls["Describe"]
         time.sleep(2 * TICK_S)
-        assert (lookout.sighting, served.calls["Describe"]) == (None, looks)
-        lookout.lost()
-        until(lambda: lookout.sighting)
+        assert (monitor.status, served.calls["Describe"]) == (None, looks)
+        monitor.lost()
+        until(lambda: monitor.status)
         assert served.calls["Describe"] > looks
-        lookout.close()
+        monitor.close()
 
 
-def test_a_cloud_that_goes_is_no_longer_seen(watch: Callable[..., Lookout], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cloud_that_goes_is_no_longer_seen(
+    watch: Callable[..., CloudMonitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cloud on stand-by is looked at now and then; one that refuses by then is forgotten until it is well."""
     monkeypatch.setattr(monitor_module, "STANDBY_S", 0.05)
     served = Served()
     with served.listening() as address:
-        lookout = watch(address)
-        until(lambda: lookout.sighting)
+        monitor = watch(address)
+        until(lambda: monitor.status)
         served.refusal = grpc.StatusCode.UNAVAILABLE, "stopping"
-        until(lambda: lookout.sighting is None)
+        until(lambda: monitor.status is None)
         served.refusal = None
-        until(lambda: lookout.sighting)
-        lookout.close()
+        until(lambda: monitor.status)
+        monitor.close()
 
 
 @pytest.mark.parametrize(
@@ -217,45 +219,48 @@ def test_a_cloud_that_goes_is_no_longer_seen(watch: Callable[..., Lookout], monk
     ],
 )
 def test_what_waiting_does_not_mend_is_warned_of_once(
-    refusal: tuple[grpc.StatusCode, str], says: str, watch: Callable[..., Lookout], caplog: pytest.LogCaptureFixture
+    refusal: tuple[grpc.StatusCode, str],
+    says: str,
+    watch: Callable[..., CloudMonitor],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """However often it is looked at; a cloud that is only away for a moment needs no warning."""
     served = Served()
     served.refusal = refusal
     with served.listening() as address:
-        lookout = watch(address)
+        monitor = watch(address)
         until(lambda: served.calls["Describe"] >= 3)
-        lookout.close()
+        monitor.close()
     warnings = [record.getMessage() for record in caplog.records if record.name == "partway.edge"]
-    assert lookout.sighting is None
+    assert monitor.status is None
     assert len(warnings) == bool(says)
     assert says in "".join(warnings)
 
 
 def test_another_warning_is_given_and_the_same_one_again_after_the_cloud_was_well(
-    watch: Callable[..., Lookout], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    watch: Callable[..., CloudMonitor], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cloud that changes its plan twice is named twice."""
     monkeypatch.setattr(monitor_module, "STANDBY_S", 0.05)
     served = Served(digest="0" * 64)
     with served.listening() as address:
-        lookout = watch(address)
+        monitor = watch(address)
         until(lambda: "another version" in caplog.text)
         served.digest = PLAN.digest
-        until(lambda: lookout.sighting)
+        until(lambda: monitor.status)
         served.digest = "0" * 64
         until(lambda: caplog.text.count("another version") == 2)
-        assert lookout.sighting is None
-        lookout.close()
+        assert monitor.status is None
+        monitor.close()
 
 
-def test_a_fault_of_tls_is_said_in_words(watch: Callable[..., Lookout], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_tls_is_said_in_words(watch: Callable[..., CloudMonitor], caplog: pytest.LogCaptureFixture) -> None:
     """A cloud in the clear, looked for by TLS: what is wrong, once."""
     served = Served()
     with served.listening() as address:
-        lookout = watch(address, access=Access("", Tls()))
+        monitor = watch(address, access=Access("", Tls()))
         until(lambda: caplog.text)
-        lookout.close()
+        monitor.close()
     assert f"no TLS connection to the cloud at {address}: " in caplog.text
     assert served.calls.total() == 0
 
@@ -264,15 +269,15 @@ def test_a_fault_of_tls_is_said_in_words(watch: Callable[..., Lookout], caplog: 
     ("bandwidth_bps", "size"), [(8e6, 30_000), (1e3, LEAST_BYTES), (1e12, MOST_BYTES)], ids=["8Mbps", "thin", "fast"]
 )
 def test_a_probe_of_an_idle_link_is_as_large_as_the_link_carries_in_a_moment(
-    bandwidth_bps: float, size: int, watch: Callable[..., Lookout]
+    bandwidth_bps: float, size: int, watch: Callable[..., CloudMonitor]
 ) -> None:
     """One small probe and one by the link's bandwidth, within bounds; both are kept for whoever asks."""
     served = Served(queue_s=0.5)
     with served.listening() as address:
-        lookout = watch(address, idle=True, used=True, link=Link(bandwidth_bps, 0.01))
-        until(lambda: len(lookout.probes) >= 2)
-        lookout.close()
-    small, large = list(lookout.probes)[:2]
+        monitor = watch(address, idle=True, used=True, link=Link(bandwidth_bps, 0.01))
+        until(lambda: len(monitor.probes) >= 2)
+        monitor.close()
+    small, large = list(monitor.probes)[:2]
     assert (small.size_bytes, large.size_bytes) == (16, size)
     assert served.probed[2] == size
     assert small.queue_s == large.queue_s == 0.5
@@ -280,16 +285,16 @@ def test_a_probe_of_an_idle_link_is_as_large_as_the_link_carries_in_a_moment(
     assert served.calls["Describe"] == 0
 
 
-def test_a_cloud_in_use_that_does_not_answer_has_a_slow_link(watch: Callable[..., Lookout]) -> None:
+def test_a_cloud_in_use_that_does_not_answer_has_a_slow_link(watch: Callable[..., CloudMonitor]) -> None:
     """Silence counts as the time that was waited, so that the estimate of the link falls."""
     served = Served()
     served.silent = threading.Event()
     try:
         with served.listening() as address:
-            lookout = watch(address, idle=True, used=True, link=Link(8e6, 0.01))
-            until(lambda: lookout.probes)
-            probe, link = lookout.probes[0], lookout.link
-            lookout.dismiss()
+            monitor = watch(address, idle=True, used=True, link=Link(8e6, 0.01))
+            until(lambda: monitor.probes)
+            probe, link = monitor.probes[0], monitor.link
+            monitor.dismiss()
             served.silent.set()
     finally:
         served.silent.set()
@@ -297,15 +302,15 @@ def test_a_cloud_in_use_that_does_not_answer_has_a_slow_link(watch: Callable[...
     assert link == Link(30_000 * 8 / ANSWER_S, ANSWER_S)
 
 
-def test_a_cloud_that_is_dismissed_is_not_looked_at_any_more(watch: Callable[..., Lookout]) -> None:
+def test_a_cloud_that_is_dismissed_is_not_looked_at_any_more(watch: Callable[..., CloudMonitor]) -> None:
     """Its thread ends, and what was seen of it is forgotten."""
     served = Served()
     with served.listening() as address:
-        lookout = watch(address)
-        until(lambda: lookout.sighting)
-        lookout.dismiss()
-        assert lookout.sighting is None
-        lookout.close()
+        monitor = watch(address)
+        until(lambda: monitor.status)
+        monitor.dismiss()
+        assert monitor.status is None
+        monitor.close()
         calls = served.calls.total()
         time.sleep(0.2)
         assert served.calls.total() == calls
@@ -331,29 +336,29 @@ def test_a_key_that_is_away_for_a_while_does_not_end_the_looking(
     KeyAway.away = tmp_path / "away"
     KeyAway.away.touch()
     with Cloud({"mnist": mnist}) as cloud, caplog.at_level(logging.WARNING):
-        lookout = Lookout(f"127.0.0.1:{cloud.port}", "mnist", mnist.digest, lambda: False, access)
+        monitor = CloudMonitor(f"127.0.0.1:{cloud.port}", "mnist", mnist.digest, lambda: False, access)
         try:
             until(lambda: caplog.records)
-            lookout.lost()
-            lookout.lost()
+            monitor.lost()
+            monitor.lost()
             time.sleep(0.1)
             KeyAway.away.unlink()
-            lookout.lost()
-            until(lambda: lookout.sighting)
+            monitor.lost()
+            until(lambda: monitor.status)
         finally:
-            lookout.close()
+            monitor.close()
     assert ["the key is away" in record.message for record in caplog.records] == [True]
 
 
 def test_a_real_key_file_may_come_and_go(tmp_path: Path) -> None:
     """A device's own certificate is read anew for every look; the thread outlives files that are not there."""
     missing = Tls(None, tmp_path / "c.pem", tmp_path / "k.pem")
-    lookout = Lookout("127.0.0.1:9", "mnist", "d", lambda: False, Access(tls=missing))
+    monitor = CloudMonitor("127.0.0.1:9", "mnist", "d", lambda: False, Access(tls=missing))
     try:
-        until(lambda: lookout._said)
-        assert lookout._thread.is_alive()
+        until(lambda: monitor._said)
+        assert monitor._thread.is_alive()
     finally:
-        lookout.close()
+        monitor.close()
 
 
 def test_a_probe_that_fails_does_not_end_the_looking(caplog: pytest.LogCaptureFixture) -> None:
@@ -365,11 +370,11 @@ def test_a_probe_that_fails_does_not_end_the_looking(caplog: pytest.LogCaptureFi
         raise RuntimeError("odd")
 
     with caplog.at_level(logging.WARNING):
-        lookout = Lookout("127.0.0.1:9", "mnist", "d", idle, used=True)
+        monitor = CloudMonitor("127.0.0.1:9", "mnist", "d", idle, used=True)
         try:
             for count in (1, 2):
                 until(lambda count=count: len(asked) >= count)  # type: ignore[misc]
-                lookout._wake.set()
+                monitor._wake.set()
         finally:
-            lookout.close()
+            monitor.close()
     assert sum("odd" in record.message for record in caplog.records) == 1

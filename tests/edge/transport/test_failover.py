@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests.conftest import RealCloud
 
-from partway.edge.decision.split_controller import Recut
+from partway.edge.decision.split_controller import SplitController
 from partway.edge.main import main
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
 from partway.edge.transport.access import OPEN
@@ -33,9 +33,9 @@ PATIENCE_S = 30.0
 class Sender:
     """Keeps the link busy, over which it sends; ``reach`` is what it says of it."""
 
-    def __init__(self, recut: Recut, reach: tuple[Link, float] | None = None) -> None:
+    def __init__(self, controller: SplitController, reach: tuple[Link, float] | None = None) -> None:
         self._reach = reach
-        self.relinked = recut.relinked
+        self.relinked = controller.relinked
 
     def idle(self) -> bool:
         return False
@@ -63,15 +63,15 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
     split = Candidate(1, "raw", 2600, 200)
     link = Link(1e8, 1e-3)
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
-    recut = Recut(told, split, objective(), PLAN, link, free=False)
+    controller = SplitController(told, split, objective(), PLAN, link, free=False)
     with CloudClient(first.address) as client:
         clouds = KnownClouds(client, [first.address, second.address], PLAN)
-        clouds.watch(Sender(recut), link)
+        clouds.watch(Sender(controller), link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
-        runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
-        _until(lambda: clouds._lookouts[second.address].sighting)
+        runner = Runner(chain, Encoder(PLAN), clouds=clouds, watch=controller)
+        _until(lambda: clouds._lookouts[second.address].status)
         results = []
-        for result in runner.run(_samples(60), recut):
+        for result in runner.run(_samples(60), controller):
             if result.id == 20:
                 first.process.kill()
                 first.process.wait()
@@ -81,7 +81,7 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
     assert [result.id for result in results] == list(range(60))
     assert results[-1].answered_by == "cloud"
     assert sum(result.answered_by == "device" for result in results) <= 8
-    assert recut.changes == []
+    assert controller.changes == []
 
 
 def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., RealCloud]) -> None:
@@ -90,13 +90,13 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
     there = {first.address: OPEN, third.address: OPEN}
     split, link = Candidate(1, "raw", 2600, 200), Link(1e8, 1e-3)
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
-    recut = Recut(told, split, objective(), PLAN, link, free=False)
+    controller = SplitController(told, split, objective(), PLAN, link, free=False)
     before = threading.active_count()
     with CloudClient(first.address) as client:
         clouds = KnownClouds(client, [], PLAN, lambda: dict(there))
-        clouds.watch(recut, link)
+        clouds.watch(controller, link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
-        runner = Runner(chain, Packer(PLAN), clouds=clouds, watch=recut)
+        runner = Runner(chain, Encoder(PLAN), clouds=clouds, watch=controller)
 
         def frames() -> Iterator[Sample]:
             yield from _samples(5)
@@ -104,7 +104,7 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
             there[second.address] = OPEN
             for sample in _samples(100_000):
                 yield sample
-                if second.address in clouds._lookouts and clouds._lookouts[second.address].sighting:
+                if second.address in clouds._lookouts and clouds._lookouts[second.address].status:
                     break
                 time.sleep(0.005)
             del there[first.address]
@@ -116,9 +116,9 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
                 time.sleep(0.005)
             yield from _samples(5)
 
-        results = list(runner.run(frames(), recut))
+        results = list(runner.run(frames(), controller))
         assert clouds.address == second.address
-        assert first.address not in clouds._lookouts or clouds._lookouts[first.address].sighting is None
+        assert first.address not in clouds._lookouts or clouds._lookouts[first.address].status is None
         assert third.address not in clouds._lookouts
         runner.close()
         clouds.close()
@@ -136,13 +136,13 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
     far, near = start_cloud("--threads", "1"), start_cloud("--threads", "1")
     split, link = Candidate(1, "raw", 2600, 200), Link(1e8, 1e-3)
     told = [estimate(each, Speeds((1e-4,) * 3, (1e-4,) * 3), link) for each in (split, Candidate(3, None))]
-    recut = Recut(told, split, objective(), PLAN, link, free=False)
+    controller = SplitController(told, split, objective(), PLAN, link, free=False)
     with CloudClient(far.address) as client:
         both = dict.fromkeys((far.address, near.address), OPEN)
         clouds = KnownClouds(client, [], PLAN, lambda: both)
-        clouds.watch(Sender(recut, (Link(1e5, 1.0), 0.0)), link)
+        clouds.watch(Sender(controller, (Link(1e5, 1.0), 0.0)), link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
-        runner = Runner(chain, Packer(PLAN), clouds=clouds, window=4, watch=recut)
+        runner = Runner(chain, Encoder(PLAN), clouds=clouds, window=4, watch=controller)
 
         def frames() -> Iterator[Sample]:
             for sample in _samples(100_000):
@@ -152,7 +152,7 @@ def test_a_much_nearer_neighbour_is_moved_to_and_no_frame_is_lost(
             monkeypatch.setattr("partway.edge.transport.failover.STAY_S", 60.0)
             yield from _samples(20)
 
-        results = list(runner.run(frames(), recut))
+        results = list(runner.run(frames(), controller))
         runner.close()
         clouds.close()
     assert [result.id for result in results] == list(range(len(results)))

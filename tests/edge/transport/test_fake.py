@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.affine import STAGES, affine_chain, samples
 from tests.support.served import served
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.edge.transport.fake import FakeCloud
 from partway.errors import LinkLost, WireError
@@ -20,7 +20,7 @@ from partway.proto.frame import Reply, decode_reply
 from partway.proto.tensors import TensorSpec
 
 CHAIN = affine_chain()
-PACKER = Packer(CHAIN.plan)
+PACKER = Encoder(CHAIN.plan)
 FRAMES = samples(6)
 
 
@@ -78,7 +78,7 @@ def test_pictures_are_decoded_and_normalised(codec: str) -> None:
     chain = Chain(plan, model.chain.stages)
     pixels = np.arange(20, dtype=np.uint8).reshape(4, 5, 1) * 10
     device = Device(FakeCloud(chain))
-    device.stream.send(Packer(plan).frame("0", 0, codec, [Sample("a", pixels), Sample("b", pixels * 0)], {}))
+    device.stream.send(Encoder(plan).frame("0", 0, codec, [Sample("a", pixels), Sample("b", pixels * 0)], {}))
     found = np.frombuffer(device.replies[0].frame.raw[0], np.float32)
     np.testing.assert_allclose(found, [preprocess.tensor(pixels).mean(), 0.0], rtol=1e-5)
 

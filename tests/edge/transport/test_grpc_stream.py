@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.conftest import RealCloud
 from tests.support.raw_services import raw_services
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.grpc_stream import brief, to_the_end
@@ -104,12 +104,12 @@ def test_polling_waits_no_longer_than_it_was_told(cloud: RealCloud) -> None:
 def test_a_stop_left_over_does_not_end_a_poll_early(cloud: RealCloud) -> None:
     """Work that ended just before a poll is no reason to take a cloud for silent."""
     replies: list[bytes] = []
-    packer = Packer(PLAN)
+    encoder = Encoder(PLAN)
     with CloudClient(cloud.address) as client:
         client.describe("mnist")
         stream = client.open_stream(lambda message, at_s: replies.append(message), lambda error: None)
         for index, picture in enumerate(_pictures(5)):
-            stream.send(packer.frame(str(index), 0, "u8", [picture], {}))
+            stream.send(encoder.frame(str(index), 0, "u8", [picture], {}))
             client.loop.call_soon(client.loop.stop)
             if len(replies) == index:
                 stream.poll(30.0)
@@ -120,7 +120,7 @@ def test_a_stop_left_over_does_not_end_a_poll_early(cloud: RealCloud) -> None:
 def test_work_goes_on_while_frames_come_and_go(cloud: RealCloud) -> None:
     """Work done meanwhile gives its result or its error, and a later poll still waits for the reply."""
     replies: list[bytes] = []
-    packer = Packer(PLAN)
+    encoder = Encoder(PLAN)
     (picture,) = _pictures(1)
     with CloudClient(cloud.address) as client:
         client.describe("mnist")
@@ -128,7 +128,7 @@ def test_work_goes_on_while_frames_come_and_go(cloud: RealCloud) -> None:
         assert stream.meanwhile(lambda: 7) == 7
         with pytest.raises(ZeroDivisionError):
             stream.meanwhile(lambda: 1 // 0)
-        stream.send(packer.frame("0", 0, "u8", [picture], {}))
+        stream.send(encoder.frame("0", 0, "u8", [picture], {}))
         while not replies:
             stream.poll(30.0)
         stream.close()

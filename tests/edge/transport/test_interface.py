@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.support.served import Cloud, served
 
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.fake import FakeCloud
@@ -27,7 +27,7 @@ MODEL = served(
     (TensorSpec("x", "float32", (None, 2)),),
     (TensorSpec("y", "float32", (None, 2)),),
 )
-PACKER = Packer(MODEL.plan)
+PACKER = Encoder(MODEL.plan)
 
 
 def frame(number: int) -> bytes:

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.machines import by_law, graphs_of
 
-from partway.edge.pipeline.in_flight import Group as FusedGroup
 from partway.edge.session.run import Measured
 from partway.errors import InputError
-from partway.partitioner.profile.fused_groups import predicted_groups
+from partway.partitioner.profile.fused_groups import FusedGroup, predicted_groups
 from partway.partitioner.profile.regression import LEAST_POINTS, WIDEST, Line, features_of, fit, regress
 
 

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     args.window = args.window or ("1" if args.fps is None else "auto")
     args.when_behind = args.when_behind or ("block" if args.fps is None else "drop-oldest")
-    from partway.edge.emulator.replay import Device, replay
+    from partway.edge.emulator.replay import EmulatedDevice, replay
     from partway.edge.emulator.summary import series, shares, summary
     from partway.edge.options import options_of
     from partway.edge.session.sigterm import Sigterm
@@ -69,9 +69,11 @@ def run(args: argparse.Namespace) -> int:
 
     options = options_of({**vars(args), "inputs": args.input, "deadline_s": args.deadline})
     with Sigterm():
-        done = replay(options, _link_options(args), args.seconds, args.fps, Device(args.slow, args.device_profile))
+        done = replay(
+            options, _link_options(args), args.seconds, args.fps, EmulatedDevice(args.slow, args.device_profile)
+        )
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
-    plan, outcome = done.outcome.plan, done.outcome.to_json()
+    plan, run_report = done.run_report.plan, done.run_report.to_json()
     report: dict[str, Any] = {
         "model": plan.model,
         "plan": plan.digest,
@@ -91,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
         },
         "power": str(power),
         "summary": summary(done, power, options.deadline_s),
-        "decision": {key: outcome["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
-        "link_found": outcome["link"],
-        "changes": outcome["changes"],
+        "decision": {key: run_report["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
+        "link_found": run_report["link"],
+        "changes": run_report["changes"],
         "splits": shares(done.frames),
         "frames": series(done.frames, options.deadline_s),
     }
@@ -158,4 +160,4 @@ def _draw(args: argparse.Namespace, done: Replay, heading: str, deadline_s: floa
     last_s = max([done.ran_s, args.seconds])
     capacity_bps = None if args.trace is None else capacity(read_trace(args.trace), last_s, BIN_S)
     with mapped({OSError: InputError}, f"{args.png} cannot be written"):
-        save(draw(done.frames, len(done.outcome.plan.stages), capacity_bps, deadline_s, heading), args.png)
+        save(draw(done.frames, len(done.run_report.plan.stages), capacity_bps, deadline_s, heading), args.png)
