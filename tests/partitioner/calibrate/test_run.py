@@ -10,7 +10,7 @@ import pytest
 
 from partway.cloud.answer import answer, check
 from partway.cloud.models.repository import load_model
-from partway.edge.pipeline.encoder import Packer
+from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
 from partway.partitioner.calibrate import run as codec_calibration
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
@@ -100,7 +100,7 @@ def test_both_halves_understand_what_the_plan_brings(
         q["name"] for entry in work.codecs if entry["value"] == plan.cuts[1].values[0] for q in entry["qualities"]
     )
     live = mnist.run(frames[0].values, 0, 1)
-    message = Packer(plan).frame("0", 1, codec, [Sample("x", values=dict(frames[0].values))], live)
+    message = Encoder(plan).frame("0", 1, codec, [Sample("x", values=dict(frames[0].values))], live)
     frame = decode_request(message)
     reply = answer(check({plan.model: served}, frame.header), frame, 0.0, lambda: 0.0)
     found = np.frombuffer(reply.frame.raw[0], np.float32)

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.machines import by_law, graphs_of
 
-from partway.edge.session.run import Measured
 from partway.errors import InputError
-from partway.partitioner.profile.fused_groups import FusedGroup, predicted_groups
+from partway.partitioner.profile.fused_groups import FusedGroup, MeasuredModel, predicted_groups
 from partway.partitioner.profile.regression import LEAST_POINTS, WIDEST, Line, features_of, fit, regress
 
 
@@ -39,11 +38,11 @@ def group(kind: str = "Conv", work: float = 1000.0, stage: int = 0) -> FusedGrou
     return FusedGroup(kind.lower(), kind, stage, work, 10.0, 20.0, 30.0)
 
 
-def seen(count: int, kind: str = "Conv", model: str = "m") -> Measured:
+def seen(count: int, kind: str = "Conv", model: str = "m") -> MeasuredModel:
     """A profile of groups that take a nanosecond for each multiply-add, and a stage that takes 5 µs besides."""
     groups = tuple((group(kind, 1000.0 * (at + 1)), 1e-6 * (at + 1)) for at in range(count))
     total_s = sum(seconds for _, seconds in groups) + 5e-6
-    return Measured(model, groups, (5e-6,), total_s, {}, {}, ())
+    return MeasuredModel(model, groups, (5e-6,), total_s, {}, {}, ())
 
 
 def test_a_line_goes_through_points_that_obey_one() -> None:
@@ -79,7 +78,9 @@ def test_a_kind_needs_enough_points_for_a_line_of_its_own() -> None:
 
 def test_kinds_are_fitted_apart_and_together() -> None:
     """A kind of its own speed does not change another's line."""
-    slow = Measured("n", tuple((group("Relu", g.work), 10 * s) for g, s in seen(12).groups), (5e-6,), 1.0, {}, {}, ())
+    slow = MeasuredModel(
+        "n", tuple((group("Relu", g.work), 10 * s) for g, s in seen(12).groups), (5e-6,), 1.0, {}, {}, ()
+    )
     made = regress([seen(12), slow])
     assert made.seconds(group("Relu", 5000.0)) == pytest.approx(10 * made.seconds(group("Conv", 5000.0)), rel=1e-3)
     conv, pooled = made.kinds["Conv"], made.pooled
