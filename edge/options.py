@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from partway.edge.transport.access import OPEN, Access
-from partway.edge.transport.access_options import AccessOptions, access_options
+from partway.edge.transport.access.access import OPEN, Access
+from partway.edge.transport.access.options import AccessOptions, access_options
 from partway.edge.transport.address import parse_address
 from partway.engines.registry import engine_names
 from partway.errors import InputError

@@ -21,7 +21,7 @@ import grpc
 
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import FrameGroup
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.partitioner.decide.candidates import candidate_name, lossless
 from partway.partitioner.decide.estimate import Candidate
 from partway.proto import messages as m

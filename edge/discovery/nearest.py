@@ -6,7 +6,7 @@ import logging
 import math
 
 from partway.edge.discovery.zeroconf import FoundCloud
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.errors import PartwayError
 
 log = logging.getLogger("partway.edge")

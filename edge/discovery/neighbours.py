@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from partway.edge.discovery.zeroconf import Search, serves
-from partway.edge.transport.access import Access
+from partway.edge.transport.access.access import Access
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 

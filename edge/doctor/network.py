@@ -9,7 +9,7 @@ from functools import partial
 import partway
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.doctor.checks import BAD, GOOD, NOTE, Finding
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.client import CloudClient, Description
 from partway.edge.transport.link_probe import probe_link
 from partway.errors import InputError, PartwayError, Refused

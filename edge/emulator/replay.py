@@ -22,11 +22,11 @@ from partway.edge.pipeline.result import FrameResult
 from partway.edge.report.run_json import RunReport
 from partway.edge.report.terminal import Report
 from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
-from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
-from partway.edge.session.slice_on_the_fly import sliced_folder
+from partway.edge.session.start.embedded_cloud import EmbeddedCloud
+from partway.edge.session.start.slice_on_the_fly import sliced_folder
 from partway.edge.sources.files import Sample
-from partway.edge.transport.access import OPEN
+from partway.edge.transport.access.access import OPEN
 from partway.engines.interface import Engine
 from partway.engines.throttled import PacedEngine, SlowEngine
 from partway.errors import InputError, PartwayError

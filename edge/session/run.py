@@ -18,8 +18,8 @@ from partway.edge.options import Options
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.terminal import Report
-from partway.edge.session.start_failover import elsewhere
-from partway.edge.session.startup import Opened, Startup
+from partway.edge.session.start.failover import elsewhere
+from partway.edge.session.start.startup import Opened, Startup
 from partway.edge.session.wiring import Pipeline, known_clouds, pipeline, trial_runner
 from partway.edge.transport.link_probe import probe_link
 from partway.engines.interface import Engine

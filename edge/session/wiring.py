@@ -17,7 +17,7 @@ from partway.edge.options import MOST_WINDOW, Options
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.pipeline.runner import Runner
-from partway.edge.session.startup import Opened
+from partway.edge.session.start.startup import Opened
 from partway.edge.sources.frame_queue import Arrivals
 
 if TYPE_CHECKING:

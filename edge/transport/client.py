@@ -19,7 +19,7 @@ from partway.edge.transport.grpc_fork import refuse_forked
 import grpc
 from grpc import aio
 
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.edge.transport.grpc_stream import GrpcStream, brief, to_the_end
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
@@ -285,6 +285,6 @@ class CloudClient:
 
 
 def _speaks_tls(address: str) -> bool:
-    from partway.edge.transport.tls_diagnosis import speaks_tls  # and with it Python's own TLS, which takes 4 MB
+    from partway.edge.transport.access.tls_diagnosis import speaks_tls  # and with it Python's own TLS, which takes 4 MB
 
     return speaks_tls(address)

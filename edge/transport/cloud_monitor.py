@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.link_probe import probe_link
 from partway.partitioner.decide.estimate import Link
 from partway.proto import messages as m

@@ -9,7 +9,7 @@ from math import inf
 from time import perf_counter
 from typing import Protocol
 
-from partway.edge.transport.access import Access
+from partway.edge.transport.access.access import Access
 from partway.edge.transport.client import CloudClient, Description
 from partway.edge.transport.cloud_monitor import CloudMonitor, CloudStatus, Probed
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply

@@ -20,9 +20,9 @@ from partway.edge.main import main
 from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.runner import Runner
-from partway.edge.session import startup as opening
-from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.run import Run
+from partway.edge.session.start import startup as opening
+from partway.edge.session.start.embedded_cloud import EmbeddedCloud
 from partway.edge.transport.fake import FakeCloud
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_folder, model_folder

@@ -77,7 +77,7 @@ def test_another_user_is_told_apart(tmp_path: Path) -> None:
         "import partway.cloud.models.repository as repository\n"
         "from partway.errors import InputError\n"
         "from partway.system.credentials import token_of\n"
-        "from partway.edge.session.stage_cache import open_cache\n"
+        "from partway.edge.session.start.stage_cache import open_cache\n"
         "root = pathlib.Path(sys.argv[1])\n"
         "os.setgid(65534), os.setuid(65534)\n"
         "for read in (lambda: token_of(root / 'token'), lambda: token_of(root / 'closed' / 'token'),\n"

@@ -19,7 +19,7 @@ from partway.edge.decision.audit import CHANCE, Auditor, falls_short
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.sources.files import Sample
-from partway.edge.transport.access import Access
+from partway.edge.transport.access.access import Access
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder

@@ -16,7 +16,7 @@ from partway.edge.pipeline.runner import Runner
 from partway.edge.report.statistics import summarize
 from partway.edge.report.terminal import frame_line
 from partway.edge.transport import client as transport
-from partway.edge.transport.access import Access
+from partway.edge.transport.access.access import Access
 from partway.edge.transport.client import Description
 from partway.edge.transport.fake import FakeCloud, answer_all
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply

@@ -11,7 +11,7 @@ from tests.support.raw_services import raw_services
 
 from partway.edge.discovery.nearest import PROBES, round_trip_s
 from partway.edge.discovery.zeroconf import FoundCloud
-from partway.edge.transport.access import Access, Tls
+from partway.edge.transport.access.access import Access, Tls
 from partway.edge.transport.client import CloudClient
 from partway.proto import messages as m
 

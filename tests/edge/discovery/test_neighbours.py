@@ -6,7 +6,7 @@ import pytest
 
 from partway.edge.discovery.neighbours import MOST, Neighbours
 from partway.edge.discovery.zeroconf import FoundCloud, Search
-from partway.edge.transport.access import OPEN, Access, Tls
+from partway.edge.transport.access.access import OPEN, Access, Tls
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 

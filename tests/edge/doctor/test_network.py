@@ -14,7 +14,7 @@ import partway
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.doctor.checks import BAD, GOOD, NOTE, Finding, ready
 from partway.edge.doctor.network import check_cloud, check_clouds, check_interfaces, network_checks
-from partway.edge.transport.access import Access, Tls
+from partway.edge.transport.access.access import Access, Tls
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.proto import messages as m

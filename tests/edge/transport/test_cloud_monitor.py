@@ -18,7 +18,7 @@ from tests.support.served import Cloud
 
 from partway.cloud.models.repository import load_model
 from partway.edge.transport import cloud_monitor as monitor_module
-from partway.edge.transport.access import OPEN, Access, Tls
+from partway.edge.transport.access.access import OPEN, Access, Tls
 from partway.edge.transport.cloud_monitor import ANSWER_S, LEAST_BYTES, MOST_BYTES, TICK_S, CloudMonitor
 from partway.partitioner.decide.estimate import Link
 from partway.partitioner.plan.plan_file import load_plan

@@ -15,7 +15,7 @@ from partway.edge.main import main
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.sources.files import Sample
-from partway.edge.transport.access import OPEN
+from partway.edge.transport.access.access import OPEN
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.failover import KnownClouds
 from partway.engines.registry import engine_for

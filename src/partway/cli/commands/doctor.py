@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.edge.transport.access_options import access_arguments, access_of
+from partway.edge.transport.access.options import access_arguments, access_of
 from partway.units import parse_s
 
 if TYPE_CHECKING:

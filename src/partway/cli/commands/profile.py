@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from partway.edge.transport.access_options import access_arguments, access_of
+from partway.edge.transport.access.options import access_arguments, access_of
 from partway.errors import InputError, Refused
 from partway.units import parse_s
 

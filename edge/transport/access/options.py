@@ -13,7 +13,7 @@ from partway.errors import InputError
 from partway.system.option_table import add_options, checked, option, path, rows, switch, text
 
 if TYPE_CHECKING:
-    from partway.edge.transport.access import Access
+    from partway.edge.transport.access.access import Access
 
 _option = partial(option, programs=("edge-run", "Session", "partway doctor", "partway profile"))
 
@@ -51,9 +51,9 @@ class AccessOptions:
         """How to reach a cloud, every file read. Raises InputError."""
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InputError("a device's own certificate needs both --tls-cert FILE and --tls-key FILE")
-        from partway.edge.transport.access import Access
-        from partway.edge.transport.tls import Tls, system_roots
-        from partway.edge.transport.tls import checked as with_files_checked
+        from partway.edge.transport.access.access import Access
+        from partway.edge.transport.access.tls import Tls, system_roots
+        from partway.edge.transport.access.tls import checked as with_files_checked
         from partway.system.credentials import read_certificates, token_of
 
         tls = None

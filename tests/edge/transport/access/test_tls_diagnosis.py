@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support.certs import Authority, authority
 
-from partway.edge.transport.access import Tls
-from partway.edge.transport.tls_diagnosis import NO_CERTIFICATE, speaks_tls, tls_fault
+from partway.edge.transport.access.access import Tls
+from partway.edge.transport.access.tls_diagnosis import NO_CERTIFICATE, speaks_tls, tls_fault
 
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 """How a server of HTTP/2 begins."""

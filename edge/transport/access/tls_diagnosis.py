@@ -7,7 +7,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from partway.edge.transport.tls import Tls
+from partway.edge.transport.access.tls import Tls
 
 NO_CERTIFICATE = "it wants a certificate of this device; give --tls-cert FILE and --tls-key FILE"
 LOOK_S = 2.0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.support.certs import Authority, authority
 
-from partway.edge.transport.access import OPEN, Access
-from partway.edge.transport.access_options import access_arguments, access_of
+from partway.edge.transport.access.access import OPEN, Access
+from partway.edge.transport.access.options import access_arguments, access_of
 from partway.errors import InputError
 from partway.system.credentials import TOKEN_VARIABLE
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from partway.edge.decision.constraints import may_stay
 from partway.edge.pipeline.runner import Runner
-from partway.edge.session.startup import Opened, Reached
+from partway.edge.session.start.startup import Opened, Reached
 from partway.errors import LinkLost
 from partway.partitioner.decide.constraints import Constraints
 

@@ -16,12 +16,12 @@ from partway.edge.discovery.nearest import round_trip_s
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import Options
 from partway.edge.report.terminal import Report
-from partway.edge.session.embedded_cloud import EmbeddedCloud
-from partway.edge.session.slice_on_the_fly import sliced_folder
-from partway.edge.session.stage_cache import StageCache, open_cache
+from partway.edge.session.start.embedded_cloud import EmbeddedCloud
+from partway.edge.session.start.slice_on_the_fly import sliced_folder
+from partway.edge.session.start.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
 from partway.edge.sources.open_inputs import RunInput, open_run_input, read_ahead
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
 from partway.errors import InputError, LinkLost, PartwayError, Refused

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from partway.edge.session import embedded_cloud as embedded
-from partway.edge.session.embedded_cloud import EmbeddedCloud
+from partway.edge.session.start import embedded_cloud as embedded
+from partway.edge.session.start.embedded_cloud import EmbeddedCloud
 from partway.edge.transport.client import CloudClient
 from partway.errors import PartwayError
 from partway.partitioner.zoo import model_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.edge.session.slice_on_the_fly import sliced_folder
+from partway.edge.session.start.slice_on_the_fly import sliced_folder
 from partway.errors import InputError
 from partway.partitioner.plan.model_format import is_model_file
 from partway.partitioner.plan.plan_file import load_plan

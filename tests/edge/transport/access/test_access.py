@@ -14,12 +14,12 @@ from tests.conftest import RealCloud
 from tests.support.certs import Authority, authority
 
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.session.embedded_cloud import EmbeddedCloud
 from partway.edge.session.session import Session
-from partway.edge.transport.access import OPEN, Access
+from partway.edge.session.start.embedded_cloud import EmbeddedCloud
+from partway.edge.transport.access.access import OPEN, Access
+from partway.edge.transport.access.tls import Tls, checked
 from partway.edge.transport.client import CloudClient
 from partway.edge.transport.cloud_monitor import CloudMonitor
-from partway.edge.transport.tls import Tls, checked
 from partway.errors import InputError, Refused
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder

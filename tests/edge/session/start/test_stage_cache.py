@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
-from partway.edge.session.stage_cache import StageCache, open_cache
+from partway.edge.session.start.stage_cache import StageCache, open_cache
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Stage, StageFile
 from partway.system.cache_dir import default_cache

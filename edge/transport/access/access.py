@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from partway.edge.transport.tls import Tls, system_roots
+from partway.edge.transport.access.tls import Tls, system_roots
 from partway.errors import InputError
 
 log = logging.getLogger("partway.edge")
@@ -54,7 +54,9 @@ class Access:
         """What is wrong with TLS at HOST:PORT, and what to do; empty without TLS, a fault or a server."""
         if self.tls is None:
             return ""
-        from partway.edge.transport.tls_diagnosis import tls_fault  # and with it Python's own TLS, which takes 4 MB
+        from partway.edge.transport.access.tls_diagnosis import (
+            tls_fault,  # and with it Python's own TLS, which takes 4 MB
+        )
 
         return tls_fault(address, self.tls)
 

@@ -1,0 +1,4 @@
+"""What a run needs before its first frame: the model, its stages, a cloud, and the next cloud when one is lost.
+
+May import what the session room may import, and none of its other modules.
+"""
