@@ -16,6 +16,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def test_a_device_needs_an_address_and_a_name_only(
     folder = tmp_path / "models" / "elsewhere"
     shutil.copytree(MNIST, folder)
     plan = load_plan(MNIST)
-    object.__setattr__(plan, "model", "elsewhere")
+    plan = replace(plan, model="elsewhere")
     save_plan(plan, folder)
     address, cache = start_cloud("--models", str(tmp_path / "models")).address, tmp_path / "cache"
     path, labels = digits
@@ -235,7 +236,7 @@ def test_an_unusable_default_cache_is_no_reason_to_stop(
     folder = tmp_path / "models" / "elsewhere"
     shutil.copytree(MNIST, folder)
     plan = load_plan(MNIST)
-    object.__setattr__(plan, "model", "elsewhere")
+    plan = replace(plan, model="elsewhere")
     save_plan(plan, folder)
     address = start_cloud("--models", str(tmp_path / "models")).address
     command = [*COMMAND, "--model", "elsewhere", "--cloud", address, "--input", str(digits[0])]
@@ -261,7 +262,7 @@ def test_another_version_of_the_model_is_refused(
     """A cloud with the same name and another plan is refused before a frame is sent."""
     shutil.copytree(MNIST, tmp_path / "mnist")
     plan = load_plan(MNIST)
-    object.__setattr__(plan, "output", {**plan.output, "labels": list("abcdefghij")})
+    plan = replace(plan, output={**plan.output, "labels": list("abcdefghij")})
     save_plan(plan, tmp_path / "mnist")
     done = edge_run("--model", "mnist", "--cloud", start_cloud("--models", str(tmp_path)).address)
     assert done.returncode == 2

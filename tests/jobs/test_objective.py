@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_a_device_fetches_no_stage_that_it_may_not_hold(
 
     shutil.copytree(model_folder("mnist"), tmp_path / "models" / "elsewhere")
     plan = load_plan(model_folder("mnist"))
-    object.__setattr__(plan, "model", "elsewhere")
+    plan = replace(plan, model="elsewhere")
     save_plan(plan, tmp_path / "models" / "elsewhere")
     address = start_cloud("--models", str(tmp_path / "models")).address
     where = [

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def remote(tmp_path: Path) -> Path:
     folder = tmp_path / "models" / "elsewhere"
     shutil.copytree(model_folder("mnist"), folder)
     plan = load_plan(folder)
-    object.__setattr__(plan, "model", "elsewhere")
+    plan = replace(plan, model="elsewhere")
     save_plan(plan, folder)
     return folder.parent
 
