@@ -17,6 +17,7 @@ from partway.edge.decision.audit import Tally
 from partway.edge.decision.decision import Decision
 from partway.edge.decision.ranking import Ranking
 from partway.edge.decision.split_controller import Change
+from partway.edge.main import _command
 from partway.edge.options import Options
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.closing_lines import closing_lines
@@ -66,7 +67,7 @@ def closing(run_report: RunReport, **options: Any) -> str:
     """The closing lines."""
     out = io.StringIO()
     made = Options("mnist", **options)
-    closing_lines(run_report, Report(out), made.when_behind, "edge-run mnist")
+    closing_lines(run_report, Report(out), made.when_behind, _command(made))
     return out.getvalue()
 
 
