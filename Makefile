@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test check images test-images clean
+.PHONY: run test test-slow check images test-images clean
 
 run: $(VENV)/.base
 	@$(BIN)/edge-run --model mnist --split auto
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --cov=partway --cov-branch --cov-report=term --cov-fail-under=90 $(ARGS)
+
+test-slow: $(VENV)/.test
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test
 	@scripts/check
