@@ -525,6 +525,17 @@ def test_ctrl_c_in_the_middle_keeps_what_was_answered(
     assert "try next" not in out
 
 
+@pytest.mark.parametrize("constraint", [("--keep-on-device", "relu3"), ("--max-device-memory", "64MB")])
+def test_a_constrained_run_is_not_told_to_try_what_it_may_not(
+    constraint: tuple[str, str], digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where not every split is allowed, none is suggested."""
+    assert main(["--model", "mnist", "--cloud", "none", "--input", str(digits), *constraint]) == 0
+    out = capsys.readouterr().out
+    assert "12 frames answered" in out
+    assert "try next" not in out
+
+
 def test_what_is_not_on_the_terminals_alphabet_is_escaped(
     digits: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
