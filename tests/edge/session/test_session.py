@@ -1,6 +1,7 @@
 """Session: opens a model for a program that blocks or one that awaits, and refuses what cannot be opened."""
 
 import asyncio
+import inspect
 import os
 import re
 import subprocess
@@ -132,3 +133,11 @@ def test_the_names_are_where_they_are_announced() -> None:
         assert getattr(partway.edge, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Sessoin'"):
         partway.edge.Sessoin  # noqa: B018
+
+
+def test_the_page_names_every_argument_and_no_other() -> None:
+    """docs/library.md has a table of arguments; each is one of Session's."""
+    _, _, table = (ROOT / "docs/library.md").read_text().partition("\n| arguments | type |\n")
+    rows = re.findall(r"^\| (`.*?) \| ", table.partition("\n\n")[0], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(inspect.signature(Session).parameters) - {"model"}

@@ -7,7 +7,7 @@ import pytest
 
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import objective, order
+from partway.partitioner.decide.objectives import OBJECTIVES, objective, order
 from partway.partitioner.decide.power import Power
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004))
@@ -50,3 +50,10 @@ def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(InputError, match="unknown objective 'cost'") as caught:
         objective("cost")
     assert all(name in str(caught.value) for name in ("latency", "throughput", "bytes", "energy"))
+
+
+def test_a_factory_that_makes_no_objective_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the objective; no traceback comes from within the choice."""
+    monkeypatch.setitem(OBJECTIVES._loaded, "odd", lambda _power: 7)
+    with pytest.raises(InputError, match="'odd' gives a int"):
+        objective("odd")

@@ -87,10 +87,19 @@ def test_energy_depends_on_the_device() -> None:
     assert energy(idle).notes == (f"power: {idle}",)
 
 
-def test_only_seconds_have_a_noise_floor() -> None:
-    """Bytes are counted exactly; of timed objectives gains below the floor are not worth a change."""
-    floors = {name: objective(name, POWER).noise_floor for name in NAMES}
-    assert floors["latency"] == floors["throughput"] == TIMING_NOISE_S
-    assert floors["bytes"] == 0.0
-    assert [name for name in NAMES if objective(name, POWER).is_latency] == ["latency"]
-    assert [name for name in NAMES if not objective(name, POWER).is_timed] == ["bytes"]
+@pytest.mark.parametrize(
+    ("name", "unit", "noise_floor"),
+    [
+        ("latency", "a frame", TIMING_NOISE_S),
+        ("throughput", "", TIMING_NOISE_S),
+        ("bytes", "a frame", 0.0),
+        ("energy", "a frame", 0.0),
+    ],
+)
+def test_each_objective_has_a_unit_and_a_noise_floor_of_its_own(name: str, unit: str, noise_floor: float) -> None:
+    """Timing is noisy, bytes are counted; nobody has to know objectives by their names."""
+    made = objective(name, POWER)
+    assert (made.unit, made.noise_floor) == (unit, noise_floor)
+    assert made.is_latency is (name == "latency")
+    assert made.is_timed is (name != "bytes")
+    assert bool(made.notes) is (name == "energy")
