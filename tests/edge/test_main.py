@@ -16,7 +16,7 @@ from tests.conftest import ROOT, RealCloud
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.emulator.relay import Relay
 from partway.edge.emulator.shaper import RatePace, Shape
-from partway.edge.main import main
+from partway.edge.main import _command, main
 from partway.edge.options import Options
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.runner import Runner
@@ -523,6 +523,23 @@ def test_ctrl_c_in_the_middle_keeps_what_was_answered(
     assert "5 frames answered" in out
     assert "interrupted; the frames above are the ones that were answered" in out
     assert "try next" not in out
+
+
+@pytest.mark.parametrize("constraint", [("--keep-on-device", "relu3"), ("--max-device-memory", "64MB")])
+def test_a_constrained_run_is_not_told_to_try_what_it_may_not(
+    constraint: tuple[str, str], digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where not every split is allowed, none is suggested."""
+    assert main(["--model", "mnist", "--cloud", "none", "--input", str(digits), *constraint]) == 0
+    out = capsys.readouterr().out
+    assert "12 frames answered" in out
+    assert "try next" not in out
+
+
+def test_what_to_try_next_has_the_options_that_the_model_needs() -> None:
+    """A model with random weights is started with the option that says so."""
+    assert _command(Options("squeezenet1_1", random_weights=True)) == "edge-run --model squeezenet1_1 --random-weights"
+    assert _command(Options("mnist")) == "edge-run --model mnist"
 
 
 def test_what_is_not_on_the_terminals_alphabet_is_escaped(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ type = "layers"
 containers = ["barn.walls"]
 layers = ["brick", "mortar"]
 """
+EXEMPT = ("__init__", "__main__")
 CLEAN = {
     "__init__": "",
     "roof/__init__": "",
@@ -36,13 +37,17 @@ CLEAN = {
 }
 
 
-def house(root: Path, files: Mapping[str, str]) -> tuple[int, str, list[str]]:
-    """Exit code, table and faults of a tree of these modules, each with its text."""
+def house(root: Path, files: Mapping[str, str], untested: Collection[str] = ()) -> tuple[int, str, list[str]]:
+    """Exit code, table and faults of a tree of these modules, each with its text and, unless ``untested``, a test."""
     (root / "pyproject.toml").write_text(PROJECT)
     for name, text in files.items():
         path = root / "src" / "barn" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        if path.stem not in EXEMPT and name not in untested:
+            test = root / "tests" / Path(name).with_name(f"test_{path.stem}.py")
+            test.parent.mkdir(parents=True, exist_ok=True)
+            test.write_text("")
     command = [sys.executable, str(HOUSE), "--root", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout, done.stderr.splitlines()
@@ -55,20 +60,35 @@ def figures(table: str, folder: str) -> list[int]:
 
 
 def test_a_clean_tree_has_no_fault(tmp_path: Path) -> None:
-    """The table counts entries, lines and imports down; modules without a test file are listed and fail nothing."""
-    (tmp_path / "tests" / "walls").mkdir(parents=True)
-    (tmp_path / "tests" / "walls" / "test_brick.py").write_text("")
+    """The table counts entries, lines and imports down."""
     code, table, faults = house(tmp_path, CLEAN)
     assert (code, faults) == (0, [])
     assert figures(table, "barn") == [4, 1, 1, 0, 0]
     assert figures(table, "barn.walls") == [2, 2, 1, 0, 0]
     assert figures(table, "barn.roof") == [1, 2, 2, 0, 0]
-    missing = [line for line in table.splitlines() if line.startswith("no test file")]
-    assert missing == [
-        "no test file of its name: barn.doors, barn.floor",
-        "no test file of its name: barn.roof.tile",
-        "no test file of its name: barn.walls.mortar",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "test"),
+    [("floor", "tests/test_floor.py"), ("walls/brick", "tests/walls/test_brick.py")],
+)
+def test_a_module_without_a_test_file_of_its_name_fails(module: str, test: str, tmp_path: Path) -> None:
+    """The sentence says which file to write; a test file elsewhere does not count."""
+    elsewhere = tmp_path / "tests" / "jobs" / Path(test).name
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text("")
+    code, _, faults = house(tmp_path, CLEAN, untested=[module])
+    name = f"barn.{module.replace('/', '.')}"
+    assert (code, faults) == (1, [f"house: {name} has no test file of its name: write {test}"])
+    (tmp_path / test).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / test).write_text("")
+    assert house(tmp_path, CLEAN, untested=[module])[0] == 0
+
+
+def test_a_package_and_its_main_need_no_test_file(tmp_path: Path) -> None:
+    """``__init__`` and ``__main__`` are exempt, at the top and in a room."""
+    assert house(tmp_path, CLEAN | {"__main__": "", "walls/__main__": ""})[0] == 0
+    assert not list(tmp_path.glob("tests/**/test___*.py"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""The object that --json writes, and the closing lines of a run."""
+"""The object that --json writes."""
 
-import io
 import json
 from collections import deque
 from dataclasses import replace
@@ -17,14 +16,9 @@ from partway.edge.decision.audit import Tally
 from partway.edge.decision.decision import Decision
 from partway.edge.decision.ranking import Ranking
 from partway.edge.decision.split_controller import Change
-from partway.edge.main import _command
-from partway.edge.options import Options
 from partway.edge.pipeline.result import NOBODY, FrameResult
-from partway.edge.report.closing_lines import closing_lines
 from partway.edge.report.run_json import RunReport
 from partway.edge.report.statistics import Results
-from partway.edge.report.terminal import Report
-from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.plan_file import load_plan
@@ -61,14 +55,6 @@ def checked(run_report: RunReport) -> dict[str, Any]:
     assert written == json.loads(json.dumps(run_report.to_json()))
     jsonschema.validate(written, SCHEMA, jsonschema.Draft202012Validator)
     return dict(written)
-
-
-def closing(run_report: RunReport, **options: Any) -> str:
-    """The closing lines."""
-    out = io.StringIO()
-    made = Options("mnist", **options)
-    closing_lines(run_report, Report(out), made.when_behind, _command(made))
-    return out.getvalue()
 
 
 def test_a_run_with_everything_is_valid_and_complete() -> None:
@@ -154,41 +140,3 @@ def test_the_pieces_are_the_whole_however_many_frames_there_are(count: int, held
     assert len(pieces) == count + 2
     assert json.loads("".join(pieces)) == json.loads(json.dumps(run_report.to_json()))
     assert pieces[-1].endswith("}\n")
-
-
-def test_the_closing_lines_count_what_happened() -> None:
-    """Dropped frames with the policy that dropped them, audits by name, changes, and what to try next."""
-    audits = {SPLIT: Tally(deque([(4, 3)]), deque([0.5]))}
-    text = closing(new_run_report(frame(), changes=[CHANGE], dropped=4, audits=audits), when_behind="drop-oldest")
-    assert "1 frames answered (1 by the cloud)" in text
-    assert "4 frames were dropped before they began (--when-behind drop-oldest)" in text
-    assert "audited: split 1 at relu3 (raw), 3 of 4 answers agree" in text
-    assert "the split changed once while frames flowed" in text
-    assert "try next:  edge-run --model mnist --split 1" in text
-    assert "the split changed 2 times" in closing(new_run_report(frame(), changes=[CHANGE, CHANGE]))
-
-
-def test_an_uneventful_run_has_no_lines_about_events() -> None:
-    """Nothing was dropped, audited or changed: nothing is said of it."""
-    text = closing(new_run_report(frame()))
-    for word in ("dropped", "audited", "changed", "interrupted"):
-        assert word not in text
-
-
-def test_an_interrupted_run_says_so_and_suggests_nothing() -> None:
-    """Whoever pressed Ctrl-C wants to be done."""
-    text = closing(new_run_report(frame(), interrupted=True))
-    assert text.endswith("interrupted; the frames above are the ones that were answered\n")
-    assert "try next" not in text
-
-
-@pytest.mark.parametrize("constraints", [Constraints(keep_on_device=("relu3",)), Constraints(max_device_bytes=1 << 20)])
-def test_a_constrained_run_is_not_told_to_try_what_it_may_not(constraints: Constraints) -> None:
-    """Where not every split is allowed, none is suggested."""
-    assert "try next" not in closing(new_run_report(frame()), constraints=constraints)
-
-
-def test_what_to_try_next_can_be_typed_as_it_is() -> None:
-    """A model with random weights is started with the option that it needs."""
-    text = closing(new_run_report(frame()), random_weights=True)
-    assert text.count("edge-run --model mnist --random-weights ") == 3

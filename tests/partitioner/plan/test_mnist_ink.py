@@ -1,5 +1,9 @@
 """The ink in a picture, told from paper, light and dirt."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +13,22 @@ from partway.partitioner.plan.mnist_digit import digit_from_image
 from partway.partitioner.plan.mnist_ink import greys, ink_of
 
 EXPECTED = digit_from_image(grey(255 * seven()))
+
+MEASURED = """
+import time
+import numpy as np
+from PIL import Image
+from partway.partitioner.plan.mnist_digit import digit_from_image
+
+grain = np.random.default_rng(0).integers(0, 40, (160, 200, 3), dtype=np.uint8)
+grain[40:120, 90:110] = 230
+picture = Image.fromarray(grain)
+digit_from_image(picture)
+process_s, thread_s = time.process_time(), time.thread_time()
+for _ in range(10):
+    digit_from_image(picture)
+print((time.process_time() - process_s) / (time.thread_time() - thread_s))
+"""
 
 
 @pytest.mark.parametrize("angle", range(0, 360, 45))
@@ -105,3 +125,20 @@ def test_a_picture_is_turned_as_its_camera_says() -> None:
     picture = Image.new("L", (30, 20), 50)
     picture.getexif()[0x0112] = 6
     assert greys(picture)[0].shape == (30, 20)
+
+
+def test_a_picture_costs_no_more_than_the_thread_that_reads_it() -> None:
+    """No other thread spins meanwhile: least squares over BLAS threads took three times the processor time."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(done.stdout) < 1.3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (90, 70)])
+def test_uneven_paper_is_no_ink(size: tuple[int, int]) -> None:
+    """A page that is only lit from one side holds no ink, a page of a single line or column included."""
+    height, width = size
+    page = 60 + 90 * np.linspace(0, 1, height)[:, None] * np.linspace(0, 1, width)
+    assert ink_of(greys(Image.fromarray(page.astype(np.uint8)))) is None

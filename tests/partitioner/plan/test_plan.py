@@ -1,13 +1,13 @@
 """The plan as data: what crosses, what batches, what its digest covers."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from partway.partitioner.plan.plan import (
-    Plan,
-)
+from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.preprocess import Preprocess
 
 
 def test_a_plan_says_what_crosses_at_each_split(plan: Plan) -> None:
@@ -42,3 +42,18 @@ def test_measurements_do_not_change_the_digest(plan: Plan) -> None:
 def test_whatever_changes_an_answer_changes_the_digest(plan: Plan, change: Callable[[Plan], Plan]) -> None:
     """Model, engine, stages and how input and output are read all take part."""
     assert change(plan).digest != plan.digest
+
+
+def test_a_plan_computes_its_digest_and_parses_its_input_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are asked for with every frame; a changed copy has its own."""
+    calls: list[str] = []
+    hashed, parsed = hashlib.sha256, Preprocess.from_json
+    monkeypatch.setattr(hashlib, "sha256", lambda data: (calls.append("hash"), hashed(data))[1])
+    monkeypatch.setattr(Preprocess, "from_json", lambda data: (calls.append("parse"), parsed(data))[1])
+    picture = replace(plan, input=Preprocess("x", 4, 4, 1).to_json())
+    assert len({picture.digest for _ in range(3)}) == 1
+    assert [picture.preprocess for _ in range(3)] == [Preprocess("x", 4, 4, 1)] * 3
+    assert calls == ["hash", "parse"]
+    assert replace(picture, model="other").digest != picture.digest
+    assert replace(picture, input={}).preprocess is None
+    assert (calls.count("hash"), calls.count("parse")) == (2, 2)

@@ -1,38 +1,22 @@
-"""The models that are shipped, and names for them."""
+"""The folder of a model: by name, by path, and the sentences where there is none."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from tests.conftest import write_fake_plan
 
+import partway
 from partway.errors import InputError
-from partway.partitioner.plan.plan_file import load_plan, read_stage
-from partway.partitioner.zoo import bundled_folder, bundled_models, model_folder, sample_folder, unknown_model
-
-
-def test_every_shipped_model_is_whole() -> None:
-    """Each shipped model has a plan by its own name, and every stage file matches its digest."""
-    assert "mnist" in bundled_models()
-    for name in bundled_models():
-        folder = model_folder(name)
-        plan = load_plan(folder)
-        assert folder == bundled_folder() / name
-        assert plan.model == name
-        assert all(read_stage(folder, stage) for stage in plan.stages)
-
-
-def test_the_shipped_digits_are_pictures_of_every_digit() -> None:
-    """The samples of mnist show each digit at least twice; their names say which."""
-    samples = sample_folder(model_folder("mnist"))
-    assert samples is not None
-    digits = [path.name[0] for path in samples.glob("*.png")]
-    assert all(digits.count(digit) >= 2 for digit in "0123456789")
+from partway.partitioner.zoo.bundled import bundled_folder
+from partway.partitioner.zoo.model_folder import model_folder
 
 
 def test_a_plan_is_found_by_its_folder_or_its_file(fake_plan: Path) -> None:
     """A path may name the folder or the plan.json in it."""
     assert model_folder(str(fake_plan)) == fake_plan
     assert model_folder(str(fake_plan / "plan.json")) == fake_plan
-    assert sample_folder(fake_plan) is None
 
 
 def test_a_shipped_name_is_not_shadowed_by_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +30,6 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     """A slip of the finger is answered with what was meant."""
     with pytest.raises(InputError, match=r"did you mean mnist.*known models: mnist"):
         model_folder("mnits")
-    assert "did you mean" not in str(unknown_model("resnet50", ["mnist"]))
 
 
 def test_a_folder_without_a_plan_says_so(tmp_path: Path) -> None:
@@ -67,3 +50,22 @@ def test_a_name_no_file_system_takes_is_refused() -> None:
     """A name of three hundred letters is no file, and no reason for a traceback."""
     with pytest.raises(InputError, match="known models: mnist"):
         model_folder("m" * 300)
+
+
+def test_a_model_made_by_name_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained weights go before random ones; before either is made, the sentence gives the command."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"no plan of mobilenet_v2 yet; make one with `partway plan mobilenet_v2 "):
+        model_folder("mobilenet_v2")
+    made = tmp_path / "partway" / "zoo"
+    random = write_fake_plan(made / f"mobilenet_v2-random-{partway.__version__}")
+    assert model_folder("mobilenet_v2") == random
+    trained = write_fake_plan(made / f"mobilenet_v2-{partway.__version__}")
+    assert model_folder("mobilenet_v2") == trained
+
+
+def test_a_folder_goes_before_a_name_of_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan in the present directory that is called like a model made by name is the user's own."""
+    monkeypatch.chdir(tmp_path)
+    write_fake_plan(tmp_path / "mobilenet_v2")
+    assert model_folder("mobilenet_v2") == Path("mobilenet_v2")
