@@ -434,8 +434,7 @@ def test_more_frames_are_in_flight_only_where_they_wait(behind: bool, most: int)
                 self.answer()
 
     cloud = Lagging(affine_chain(), lambda cloud: None)
-    runner = runner_on(cloud, window=64, stall_s=1.0)
-    runner.watch = OneUnlessBehind()
+    runner = runner_on(cloud, window=64, stall_s=1.0, watch=OneUnlessBehind())
     source = Live()
     source.on_ready = lambda: None
     assert_each_answered_once(list(runner.run(source, lambda: Candidate(1, "raw"))), 9)
