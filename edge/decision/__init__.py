@@ -1,4 +1,4 @@
-"""Which split and codec the next frame takes: measured and tried at the start, chosen anew before each frame.
+"""Chooses split and codec: measured and tried at the start, then chosen again before each frame.
 
 May import pipeline, discovery, transport and sources.
 """

@@ -1,8 +1,7 @@
-"""The guard on lossy codecs: a sampled share of frames is sent once more, coded and exact, and the cloud compares.
+"""Audits lossy codecs in production: the device sends some frames again, coded and exact, and the cloud compares them.
 
-From a thread and over a connection of its own, one at a time, so that frames are never in its way; a frame whose turn
-it is while another is compared is passed over. A codec whose answers agree less often than its budget allows, and too
-seldom for that to be chance, is withdrawn.
+A separate thread and connection handle one audit at a time, so audits do not delay frames. Frames that arrive meanwhile
+are not audited. A codec whose answers agree significantly less often than its budget allows is withdrawn.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ log = logging.getLogger("partway.edge")
 EXACT = "zstd"
 EXACT_PICTURE = "webp-lossless"
 CHANCE = 1e-3
-"""A codec goes when one that keeps its budget would do as badly only this often."""
+"""A codec is withdrawn when a codec within its budget would agree this rarely with at most this probability."""
 REMEMBERED = 1000
-"""Audits of one candidate that count; older ones are forgotten."""
-PATIENCE_S = 30.0
-WORSE = 2.0
-"""A model that does not classify: so many times the calibrated relative error is too much."""
+"""How many of the latest audits of one candidate count."""
+TIMEOUT_S = 30.0
+MOST_ERROR_RATIO = 2.0
+"""Models without classes: a mean relative error above this multiple of the calibrated error is too large."""
 LEAST_AUDITS = 20
 
 
 @dataclass(slots=True)
 class Tally:
-    """What audits of one candidate came to: samples compared and agreed, and relative errors, newest last."""
+    """Audit results of one candidate: (compared, agreed) samples and relative errors, newest last."""
 
     samples: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     errors: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -50,12 +49,12 @@ class Tally:
 
     @property
     def frames(self) -> int:
-        """Samples that were compared."""
+        """How many samples were compared."""
         return sum(frames for frames, _ in self.samples)
 
     @property
     def agreed(self) -> int:
-        """Of them answered alike."""
+        """How many compared samples got the same answer."""
         return sum(agreed for _, agreed in self.samples)
 
     def __str__(self) -> str:
@@ -65,9 +64,9 @@ class Tally:
 
 
 def falls_short(agreed: int, frames: int, required: float) -> bool:
-    """Whether so few of ``frames`` would agree less often than CHANCE, if the share ``required`` of all did.
+    """Whether ``agreed`` or fewer of ``frames`` have a probability below CHANCE if the share ``required`` agrees.
 
-    The lower tail of the binomial distribution.
+    The probability is the lower tail of the binomial distribution.
     """
     if frames <= 0 or agreed >= required * frames:
         return False
@@ -76,11 +75,11 @@ def falls_short(agreed: int, frames: int, required: float) -> bool:
 
 
 class Auditor:
-    """Audits ``share`` (0 to 1) of the frames that went coded. ``required`` is the share of answers to be kept.
+    """Audits ``share`` (0 to 1) of the frames sent with a lossy codec. ``required``: which share of answers must agree.
 
-    ``address`` says where the cloud in use is, None without one; ``errors`` are calibrated relative errors. Where it
-    does not ``withdraws``, because the codec was asked for, it only says what it found. ``access`` tells how the cloud
-    in use is reached; it is asked for every audit, since another cloud may be in use by then.
+    ``address`` gives the address of the cloud in use, or None; ``errors`` gives calibrated relative errors. With
+    ``withdraws`` false, because the user requested the codec, the auditor only logs warnings. Each audit calls
+    ``access`` again, since the cloud in use may have changed.
     """
 
     def __init__(
@@ -93,20 +92,20 @@ class Auditor:
         withdraws: bool = True,
         access: Callable[[], Access] = lambda: OPEN,
     ) -> None:
-        self._packer, self._share, self._required = encoder, share, required
+        self._encoder, self._share, self._required = encoder, share, required
         self._address, self._errors, self._withdraws, self._access = address, errors, withdraws, access
-        self._random = random.Random()  # noqa: S311 - a sample, hides nothing
+        self._random = random.Random()  # noqa: S311 - only picks samples, protects nothing
         self._work: queue.Queue[tuple[FrameGroup, str] | None] = queue.Queue(1)
         self._withdrawn: deque[tuple[Candidate, str]] = deque()
-        self._gone: set[Candidate] = set()
+        self._over_budget: set[Candidate] = set()
         self._channel: tuple[tuple[str, Access], Any] | None = None
-        self._said = ""
+        self._last_warning = ""
         self.tallies: dict[Candidate, Tally] = {}
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
     def offer(self, group: FrameGroup) -> None:
-        """A group was sent: perhaps it is one to be audited. Takes no time."""
+        """Audit this sent group if it is sampled and no audit is running. Does not block."""
         candidate = group.candidate
         if candidate.codec is None or self._random.random() >= self._share or lossless(candidate.k, candidate.codec):
             return
@@ -114,16 +113,16 @@ class Auditor:
             self._work.put_nowait((group, candidate.codec))
 
     def withdrawals(self) -> Iterator[tuple[Candidate, str]]:
-        """Candidates that fell under the budget since the last call, each with a sentence."""
+        """Candidates withdrawn since the last call, each with the reason."""
         while self._withdrawn:
             yield self._withdrawn.popleft()
 
     def close(self) -> None:
-        """End the thread, after the audit that is under way."""
+        """Finish the running audit, then end the thread."""
         if not self._thread.is_alive():
             return
         self._work.put(None)
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
         if self._channel is not None:
             self._channel[1].close()
 
@@ -131,30 +130,30 @@ class Auditor:
         while (work := self._work.get()) is not None:
             group, codec = work
             try:
-                reply = self._ask(group, codec)
+                reply = self._compare(group, codec)
                 if reply is not None:
-                    self._said = ""
-                    self._judge(group.candidate, reply)
-            except Exception as error:  # a cloud without Audit, a key file that is away: the next one may work
-                self._say(f"an audit failed ({_why(error)}); codecs in use are not checked")
+                    self._last_warning = ""
+                    self._record(group.candidate, reply)
+            except Exception as error:  # a cloud without Audit, or a missing key file: the next audit may work
+                self._warn_once(f"an audit failed ({_error_text(error)}); codecs in use are not checked")
 
-    def _ask(self, group: FrameGroup, codec: str) -> Any:
-        """The cloud's verdict; None without a cloud."""
+    def _compare(self, group: FrameGroup, codec: str) -> Any:
+        """The cloud's comparison; None without a cloud."""
         address = self._address()
         if address is None:
             return None
-        encoder, k, frame_id = self._packer, group.candidate.k, str(group.first_id)
+        encoder, k, frame_id = self._encoder, group.candidate.k, str(group.first_id)
         pixels = encoder.sends_pixels(k, codec)
         live = group.live or ({} if pixels else encoder.tensors(group.samples))
         coded = encoder.frame(frame_id, k, codec, group.samples, live)
         exact = encoder.frame(frame_id, k, EXACT_PICTURE if pixels else EXACT, group.samples, live)
         access = self._access()
-        made = self._dial(address, access).unary_unary(
+        audit_call = self._open_channel(address, access).unary_unary(
             f"/{m.SPLIT_SERVICE}/Audit", m.AuditRequest.SerializeToString, m.AuditResponse.FromString
         )
-        return made(m.AuditRequest(coded=coded, exact=exact), timeout=PATIENCE_S, metadata=access.metadata)
+        return audit_call(m.AuditRequest(coded=coded, exact=exact), timeout=TIMEOUT_S, metadata=access.metadata)
 
-    def _dial(self, address: str, access: Access) -> Any:
+    def _open_channel(self, address: str, access: Access) -> Any:
         if self._channel is None or self._channel[0] != (address, access):
             if self._channel is not None:
                 self._channel[1].close()
@@ -167,21 +166,21 @@ class Auditor:
             self._channel = (address, access), access.channel(address, options, grpc)
         return self._channel[1]
 
-    def _judge(self, candidate: Candidate, reply: Any) -> None:
+    def _record(self, candidate: Candidate, reply: Any) -> None:
         tally = self.tallies.setdefault(candidate, Tally())
         tally.samples.append((reply.frames, reply.agreed))
         tally.errors.append(reply.relative_error)
         tally.classifies = reply.classifies
-        why = self._too_bad(candidate, tally)
-        if why is None or candidate in self._gone:
+        why = self._shortfall(candidate, tally)
+        if why is None or candidate in self._over_budget:
             return
-        self._gone.add(candidate)
-        name = candidate_name(candidate, self._packer.plan)
+        self._over_budget.add(candidate)
+        name = candidate_name(candidate, self._encoder.plan)
         log.warning("%s %s: %s", name, "is withdrawn" if self._withdraws else "falls under its budget", why)
         if self._withdraws:
             self._withdrawn.append((candidate, why))
 
-    def _too_bad(self, candidate: Candidate, tally: Tally) -> str | None:
+    def _shortfall(self, candidate: Candidate, tally: Tally) -> str | None:
         frames, agreed = tally.frames, tally.agreed
         if tally.classifies:
             if not falls_short(agreed, frames, self._required):
@@ -189,16 +188,16 @@ class Auditor:
             return f"{agreed} of {frames} audited answers agree, the budget asks for {self._required * 100:.4g} %"
         calibrated = self._errors(candidate)
         mean = sum(tally.errors) / len(tally.errors)
-        if calibrated is None or len(tally.errors) < LEAST_AUDITS or mean <= WORSE * calibrated:
+        if calibrated is None or len(tally.errors) < LEAST_AUDITS or mean <= MOST_ERROR_RATIO * calibrated:
             return None
         return f"its relative error is {mean:.2g} over {len(tally.errors)} audits, {calibrated:.2g} when calibrated"
 
-    def _say(self, sentence: str) -> None:
-        """Once, not for every frame."""
-        if sentence != self._said:
+    def _warn_once(self, sentence: str) -> None:
+        """Log a warning unless it repeats the last one."""
+        if sentence != self._last_warning:
             log.warning("%s", sentence)
-        self._said = sentence
+        self._last_warning = sentence
 
 
-def _why(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error.details()) if isinstance(error, grpc.Call) else str(error) or type(error).__name__

@@ -18,7 +18,7 @@ from partway.partitioner.plan.plan import Plan
 class Decision:
     """All admitted candidates with their estimates, the chosen one, and the reason in one sentence.
 
-    ``runner_up`` is what the reason compares it with; None where a split was asked for, or nothing else is admitted.
+    ``runner_up`` is what the reason compares it with; None if a split was requested or nothing else is admitted.
     """
 
     estimates: tuple[Estimate, ...]
@@ -37,7 +37,7 @@ def restrict(estimates: Sequence[Estimate], split: str, plan: Plan) -> list[Esti
     k = split_number(split, plan)
     allowed = [e for e in estimates if e.candidate.k == k]
     if not allowed:
-        raise InputError(f"split {k} has no codec left; give another --codec or a larger --max-drop")
+        raise InputError(f"no codec is allowed for split {k}; give another --codec or a larger --max-drop")
     return allowed
 
 
@@ -64,7 +64,10 @@ def split_number(split: str, plan: Plan) -> int:
 def rival_of(
     chosen: Estimate, estimates: Sequence[Estimate], plan: Plan, ranking: Ranking = BY_LATENCY
 ) -> Estimate | None:
-    """What the chosen one is compared with: for a split the better whole, for a whole the best split; None if alone."""
+    """The estimate that the chosen one is compared with; None if there is no other.
+
+    A split is compared with the better of device and cloud alone, and each of those with the best split.
+    """
     stages = len(plan.stages)
     rest = [e for e in estimates if e is not chosen]
     if not rest:
@@ -76,15 +79,15 @@ def rival_of(
 
 
 def reason(chosen: Estimate, estimates: Sequence[Estimate], plan: Plan, ranking: Ranking = BY_LATENCY) -> str:
-    """Why, in one sentence: the scores of the chosen one and of its rival."""
+    """The reason in one sentence: the scores of the chosen estimate and of its rival."""
     stages = len(plan.stages)
     rival = rival_of(chosen, estimates, plan, ranking)
-    mine, by = f"{candidate_name(chosen.candidate, plan)}: {ranking.say(chosen)}", _by(ranking)
+    mine, by = f"{candidate_name(chosen.candidate, plan)}: {ranking.show_with_unit(chosen)}", _by(ranking)
     if rival is None:
         return f"{by}{mine}; nothing else was allowed"
     theirs = ranking.show(rival)
     if 0 < chosen.candidate.k < stages:
-        return f"{by}{mine} against {theirs} {_whole(rival, plan)}"
+        return f"{by}{mine} against {theirs} {_placement(rival, plan)}"
     if not 0 < rival.candidate.k < stages:
         return f"{by}{mine} against {theirs} for {candidate_name(rival.candidate, plan)}"
     return f"{by}do not split: {mine} against {theirs} for the best split (k = {rival.candidate.k}) on this link"
@@ -94,11 +97,11 @@ def _by(ranking: Ranking) -> str:
     return "" if ranking.objective.is_latency else f"by {ranking.objective.name}, "
 
 
-def _whole(rival: Estimate, plan: Plan) -> str:
+def _placement(rival: Estimate, plan: Plan) -> str:
     return {0: "all in the cloud", len(plan.stages): "all on the device"}.get(rival.candidate.k, "for the next best")
 
 
-def settle(
+def make_decision(
     estimates: Sequence[Estimate],
     allowed: Sequence[Estimate],
     plan: Plan,
@@ -106,11 +109,11 @@ def settle(
     measured: bool,
     ranking: Ranking = BY_LATENCY,
 ) -> Decision:
-    """Choose among the allowed and put everything into a Decision."""
+    """Choose the best allowed estimate and give the reason."""
     chosen = ranking.best(allowed)
     if len(allowed) < len(estimates) or (len(estimates) == 1 and link is None):
         name = candidate_name(chosen.candidate, plan)
-        score = "" if ranking.objective.is_latency else f": {ranking.say(chosen)}"
-        return Decision(tuple(estimates), chosen, f"{_by(ranking)}{name}{score}, as asked", link, measured, ranking)
-    words, rival = reason(chosen, estimates, plan, ranking), rival_of(chosen, estimates, plan, ranking)
-    return Decision(tuple(estimates), chosen, words, link, measured, ranking, rival)
+        score = "" if ranking.objective.is_latency else f": {ranking.show_with_unit(chosen)}"
+        return Decision(tuple(estimates), chosen, f"{_by(ranking)}{name}{score}, as requested", link, measured, ranking)
+    sentence, rival = reason(chosen, estimates, plan, ranking), rival_of(chosen, estimates, plan, ranking)
+    return Decision(tuple(estimates), chosen, sentence, link, measured, ranking, rival)

@@ -1,8 +1,8 @@
-"""Which candidate the next frame takes: chosen anew before each, by the link, the device and the cloud as they are now.
+"""Chooses the candidate for each frame, by the current state of link, device and cloud.
 
-Nothing has to be loaded for another cut, so a change costs nothing; but a choice that flaps between two candidates that
-are as good as each other is of no use to anybody. So the present one is left only for one that is better by HYSTERESIS,
-and not within DWELL_S of the last change. A lost cloud is left at once.
+A change of cut loads nothing and costs nothing, but flapping between equally good candidates helps nobody. So the
+candidate changes only if another is better by HYSTERESIS, and not within DWELL_S of the last change. A lost cloud
+causes a change at once.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ log = logging.getLogger("partway.edge")
 HYSTERESIS = 0.1
 DWELL_S = 1.0
 IDLE_S = 1.0
-"""Without frames for so long, the link is probed, as often."""
+"""After this time without frames the link is probed, and again each time it passes."""
 AHEAD_S = 0.5
-"""Of the link's rate may be in flight: more would only wait."""
+"""Frames in flight may fill the link for this long; more would only wait."""
 LEAST_AHEAD_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From this frame on another candidate is taken, and why, in one sentence."""
+    """A change of candidate: the first frame that takes the new one, and the reason in one sentence."""
 
     frame: int
     before: Candidate
@@ -50,19 +50,18 @@ class Change:
 
 
 class SplitController(Watch):
-    """Give it to a Runner as ``watch`` and ask it for candidates. ``estimates`` are those that may be chosen from.
+    """A Runner's ``watch`` that also gives it candidates, chosen from ``estimates``.
 
-    Where it is not ``free``, ``chosen`` is taken as long as there is a cloud.
-    ``home`` is what is left without a cloud; ``probes`` gives what was probed while no frames told of the link,
-    ``withdrawals`` candidates that may not be chosen any more, each with the reason. ``waiting`` says whether frames
-    are in flight. Unless it ``adapts_window``, the runner's own counts.
+    If not ``free``, it always gives ``chosen`` while a cloud is connected. ``fallback`` is the candidate without a
+    cloud. ``probes`` gives new probes of an unused link, ``withdrawals`` gives withdrawn candidates with the reason.
+    ``waiting`` tells whether frames are in flight. Unless it ``adapts_window``, the runner's own window counts.
     """
 
     def __init__(
         self,
         estimates: Sequence[Estimate],
         chosen: Candidate,
-        wanted: Objective,
+        objective: Objective,
         plan: Plan,
         link: Link | None,
         free: bool = True,
@@ -73,10 +72,10 @@ class SplitController(Watch):
         probes: Callable[[], Iterable[Probed]] = tuple,
         withdrawals: Callable[[], Iterable[tuple[Candidate, str]]] = tuple,
     ) -> None:
-        self.plan, self._wanted, self._clock = plan, wanted, clock
-        self._asked = None if free else chosen
-        alone = (e.candidate for e in estimates if e.candidate.codec is None)
-        self.home = next(alone, Candidate(len(plan.stages), None))
+        self.plan, self._objective, self._clock = plan, objective, clock
+        self._fixed = None if free else chosen
+        on_device = (e.candidate for e in estimates if e.candidate.codec is None)
+        self.fallback = next(on_device, Candidate(len(plan.stages), None))
         self.changes: list[Change] = []
         self.link = LinkEstimator(link, clock())
         self.slowdown = Slowdown(estimates)
@@ -87,9 +86,9 @@ class SplitController(Watch):
         self.adapts_window = adapts_window
         self._waiting = waiting
         self._probes, self._withdrawals = probes, withdrawals
-        self._gone: set[Candidate] = set()
+        self._withdrawn: set[Candidate] = set()
         self._terms: dict[Candidate, Terms] = {}
-        self._known: dict[Candidate, Estimate] = {}
+        self._estimates: dict[Candidate, Estimate] = {}
         self._decided_by = (link, *self.slowdown.factors)
 
     def __call__(self) -> Candidate:
@@ -98,25 +97,25 @@ class SplitController(Watch):
         for candidate, why in self._withdrawals():
             self._withdraw(candidate, why, now_s)
         if not self.connected:
-            if self.present != self.home and self.linked:
-                self._change(self.home, self._why, now_s)
+            if self.present != self.fallback and self.linked:
+                self._change(self.fallback, self._why, now_s)
             return self.present
         for probed in self._probes():
             self.link.probe(probed.size_bytes, probed.seconds, probed.at_s)
             self.slowdown.queue(probed.queue_s)
         self._refresh(now_s)
         link = self.link.link
-        if self._asked is not None:
-            if self.present != self._asked:
-                self._change(self._asked, self._why, now_s)
-            return self._asked
+        if self._fixed is not None:
+            if self.present != self._fixed:
+                self._change(self._fixed, self._why, now_s)
+            return self._fixed
         if link is None or now_s - self._changed_s < DWELL_S:
             return self.present
         chosen, best_score = self._best(link)
         if chosen == self.present:
             return chosen
         score = self._score(self.present, link)
-        if score - best_score > max(HYSTERESIS * score, self._wanted.noise_floor):
+        if score - best_score > max(HYSTERESIS * score, self._objective.noise_floor):
             self._change(chosen, self._reason(link, score, best_score), now_s)
         self._why = ""
         return self.present
@@ -129,7 +128,7 @@ class SplitController(Watch):
         return best(candidates, lambda one: self._score(one, link), lambda one: self._tie_break(one, link))
 
     def _tie_break(self, candidate: Candidate, link: Link) -> tuple[float, float]:
-        estimate = self._known[candidate]
+        estimate = self._estimates[candidate]
         return latency_terms(estimate).at(link.bandwidth_bps, link.rtt_s), crossing_bytes(estimate)
 
     def _score(self, candidate: Candidate, link: Link) -> float:
@@ -137,27 +136,27 @@ class SplitController(Watch):
         return float("inf") if terms is None else terms.at(link.bandwidth_bps, link.rtt_s)
 
     def _refresh(self, now_s: float) -> None:
-        """New scores, where the device's pace or the cloud's load are others than those they were made for."""
+        """Compute new scores if the slowdown of device or cloud has changed since the last ones."""
         estimates = self.slowdown.estimates(now_s)
         if estimates is not None or not self._terms:
-            known = estimates or self.slowdown.now()
-            self._known = {estimate.candidate: estimate for estimate in known}
-            terms = {candidate: self._wanted.terms(estimate) for candidate, estimate in self._known.items()}
-            self._terms = {candidate: term for candidate, term in terms.items() if candidate not in self._gone}
+            current = estimates or self.slowdown.now()
+            self._estimates = {estimate.candidate: estimate for estimate in current}
+            terms = {candidate: self._objective.terms(estimate) for candidate, estimate in self._estimates.items()}
+            self._terms = {candidate: term for candidate, term in terms.items() if candidate not in self._withdrawn}
 
     def _withdraw(self, candidate: Candidate, why: str, now_s: float) -> None:
-        """Never again; another one at once where it is in use: at the same split where one was asked for."""
+        """Exclude a candidate for good, and change at once if it is in use. A fixed split stays, with another codec."""
         self._refresh(now_s)
-        self._gone.add(candidate)
+        self._withdrawn.add(candidate)
         self._terms.pop(candidate, None)
         link = self.link.link
-        fixed = self._asked == candidate
+        fixed = self._fixed == candidate
         if fixed:
             same_split = [one for one in self._terms if one.k == candidate.k]
-            self._asked = self._best_of(same_split, link) if same_split and link is not None else self.home
+            self._fixed = self._best_of(same_split, link) if same_split and link is not None else self.fallback
         if self.present != candidate:
             return
-        chosen = self._asked if fixed else self._best(link)[0] if link is not None and self._terms else self.home
+        chosen = self._fixed if fixed else self._best(link)[0] if link is not None and self._terms else self.fallback
         assert chosen is not None
         self._change(chosen, why, now_s)
 
@@ -172,35 +171,35 @@ class SplitController(Watch):
     def _reason(self, link: Link, score: float, best_score: float) -> str:
         before, device, cloud, queue_s = self._decided_by
         factors = self.slowdown.factors
-        ratio = {
-            f"the link is now {link}": 0.0 if before is None else _apart(link.bandwidth_bps, before.bandwidth_bps),
-            f"the link is {link} now": 0.0 if before is None else _apart(link.rtt_s, before.rtt_s),
-            f"this device takes {factors[0]:.2g} times its profile": _apart(factors[0], device),
-            f"the cloud takes {factors[1]:.2g} times its profile": _apart(factors[1], cloud),
-            f"frames wait {factors[2] * 1e3:.3g} ms in the cloud": _apart(factors[2] + 0.02, queue_s + 0.02),
+        changes = {
+            f"the link is now {link}": 0.0 if before is None else _ratio(link.bandwidth_bps, before.bandwidth_bps),
+            f"the link is {link} now": 0.0 if before is None else _ratio(link.rtt_s, before.rtt_s),
+            f"this device takes {factors[0]:.2g} times its profile": _ratio(factors[0], device),
+            f"the cloud takes {factors[1]:.2g} times its profile": _ratio(factors[1], cloud),
+            f"frames wait {factors[2] * 1e3:.3g} ms in the cloud": _ratio(factors[2] + 0.02, queue_s + 0.02),
         }
-        why = max(ratio, key=ratio.__getitem__)
-        show = self._wanted.show
+        why = max(changes, key=changes.__getitem__)
+        show = self._objective.show
         return f"{self._why or why}: {show(best_score)} against {show(score)}"
 
     def opened(self) -> None:
         """See Watch."""
-        self.connected, self._why = True, "there is a cloud again"
+        self.connected, self._why = True, "a cloud is available again"
 
     def relinked(self, link: Link) -> None:
-        """Another link, measured from scratch: a cloud was found again, or another one."""
+        """Frames use a newly measured link, to another cloud or to the same one after a loss."""
         self.link.reset(link, self._clock())
-        self.slowdown.another_cloud()
+        self.slowdown.cloud_changed()
 
     def idle(self) -> bool:
-        """Whether frames have said nothing of the link for so long that a probe may.
+        """Whether the link has been unused long enough for a probe.
 
-        Not while a frame is in flight: behind a long one of ours, a probe would find a slow link.
+        Never while a frame is in flight: a probe behind a large frame would measure a slow link.
         """
         return not self._waiting() and self._clock() - self.link.updated_s > IDLE_S
 
-    def reach(self) -> tuple[Link, float] | None:
-        """The link as it is now, and how many seconds frames wait in the cloud."""
+    def link_and_queue(self) -> tuple[Link, float] | None:
+        """The current link, and the seconds that frames wait in the cloud; None while the link is unknown."""
         return None if self.link.link is None else (self.link.link, self.slowdown.factors[2])
 
     def lost(self, error: LinkLost) -> None:
@@ -225,7 +224,7 @@ class SplitController(Watch):
     def expected_s(self, candidate: Candidate, ahead_bytes: int) -> float | None:
         """See Watch."""
         link = self.link.link
-        estimate = self._known.get(candidate)
+        estimate = self._estimates.get(candidate)
         if link is None or candidate.codec is None:
             return None
         cloud_s = estimate.cloud_s if estimate is not None else 0.0
@@ -236,15 +235,15 @@ class SplitController(Watch):
         return self.slowdown.finish_s(k)
 
     def window(self, candidate: Candidate, behind: bool = False) -> int:
-        """Enough that the slowest of device, link and cloud never waits, and one more.
+        """Enough groups that the slowest of device, link and cloud never waits, plus one.
 
-        By latency one, as long as no frames are ``behind``: another in flight would only make each later.
+        For the latency objective one, unless frames are ``behind``: more in flight would only delay each frame.
         """
         if not self.adapts_window:
             return 1 << 30
-        if self._wanted.is_latency and not behind:
+        if self._objective.is_latency and not behind:
             return 1
-        link, estimate = self.link.link, self._known.get(candidate)
+        link, estimate = self.link.link, self._estimates.get(candidate)
         if link is None or estimate is None or candidate.codec is None:
             return 1
         transfer_s = link.transfer_s(candidate.size_bytes + candidate.reply_bytes) - link.rtt_s
@@ -258,7 +257,7 @@ class SplitController(Watch):
         return LEAST_AHEAD_BYTES + (0.0 if link is None else link.bandwidth_bps / 8 * (link.rtt_s + AHEAD_S))
 
 
-def _apart(now: float, before: float) -> float:
-    """How many times one is the other, either way."""
+def _ratio(now: float, before: float) -> float:
+    """The ratio of the larger to the smaller."""
     low, high = sorted((max(now, 1e-9), max(before, 1e-9)))
     return high / low

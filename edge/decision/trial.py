@@ -1,4 +1,4 @@
-"""What to decide by: measure the device and its codecs, probe the link, try the best candidates."""
+"""Measurements for the first decision: device and codecs, frames on the link, trials of the best candidates."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from partway.proto.frame import decode_request
 Array = np.ndarray[Any, Any]
 Trial = Callable[[Candidate], "Estimate | None"]
 MOST_TRIALS = 6
-"""Candidates tried at most, where one after another takes longer than was estimated."""
+"""How many candidates are tried at most, if each takes longer than estimated."""
 CODEC_RUNS = 7
 
 
 def measure_candidates(
     chain: Chain, encoder: Encoder, sample: Sample, codecs: Sequence[str] | None = None
 ) -> list[Candidate]:
-    """Every k with every codec that fits, its bytes and times measured on a real sample; all on the device last.
+    """Every k with every codec that fits, with bytes and times measured on a real sample; all on the device comes last.
 
-    A device that holds the first stages only measures the splits they reach.
+    A device that holds only the first stages measures only the splits that they reach.
     """
     plan = chain.plan
     live: Mapping[str, Array] = sample.tensors(encoder.preprocess)
@@ -50,13 +50,13 @@ def measure_candidates(
     return [*found, Candidate(len(plan.stages), None, read_s=tensors_s)]
 
 
-def _codecs(plan: Plan, k: int, encoder: Encoder, sample: Sample, asked: Sequence[str] | None) -> list[str]:
-    """Which codecs make sense at split k; of those asked for, where some were."""
+def _codecs(plan: Plan, k: int, encoder: Encoder, sample: Sample, requested: Sequence[str] | None) -> list[str]:
+    """The codecs that suit split k, out of the requested ones if any were requested."""
     fit = [name for name in codec_names(encoder.book) if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
     pictures = k == 0 and encoder.preprocess is not None and sample.pixels is not None
-    if asked is not None:
-        suits = [name for name in asked if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
-        return [name for name in asked if name in suits or (pictures and is_image_codec(name))]
+    if requested is not None:
+        fitting = [name for name in requested if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
+        return [name for name in requested if name in fitting or (pictures and is_image_codec(name))]
     calibrated = worthwhile(plan, k)
     activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
     coded = [name for name in calibrated if is_image_codec(name) and name != PIXELS]
@@ -79,7 +79,7 @@ def _measured(plan: Plan, encoder: Encoder, sample: Sample, live: Mapping[str, A
 
 
 def _decoder(plan: Plan, encoder: Encoder, k: int, codec: str, message: bytes) -> Callable[[], object]:
-    """What the cloud will do to get the values back."""
+    """The decoding that the cloud will do, as a call to time."""
     frame = decode_request(message)
     if encoder.sends_pixels(k, codec) and encoder.preprocess is not None:
         body, preprocess = memoryview(frame.raw[0])[4:], encoder.preprocess
@@ -106,8 +106,8 @@ def decide(
 ) -> list[Estimate]:
     """Estimates of every candidate; ``trial`` sends frames through the best two and the best real split.
 
-    What the cloud refuses to be tried with keeps its estimate. The candidates are those that the constraints and the
-    link admit (limits.left).
+    A candidate whose trial the cloud refuses keeps its estimate. ``candidates`` are those that the constraints and the
+    link admit (``constraints.admitted_candidates``).
     """
     estimates = [estimate(candidate, speeds, link) for candidate in candidates]
     if trial is None:
@@ -115,7 +115,7 @@ def decide(
     tried = {e.candidate: trial(e.candidate) for e in trials(estimates, len(speeds.device_s), order=ranking.order)}
     estimates = _with_tried(estimates, tried)
     while len(tried) < MOST_TRIALS and (best := ranking.best(estimates).candidate) not in tried:
-        tried[best] = trial(best)  # those before it took longer than estimated; it may, too
+        tried[best] = trial(best)  # earlier ones took longer than estimated; this one may, too
         estimates = _with_tried(estimates, tried)
     return estimates
 
@@ -125,16 +125,16 @@ def _with_tried(estimates: Sequence[Estimate], tried: Mapping[Candidate, Estimat
 
 
 def try_candidate(frames: TrialFrames, candidate: Candidate) -> Estimate | None:
-    """What a handful of real frames through this candidate take, one at a time: medians; None where none went."""
+    """Medians over a few real frames through this candidate, sent one at a time; None if the cloud answered none."""
     results = frames(candidate)
     return measured(candidate, results) if results else None
 
 
 def frame_link(frames: TrialFrames, link: Link, stages: int) -> Link:
-    """The link with the round trip of frames: empty ones on the very stream, where nothing is left for the cloud to do.
+    """The link with the round trip of frames: outputs sent on the stream itself, so that the cloud computes nothing.
 
-    A unary probe takes another way through gRPC and overestimates it. The bytes of the outputs are taken off. Where
-    the cloud answers no frame, the link is what the probes found.
+    A unary probe takes another path through gRPC and overestimates the round trip. The time to transfer the outputs is
+    subtracted. If the cloud answers no frame, ``link`` itself is returned.
     """
     results = frames(Candidate(stages, RAW))
     if not results:

@@ -1,4 +1,4 @@
-"""Frames for measuring, one at a time. Only frames that the cloud itself answered count as a measurement of it."""
+"""Trial frames, sent one at a time. Only frames that the cloud itself answered count as measurements."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger("partway.edge")
 TRIAL_FRAMES = 8
 COLD_FRAMES = 2
 TRIAL_S = 1.5
-"""No candidate is tried for longer than this, two frames apart."""
+"""No candidate is tried for longer than this, except that at least two frames are sent."""
 MOST_REFUSED = 3
-"""Refusals of one candidate, in a row, after which it is not tried any more."""
+"""After so many refusals in a row a candidate is not tried further."""
 FULL_S = 3.0
-"""A full cloud is waited for so long in all, not longer: a start may not take for ever."""
+"""The longest total wait for a full cloud during start-up."""
 
 
 class TrialFrames:
@@ -30,39 +30,39 @@ class TrialFrames:
 
     def __init__(self, runner: Runner, sample: Sample, full_s: float = FULL_S) -> None:
         self._runner, self._sample = runner, replace(sample, read_s=0.0, live=False)
-        self._left_s = full_s
+        self._wait_budget_s = full_s
         self._sent = 0
         self._warned = False
 
     def __call__(self, candidate: Candidate) -> list[FrameResult]:
-        """TRIAL_FRAMES of them, or as many as TRIAL_S allows, without the first, cold ones.
+        """The results of TRIAL_FRAMES frames, or as many as TRIAL_S allows, without the first, cold ones.
 
-        Empty where the cloud refused them: that is no measurement. Raises LinkLost when the cloud is lost.
+        Empty if the cloud refused them: refused frames measure nothing. Raises LinkLost when the cloud is lost.
         """
         found: list[FrameResult] = []
         refused, until_s = 0, perf_counter() + TRIAL_S
         while len(found) < TRIAL_FRAMES + COLD_FRAMES and (perf_counter() < until_s or len(found) < 2):
-            begun_s, result = perf_counter(), self._one(candidate)
+            begun_s, result = perf_counter(), self._send_one(candidate)
             if candidate.codec is None or result.answered_by == "cloud":
                 found.append(result)
                 refused = 0
                 continue
             refused += 1
-            if not self._waited(result, refused):
-                self._say_refused()
+            if not self._wait_to_retry(result, refused):
+                self._warn_refused()
                 break
             until_s += perf_counter() - begun_s
         return found[min(COLD_FRAMES, max(len(found) - 1, 0)) :]
 
-    def _one(self, candidate: Candidate) -> FrameResult:
+    def _send_one(self, candidate: Candidate) -> FrameResult:
         self._sent += 1
         (result,) = self._runner.run([self._sample], lambda: candidate, first_id=-self._sent)
         if candidate.codec is not None and (lost := self._runner.lost) is not None:
             raise LinkLost(f"{lost} during the first trial frames")
         return result
 
-    def _waited(self, result: FrameResult, refused: int) -> bool:
-        """Whether to try again: a full cloud after as long as it asked, another refusal at once, both within bounds."""
+    def _wait_to_retry(self, result: FrameResult, refused: int) -> bool:
+        """Whether to retry, within bounds: after a full cloud's requested wait, or at once after another refusal."""
         full_s = self._runner.full_s
         if full_s <= 0:
             if refused >= MOST_REFUSED and result.answered_by == NOBODY:
@@ -70,14 +70,14 @@ class TrialFrames:
                     "the cloud refused trial frames, and this device cannot answer them; check the cloud's log"
                 )
             return refused < MOST_REFUSED
-        self._left_s -= result.link_s + full_s
-        if self._left_s < 0:
+        self._wait_budget_s -= result.link_s + full_s
+        if self._wait_budget_s < 0:
             return False
         time.sleep(full_s)
         return True
 
-    def _say_refused(self) -> None:
-        """Once a start, not for every candidate."""
+    def _warn_refused(self) -> None:
+        """Log one warning per start, not one per candidate."""
         if not self._warned:
-            log.warning("the cloud refused trial frames; what it was not measured with is estimated")
+            log.warning("the cloud refused trial frames; candidates without a measurement keep their estimates")
         self._warned = True

@@ -1,4 +1,4 @@
-"""Which clouds there are near by, by zeroconf, and how near each is.
+"""Finds nearby clouds by zeroconf, and measures how near each is.
 
 May import transport.
 """

@@ -1,4 +1,4 @@
-"""How near a cloud is: a few small probes, to rank several that were found."""
+"""Ranks the clouds that were found by a few small probes of each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ log = logging.getLogger("partway.edge")
 
 PROBES = 3
 PAYLOAD_BYTES = 16 << 10
-"""About what a frame carries: a far or thin link tells, and it costs little."""
+"""About the size of a frame: large enough to reveal a far or thin link, and cheap."""
 
 
 def round_trip_s(found: FoundCloud, timeout_s: float = 1.0, access: Access = OPEN) -> float:
-    """Seconds that a small frame takes there and back, the best of a few; infinite where it does not answer."""
+    """Seconds for a small frame both ways, the best of a few; infinite if the cloud does not answer."""
     from partway.edge.transport.client import CloudClient
 
     try:

@@ -1,4 +1,4 @@
-"""The clouds that zeroconf knows of now, as far as they may be used: they come and go while frames flow."""
+"""The usable clouds that zeroconf currently announces; they change while frames flow."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from partway.partitioner.plan.plan import Plan
 
 log = logging.getLogger("partway.edge")
 
-MOST = 8
-"""So many are looked after at once; each costs a thread and a probe now and then."""
+MOST_NEIGHBOURS = 8
+"""The most clouds monitored at once; each costs a thread and an occasional probe."""
 
 
 class Neighbours:
-    """Call it for the addresses of the clouds that announce this very plan, and how each is reached."""
+    """A callable that gives the addresses of the clouds that announce this plan, and the access to each."""
 
     def __init__(self, search: Search, plan: Plan, access: Access) -> None:
         self._search, self._plan, self._access = search, plan, access
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     def __call__(self) -> dict[str, Access]:
-        """Those that are there now, in the order they were heard of, MOST of them."""
-        there: dict[str, Access] = {}
+        """Up to MOST_NEIGHBOURS clouds that are usable now, in the order in which they were found."""
+        usable: dict[str, Access] = {}
         for found in self._search.clouds():
-            if len(there) < MOST and serves(found, self._plan.model, self._plan.digest):
+            if len(usable) < MOST_NEIGHBOURS and serves(found, self._plan.model, self._plan.digest):
                 try:
-                    there[found.address] = self._access.for_found(found.address, found.tls)
+                    usable[found.address] = self._access.for_found(found.address, found.tls)
                 except InputError as error:
-                    self._say(str(error))
-        return there
+                    self._warn_once(str(error))
+        return usable
 
-    def _say(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
+    def _warn_once(self, sentence: str) -> None:
+        if sentence not in self._warned:
+            self._warned.add(sentence)
             log.warning("%s", sentence)

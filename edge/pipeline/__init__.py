@@ -1,4 +1,4 @@
-"""The way of a frame: prefix, encoding, in flight, reply, result; every frame is answered exactly once.
+"""Takes a frame through prefix, encoding, sending, reply and result; every frame gets exactly one answer.
 
-May import transport and sources; it decides nothing.
+May import transport and sources; it chooses no candidate.
 """

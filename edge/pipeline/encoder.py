@@ -1,4 +1,4 @@
-"""From the values of a cut to the bytes of a frame, for any split and codec."""
+"""Encodes the values of a cut as the bytes of a frame, for any split and codec."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = 16
 
 
 class Encoder:
-    """Makes the frames of one plan. ``deadline_ms`` is what a frame has that says nothing of the time it has left."""
+    """Makes the frames of one plan. ``deadline_ms`` is the deadline of frames made without ``remaining_s``."""
 
     def __init__(self, plan: Plan, deadline_ms: float | None = None) -> None:
         self.plan = plan
@@ -31,15 +31,15 @@ class Encoder:
         self._model, self._digest, self._deadline_ms = plan.model, plan.digest, deadline_ms
 
     def sends_pixels(self, k: int, codec: str) -> bool:
-        """Whether this candidate sends the picture itself, so that the device need not make a tensor of it."""
+        """Whether this candidate sends the picture itself, so that the device makes no tensor of it."""
         return k == 0 and codec != RAW and is_image_codec(codec)
 
     def tensors(self, samples: Sequence[Sample]) -> Mapping[str, Array]:
-        """The model's inputs of one or several samples, along the first axis."""
-        each = [sample.tensors(self.preprocess) for sample in samples]
-        if len(each) == 1:
-            return each[0]
-        return {name: np.concatenate([values[name] for values in each]) for name in each[0]}
+        """The model's inputs for one or several samples, joined along the first axis."""
+        inputs = [sample.tensors(self.preprocess) for sample in samples]
+        if len(inputs) == 1:
+            return inputs[0]
+        return {name: np.concatenate([values[name] for values in inputs]) for name in inputs[0]}
 
     def frame(
         self,
@@ -48,21 +48,21 @@ class Encoder:
         codec: str,
         samples: Sequence[Sample],
         live: Mapping[str, Array],
-        left_s: float | None = None,
+        remaining_s: float | None = None,
     ) -> bytes:
-        """The whole message: values of cut k out of ``live``, or the samples' pixels.
+        """The whole message, with the values of cut k out of ``live``, or with the samples' pixels.
 
-        ``left_s``: seconds left until the frame's deadline. A sixteenth of the deadline is told apart, rounded down, so
-        that headers repeat and both sides parse them only once.
+        ``remaining_s`` is the time until the frame's deadline. It is rounded down to sixteenths of the deadline, so
+        that headers repeat and both sides parse each only once.
         """
         if self.sends_pixels(k, codec):
             packed = [self._pictures(codec, samples)]
         else:
             packed = [pack(codec, name, live[name], self.book) for name in self.plan.cuts[k].values]
         deadline_ms = self._deadline_ms
-        if left_s is not None and deadline_ms:
+        if remaining_s is not None and deadline_ms:
             step_ms = deadline_ms / STEPS
-            deadline_ms = max(min(left_s * 1e3, deadline_ms) // step_ms, 1) * step_ms
+            deadline_ms = max(min(remaining_s * 1e3, deadline_ms) // step_ms, 1) * step_ms
         header = _header(self._model, self._digest, k, codec, deadline_ms, tuple(head for head, _ in packed))
         return encode_request(Frame(header, frame_id, tuple(data for _, data in packed)))
 

@@ -1,4 +1,4 @@
-"""Frames under way: what is needed to finish each of them here, and when to stop waiting for the cloud."""
+"""Frames in flight: what the device needs to finish each itself, and when it stops waiting for the cloud."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from partway.proto.frame import Durations
 
 Array = np.ndarray[Any, Any]
 GRACE_S = 0.25
-"""Without a deadline: how long after a cut the first frame in flight is answered here, where the device can."""
+"""Without a deadline: how long after a loss of the link the device, if it can, answers the first frame in flight."""
 MARGIN_S = 0.03
-"""Kept back from the grace for noticing and for switching over."""
+"""The part of the grace reserved for noticing the loss and switching over."""
 SHARE = 0.1
-"""Of what finishing here takes: its own spread."""
+"""Allowance for the spread of the finishing time, as a share of it."""
 
 
 @dataclass(slots=True)
 class FrameGroup:
-    """Frames that travel together, and all that is needed to finish them here. Seconds, on this machine's clock.
+    """Frames that travel together, with all that the device needs to finish them. Seconds, on this machine's clock.
 
-    ``begun_s`` is when the first of them came, ``came_s`` when each of them did, ``started_s`` when their turn came.
-    ``tensors_s`` is what making tensors of them took. ``give_up_s`` is when they are finished here if they are not
-    answered, ``deadline_s`` when they are missed.
+    ``begun_s`` is when the first frame arrived, ``arrived_s`` when each did, ``started_s`` when processing began.
+    ``tensors_s`` is how long making tensors took. The device finishes unanswered frames at ``give_up_s``; after
+    ``deadline_s`` they count as missed.
     """
 
     first_id: int
@@ -44,13 +44,13 @@ class FrameGroup:
     give_up_s: float = inf
     deadline_s: float = inf
     resent: bool = False
-    came_s: Sequence[float] = ()
+    arrived_s: Sequence[float] = ()
     started_s: float = 0.0
     tensors_s: float = 0.0
 
 
 class InFlight:
-    """The groups that were sent and are not answered, oldest first, and their bytes."""
+    """The groups sent and not yet answered, oldest first, and their bytes."""
 
     def __init__(self) -> None:
         self._groups: dict[int, FrameGroup] = {}
@@ -64,14 +64,14 @@ class InFlight:
         return iter(list(self._groups.values()))
 
     def add(self, group: FrameGroup) -> None:
-        """Another one is sent."""
+        """Add a group that is being sent."""
         self._groups[group.first_id] = group
         self.bytes += group.bytes_sent
         if self._due_s is not None and group.give_up_s < self._due_s:
             self._due_s = group.give_up_s
 
     def pop(self, first_id: int) -> FrameGroup | None:
-        """It is answered, or given up; None when it was before, or never was."""
+        """Remove a group that is answered or given up; None if it is not in flight."""
         group = self._groups.pop(first_id, None)
         if group is not None:
             self.bytes -= group.bytes_sent
@@ -80,26 +80,26 @@ class InFlight:
         return group
 
     def delay(self, seconds: float) -> None:
-        """Wait so much longer for those that have no deadline."""
+        """Wait ``seconds`` longer for the groups without a deadline."""
         for group in self._groups.values():
             if group.deadline_s == inf:
                 group.give_up_s += seconds
         self._due_s = None
 
     def due_s(self) -> float:
-        """When the first of them is given up; inf without any."""
+        """When the next group is given up; inf without any."""
         if self._due_s is None:
             self._due_s = min([group.give_up_s for group in self._groups.values()], default=inf)
         return self._due_s
 
 
 def give_up_s(sent_s: float, deadline_s: float, expected_s: float, finish_s: float | None) -> float:
-    """When to finish a frame here that was sent at ``sent_s`` and has to be answered by ``deadline_s`` (inf: none).
+    """When the device finishes a frame sent at ``sent_s`` that needs its answer by ``deadline_s`` (inf: no deadline).
 
-    ``expected_s`` is what the answer should take, ``finish_s`` what finishing here takes, None where that is not
-    possible. With a deadline as late as it can still be met, but never before the answer is expected, unless that is
-    after the deadline; where the device cannot make it, at the deadline. Without one at twice what is expected, or so
-    that GRACE_S is kept, whichever is later.
+    ``expected_s`` is the expected time to the answer, ``finish_s`` the time the device needs to finish the frame, None
+    if it cannot. With a deadline: the latest moment that still meets it, but not before the expected answer, unless
+    the answer is expected after the deadline. If the device cannot meet the deadline, at the deadline. Without one:
+    after twice the expected time, or as late as GRACE_S allows, whichever is later.
     """
     if finish_s is None:
         return deadline_s
@@ -112,55 +112,55 @@ def give_up_s(sent_s: float, deadline_s: float, expected_s: float, finish_s: flo
 
 
 class Clouds(Protocol):
-    """Where streams come from, the first one and others after a loss."""
+    """Opens streams: the first one, and others after a loss."""
 
     def open(self, on_reply: Any, on_lost: Any) -> Any:
-        """A stream to a cloud that is there now, None where none is. Cheap: it is asked before every frame."""
+        """A stream to a cloud that is available now, else None. Must be cheap: it is called before every frame."""
 
     def lost(self, error: LinkLost) -> None:
-        """The cloud of the last stream is gone; look for it, and for others."""
+        """The cloud of the last stream is lost; look for it and for others."""
 
-    def another(self, error: LinkLost) -> Any:
-        """Before frames flow, the cloud in use is of no use: move to the next one that serves the plan (``Serving``).
+    def next_cloud(self, error: LinkLost) -> Any:
+        """Before frames flow: leave an unusable cloud for the next one that serves the plan (``Serving``).
 
-        None where there is none.
+        None if there is no other.
         """
 
-    def leave(self) -> LinkLost | None:
-        """Why to leave the cloud in use for another; None to stay. Asked a few times a second."""
+    def reason_to_leave(self) -> LinkLost | None:
+        """Why to leave the cloud in use for another; None to stay. Called a few times a second."""
 
 
 class Watch:
-    """Sees what happens to frames, and knows what they should take. This one does not care."""
+    """Observes frames and predicts how long they take. This base class does neither."""
 
     frame_id = 0
-    """Of the frame that is about to begin."""
+    """The number of the frame that is about to begin."""
 
     def opened(self) -> None:
-        """There is a stream again."""
+        """A stream has opened."""
 
     def lost(self, error: LinkLost) -> None:
-        """There is none any more."""
+        """The stream is lost."""
 
     def prefix(self, k: int, seconds: float) -> None:
-        """Stages 0 to k took this long here, a frame."""
+        """Stages 0 to k took ``seconds`` a frame on this device."""
 
     def answered(self, group: FrameGroup, durations: Durations, received_s: float, size_bytes: int) -> None:
-        """A reply of so many bytes came, in time or not."""
+        """A reply of ``size_bytes`` arrived, in time or not."""
 
     def given_up(self, group: FrameGroup, now_s: float) -> None:
-        """A group is not waited for any longer."""
+        """The device no longer waits for this group."""
 
     def expected_s(self, candidate: Candidate, ahead_bytes: int) -> float | None:
-        """From sending to result, behind so many bytes of ours; None where nothing is known: then patience is long."""
+        """Expected seconds from sending to result, behind ``ahead_bytes`` in flight; None if unknown."""
         return None
 
     def finish_s(self, k: int) -> float:
-        """What stages k to the last take here."""
+        """Seconds that stages k to the last take on this device."""
         return 0.0
 
     def window(self, candidate: Candidate, behind: bool = False) -> int:
-        """How many groups to keep in flight; ``behind`` says that frames wait which their source did not hold back."""
+        """How many groups to keep in flight; ``behind`` means that frames of a live source are waiting."""
         return 1 << 30
 
     def most_bytes(self) -> float:

@@ -1,4 +1,4 @@
-"""From replies to results: what the cloud made, what the prefix had made, whose answer it is, what each part took."""
+"""Turns replies into results: outputs of cloud and prefix, who answered, and how long each part took."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The parts of a group's time once it is answered, in seconds."""
+    """The parts of a group's time from sending to result, in seconds."""
 
     link_s: float = 0.0
     queue_s: float = 0.0
@@ -30,11 +30,11 @@ class Times:
 
 
 MOST_RETRY_S = 10.0
-"""However long a cloud asks to be spared, it is asked again after this time."""
+"""The longest wait after a refusal, even if the cloud asks for a longer one."""
 
 
 def retry_s(reply: Reply) -> float:
-    """Seconds for which a cloud that refused for want of room wants no more frames; 0 where it did not say."""
+    """Seconds that a full cloud asks the device to wait before it sends more frames; 0 if it does not ask."""
     hint = dict(reply.frame.header.parameters).get("partway.retry_ms", 0)
     return min(max(hint, 0) / 1e3, MOST_RETRY_S) if isinstance(hint, int) else 0.0
 
@@ -49,27 +49,27 @@ class ReplyDecoder:
         self._layouts: dict[Header, RawLayout] = {}
 
     def outputs(self, group: FrameGroup, reply: Reply, grouped: bool) -> dict[str, Array]:
-        """What the cloud made, and the outputs that the prefix had made already.
+        """The outputs in the reply, and those that the prefix has computed already.
 
-        Raises WireError, KeyError or ValueError when the answer does not fit, the number of frames included where they
-        are ``grouped``.
+        Raises WireError, KeyError or ValueError when the answer does not fit; if ``grouped``, also when the number of
+        frames differs.
         """
         outputs = {name: group.live[name] for name in self.chain.plan.outputs if name in group.live}
         outputs |= self._layout(reply.frame.header).read(reply.frame.raw)
         count = len(group.samples)
         if grouped and any(len(array) != count for array in outputs.values()):
-            raise ValueError(f"not the answers of {count} frames")
+            raise ValueError(f"expected the answers of {count} frames")
         return self.chain.answer(outputs)
 
     def _layout(self, header: Header) -> RawLayout:
-        """How to read answers with this header; checked against the plan once per header."""
-        known = self._layouts.get(header)
-        if known is None:
-            known = raw_layout(header.tensors, self._specs, least=0)
-            if known is None:
-                raise WireError("answers are not coded")
-            self._layouts[header] = known
-        return known
+        """The layout of answers with this header, checked against the plan once per header."""
+        layout = self._layouts.get(header)
+        if layout is None:
+            layout = raw_layout(header.tensors, self._specs, least=0)
+            if layout is None:
+                raise WireError("the answer uses a codec, but answers must be raw")
+            self._layouts[header] = layout
+        return layout
 
     def results(
         self,
@@ -80,13 +80,15 @@ class ReplyDecoder:
         received: int,
         missed: bool,
     ) -> Iterator[FrameResult]:
-        """One result a frame; each has its share of the bytes and all of the time."""
+        """One result per frame, each with its share of the bytes and all of the time."""
         count = len(group.samples)
         ran_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
         for index, sample in enumerate(group.samples):
             read_s = sample.read_s + group.tensors_s
-            waited_s = max(0.0, group.started_s - group.came_s[index] - sample.read_s) if group.came_s else 0.0
-            own = outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
+            waited_s = max(0.0, group.started_s - group.arrived_s[index] - sample.read_s) if group.arrived_s else 0.0
+            outputs_of_frame = (
+                outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
+            )
             yield FrameResult(
                 id=group.first_id + index,
                 name=sample.name,
@@ -102,8 +104,8 @@ class ReplyDecoder:
                 suffix_s=times.suffix_s,
                 total_s=read_s + waited_s + ran_s,
                 answered_by=answered_by,
-                outputs=own,
-                top=self._reader.top(own),
+                outputs=outputs_of_frame,
+                top=self._reader.top(outputs_of_frame),
                 missed=missed,
                 read_s=read_s,
                 waited_s=waited_s,

@@ -1,4 +1,4 @@
-"""One frame's life as data: what it took, part by part, and what was answered."""
+"""The result of one frame: its answer, and how long each part took."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from partway.proto.tensors import TensorSpec
 Array = np.ndarray[Any, Any]
 TOP = 3
 NOBODY = "nobody"
-"""Who answered a frame that the cloud did not and the device cannot."""
+"""``answered_by`` of a frame that neither the cloud nor the device answered."""
 PARTS = ("read_s", "waited_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
-"""What total_s is the sum of."""
+"""The parts that add up to total_s."""
 FEW = 64
 """Below this many classes plain Python sorts faster than numpy."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """A frame. Parts in seconds do not overlap; ``total_s``, their sum, is from when the frame came to its answer.
+    """One frame's answer and times. The parts do not overlap; their sum ``total_s`` runs from arrival to answer.
 
-    ``read_s`` is decoding, scaling and making tensors of it, ``waited_s`` what it waited for its turn, ``link_s`` send
-    to result less the cloud's own.
-    ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, NOBODY; ``missed`` says that the deadline was.
+    ``read_s`` is decoding, scaling and making tensors; ``waited_s`` is waiting before processing; ``link_s`` is from
+    sending to result without the cloud's own time. ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``,
+    NOBODY; ``missed`` means that the answer came after the deadline.
     """
 
     id: int
@@ -70,9 +70,9 @@ class FrameResult:
 
 
 class Reader:
-    """Reads a classifier's answer as the plan's ``output`` entry says; other models have no ``top``.
+    """Reads a classifier's answer as the plan's ``output`` entry describes; other models have no ``top``.
 
-    ``tensors`` describes the outputs: what the integers of a quantised one stand for.
+    ``tensors`` describes the outputs, among them the quantization of integer outputs.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Reader:
                 scores = np.exp(scores - scores.max())
                 scores = scores / scores.sum()
             values, likeliest = scores.tolist(), np.argsort(-scores, kind="stable")[:TOP].tolist()
-        return tuple([(self._label(i), i, values[i]) for i in likeliest])  # of equals the first, as argmax has it
+        return tuple([(self._label(i), i, values[i]) for i in likeliest])  # among equals the first wins, as in argmax
 
     def _label(self, index: int) -> str:
         return self._labels[index] if index < len(self._labels) else str(index)

@@ -1,9 +1,8 @@
-"""The device's loop: prefix, encode, in flight (bounded), result; every frame answered exactly once, and in order.
+"""The device's loop: prefix, encoding, a bounded number in flight, result. Each frame gets one answer, in order.
 
-Frames may travel in groups (``batch``), one request a group. A frame whose answer does not come in time is finished on
-the device from its cut, and so are all frames in flight when the link is lost; what comes after runs on the device
-until there is a cloud again. A device that holds only the first stages of the chain leaves those frames unanswered, and
-says so in each.
+Frames may travel in groups (``batch``), one request per group. If an answer is overdue, the device finishes the frame
+from its cut. When the link is lost, it finishes all frames in flight so, and runs later frames itself until a cloud is
+available. A device that holds only the first stages cannot do that: its results say that nobody answered.
 """
 
 from __future__ import annotations
@@ -34,20 +33,20 @@ log = logging.getLogger("partway.edge")
 
 Array = np.ndarray[Any, Any]
 STALL_S = 10.0
-"""Patience where nothing is known of what a frame should take."""
+"""How long to wait for a reply if no time is expected for the frame."""
 HAND_OVER_S = 1e-3
-"""A prefix that takes longer runs in a thread, so that replies are timed when they come."""
+"""A prefix that takes longer runs in a thread, so that replies are timed on arrival."""
 MOST_REFUSALS = 8
-"""So many in a row, and the cloud is taken for lost: it may have another version of the model by now."""
+"""After so many refusals in a row the cloud counts as lost: it may have another version of the model."""
 
 
 class Runner:
     """Runs samples through one chain and, where a stream opens, a cloud. Not safe for use by several threads.
 
-    ``clouds`` gives streams again after a loss; without it ``open_stream`` gives the only one. ``deadline_s`` counts
-    from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here. ``audit``
-    is shown every group that was sent. ``after`` is a runner whose frames are all answered: this one goes on with its
-    stream and its clouds, and it is used no more.
+    ``clouds`` opens streams, also after a loss; without it ``open_stream`` opens the only one. ``deadline_s`` counts
+    from the arrival of a frame. A ``watch`` predicts times, and the device finishes frames that exceed them. ``audit``
+    gets every group that was sent. ``after`` is a runner without unanswered frames: this one takes over its stream and
+    clouds, and the other must not be used again.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Runner:
         self.deadline_s, self.audit = deadline_s, audit
         self._stages = len(chain.plan.stages)
         self._replies = ReplyDecoder(chain)
-        self._longest_s: dict[int, float] = {}
+        self._last_prefix_s: dict[int, float] = {}
         self._done: dict[int, FrameResult] = {}
         self._next_id = 0
         self._refusals: set[str] = set()
@@ -83,7 +82,7 @@ class Runner:
 
     @property
     def watch(self) -> Watch:
-        """Is told what happens, and knows what frames should take."""
+        """Observes the frames and predicts how long they take."""
         return self._uplink.watch
 
     @property
@@ -93,24 +92,24 @@ class Runner:
 
     @property
     def lost(self) -> LinkLost | None:
-        """Why there is no cloud any more; None where there is one, or never was."""
+        """Why the cloud is lost; None while a cloud is connected, or if none was ever used."""
         return self._uplink.lost
 
     @property
     def full_s(self) -> float:
-        """Seconds for which a full cloud still asks for no more frames; 0 where it does not."""
+        """Seconds that a full cloud still asks the device to wait; 0 if it does not ask."""
         return max(0.0, self._full_until_s - perf_counter())
 
-    def another_cloud(self, error: LinkLost) -> Any:
+    def next_cloud(self, error: LinkLost) -> Any:
         """Before frames flow: leave the cloud in use for the next one. See Clouds."""
-        return self._uplink.another(error)
+        return self._uplink.next_cloud(error)
 
     def run(
         self, samples: Iterable[Sample] | Arrivals, candidate: Callable[[], Candidate], first_id: int = 0
     ) -> Iterator[FrameResult]:
-        """Answer every sample; results in order, or as they are answered where ``in_order`` is not wanted.
+        """Answer every sample; results in order, or without ``in_order`` as they are answered.
 
-        ``candidate`` is asked before each group of ``batch`` frames.
+        ``candidate`` is called before each group of ``batch`` frames.
         """
         uplink, source = self._uplink, Groups(samples, self.batch, self._uplink.wake)
         self._next_id = begun_id = first_id
@@ -122,84 +121,84 @@ class Runner:
             if group:
                 self.watch.frame_id = begun_id
                 chosen = candidate()
-                self._begin(FrameGroup(begun_id, group, chosen, {}, source.came_s[0], came_s=source.came_s))
+                self._begin(FrameGroup(begun_id, group, chosen, {}, source.came_s[0], arrived_s=source.came_s))
                 begun_id += len(group)
-                while self._full(self._most(chosen, source.behind())):
-                    self._happened(uplink.wait())
+                while self._at_limit(self._limits(chosen, source.behind())):
+                    self._handle(uplink.wait())
                     yield from self._ready()
                     poll = False
-            self._happened(uplink.turn(poll))
+            self._handle(uplink.turn(poll))
             yield from self._ready()
         while uplink.in_flight:
-            self._happened(uplink.wait())
+            self._handle(uplink.wait())
             yield from self._ready()
 
     def close(self) -> None:
-        """End the stream; frames in flight are forgotten."""
+        """End the stream; frames in flight get no answer."""
         self._uplink.close()
 
     def _ready(self) -> Iterator[FrameResult]:
-        """What may be handed out now."""
+        """Results that may be handed out now."""
         while self._done and (not self.in_order or self._next_id in self._done):
             yield self._done.pop(self._next_id if self.in_order else next(iter(self._done)))
             self._next_id += 1
 
-    def _most(self, candidate: Candidate, behind: bool) -> tuple[int, float]:
-        """How many groups of this candidate, and bytes before another of them, may be in flight."""
+    def _limits(self, candidate: Candidate, behind: bool) -> tuple[int, float]:
+        """The most groups in flight, and the most bytes that may precede another group of this candidate."""
         if candidate.codec is None:
             return 1 << 30, inf
         window = min(self.window, self.watch.window(candidate, behind))
         return window, self.watch.most_bytes() - candidate.size_bytes * self.batch
 
-    def _full(self, most: tuple[int, float]) -> bool:
+    def _at_limit(self, limits: tuple[int, float]) -> bool:
         in_flight = self._uplink.in_flight
-        return len(in_flight) >= most[0] or (in_flight.bytes > most[1] and len(in_flight) > 0)
+        return len(in_flight) >= limits[0] or (in_flight.bytes > limits[1] and len(in_flight) > 0)
 
     def _idle(self, ready: Callable[[], bool]) -> None:
-        """Nothing to begin yet: let replies come until there is."""
+        """Handle replies while no sample is ready."""
         if not ready():
-            self._happened(self._uplink.wait())
+            self._handle(self._uplink.wait())
 
     def _begin(self, group: FrameGroup) -> None:
-        """Run the prefix and send what crosses, or run everything here."""
+        """Run the prefix and send the values of the cut, or run everything on the device."""
         group.started_s = perf_counter()
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
-        spared = self.chain.whole and (self._uplink.silent or group.started_s < self._full_until_s)
-        if candidate.codec is None or spared or not self._uplink.open:
+        avoid_cloud = self.chain.whole and (self._uplink.silent or group.started_s < self._full_until_s)
+        if candidate.codec is None or avoid_cloud or not self._uplink.open:
             self._answer_here(group)
             return
         k, codec = candidate.k, candidate.codec
         if self.encoder.sends_pixels(k, codec) and any(sample.pixels is None for sample in samples):
-            codec = RAW  # tensors among the pictures
+            codec = RAW  # the group holds tensors as well as pictures
             group.candidate = replace(candidate, codec=codec)
         if not self.encoder.sends_pixels(k, codec):
             self._prefix(group, k)
         self._send(group)
 
     def _prefix(self, group: FrameGroup, k: int) -> None:
-        """Make tensors and run stages 0 to k, in a thread when that is known to take longer than a hand-over."""
+        """Make tensors and run stages 0 to k, in a thread if the last time took longer than HAND_OVER_S."""
         begun_s = perf_counter()
-        samples, long = group.samples, self._longest_s.get(k, 0.0) > HAND_OVER_S
+        samples, in_thread = group.samples, self._last_prefix_s.get(k, 0.0) > HAND_OVER_S
 
         def work() -> tuple[Mapping[str, Array], float, float]:
             values, ready_s = self.encoder.tensors(samples), perf_counter()
             return self.chain.run(values, 0, k), ready_s, perf_counter()
 
-        group.live, ready_s, ran_s = self._uplink.meanwhile(work, long)
+        group.live, ready_s, ran_s = self._uplink.meanwhile(work, in_thread)
         ended_s = perf_counter()
-        self._longest_s[k] = ended_s - begun_s
+        self._last_prefix_s[k] = ended_s - begun_s
         group.tensors_s, group.prefix_s = ready_s - begun_s, ended_s - ready_s
         if k:
-            self.watch.prefix(k, (ran_s - ready_s) / len(samples))  # as profiles have it: without making tensors
+            self.watch.prefix(k, (ran_s - ready_s) / len(samples))  # like profiles, without making tensors
 
     def _send(self, group: FrameGroup) -> None:
         begun_s, candidate = perf_counter(), group.candidate
         assert candidate.codec is not None
-        left_s = None if group.deadline_s == inf else max(group.deadline_s - begun_s, 0.0)
+        remaining_s = None if group.deadline_s == inf else max(group.deadline_s - begun_s, 0.0)
         message = self.encoder.frame(
-            str(group.first_id), candidate.k, candidate.codec, group.samples, group.live, left_s
+            str(group.first_id), candidate.k, candidate.codec, group.samples, group.live, remaining_s
         )
         if not group.resent:
             group.sent_s = perf_counter()
@@ -215,7 +214,7 @@ class Runner:
             self.audit(group)
 
     def _answer_here(self, group: FrameGroup) -> None:
-        """All of it on the device, if it can and there is time left."""
+        """Run the whole model on the device, if it can and the deadline has not passed."""
         if not self.chain.whole or perf_counter() > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(), 0)
             return
@@ -223,7 +222,7 @@ class Runner:
         group.candidate = Candidate(self._stages, None)
         self._finish(group, self.chain.answer(group.live), "device", Times(), 0)
 
-    def _happened(self, events: Iterator[FlightEvent]) -> None:
+    def _handle(self, events: Iterator[FlightEvent]) -> None:
         for event in events:
             if isinstance(event, Answer):
                 self._answered(event)
@@ -231,10 +230,10 @@ class Runner:
                 self._unanswered(event.groups, event.error)
 
     def _unanswered(self, groups: list[FrameGroup], error: LinkLost | None) -> None:
-        """Another cloud takes what is in flight, where one is at hand and time is left; else it is finished here."""
+        """Send the groups to another cloud if one is connected and time remains; else finish them on the device."""
         if error is not None and not self._uplink.open:
-            then = "continuing on the device" if self.chain.whole else "what is left goes unanswered"
-            log.warning("%s; %s", error, then)
+            consequence = "continuing on the device" if self.chain.whole else "the remaining frames get no answer"
+            log.warning("%s; %s", error, consequence)
         for group in groups:
             if error is not None and self._uplink.open and perf_counter() < group.give_up_s:
                 group.resent = True
@@ -243,7 +242,7 @@ class Runner:
                 self._finish_here(group)
 
     def _answered(self, answer: Answer) -> None:
-        """Take the cloud's answer, or finish the frames here when it is none."""
+        """Take the cloud's answer, or finish the frames on the device if it is unusable."""
         group, reply = answer.group, answer.reply
         if reply.error:
             full_s = retry_s(reply)
@@ -261,19 +260,21 @@ class Runner:
         self._finish(group, outputs, "cloud", Times(link_s, d.queue_s, d.decode_s, d.suffix_s), answer.size_bytes)
 
     def _refused(self, group: FrameGroup, why: str, busy: bool = False) -> None:
-        """Said once for each reason, not once for each of thousands of frames."""
-        then = "finished on the device" if self.chain.whole else "not answered"
-        log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, then)
+        """Finish a refused group on the device; log one warning per reason, not one per frame."""
+        consequence = "finished on the device" if self.chain.whole else "not answered"
+        log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, consequence)
         self._refusals.add(why)
         self._finish_here(group)
-        self._refused_in_a_row += self.deadline_s is None and not busy  # else it may be the deadline's fault
+        self._refused_in_a_row += (
+            self.deadline_s is None and not busy
+        )  # a tight deadline or a full cloud refuses frames too
         if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.whole:
             self._refused_in_a_row = 0
             lost = self._uplink.lose(LinkLost(f"the cloud refused {MOST_REFUSALS} frames in a row"))
             self._unanswered(lost.groups, lost.error)
 
     def _finish_here(self, group: FrameGroup) -> None:
-        """Run what is left from the cut on, where it is here: nothing that was computed is computed again."""
+        """Run the stages after the cut on the device, if it holds them, from the values already computed."""
         begun_s = perf_counter()
         if not self.chain.whole or begun_s > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(link_s=begun_s - group.sent_s), 0)

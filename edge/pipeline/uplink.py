@@ -1,7 +1,6 @@
-"""The way to the cloud and back: what is in flight, what comes of it, and when to stop waiting.
+"""Sends frames to the cloud, receives replies, and decides when to stop waiting.
 
-An answer that does not come in time, or a link that is lost, is something that happens to groups of frames; what to do
-about them is the runner's.
+An overdue answer or a lost link becomes an event with the groups of frames concerned; the runner decides what to do.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from partway.proto.frame import Reply, decode_reply
 log = logging.getLogger("partway.edge")
 
 LOST_S = 1.0
-"""A cloud that is silent this long after a frame was given up is lost, if it is not expected to be that slow."""
+"""A cloud this silent after a frame was given up is lost, unless it is expected to be that slow."""
 LOOK_S = 2e-3
-"""To look for replies that are there already: a device that was busy or asleep does not blame the cloud."""
+"""Time to read replies that have already arrived, since the device itself may have been busy or asleep."""
 ASLEEP_S = 0.05
-"""A wait that took so much longer than it should says that this machine was asleep or overloaded."""
+"""A wait that overran by this much means that this machine was asleep or overloaded."""
 GLANCE_S = 0.25
-"""How often a stream that nothing is sent on is looked at, for its end, and whether there is a better cloud."""
+"""How often to check an unused stream for its end, and whether a better cloud is available."""
 
 
 class OneCloud:
-    """Clouds of which there is one, and no second chance."""
+    """Clouds with a single cloud: after a loss no stream opens."""
 
     def __init__(self, open_stream: Callable[[OnReply, OnLost], FrameStream] | None) -> None:
         self._open = open_stream
@@ -45,17 +44,17 @@ class OneCloud:
         """See Clouds."""
         self._open = None
 
-    def another(self, error: LinkLost) -> None:
-        """See Clouds: there is no other."""
+    def next_cloud(self, error: LinkLost) -> None:
+        """See Clouds: there is no other cloud."""
 
-    def leave(self) -> LinkLost | None:
-        """See Clouds: there is no other."""
+    def reason_to_leave(self) -> LinkLost | None:
+        """See Clouds: there is no other cloud."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The reply to a group came, in ``size_bytes``, in time."""
+    """A group's reply of ``size_bytes`` arrived in time."""
 
     group: FrameGroup
     reply: Reply
@@ -65,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """These groups are not waited for any longer; ``error`` where the cloud itself is lost."""
+    """The device no longer waits for these groups; ``error`` is set if the cloud itself is lost."""
 
     groups: list[FrameGroup]
     error: LinkLost | None = None
@@ -75,10 +74,10 @@ FlightEvent = Answer | Unanswered
 
 
 class Uplink:
-    """One stream at a time. ``stall_s`` is the patience where ``watch`` knows of nothing to expect.
+    """Uses one stream at a time. ``stall_s`` is how long to wait when ``watch`` expects no time.
 
-    ``fail_fast`` says that whoever gives up one group gives up all that were sent after it. ``after`` is an uplink with
-    nothing in flight: its stream goes on here, and it is used no more.
+    With ``fail_fast``, giving up one group gives up all groups in flight. ``after`` is an uplink with nothing in
+    flight: this one takes over its stream, and the other must not be used again.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Uplink:
         self.in_flight: InFlight = InFlight() if after is None else after.in_flight
         self.lost: LinkLost | None = None if after is None else after.lost
         self._given_up: dict[int, FrameGroup] = {}
-        self._silent_s, self._glanced_s = inf, -inf
+        self._silent_since_s, self._glanced_s = inf, -inf
         self._events: deque[tuple[bytes, float] | LinkLost] = deque() if after is None else after._events
         self._stream: FrameStream | None
         if after is None:
@@ -102,42 +101,42 @@ class Uplink:
 
     @property
     def open(self) -> bool:
-        """Whether there is a stream."""
+        """Whether a stream is open."""
         return self._stream is not None
 
     @property
     def silent(self) -> bool:
-        """Whether a frame was given up and nothing has come since."""
-        return self._silent_s < inf
+        """Whether a frame was given up and no reply has arrived since."""
+        return self._silent_since_s < inf
 
     def send(self, group: FrameGroup, message: bytes) -> None:
-        """On its way. The stream has to be open."""
+        """Send a group. The stream must be open."""
         assert self._stream is not None
         group.bytes_sent = len(message)
         self.in_flight.add(group)
         self._stream.send(message)
 
-    def meanwhile(self, work: Callable[[], T], long: bool) -> T:
-        """Do ``work``; in a thread when it is long and replies may come."""
-        if long and self._stream is not None and (self.in_flight or self._given_up):
+    def meanwhile(self, work: Callable[[], T], in_thread: bool) -> T:
+        """Do ``work``; if ``in_thread`` and replies may arrive, in a thread."""
+        if in_thread and self._stream is not None and (self.in_flight or self._given_up):
             return self._stream.meanwhile(work)
         return work()
 
     def wake(self) -> None:
-        """From any thread: end ``wait``."""
+        """End ``wait``; may be called from any thread."""
         if (stream := self._stream) is not None:
             stream.wake()
 
     def close(self) -> None:
-        """End the stream; frames in flight are forgotten."""
+        """End the stream; frames in flight get no reply."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
     def turn(self, poll: bool = True) -> Iterator[FlightEvent]:
-        """Between two frames: what has come, what is overdue; and see whether there is a cloud again, or a better one.
+        """Between two frames: yield replies and overdue groups, and check for a returned or a better cloud.
 
-        Without ``poll`` replies are not looked for, because that was done just now.
+        Without ``poll``, replies are not read, because the caller has just done so.
         """
         if poll and self.in_flight and not self._events and self._stream is not None:
             self._stream.poll(0.0)
@@ -159,11 +158,11 @@ class Uplink:
     def _glance(self) -> Iterator[FlightEvent]:
         if self._stream is not None and not self.in_flight:
             self._stream.poll(0.0)
-        if self._stream is not None and (why := self._clouds.leave()) is not None:
+        if self._stream is not None and (why := self._clouds.reason_to_leave()) is not None:
             yield self._lose(why)
 
     def wait(self) -> Iterator[FlightEvent]:
-        """Until something happens: a reply, a loss, or a group in flight is overdue."""
+        """Wait for a reply, a loss or an overdue group."""
         begun_s, due_s = perf_counter(), self.in_flight.due_s()
         if not self._events and self._stream is not None:
             self._stream.poll(max(due_s - begun_s, LOOK_S) if due_s < inf else self._stall_s)
@@ -172,7 +171,7 @@ class Uplink:
             return
         now_s = perf_counter()
         until_s = max(due_s, begun_s + LOOK_S) if due_s < inf else begun_s + self._stall_s
-        if now_s - until_s > ASLEEP_S:  # not the cloud, this very process was stopped
+        if now_s - until_s > ASLEEP_S:  # this process was stopped, the cloud is not to blame
             self.in_flight.delay(now_s - until_s)
             return
         if due_s == inf and now_s - begun_s >= self._stall_s:
@@ -181,8 +180,8 @@ class Uplink:
             yield self._overdue(now_s)
 
     def _overdue(self, now_s: float) -> Unanswered:
-        """Replies come in order: what was sent after an overdue group would only come later."""
-        self._silent_s = min(self._silent_s, now_s)
+        """Give up overdue groups; with ``fail_fast`` all, since replies arrive in order."""
+        self._silent_since_s = min(self._silent_since_s, now_s)
         groups = [group for group in self.in_flight if self._fail_fast or group.give_up_s <= now_s]
         for group in groups:
             self.watch.given_up(group, now_s)
@@ -191,12 +190,12 @@ class Uplink:
         return Unanswered(groups)
 
     def _listen(self) -> Iterator[FlightEvent]:
-        """The cloud is silent: hear whether it speaks again, and for how long it has not."""
+        """While the cloud is silent: read late replies, and declare it lost after too long a silence."""
         if not self._events and self._stream is not None:
             self._stream.poll(LOOK_S)
         while self._events:
             yield from self._event(self._events.popleft())
-        silence_s = perf_counter() - self._silent_s
+        silence_s = perf_counter() - self._silent_since_s
         expected = [self.watch.expected_s(group.candidate, 0) or 0.0 for group in self._given_up.values()]
         if self._stream is not None and silence_s > max(LOST_S, 4 * max(expected, default=0.0)):
             yield self._lose(LinkLost(f"no reply for {silence_s:.2g} s"))
@@ -211,32 +210,32 @@ class Uplink:
             reply = decode_reply(message)
             first_id = int(reply.frame.id)
         except (WireError, ValueError):
-            log.warning("a reply that cannot be read was dropped")
+            log.warning("dropped a reply that cannot be read")
             return
         group = self.in_flight.pop(first_id)
-        known = group or self._given_up.pop(first_id, None)
-        if known is not None:
-            self._silent_s = inf
+        answered = group or self._given_up.pop(first_id, None)
+        if answered is not None:
+            self._silent_since_s = inf
             if not reply.error:
-                self.watch.answered(known, reply.durations, received_s, len(message))
+                self.watch.answered(answered, reply.durations, received_s, len(message))
         if group is not None:
             yield Answer(group, reply, received_s, len(message))
 
-    def another(self, error: LinkLost) -> Any:
-        """Before frames flow: a stream to the next cloud, whatever became of this one. See Clouds."""
+    def next_cloud(self, error: LinkLost) -> Any:
+        """Before frames flow: leave the cloud in use and open a stream to the next. See Clouds."""
         self.close()
         self.lost = error
-        if (serving := self._clouds.another(error)) is not None:
+        if (serving := self._clouds.next_cloud(error)) is not None:
             self._reopen()
         return serving
 
     def lose(self, error: LinkLost) -> Unanswered:
-        """The cloud is of no use any more."""
+        """Stop using the cloud; returns the groups in flight."""
         return self._lose(error)
 
     def _lose(self, error: LinkLost) -> Unanswered:
         self.lost = error
-        self._silent_s = inf
+        self._silent_since_s = inf
         self._given_up.clear()
         self.close()
         self._clouds.lost(error)
@@ -248,7 +247,7 @@ class Uplink:
         return Unanswered(groups, error)
 
     def _reopen(self) -> None:
-        """A stream again, where there is a cloud."""
+        """Open a stream if a cloud is available."""
         self._events.clear()
         self._stream = self._clouds.open(self._on_reply, self._events.append)
         if self._stream is not None:

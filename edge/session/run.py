@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
-from partway.edge.decision.constraints import left, may_send, on_twins
-from partway.edge.decision.decision import Decision, restrict, settle
+from partway.edge.decision.constraints import admitted_candidates, may_send, with_twin_agreement
+from partway.edge.decision.decision import Decision, make_decision, restrict
 from partway.edge.decision.ranking import Ranking
 from partway.edge.decision.trial import decide, frame_link, measure_candidates, try_candidate
 from partway.edge.decision.trial_frames import TrialFrames
@@ -101,7 +101,7 @@ class Run:
         times = measure(chain, sample.tensors(encoder.preprocess))
         codecs = None if options.codec == "auto" else [options.codec]
         candidates = measure_candidates(chain, encoder, sample, codecs)
-        candidates = on_twins(candidates, chain.plan, opened.engine.name)
+        candidates = with_twin_agreement(candidates, chain.plan, opened.engine.name)
         unheld = (math.inf,) * (len(chain.plan.stages) - len(times.stage_s))
         measured = Measured(Speeds((*times.stage_s, *unheld), ()), None, False)
         decision: Decision | None = None
@@ -134,19 +134,19 @@ class Run:
         plan, link = opened.chain.plan, measured.link
         trial = None if opened.reached is None or measured.asked else partial(try_candidate, frames)
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
-        admitted = left(candidates, plan, self._constraints(), link)
+        admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, trial, ranking)
         allowed = estimates if opened.reached is None else restrict(estimates, self.options.split, plan)
-        return settle(estimates, allowed, plan, link, not measured.asked, ranking)
+        return make_decision(estimates, allowed, plan, link, not measured.asked, ranking)
 
     def _alone(self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, lost: LinkLost) -> Decision:
         """All on the device. Where the link was measured before the loss, a cloud may be used once there is one."""
         plan, link = opened.chain.plan, measured.link
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
-        admitted = left(candidates, plan, self._constraints(), link)
+        admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, None, ranking)
         here = [estimate for estimate in estimates if estimate.candidate.codec is None]
-        decision = settle(estimates, here, plan, None, link is not None and not measured.asked, ranking)
+        decision = make_decision(estimates, here, plan, None, link is not None and not measured.asked, ranking)
         return replace(decision, reason=f"all on the device: {lost}")
 
     def _constraints(self) -> Constraints:

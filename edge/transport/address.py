@@ -1,4 +1,4 @@
-"""How the address of a cloud is written."""
+"""Parses the address of a cloud."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from partway.errors import InputError
 
 DEFAULT_PORT = 8001
-"""Where cloud-serve listens unless told otherwise."""
+"""The default port of cloud-serve."""
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
 
 

@@ -1,4 +1,4 @@
-"""A cloud reached over gRPC: blocking calls, and a stream of frames, all driven by the thread that uses them."""
+"""A gRPC client for a cloud: blocking calls and a stream of frames, all driven by the calling thread."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
 ]
 _LOOP_S = 5.0
-"""How long what needs no network may take."""
-_LOOK_S = 0.3
+"""How long an operation without network traffic may take."""
+_CONNECT_S = 0.3
 CHUNK_S = 20.0
-"""A cloud that sends nothing of a file for so long is lost; a chunk (256 KB) takes that long at 100 kbps."""
+"""A cloud that sends no chunk of a file for so long is lost; 256 KB take that long at 100 kbps."""
 _SLOWEST_BPS = 16_000
-"""A probe is waited for as on a link that is as slow as this, 60 seconds at most."""
+"""The link speed that the time-out of a probe allows for; it is 60 seconds at most."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a cloud says of a model: its plan, the plan's digest, and its own profile of it."""
+    """A cloud's description of a model: its plan, the plan's digest, and the cloud's profile of it."""
 
     models: tuple[str, ...]
     plan: Plan | None
@@ -63,8 +63,8 @@ class Description:
 class CloudClient:
     """One cloud at ``address`` (HOST:PORT). Use as a context manager, and from one thread only.
 
-    ``loop`` is another client's, whose streams are closed, or a new one. Only who made it closes it. ``access`` says
-    how it is reached: by TLS or not, and with which token.
+    ``loop`` may be that of another client whose streams are closed; else a new one is made. The client that made a loop
+    closes it. ``access`` says whether to use TLS, and which token.
     """
 
     def __init__(
@@ -83,39 +83,39 @@ class CloudClient:
         self._channel: aio.Channel = self._call(self._open(), _LOOP_S)
 
     async def _open(self) -> aio.Channel:
-        made: aio.Channel = self.access.channel(self.address, _OPTIONS, aio)
-        return made
+        channel: aio.Channel = self.access.channel(self.address, _OPTIONS, aio)
+        return channel
 
     def describe(self, model: str, known_digest: str = "") -> Description:
-        """Ask for a model's plan and the cloud's profile. InputError when nobody answers, Refused if unknown.
+        """Get a model's plan and the cloud's profile. Raises InputError without an answer, Refused if it is unknown.
 
-        The plan is not sent when it is the one of ``known_digest``, which is here already.
+        The cloud does not send a plan whose digest is ``known_digest``.
         """
         call = self._unary(m.SPLIT_SERVICE, "Describe", m.DescribeRequest, m.DescribeResponse)
         request = m.DescribeRequest(model=model, known_digest=known_digest)
-        reply = self._ask(lambda: self._patiently(call, request))
+        reply = self._ask(lambda: self._call_when_ready(call, request))
         with mapped(
-            {ValueError: InputError, RecursionError: InputError}, f"what the cloud at {self.address} says is no JSON"
+            {ValueError: InputError, RecursionError: InputError}, f"the cloud at {self.address} sent invalid JSON"
         ):
             plan_json, profile = json.loads(reply.plan_json or b"null"), json.loads(reply.profile_json or b"{}")
         plan = plan_from_json(plan_json, f"the plan of {self.address}") if reply.plan_json else None
         return Description(tuple(reply.models), plan, reply.plan_digest, profile, reply.server)
 
-    async def _patiently(self, call: Any, request: Any) -> Any:
-        """Wait for a cloud that is not there yet; but a TLS handshake that fails now fails later, too."""
+    async def _call_when_ready(self, call: Any, request: Any) -> Any:
+        """Wait for a cloud that is not up yet, but not after a failed TLS handshake, which would fail again."""
         ready = asyncio.ensure_future(self._channel.channel_ready())
         ready.add_done_callback(self._note_connected)
         try:
-            return await self._patient_call(call, request)
+            return await self._call_checking_tls(call, request)
         finally:
             ready.cancel()
             await asyncio.gather(ready, return_exceptions=True)
 
     def _note_connected(self, ready: asyncio.Future[None]) -> None:
-        """A cloud that was there once and is not any more is lost; the address is right."""
+        """Note a connection: if calls fail later, the address is right and the cloud is lost."""
         self._connected_once |= not ready.cancelled() and ready.exception() is None
 
-    async def _patient_call(self, call: Any, request: Any) -> Any:
+    async def _call_checking_tls(self, call: Any, request: Any) -> Any:
         try:
             return await call(request, timeout=self.timeout_s, wait_for_ready=self.access.tls is None)
         except aio.AioRpcError as error:
@@ -124,7 +124,7 @@ class CloudClient:
         return await call(request, timeout=self.timeout_s, wait_for_ready=True)
 
     def fetch(self, digest: str) -> bytes:
-        """A stage file by digest, resumed where a broken download left off (three tries). Raises LinkLost."""
+        """Download a stage file by digest; a broken download resumes (three tries). Raises LinkLost."""
         return self._ask(lambda: self._fetch(digest), self._lost)
 
     async def _fetch(self, digest: str) -> bytes:
@@ -133,7 +133,7 @@ class CloudClient:
         return data.getvalue()
 
     def fetch_into(self, digest: str, file: BinaryIO, most_bytes: int) -> None:
-        """Append to an open file what it lacks of a file of the cloud's, at most so many bytes in all; resumed too.
+        """Complete an open file from the cloud's file, up to ``most_bytes`` in all; a broken download resumes.
 
         Raises InputError when the cloud's file is larger than that, LinkLost when the cloud is lost.
         """
@@ -163,21 +163,23 @@ class CloudClient:
         raise AssertionError("unreachable")
 
     async def _connected(self) -> None:
-        """Wait until a connection that broke is there again. Raises LinkLost where it is not within ``timeout_s``."""
+        """Wait for a broken connection to return. Raises LinkLost if it does not within ``timeout_s``."""
         try:
             await asyncio.wait_for(self._channel.channel_ready(), self.timeout_s)
         except TimeoutError:
-            raise LinkLost(f"the cloud at {self.address} is lost: {self._look('it does not answer')}") from None
+            raise LinkLost(
+                f"the cloud at {self.address} is lost: {self._connection_problem('it does not answer')}"
+            ) from None
 
     async def _chunk(self, chunks: Any) -> Any:
-        """The next one, or EOF. Raises LinkLost when none comes for CHUNK_S."""
+        """The next chunk, or EOF. Raises LinkLost if none arrives for CHUNK_S."""
         try:
             return await asyncio.wait_for(chunks.read(), max(CHUNK_S, self.timeout_s))
         except TimeoutError:
             raise LinkLost(f"the cloud at {self.address} is lost: it sent nothing for {CHUNK_S:g} s") from None
 
     def probe(self, payload_bytes: int, reply_bytes: int = 0) -> float:
-        """Seconds for this many bytes there and back, the cloud's own time taken off. Raises LinkLost."""
+        """Seconds for a probe of these sizes both ways, without the cloud's own time. Raises LinkLost."""
         call = self._unary(m.SPLIT_SERVICE, "Probe", m.ProbeRequest, m.ProbeResponse)
         request = m.ProbeRequest(payload=bytes(payload_bytes), reply_bytes=reply_bytes)
         patience_s = min(self.timeout_s + (payload_bytes + reply_bytes) * 8 / _SLOWEST_BPS, 60.0)
@@ -205,27 +207,27 @@ class CloudClient:
         return self._call(opened(), _LOOP_S)
 
     def _unary(self, service: str, method: str, request: Any, reply: Any) -> Any:
-        made = self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
-        return partial(made, metadata=self.access.metadata)
+        unary_call = self._channel.unary_unary(f"/{service}/{method}", request.SerializeToString, reply.FromString)
+        return partial(unary_call, metadata=self.access.metadata)
 
     def _ask(
-        self, call: Callable[[], Awaitable[T]], ours: Callable[[aio.AioRpcError], PartwayError] | None = None
+        self, call: Callable[[], Awaitable[T]], translate: Callable[[aio.AioRpcError], PartwayError] | None = None
     ) -> T:
         async def awaited() -> T:
-            return await call()  # made here: a call belongs to the thread of the loop it is made in
+            return await call()  # the call must be made in the thread of its loop
 
         try:
             return self._call(awaited(), None)
         except aio.AioRpcError as error:
-            raise (ours or self._ours)(error) from None
+            raise (translate or self._translated)(error) from None
 
     def _lost(self, error: aio.AioRpcError) -> PartwayError:
-        """Of a cloud that answered before."""
+        """The error for a cloud that has answered before."""
         if error.code() in _UNREACHABLE:
-            return LinkLost(f"the cloud at {self.address} is lost: {self._look(brief(error))}")
+            return LinkLost(f"the cloud at {self.address} is lost: {self._connection_problem(brief(error))}")
         return self._refused(error)
 
-    def _ours(self, error: aio.AioRpcError) -> PartwayError:
+    def _translated(self, error: aio.AioRpcError) -> PartwayError:
         if self._connected_once:
             return self._lost(error)
         if error.code() in _UNREACHABLE:
@@ -233,7 +235,7 @@ class CloudClient:
                 return InputError(f"no TLS connection to the cloud at {self.address}: {fault}")
             if self.access.tls is None and _speaks_tls(self.address):
                 return InputError(f"the cloud at {self.address} speaks TLS; give its CA with --tls-ca FILE, or --tls")
-            why = self._look("something listens there, but it does not answer as a cloud does")
+            why = self._connection_problem("something listens there, but it does not answer like a cloud")
             return InputError(
                 f"no cloud answers at {self.address} (tried gRPC for {self.timeout_s:g} s: {why}); start one with"
                 " `cloud-serve`, check address and firewall, or run with --cloud none"
@@ -241,18 +243,18 @@ class CloudClient:
         return self._refused(error)
 
     def _refused(self, error: aio.AioRpcError) -> PartwayError:
-        """Of whoever answered, and did not do it."""
+        """The error for a server that answered and refused."""
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return InputError(
-                f"what answers at {self.address} is no Partway cloud; check the port (cloud-serve --grpc-port)"
+                f"the server at {self.address} is not a Partway cloud; check the port (cloud-serve --grpc-port)"
             )
         return Refused(f"the cloud at {self.address} refused: {error.details()}")
 
-    def _look(self, listens: str) -> str:
-        """Why gRPC found nobody, as a plain connection tells it; ``listens`` where that finds somebody."""
+    def _connection_problem(self, listens: str) -> str:
+        """Why gRPC cannot connect, according to a plain connection; ``listens`` if that succeeds."""
         host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), _LOOK_S).close()
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
         except TimeoutError:
             return "the address does not respond"
         except OSError as error:
@@ -263,7 +265,7 @@ class CloudClient:
         return to_the_end(self.loop, asyncio.wait_for(coroutine, timeout_s))
 
     def close_channel(self) -> None:
-        """Close the channel; the loop stays open for others."""
+        """Close the channel; the loop stays open for other clients."""
         if not self._closed:
             self._closed = True
             self._call(self._channel.close(None), _LOOP_S)
@@ -285,6 +287,6 @@ class CloudClient:
 
 
 def _speaks_tls(address: str) -> bool:
-    from partway.edge.transport.access.tls_diagnosis import speaks_tls  # and with it Python's own TLS, which takes 4 MB
+    from partway.edge.transport.access.tls_diagnosis import speaks_tls  # loads Python's own TLS, which takes 4 MB
 
     return speaks_tls(address)

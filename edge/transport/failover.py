@@ -1,4 +1,4 @@
-"""The clouds that serve a plan: streams to the one in use, and to the next when it is lost."""
+"""Opens streams to the cloud in use, and to the next one that serves the plan when it is lost."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ from partway.partitioner.plan.plan import Plan
 log = logging.getLogger("partway.edge")
 
 FRESH_S = 10.0
-"""A cloud that was there so recently is tried without another look."""
+"""A cloud seen this recently is used without another check."""
 NEARER = 0.7
-"""A neighbour is moved to when it takes at most this share of what the cloud in use takes for SIZE_BYTES..."""
+"""Frames move to a neighbour that takes at most this share of the current cloud's time for SIZE_BYTES..."""
 STAY_S = 5.0
-"""... and not sooner than this after the last move."""
+"""... but not sooner than this after the last move."""
 SIZE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A cloud that serves the plan, and what it says of it."""
+    """A client of a cloud that serves the plan, and the cloud's description of it."""
 
     client: CloudClient
     described: Description
 
 
 class LinkUse(Protocol):
-    """Who sends frames over the link to the cloud in use."""
+    """The sender of frames over the link to the cloud in use."""
 
     def idle(self) -> bool:
-        """Whether frames leave the link unused, so that a probe is in nobody's way."""
+        """Whether frames leave the link unused, so that a probe delays nothing."""
 
     def relinked(self, link: Link) -> None:
-        """Frames go to another cloud from now on, over this link."""
+        """From now on frames go to another cloud, over this link."""
 
-    def reach(self) -> tuple[Link, float] | None:
-        """The link as it is now, and how many seconds frames wait in the cloud in use; None where that is unknown."""
+    def link_and_queue(self) -> tuple[Link, float] | None:
+        """The current link, and the seconds that frames wait in the cloud in use; None if unknown."""
 
 
 class KnownClouds:
-    """Obeys Clouds. ``client`` leads to the cloud in use; ``addresses`` are all, in order of preference.
+    """Implements Clouds. ``client`` connects to the cloud in use; ``addresses`` are all, in order of preference.
 
-    Nobody looks after them until ``watch``, so that trial frames have the link for themselves. With ``neighbours``
-    (addresses that are there now, and how each is reached) those are looked after as they come and go, and the nearest
-    is used; the ``spare`` address only where there is no other.
+    Monitoring starts with ``watch``, so that trial frames have the link to themselves. ``neighbours`` gives the clouds
+    announced now and the access to each: they are monitored, and the nearest is used. The ``spare`` address is used
+    only if no other cloud is available.
     """
 
     def __init__(
@@ -68,23 +68,23 @@ class KnownClouds:
         self._first, self._client = client, client
         self._addresses, self._plan = list(dict.fromkeys([client.address, *addresses])), plan
         self._neighbours, self._spare = neighbours, spare
-        self._come: set[str] = set()
-        self._gone: list[CloudMonitor] = []
-        self._lookouts: dict[str, CloudMonitor] = {}
+        self._announced: set[str] = set()
+        self._dismissed: list[CloudMonitor] = []
+        self._monitors: dict[str, CloudMonitor] = {}
         self._used_s = perf_counter()
         self._use: LinkUse | None = None
         self._opened = False
         self._lost_s: float | None = None
         self._tried: set[str] = set()
 
-    def another(self, error: LinkLost) -> Serving | None:
-        """See Clouds: of those that were named, or else are near by, the next that was not tried before."""
+    def next_cloud(self, error: LinkLost) -> Serving | None:
+        """See Clouds: the next cloud not tried before, first of the given addresses, then of the neighbours."""
         if self._lost_s is None:
             self.lost(error)
         self._tried.add(self._client.address)
-        near = self._neighbours() if self._neighbours is not None else {}
-        for address, access in (dict.fromkeys(self._addresses, self._first.access) | dict(near)).items():
-            if address not in self._tried and (serving := self._described(address, access)) is not None:
+        neighbours = self._neighbours() if self._neighbours is not None else {}
+        for address, access in (dict.fromkeys(self._addresses, self._first.access) | dict(neighbours)).items():
+            if address not in self._tried and (serving := self._try_cloud(address, access)) is not None:
                 self._client, self._lost_s, self._used_s = serving.client, None, perf_counter()
                 self._opened = False
                 if address not in self._addresses:
@@ -92,8 +92,8 @@ class KnownClouds:
                 return serving
         return None
 
-    def _described(self, address: str, access: Access) -> Serving | None:
-        """The cloud at this address, if it is there and serves the plan; else a sentence is logged."""
+    def _try_cloud(self, address: str, access: Access) -> Serving | None:
+        """The cloud at this address, if it answers and serves the plan; else logs a warning."""
         self._tried.add(address)
         client = CloudClient(address, self._first.timeout_s, self._first.loop, access)
         try:
@@ -111,61 +111,61 @@ class KnownClouds:
         use: LinkUse,
         link: Link | None,
     ) -> None:
-        """From now on look after all of them, in threads; ``link`` is the one to the cloud in use."""
+        """Start monitoring all clouds, each in a thread; ``link`` leads to the cloud in use."""
         self._use = use
         for address in self._addresses:
             used = self._lost_s is None and address == self._client.address
-            self._look_after(address, self._client.access if used else self._first.access, used, link)
+            self._start_monitor(address, self._client.access if used else self._first.access, used, link)
 
-    def _look_after(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
+    def _start_monitor(self, address: str, access: Access, used: bool = False, link: Link | None = None) -> None:
         assert self._use is not None
         model, digest = self._plan.model, self._plan.digest
-        self._lookouts[address] = CloudMonitor(address, model, digest, self._use.idle, access, used, link)
+        self._monitors[address] = CloudMonitor(address, model, digest, self._use.idle, access, used, link)
 
-    def _follow(self) -> None:
-        """Look after neighbours that have come, and no longer after those that have gone and are not in use."""
-        if self._neighbours is None or not self._lookouts:
+    def _follow_neighbours(self) -> None:
+        """Start monitoring new neighbours; stop for neighbours that disappeared and are not in use."""
+        if self._neighbours is None or not self._monitors:
             return
-        there = self._neighbours()
-        for address in there.keys() - self._lookouts.keys():
-            self._look_after(address, there[address])
-        self._come |= there.keys()
-        for address in self._come - there.keys() - {self.address}:
-            self._come.discard(address)
-            self._gone.append(self._lookouts.pop(address))
-            self._gone[-1].dismiss()
+        present = self._neighbours()
+        for address in present.keys() - self._monitors.keys():
+            self._start_monitor(address, present[address])
+        self._announced |= present.keys()
+        for address in self._announced - present.keys() - {self.address}:
+            self._announced.discard(address)
+            self._dismissed.append(self._monitors.pop(address))
+            self._dismissed[-1].dismiss()
 
-    def leave(self) -> LinkLost | None:
-        """See Clouds: for a neighbour that is much nearer."""
-        self._follow()
+    def reason_to_leave(self) -> LinkLost | None:
+        """See Clouds: a neighbour is much nearer."""
+        self._follow_neighbours()
         if self._neighbours is None or perf_counter() - self._used_s < STAY_S:
             return None
-        best, now = self._best(), None if self._use is None else self._use.reach()
-        if best is None or best.address == self._spare or now is None:
+        best, in_use = self._best(), None if self._use is None else self._use.link_and_queue()
+        if best is None or best.address == self._spare or in_use is None:
             return None
-        seconds = inf if self.address == self._spare else _seconds(*now)
+        seconds = inf if self.address == self._spare else _seconds(*in_use)
         if _seconds(best.link, best.queue_s) > NEARER * seconds:
             return None
         return LinkLost(f"the cloud at {best.address} is nearer than the one at {self._client.address}")
 
     def _best(self) -> CloudStatus | None:
-        """Of the clouds that were seen lately the nearest neighbour, of those that were named the first."""
+        """Of the clouds seen recently, the nearest if neighbours are used, else the first in order of preference."""
         now_s = perf_counter()
-        seen = [monitor.status for monitor in self._lookouts.values()]
+        seen = [monitor.status for monitor in self._monitors.values()]
         fresh = [status for status in seen if status is not None and now_s - status.seen_s < FRESH_S]
         if self._neighbours is None:
             return fresh[0] if fresh else None
         return min(fresh, key=lambda s: (s.address == self._spare, _seconds(s.link, s.queue_s)), default=None)
 
     def open(self, on_reply: OnReply, on_lost: OnLost) -> FrameStream | None:
-        """See Clouds: the cloud in use at first, after a loss the best that was seen since."""
+        """See Clouds: first the cloud of ``client``, after a loss the best cloud seen since."""
         if not self._opened:
             self._opened = True
             return self._client.open_stream(on_reply, on_lost)
-        self._follow()
+        self._follow_neighbours()
         if (best := self._best()) is None:
             return None
-        monitor, first = self._lookouts[best.address], self._first
+        monitor, first = self._monitors[best.address], self._first
         monitor.use(best.link)
         self._client = CloudClient(best.address, first.timeout_s, first.loop, monitor.access)
         self._lost_s, self._used_s = None, perf_counter()
@@ -176,34 +176,34 @@ class KnownClouds:
 
     @property
     def access(self) -> Access:
-        """How the cloud in use is reached."""
+        """The access to the cloud in use."""
         return self._client.access
 
     @property
     def address(self) -> str | None:
-        """Of the cloud in use; None while there is none."""
+        """The address of the cloud in use; None while there is none."""
         return self._client.address if self._lost_s is None else None
 
     def lost(self, error: LinkLost) -> None:
         """See Clouds."""
         self._lost_s = perf_counter()
-        if self._client.address in self._lookouts:
-            self._lookouts[self._client.address].lost()
+        if self._client.address in self._monitors:
+            self._monitors[self._client.address].lost()
         self._client.close_channel()
 
     def probes(self) -> Iterator[Probed]:
-        """What was probed of the cloud in use since the last call."""
-        monitor = self._lookouts.get(self._client.address)
+        """Probes of the cloud in use since the last call."""
+        monitor = self._monitors.get(self._client.address)
         while monitor is not None and monitor.probes:
             yield monitor.probes.popleft()
 
     def close(self) -> None:
-        """Nobody looks any more. The first client is its owner's to close."""
-        self._gone += self._lookouts.values()
-        self._lookouts.clear()
-        for monitor in self._gone:
+        """Stop monitoring and close the channels opened here. The owner of the first client closes that one."""
+        self._dismissed += self._monitors.values()
+        self._monitors.clear()
+        for monitor in self._dismissed:
             monitor.dismiss()
-        for monitor in self._gone:
+        for monitor in self._dismissed:
             monitor.close()
         if self._client is not self._first:
             self._client.close_channel()

@@ -1,4 +1,4 @@
-"""A cloud without network or process: answers frames by a chain, when and how it is told. For tests and users' own."""
+"""A fake cloud without network or process, for tests: it answers frames by a chain, when and how the test decides."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Behaviour = Callable[["FakeCloud"], None]
 
 
 def answer_all(cloud: FakeCloud) -> None:
-    """The behaviour of a good cloud: every frame is answered at once."""
+    """The behaviour of a good cloud: answer every frame at once."""
     while cloud.waiting:
         cloud.answer()
 
 
 class FakeCloud:
-    """Give ``open_stream`` to a Runner. After each frame that comes, ``behaviour(cloud)`` says what happens next.
+    """A cloud whose ``open_stream`` a Runner takes. After each frame, ``behaviour(cloud)`` decides what happens.
 
-    ``waiting`` holds the frames not answered yet, oldest first; ``received`` counts all that came. Obeys FrameStream;
-    everything happens inside ``send``, and ``poll`` finds that nothing more does.
+    ``waiting`` holds the unanswered frames, oldest first; ``received`` counts all frames. Implements FrameStream:
+    everything happens inside ``send``, and ``poll`` does nothing.
     """
 
     def __init__(self, chain: Chain, behaviour: Behaviour = answer_all) -> None:
@@ -45,7 +45,7 @@ class FakeCloud:
         self._on_lost: OnLost
 
     def open_stream(self, on_reply: OnReply, on_lost: OnLost) -> FakeCloud:
-        """As CloudClient.open_stream."""
+        """Like CloudClient.open_stream."""
         self._on_reply, self._on_lost = on_reply, on_lost
         return self
 
@@ -70,31 +70,31 @@ class FakeCloud:
         self.closed = True
 
     def answer(self, position: int = 0) -> bytes:
-        """Answer a waiting frame as it should be; returns the reply's bytes, to be delivered again by a bad cloud."""
+        """Answer a waiting frame correctly; returns the reply's bytes, which a bad cloud may deliver again."""
         frame = self.waiting.pop(position)
         message = encode_reply(Reply(self.answer_to(frame), Durations()))
         self.deliver(message)
         return message
 
     def refuse(self, sentence: str, position: int = 0, retry_ms: int | None = None) -> None:
-        """Answer a waiting frame with an error in its place, and when to try again."""
+        """Answer a waiting frame with an error, and say when to try again."""
         frame = self.waiting.pop(position)
         hint = () if retry_ms is None else (("partway.retry_ms", retry_ms),)
         self.deliver(encode_reply(Reply(Frame(Header(frame.header.model, hint), frame.id, ()), Durations(), sentence)))
 
     def deliver(self, message: bytes) -> None:
-        """Send these very bytes back."""
+        """Send these bytes back unchanged."""
         if not self.closed:
             self._on_reply(message, perf_counter())
 
-    def lose(self, reason: str = "the fake cloud is gone") -> None:
-        """Break the link: what waits is never answered."""
+    def lose(self, reason: str = "the fake cloud is lost") -> None:
+        """Break the link: waiting frames get no answer."""
         self.waiting.clear()
         if not self.closed:
             self._on_lost(LinkLost(reason))
 
     def answer_to(self, frame: Frame) -> Frame:
-        """The right answer: the suffix of the chain on the frame's values."""
+        """The correct answer: the suffix of the chain applied to the frame's values."""
         plan, k = self.chain.plan, int(dict(frame.header.parameters)["partway.cut"])
         live = self.chain.run(self._values(frame, k), k, len(plan.stages))
         packed = [pack(RAW, name, live[name]) for name in plan.outputs if name in live]

@@ -1,4 +1,4 @@
-"""Stages from whichever cloud still has them: another goes on where one was lost."""
+"""Downloads stages, continuing from another cloud when one is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Fetching:
-    """Fetches stages from ``client``, and once that is lost from the ``others``, which serve the same plan."""
+    """Fetches stages from ``client``, and after its loss from ``others``, which serve the same plan."""
 
     def __init__(self, client: CloudClient, others: Iterator[CloudClient]) -> None:
         self._client, self._others = client, others
@@ -24,7 +24,7 @@ class Fetching:
         return self._by_any(lambda client: client.fetch(digest))
 
     def fetch_into(self, digest: str, file: BinaryIO, most_bytes: int) -> None:
-        """See CloudClient; what one cloud has sent the next one goes on from."""
+        """See CloudClient; the next cloud continues where a lost one stopped."""
         self._by_any(lambda client: client.fetch_into(digest, file, most_bytes))
 
     def _by_any(self, fetch: Callable[[CloudClient], T]) -> T:

@@ -1,8 +1,8 @@
-"""gRPC and fork: forked children live, and are told where gRPC cannot work. Import this before gRPC.
+"""Makes gRPC survive fork: children do not crash, and get an error where gRPC cannot work. Import before gRPC.
 
-gRPC's own fork handlers crash children now and then, even those that do nothing: its asynchronous client does not
-support fork (https://github.com/grpc/grpc/blob/master/doc/fork_support.md). gRPC reads its environment variable once,
-when it is imported, so the variable is set for that moment only. A child that calls a cloud itself would hang.
+gRPC's own fork handlers sometimes crash children, even those that do nothing: its asynchronous client does not support
+fork (https://github.com/grpc/grpc/blob/master/doc/fork_support.md). gRPC reads its environment variable once, at
+import, so the variable is set only for the import. A child that calls a cloud itself would hang.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 
 _VARIABLE = "GRPC_ENABLE_FORK_SUPPORT"
 _used_by: list[int] = []
-"""The process that used gRPC first, if any: a forked child finds its parent's number here."""
+"""The process that used gRPC first, if any; a forked child finds its parent's process id here."""
 
 
 def _import_without_handlers() -> None:
-    """Import gRPC with its fork handlers off, unless the user decided; the environment is left as it was."""
+    """Import gRPC without its fork handlers, unless the user set the variable; the environment does not change."""
     if _VARIABLE in os.environ:
         return
     os.environ[_VARIABLE] = "0"
@@ -26,7 +26,7 @@ def _import_without_handlers() -> None:
 
 
 def refuse_forked() -> None:
-    """Note that this process uses gRPC. Raises RuntimeError where a process that it was forked from did before."""
+    """Note that this process uses gRPC. Raises RuntimeError if the process it was forked from already did."""
     if not _used_by:
         _used_by.append(os.getpid())
     elif _used_by[0] != os.getpid():

@@ -1,8 +1,8 @@
-"""A stream of frames over gRPC, driven by the thread that uses it.
+"""A stream of frames over gRPC, driven by the calling thread.
 
-The event loop runs only inside ``send``, ``poll`` and ``meanwhile``: handing frames to a thread of the transport's own
-and waking up for each reply cost more than all the rest of a short frame (measured: benchmarks/overhead.py). Work that
-takes longer than a hand-over is done in a thread ``meanwhile``, so that replies are timed when they come.
+The event loop runs only inside ``send``, ``poll`` and ``meanwhile``. A separate transport thread would cost more than
+the rest of a short frame, in hand-overs and wake-ups (measured: benchmarks/overhead.py). Work that takes longer than a
+hand-over runs in a thread by ``meanwhile``, so that replies are timed on arrival.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from partway.errors import LinkLost
 
 
 class GrpcStream:
-    """ModelStreamInfer over an open call: messages are written by whoever sends them, a task reads replies."""
+    """ModelStreamInfer over an open call: the sender writes messages, a task reads replies."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, call: Any, on_reply: OnReply, on_lost: OnLost, address: str
@@ -52,14 +52,14 @@ class GrpcStream:
             return
         until_s = self._loop.time() + wait_s
         self._news = False
-        # A stop left over from ``meanwhile``, or the timer of an earlier poll, ends the loop early.
+        # A pending stop from ``meanwhile``, or the timer of an earlier poll, may end the loop early.
         while not self._news and not self._woken and self._loop.time() < until_s:
             self._set_timer(until_s)
             self._drive()
         self._woken = False
 
     def _set_timer(self, until_s: float) -> None:
-        """One that rings sooner is left as it is: making one for each frame would cost more than its ringing."""
+        """Set a timer, unless an earlier one is set: an early wake-up costs less than a new timer per frame."""
         if self._timer is not None:
             if self._timer.when() <= until_s:
                 return
@@ -95,27 +95,27 @@ class GrpcStream:
             self._driven = False
 
     def _fired(self) -> None:
-        """A callback has fired: whoever polls may go on."""
+        """End the current poll, since a callback has fired."""
         self._news = True
         if self._driven:
             self._loop.stop()
 
     async def _begin(self) -> None:
-        """From when the call is there, messages are written as they are sent."""
+        """Wait for the connection, then write the queued messages; later ones are written when sent."""
         with suppress(aio.AioRpcError):  # the reader reports the loss
             await self._call.wait_for_connection()
             self._open = True
             self._write()
 
     def _write(self) -> None:
-        """Hand gRPC the next message here and now: the first step of its coroutine does it, no loop has to turn."""
+        """Hand gRPC the next message at once: the first step of its coroutine does so without running the loop."""
         while self._outbox:
             self._writing = self._call.write(self._outbox.popleft())
             if not self._step():
                 return
 
     def _step(self) -> bool:
-        """Whether the message is written, or never will be."""
+        """Advance the pending write; returns whether it has ended, written or failed."""
         assert self._writing is not None
         try:
             self._writing.send(None).add_done_callback(self._written)
@@ -162,7 +162,7 @@ class GrpcStream:
 
 
 def to_the_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop that an earlier ``wake`` may still stop: it goes on until the coroutine has ended."""
+    """Run a coroutine to its end, restarting the loop if an earlier ``wake`` stops it."""
     task = loop.create_task(work)
     task.add_done_callback(lambda _: loop.stop())
     while not task.done():
@@ -171,8 +171,8 @@ def to_the_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) ->
 
 
 def brief(error: aio.AioRpcError) -> str:
-    """The part of a gRPC error that tells people something."""
+    """The readable part of a gRPC error."""
     details: str = (error.details() or error.code().name).splitlines()[0]
-    if details == "Internal error from Core":  # what gRPC says when a write meets a closed connection
+    if details == "Internal error from Core":  # gRPC's message for a write to a closed connection
         return "the connection broke"
     return details.rsplit("Failed to connect to remote host: ", 1)[-1].strip("; ")[:160]

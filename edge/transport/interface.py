@@ -1,4 +1,4 @@
-"""What a stream of frames is, apart from what carries it: a device without a cloud loads no network library."""
+"""The interface of a frame stream, free of gRPC: a device without a cloud loads no network library."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ OnLost = Callable[[LinkLost], None]
 
 
 class FrameStream(Protocol):
-    """Somewhere frames go. Replies and the loss of the link come back through callbacks given when it was opened.
+    """Carries frames to a cloud. Callbacks given at opening receive replies and the loss of the link.
 
-    The callbacks fire inside ``send``, ``poll`` and ``meanwhile`` only, in the caller's thread.
+    The callbacks fire only inside ``send``, ``poll`` and ``meanwhile``, in the caller's thread.
     """
 
     def send(self, message: bytes) -> None:
         """Queue one frame; never blocks."""
 
     def poll(self, wait_s: float) -> None:
-        """Let frames come and go until a callback has fired, for ``wait_s`` seconds at most."""
+        """Send and receive until a callback has fired, for at most ``wait_s`` seconds."""
 
     def meanwhile(self, work: Callable[[], T]) -> T:
-        """Do ``work`` in another thread while frames come and go."""
+        """Do ``work`` in another thread while sending and receiving."""
 
     def wake(self) -> None:
-        """From any thread: end the poll that is under way, or else the next one."""
+        """End the running poll, or else the next one; may be called from any thread."""
 
     def close(self) -> None:
-        """No more frames; no callback fires afterwards."""
+        """Close the stream; no callback fires afterwards."""

@@ -1,4 +1,4 @@
-"""What a link is like, measured by probes: its round trip and its bandwidth."""
+"""Measures the round trip and the bandwidth of a link by probes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from partway.partitioner.decide.estimate import Link
 
 MAX_PROBE_BYTES = 1 << 20
 PATIENCE = 8
-"""Round trips that growing probes may take in all; fewer would never get to a size that tells on a far, fast link."""
+"""Round trips that growing probes may take in all; on a far, fast link fewer never reach a useful size."""
 
 
 def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
-    """Round trip as the median of small probes; bandwidth from growing ones, until one takes long enough to tell."""
+    """Round trip as the median of small probes; bandwidth from growing ones, until one takes long enough."""
     small = sorted(probe(16) for _ in range(9))
     rtt_s = small[len(small) // 2]
     size = 16 << 10
@@ -21,9 +21,9 @@ def probe_link(probe: Callable[[int], float], limit_s: float = 0.25) -> Link:
     limit_s = max(limit_s, PATIENCE * rtt_s)
     begun = perf_counter()
     while size <= MAX_PROBE_BYTES:
-        took = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)
-        bandwidth_bps = size * 8 / max(took - rtt_s, took * 0.05)
-        if took - rtt_s > max(0.02, 2 * rtt_s) or perf_counter() - begun > limit_s:
+        elapsed_s = min(probe(size), probe(size)) if perf_counter() - begun < limit_s / 4 else probe(size)
+        bandwidth_bps = size * 8 / max(elapsed_s - rtt_s, elapsed_s * 0.05)
+        if elapsed_s - rtt_s > max(0.02, 2 * rtt_s) or perf_counter() - begun > limit_s:
             break
         size *= 4
     return Link(bandwidth_bps, rtt_s)

@@ -147,7 +147,7 @@ def test_people_see_header_table_lines_and_summary(
     assert main(options) == 0
     out = capsys.readouterr().out
     header = ["  model  mnist, 3 stages", " engine  onnx ", f"  cloud  {cloud.address}\n", "   link  "]
-    for text in (*header, "-> split 1 at relu3 (raw), as asked", "12 frames answered (12 by the cloud)", "p99"):
+    for text in (*header, "-> split 1 at relu3 (raw), as requested", "12 frames answered (12 by the cloud)", "p99"):
         assert text in out
     assert sum(line.startswith("digits.npz[") for line in out.splitlines()) == 12
     assert "try next:  edge-run --model mnist --split 1" in out
@@ -450,7 +450,7 @@ class Heard(Search):
     def __init__(self, found: FoundCloud | None) -> None:
         super().__init__(wait_s=0.0)
         if found is not None:
-            self.heard(found)
+            self.add(found)
 
 
 def test_a_cloud_found_by_zeroconf_is_used_instead_of_an_embedded_one(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from partway.edge.decision.constraints import may_stay
+from partway.edge.decision.constraints import may_answer_on_device
 from partway.edge.pipeline.runner import Runner
 from partway.edge.session.start.startup import Opened, Reached
 from partway.errors import LinkLost
@@ -19,11 +19,11 @@ def elsewhere(opened: Opened, runner: Runner, constraints: Constraints, error: L
 
     Raises LinkLost where the device may not or cannot answer alone.
     """
-    serving = runner.another_cloud(error)
+    serving = runner.next_cloud(error)
     if serving is not None:
         log.warning("%s; starting with the one at %s", error, serving.client.address)
         return replace(opened, reached=Reached(serving.client, serving.described, serving.client.address))
-    if not opened.chain.whole or not may_stay(opened.chain.plan, constraints):
+    if not opened.chain.whole or not may_answer_on_device(opened.chain.plan, constraints):
         raise LinkLost(f"{error}; there is no other cloud, and this device cannot answer alone")
     log.warning("%s; starting on the device alone", error)
     return replace(opened, reached=None)

@@ -10,7 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.edge.decision.constraints import check_constraints, may_stay, no_way_back, stages_that_fit
+from partway.edge.decision.constraints import (
+    check_constraints,
+    may_answer_on_device,
+    no_fallback_warning,
+    stages_that_fit,
+)
 from partway.edge.decision.decision import split_number
 from partway.edge.discovery.nearest import round_trip_s
 from partway.edge.discovery.zeroconf import Search
@@ -95,7 +100,7 @@ class Startup:
         chain = self._load(plan, engine, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
             reached = self._reach_or_stay(plan, chain)
-        if (sentence := no_way_back(plan, self.options.constraints)) is not None:
+        if (sentence := no_fallback_warning(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
         search = self._search if self.options.cloud == "auto" else None
         return Opened(engine, chain, sample, work, reached, search, self._here)
@@ -186,7 +191,7 @@ class Startup:
         try:
             return self._reach(plan)
         except LinkLost as error:
-            if not chain.whole or not may_stay(plan, self.options.constraints):
+            if not chain.whole or not may_answer_on_device(plan, self.options.constraints):
                 raise
             log.warning("%s; starting on the device alone", error)
             return None

@@ -1,7 +1,7 @@
-"""How this device reaches clouds: in the clear or by TLS, and the bearer token it brings.
+"""How this device connects to clouds: in the clear or by TLS, and with which bearer token.
 
-A token goes to the clouds that were named, or to one that was found only where TLS says who it is: anybody on a network
-can announce a cloud.
+The device sends its token to clouds that the user named. It sends it to a cloud found by zeroconf only if TLS proves
+the cloud's identity, because anybody on a network can announce a cloud.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ log = logging.getLogger("partway.edge")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What to bring to a cloud. ``token`` '' for none, ``tls`` None for a connection in the clear."""
+    """Credentials for a cloud. ``token`` is '' for none, ``tls`` is None for a connection in the clear."""
 
     token: str = field(default="", repr=False)
     tls: Tls | None = None
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """To send with every call."""
+        """The gRPC metadata to send with every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     def channel(self, address: str, options: list[tuple[str, Any]], kind: Any) -> Any:
@@ -38,14 +38,14 @@ class Access:
         return kind.secure_channel(address, self.tls.credentials(), options=[*options, *named])
 
     def for_found(self, address: str, tls: bool) -> Access:
-        """For a cloud that announced itself, by TLS or not. Raises InputError where it may not be trusted."""
+        """The access to an announced cloud, with or without TLS. Raises InputError if it must not be trusted."""
         if tls:
             return self if self.tls is not None else replace(self, tls=Tls(system_roots()))
         if self.tls is not None:
-            raise InputError(f"the cloud found at {address} does not use TLS, which was asked for; it is not used")
+            raise InputError(f"the cloud found at {address} does not use TLS, which was requested; it is not used")
         if self.token:
             raise InputError(
-                f"the cloud found at {address} does not use TLS, so it is not given the token; name it with --cloud"
+                f"the cloud found at {address} does not use TLS, so it does not get the token; name it with --cloud"
                 f" {address}, or start it with --tls-cert and --tls-key"
             )
         return self
@@ -55,13 +55,13 @@ class Access:
         if self.tls is None:
             return ""
         from partway.edge.transport.access.tls_diagnosis import (
-            tls_fault,  # and with it Python's own TLS, which takes 4 MB
+            tls_fault,  # loads Python's own TLS, which takes 4 MB
         )
 
         return tls_fault(address, self.tls)
 
     def warn(self, address: str) -> None:
-        """Say once when the token crosses a network in the clear."""
+        """Warn once if the token crosses a network in the clear."""
         if self.token and self.tls is None and not _is_loopback(address.rpartition(":")[0]):
             _warn_once(address)
 

@@ -1,4 +1,4 @@
-"""The options that say how clouds are reached, alike in every command that reaches one."""
+"""The options for access to clouds, the same in every command that connects to one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _name(value: Any, flag: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AccessOptions:
-    """Files and names. A token is never given on a command line, where every user of the machine sees it."""
+    """Files and names. No option takes the token itself, because every user of the machine can read command lines."""
 
     token_file: Path | None = field(
         default=None,
@@ -32,23 +32,28 @@ class AccessOptions:
     )
     tls: bool = field(
         default=False,
-        metadata=_option("--tls", switch, "reach the cloud by TLS, its certificate from a CA this system trusts"),
+        metadata=_option(
+            "--tls", switch, "use TLS; the cloud's certificate must come from a CA that this system trusts"
+        ),
     )
     tls_ca: Path | None = field(
-        default=None, metadata=_option("--tls-ca", path, "by TLS, its certificate from this CA", "FILE")
+        default=None,
+        metadata=_option("--tls-ca", path, "use TLS; the cloud's certificate must come from this CA", "FILE"),
     )
     tls_cert: Path | None = field(
         default=None,
-        metadata=_option("--tls-cert", path, "this device's own certificate, for a cloud that wants one", "FILE"),
+        metadata=_option("--tls-cert", path, "this device's own certificate, for a cloud that requires one", "FILE"),
     )
-    tls_key: Path | None = field(default=None, metadata=_option("--tls-key", path, "and its private key", "FILE"))
+    tls_key: Path | None = field(default=None, metadata=_option("--tls-key", path, "private key of --tls-cert", "FILE"))
     tls_name: str = field(
         default="",
-        metadata=_option("--tls-name", _name, "whose certificate it must be (default: the address's)", "NAME"),
+        metadata=_option(
+            "--tls-name", _name, "name that the cloud's certificate must carry (default: its address)", "NAME"
+        ),
     )
 
     def access(self) -> Access:
-        """How to reach a cloud, every file read. Raises InputError."""
+        """The access to a cloud, with every file read. Raises InputError."""
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InputError("a device's own certificate needs both --tls-cert FILE and --tls-key FILE")
         from partway.edge.transport.access.access import Access
@@ -63,16 +68,16 @@ class AccessOptions:
         return Access(token_of(self.token_file), tls)
 
 
-def access_options(given: Mapping[str, Any]) -> AccessOptions:
-    """The checked options. Raises InputError."""
-    return AccessOptions(**checked(rows(AccessOptions), given))
+def access_options(values: Mapping[str, Any]) -> AccessOptions:
+    """The options, checked. Raises InputError."""
+    return AccessOptions(**checked(rows(AccessOptions), values))
 
 
 def access_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--token-file`` and ``--tls…``."""
+    """Add ``--token-file`` and ``--tls…`` to a parser."""
     add_options(parser, rows(AccessOptions))
 
 
 def access_of(args: argparse.Namespace) -> Access:
-    """How those arguments reach a cloud, every file read. Raises InputError."""
+    """The access that the arguments describe, with every file read. Raises InputError."""
     return access_options(vars(args)).access()

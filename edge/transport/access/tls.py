@@ -1,4 +1,4 @@
-"""TLS as this device brings it to a cloud: the CAs it trusts, and its own certificate where it has one."""
+"""This device's TLS settings: the CAs it trusts, and its own certificate if it has one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from partway.system.credentials import read_certificates, read_key
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM data. ``roots`` None: gRPC's own list of CAs; ``name``: whose certificate it must be, '' for the address."""
+    """TLS settings. ``roots`` is PEM data, or None for gRPC's own CAs.
+
+    ``name`` is the name that the cloud's certificate must carry; '' means the address.
+    """
 
     roots: bytes | None = None
     certificate: Path | None = None
@@ -30,7 +33,7 @@ class Tls:
 
 
 def checked(tls: Tls) -> Tls:
-    """The same, once its files have been looked at. Raises InputError."""
+    """Check the files, and return the same settings. Raises InputError."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -53,7 +56,7 @@ def checked(tls: Tls) -> Tls:
 
 
 def system_roots() -> bytes | None:
-    """The CAs this system trusts, as OpenSSL finds them (``SSL_CERT_FILE`` included); None where there is no file."""
+    """The CAs that this system trusts, as OpenSSL finds them (also by ``SSL_CERT_FILE``); None without a file."""
     import ssl
 
     file = ssl.get_default_verify_paths().cafile

@@ -1,4 +1,4 @@
-"""Why a TLS connection does not come about, in words: gRPC itself says only that the handshake failed."""
+"""Explains why a TLS connection fails; gRPC itself reports only that the handshake failed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from partway.edge.transport.access.tls import Tls
 
-NO_CERTIFICATE = "it wants a certificate of this device; give --tls-cert FILE and --tls-key FILE"
+NO_CERTIFICATE = "it requires a certificate of this device; give --tls-cert FILE and --tls-key FILE"
 LOOK_S = 2.0
 ANSWER_S = 0.5
-"""How soon a server that is content says something: HTTP/2 begins with its settings."""
+"""How long a satisfied server takes to send something: HTTP/2 begins with its settings."""
 
 
 def tls_fault(address: str, tls: Tls) -> str:
-    """What is wrong with TLS at HOST:PORT, and what to do; empty when nothing is, or nobody is there at all."""
+    """What is wrong with TLS at HOST:PORT, and what to do; empty if nothing is, or if no server answers."""
     host, port = _host_port(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.roots is None:
@@ -29,48 +29,51 @@ def tls_fault(address: str, tls: Tls) -> str:
     name = tls.name or host.split("%")[0]
     try:
         with socket.create_connection((host, port), LOOK_S) as plain:
-            return _shaken(context, plain, name, tls.certificate)
+            return _handshake_fault(context, plain, name, tls.certificate)
     except OSError:
         return ""
 
 
-def _shaken(context: ssl.SSLContext, plain: socket.socket, name: str, own: Path | None) -> str:
+def _handshake_fault(context: ssl.SSLContext, plain: socket.socket, name: str, own: Path | None) -> str:
     try:
         with context.wrap_socket(plain, server_hostname=name) as secure:
             secure.settimeout(ANSWER_S)
             with contextlib.suppress(TimeoutError):
-                if not secure.recv(1):  # a device's certificate is refused only after the handshake
+                if not secure.recv(1):  # servers refuse a device's certificate only after the handshake
                     return NO_CERTIFICATE if own is None else f"it does not accept {own}; give one of the CA it trusts"
     except ssl.SSLCertVerificationError as error:
-        return _of_certificate(error, name)
+        return _certificate_fault(error, name)
     except ssl.SSLError as error:
         reason = str(error.reason or error).lower().replace("_", " ")
         if "alert" in reason:
             return (
                 NO_CERTIFICATE if own is None else f"it does not accept {own} ({reason}); give one of the CA it trusts"
             )
-        return "what answers does not speak TLS; start cloud-serve with --tls-cert and --tls-key, or leave out --tls…"
+        return "the server does not speak TLS; start cloud-serve with --tls-cert and --tls-key, or leave out --tls…"
     except OSError:
         return "it ends the connection in the TLS handshake; it may not speak TLS: check cloud-serve's --tls-cert"
     return ""
 
 
-def _of_certificate(error: ssl.SSLCertVerificationError, name: str) -> str:
-    said = str(error.verify_message).lower().rstrip(".")
-    if "mismatch" in said:
+def _certificate_fault(error: ssl.SSLCertVerificationError, name: str) -> str:
+    problem = str(error.verify_message).lower().rstrip(".")
+    if "mismatch" in problem:
         return (
             f"its certificate is not for {name}; give the address that is in the certificate, or the name in it with"
             " --tls-name NAME"
         )
-    if "expired" in said or "not yet valid" in said:
-        return f"its certificate is not valid now ({said}); renew it, or set the clock of this device"
-    return f"its certificate is not of a CA trusted here ({said}); give the CA's own certificate with --tls-ca FILE"
+    if "expired" in problem or "not yet valid" in problem:
+        return f"its certificate is not valid now ({problem}); renew it, or set the clock of this device"
+    return (
+        f"its certificate is not from a CA that this device trusts ({problem}); give the CA's own certificate with"
+        " --tls-ca FILE"
+    )
 
 
 def speaks_tls(address: str) -> bool:
     """Whether a TLS server listens at HOST:PORT."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent; only asked what it is
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # no data is sent, only the protocol is checked
     context.set_alpn_protocols(["h2"])
     try:
         with (

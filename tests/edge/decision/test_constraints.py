@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from tests.support.affine import STAGES, affine_chain, samples
 
-from partway.edge.decision.constraints import check_constraints, left, may_send, no_way_back, stages_that_fit
+from partway.edge.decision.constraints import (
+    admitted_candidates,
+    check_constraints,
+    may_send,
+    no_fallback_warning,
+    stages_that_fit,
+)
 from partway.edge.main import main
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.result import NOBODY
@@ -136,7 +142,7 @@ def test_a_device_without_room_sends_from_the_stages_it_holds(recorded: Recorded
     assert _cuts(frames) == {1}
     assert {c["cut"] for c in made["plan"]["candidates"]} == {1}
     assert {frame["answered_by"] for frame in made["frames"]} == {"cloud"}
-    assert [r.getMessage() for r in caplog.records if r.name == "partway.edge"] == [no_way_back(MNIST, SMALL)]
+    assert [r.getMessage() for r in caplog.records if r.name == "partway.edge"] == [no_fallback_warning(MNIST, SMALL)]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def test_a_device_without_room_sends_from_the_stages_it_holds(recorded: Recorded
         (["--max-device-memory", "64"], "size '64' needs a number above zero and a unit, for example 64MB"),
         (["--objective", "cost"], "unknown objective 'cost'; known: bytes, energy, latency, throughput"),
         (["--power", "pi3"], "power 'pi3' is neither of pi4, pi5 nor written like compute="),
-        (["--cloud", "none", "--max-device-memory", "1KB"], "without a cloud all is on the device, which"),
+        (["--cloud", "none", "--max-device-memory", "1KB"], "without a cloud everything runs on the device, which"),
     ],
 )
 def test_what_can_only_fail_is_refused_before_anything_is_sent(
@@ -186,9 +192,9 @@ def test_limits_are_those_of_the_plan() -> None:
         3,
     ]
     assert stages_that_fit(MNIST, Constraints()) == 3
-    assert no_way_back(MNIST, Constraints()) is None
-    assert no_way_back(MNIST, Constraints(max_device_bytes=device_bytes(MNIST, 3))) is None
-    assert "if the cloud is lost, frames go unanswered" in str(no_way_back(MNIST, SMALL))
+    assert no_fallback_warning(MNIST, Constraints()) is None
+    assert no_fallback_warning(MNIST, Constraints(max_device_bytes=device_bytes(MNIST, 3))) is None
+    assert "if the cloud is lost, frames get no answer" in str(no_fallback_warning(MNIST, SMALL))
     assert not may_send(MNIST, SMALL, 3)
     assert not may_send(MNIST, Constraints(keep_on_device=("logits",)), 3)
     assert may_send(MNIST, Constraints(keep_on_device=("input",)), 3)
@@ -200,8 +206,8 @@ def test_limits_are_those_of_the_plan() -> None:
 def test_without_a_link_what_sends_is_not_even_excluded() -> None:
     """Only all on the device is there to be admitted."""
     candidates = [Candidate(0, "raw"), Candidate(3, None)]
-    assert left(candidates, MNIST, Constraints(), None) == candidates[1:]
-    assert left(candidates, MNIST, Constraints(), Link(1e6, 0.0)) == candidates
+    assert admitted_candidates(candidates, MNIST, Constraints(), None) == candidates[1:]
+    assert admitted_candidates(candidates, MNIST, Constraints(), Link(1e6, 0.0)) == candidates
 
 
 def _short_runner(behaviour: Callable[[FakeCloud], None], **options: Any) -> Runner:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.affine import affine_chain
 
-from partway.edge.decision.decision import Decision, reason, restrict, settle, split_number
+from partway.edge.decision.decision import Decision, make_decision, reason, restrict, split_number
 from partway.errors import InputError
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link
@@ -78,7 +78,7 @@ def test_a_split_asked_for_leaves_its_candidates(split: str, expected: Sequence[
 
 def test_a_split_without_a_codec_is_refused() -> None:
     """Where no codec is left for the split asked for, the sentence names the options that matter."""
-    with pytest.raises(InputError, match=r"split 2 has no codec left; .*--codec .*--max-drop"):
+    with pytest.raises(InputError, match=r"no codec is allowed for split 2; .*--codec .*--max-drop"):
         restrict(ALL[:2], "2", PLAN)
 
 
@@ -122,14 +122,14 @@ def test_the_reason_is_one_honest_sentence(rows: list[tuple[int, str | None, flo
 
 def test_what_was_asked_for_is_not_praised() -> None:
     """A split that was asked for is called that, however many codecs it was chosen from."""
-    decision = settle(ALL, restrict(ALL, "1", PLAN), PLAN, None, False)
+    decision = make_decision(ALL, restrict(ALL, "1", PLAN), PLAN, None, False)
     assert decision.chosen is ALL[2]
-    assert decision.reason == "split 1 at a (fp16), as asked"
+    assert decision.reason == "split 1 at a (fp16), as requested"
 
 
 def test_auto_gives_its_reason() -> None:
     """Left to choose, the decision says why."""
-    decision = settle(ALL, ALL, PLAN, Link(1e6, 0.1), True)
+    decision = make_decision(ALL, ALL, PLAN, Link(1e6, 0.1), True)
     why = reason(ALL[4], ALL, PLAN)
     assert decision == Decision(tuple(ALL), ALL[4], why, Link(1e6, 0.1), True, runner_up=ALL[2])
 

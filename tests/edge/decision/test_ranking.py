@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.affine import affine_chain, runner_on, samples
 
-from partway.edge.decision.constraints import left
-from partway.edge.decision.decision import settle
+from partway.edge.decision.constraints import admitted_candidates
+from partway.edge.decision.decision import make_decision
 from partway.edge.decision.ranking import Ranking, measured
 from partway.edge.decision.trial import decide, try_candidate
 from partway.edge.decision.trial_frames import TrialFrames
@@ -55,9 +55,9 @@ def test_edge_run_and_explain_choose_alike(
     wanted, link = objective(name, POWERS["pi5"]), Link(bandwidth_bps, rtt_s)
     told = explain_quickly(name, device_s, cloud_s, link, constraints)
     ranking = Ranking(wanted, rtt_s)
-    candidates = left(plan_candidates(MNIST), MNIST, constraints, link)
+    candidates = admitted_candidates(plan_candidates(MNIST), MNIST, constraints, link)
     estimates = decide(candidates, Speeds(device_s, cloud_s), link, None, ranking)
-    decision = settle(estimates, estimates, MNIST, link, False, ranking)
+    decision = make_decision(estimates, estimates, MNIST, link, False, ranking)
     assert (decision.chosen.candidate, ranking.score(decision.chosen)) == told
     if decision.runner_up is not None:
         assert ranking.score(decision.runner_up) >= ranking.score(decision.chosen)
@@ -90,7 +90,7 @@ def test_without_trials_each_objective_has_its_winner() -> None:
     for name in OBJECTIVES.own_names():
         ranking = Ranking(objective(name), LINK.rtt_s)
         for limit in (Constraints(), constraints):
-            found = decide(left(CANDIDATES, PLAN, limit, LINK), SPEEDS, LINK, None, ranking)
+            found = decide(admitted_candidates(CANDIDATES, PLAN, limit, LINK), SPEEDS, LINK, None, ranking)
             winners[name, limit.keep_on_device] = ranking.best(found).candidate.k
     assert winners == {
         ("latency", ()): 0,  # 33 + 10 + 30 ms; the split at 1 takes 100 + 73 + 10 + 20, the device 300
@@ -201,10 +201,10 @@ def test_the_reason_has_the_score_of_both(name: str, reason: str) -> None:
     """What was wanted, what the chosen one and its rival score, in the objective's own unit."""
     ranking = Ranking(objective(name), LINK.rtt_s)
     estimates = decide(CANDIDATES[1:], SPEEDS, LINK, None, ranking)
-    decision = settle(estimates, estimates, PLAN, LINK, False, ranking)
+    decision = make_decision(estimates, estimates, PLAN, LINK, False, ranking)
     assert decision.reason.removesuffix(" on this link") == reason
     assert decision.runner_up is not None
-    asked = settle(estimates, estimates[:1], PLAN, LINK, False, ranking)
-    unit = "" if name == "latency" else f": {ranking.say(estimates[0])}"
-    assert asked.reason.endswith(f"{candidate_name(estimates[0].candidate, PLAN)}{unit}, as asked")
+    asked = make_decision(estimates, estimates[:1], PLAN, LINK, False, ranking)
+    unit = "" if name == "latency" else f": {ranking.show_with_unit(estimates[0])}"
+    assert asked.reason.endswith(f"{candidate_name(estimates[0].candidate, PLAN)}{unit}, as requested")
     assert asked.runner_up is None

@@ -127,7 +127,7 @@ def test_another_cloud_begins_with_its_profile_and_the_device_keeps_its_pace() -
     for _ in range(60):
         pace.prefix(2, 0.2)
     replies(pace, 30, Durations(0.4, 0.0, 5 * SUFFIX_S))
-    pace.another_cloud()
+    pace.cloud_changed()
     assert pace.factors[1:] == (1.0, 0.1)
     assert pace.factors[0] == pytest.approx(2.0, rel=1e-3)
     replies(pace, LEAST - 1, Durations(0.0, 0.0, 5 * SUFFIX_S))

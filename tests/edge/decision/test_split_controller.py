@@ -140,7 +140,7 @@ def test_without_a_cloud_home_at_once_and_back_when_it_pays():
     chosen = [rig.frame(FAST) for _ in range(8)]
     assert chosen[-1] == CLOUD
     assert chosen.count(HOME) <= DWELL_S / 0.3 + 1
-    assert "a cloud again" in rig.controller.changes[-1].reason
+    assert "a cloud is available again" in rig.controller.changes[-1].reason
 
 
 def test_a_cloud_lost_while_starting_is_used_once_it_is_back():

@@ -10,7 +10,7 @@ import pytest
 from tests.support.affine import STAGES, affine_chain, runner_on, samples
 
 from partway.edge.decision import trial
-from partway.edge.decision.constraints import left
+from partway.edge.decision.constraints import admitted_candidates
 from partway.edge.decision.trial import decide, measure_candidates, try_candidate
 from partway.edge.decision.trial_frames import TrialFrames
 from partway.edge.pipeline.encoder import Encoder
@@ -32,7 +32,7 @@ PLAN = affine_chain().plan
 
 def test_all_on_the_device_is_all_there_is_without_a_link() -> None:
     """Without a cloud only the candidate that sends nothing is left."""
-    candidates = left([Candidate(0, "raw", 10), Candidate(3, None)], PLAN, Constraints(), None)
+    candidates = admitted_candidates([Candidate(0, "raw", 10), Candidate(3, None)], PLAN, Constraints(), None)
     (only,) = decide(candidates, Speeds((1.0, 1.0, 1.0), ()), None, None)
     assert only.candidate.codec is None
 
@@ -41,8 +41,11 @@ def test_codecs_beyond_the_budget_are_not_even_estimated() -> None:
     """A codec that was not measured to agree stays out until any drop is allowed."""
     candidates = [Candidate(1, "raw", 10), Candidate(1, "fp16", 5, lossless=False)]
     link = Link(1e6, 0.01)
-    assert [c.codec for c in left(candidates, PLAN, Constraints(max_drop=1.0), link)] == ["raw"]
-    assert [c.codec for c in left(candidates, PLAN, Constraints(max_drop=100.0), link)] == ["raw", "fp16"]
+    assert [c.codec for c in admitted_candidates(candidates, PLAN, Constraints(max_drop=1.0), link)] == ["raw"]
+    assert [c.codec for c in admitted_candidates(candidates, PLAN, Constraints(max_drop=100.0), link)] == [
+        "raw",
+        "fp16",
+    ]
 
 
 def _took(candidate: Candidate, total_s: float) -> Estimate:

@@ -30,7 +30,7 @@ def test_a_full_cloud_is_not_measured(caplog: pytest.LogCaptureFixture) -> None:
         cloud, frames = _frames(_full)
         assert frames(SPLIT) == frames(Candidate(2, "raw")) == []
     assert cloud.received > 1, "it is tried again after as long as it asked"
-    assert caplog.text.count("what it was not measured with is estimated") == 1
+    assert caplog.text.count("candidates without a measurement keep their estimates") == 1
 
 
 def test_the_link_to_a_full_cloud_is_what_probes_found() -> None:

@@ -65,8 +65,8 @@ def test_the_distance_is_logged(cloud: FoundCloud, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize(
     ("access", "says"),
     [
-        (Access(token=TOKEN), "does not use TLS, so it is not given the token"),
-        (Access(tls=Tls(b"roots")), "does not use TLS, which was asked for"),
+        (Access(token=TOKEN), "does not use TLS, so it does not get the token"),
+        (Access(tls=Tls(b"roots")), "does not use TLS, which was requested"),
     ],
 )
 def test_a_cloud_that_may_not_be_trusted_is_not_asked(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from partway.edge.discovery.neighbours import MOST, Neighbours
+from partway.edge.discovery.neighbours import MOST_NEIGHBOURS, Neighbours
 from partway.edge.discovery.zeroconf import FoundCloud, Search
 from partway.edge.transport.access.access import OPEN, Access, Tls
 from partway.partitioner.plan.plan_file import load_plan
@@ -33,35 +33,35 @@ def test_neighbours_come_and_go_in_the_order_they_were_heard_of(search: Search) 
     neighbours = Neighbours(search, PLAN, OPEN)
     assert neighbours() == {}
     for number in (3, 1, 2):
-        search.heard(cloud(number), f"cloud {number}")
+        search.add(cloud(number), f"cloud {number}")
     assert list(neighbours()) == ["192.0.2.3:8001", "192.0.2.1:8001", "192.0.2.2:8001"]
     assert set(neighbours().values()) == {OPEN}
-    search.left("cloud 1")
+    search.withdraw("cloud 1")
     assert list(neighbours()) == ["192.0.2.3:8001", "192.0.2.2:8001"]
 
 
 @pytest.mark.parametrize("models", [{}, {"mnist": "f" * 32}, {"mnist": ""}, {"other": PLAN.digest[:32]}])
 def test_a_cloud_that_does_not_serve_this_very_plan_is_no_neighbour(search: Search, models: dict[str, str]) -> None:
     """The model's name is not enough: the plan must be the same."""
-    search.heard(cloud(1, models=models))
+    search.add(cloud(1, models=models))
     assert Neighbours(search, PLAN, OPEN)() == {}
 
 
 def test_a_cloud_is_forgotten_when_it_serves_another_plan(search: Search) -> None:
     """An update of the cloud ends its use."""
     neighbours = Neighbours(search, PLAN, OPEN)
-    search.heard(cloud(1), "it")
+    search.add(cloud(1), "it")
     assert len(neighbours()) == 1
-    search.heard(replace(cloud(1), models={"mnist": "f" * 32}), "it")
+    search.add(replace(cloud(1), models={"mnist": "f" * 32}), "it")
     assert neighbours() == {}
 
 
 def test_no_more_than_a_few_are_looked_after(search: Search) -> None:
     """Each costs a thread, so only the first ones count; clouds that do not fit take no place."""
     for number in range(1, 20):
-        search.heard(cloud(number, models=SERVING if number % 2 else {}))
+        search.add(cloud(number, models=SERVING if number % 2 else {}))
     found = Neighbours(search, PLAN, OPEN)()
-    assert list(found) == [f"192.0.2.{2 * index + 1}:8001" for index in range(MOST)]
+    assert list(found) == [f"192.0.2.{2 * index + 1}:8001" for index in range(MOST_NEIGHBOURS)]
 
 
 def test_a_cloud_that_may_not_be_trusted_is_left_out_and_named_once(
@@ -70,7 +70,7 @@ def test_a_cloud_that_may_not_be_trusted_is_left_out_and_named_once(
     """The token goes to clouds with TLS only; the others are named in one warning each, however often it is called."""
     neighbours = Neighbours(search, PLAN, Access(TOKEN, SECURED))
     for number, tls in ((1, False), (2, True), (3, False)):
-        search.heard(cloud(number, tls))
+        search.add(cloud(number, tls))
     for _ in range(3):
         assert neighbours() == {"192.0.2.2:8001": Access(TOKEN, SECURED)}
     warnings = [record.getMessage() for record in caplog.records]
@@ -82,8 +82,8 @@ def test_a_cloud_that_may_not_be_trusted_is_left_out_and_named_once(
 
 def test_a_cloud_with_tls_is_reached_by_tls_though_it_was_not_asked_for(search: Search) -> None:
     """What a cloud announces decides, where the device has no wish of its own."""
-    search.heard(cloud(1, tls=True))
-    search.heard(cloud(2))
+    search.add(cloud(1, tls=True))
+    search.add(cloud(2))
     secure, clear = Neighbours(search, PLAN, OPEN)().values()
     assert secure.tls is not None
     assert clear.tls is None

@@ -41,7 +41,7 @@ def test_without_multicast_nothing_is_found() -> None:
 def test_a_cloud_with_the_same_plan_is_taken_at_once() -> None:
     """The search ends as soon as a cloud with this very plan is heard of, before its time is over."""
     search = Search(wait_s=600)
-    threading.Timer(0.01, search.heard, [FoundCloud("192.0.2.7:8001", {"mnist": DIGEST[:32]})]).start()
+    threading.Timer(0.01, search.add, [FoundCloud("192.0.2.7:8001", {"mnist": DIGEST[:32]})]).start()
     assert search.result("mnist", DIGEST) == FoundCloud("192.0.2.7:8001", {"mnist": DIGEST[:32]})
 
 
@@ -50,7 +50,7 @@ def test_a_cloud_with_the_same_plan_is_taken_at_once() -> None:
 def test_a_cloud_with_another_plan_is_left_alone(models: dict[str, str]) -> None:
     """Clouds that serve other models, another version, or do not tell, are none for this run."""
     search = Search(wait_s=0.01)
-    search.heard(FoundCloud("192.0.2.7:8001", models))
+    search.add(FoundCloud("192.0.2.7:8001", models))
     assert search.result("mnist", DIGEST) is None
 
 
@@ -59,7 +59,7 @@ def test_the_first_match_wins() -> None:
     """Of several clouds that fit, the one heard of first is taken."""
     search = Search(wait_s=600)
     for port in (1, 2, 3):
-        search.heard(FoundCloud(f"192.0.2.7:{port}", {"mnist": DIGEST[:32] if port > 1 else "f"}))
+        search.add(FoundCloud(f"192.0.2.7:{port}", {"mnist": DIGEST[:32] if port > 1 else "f"}))
     assert search.result("mnist", DIGEST) == FoundCloud("192.0.2.7:2", {"mnist": DIGEST[:32]})
 
 
@@ -160,8 +160,8 @@ def test_of_several_clouds_the_nearest_is_taken() -> None:
     seconds = {far.address: 0.2, near.address: 0.01, mute.address: float("inf")}
     search = Search(wait_s=600)
     for found in (mute, far):
-        search.heard(found)
-    threading.Timer(0.02, search.heard, [near]).start()
+        search.add(found)
+    threading.Timer(0.02, search.add, [near]).start()
     assert search.result("mnist", DIGEST, lambda found: seconds[found.address]) == near
 
 
@@ -169,7 +169,7 @@ def test_of_several_clouds_the_nearest_is_taken() -> None:
 def test_a_single_cloud_is_not_asked_how_far_it_is() -> None:
     """There is nothing to compare it with."""
     search = Search(wait_s=600)
-    search.heard(FoundCloud("192.0.2.1:1", {"mnist": DIGEST[:32]}))
+    search.add(FoundCloud("192.0.2.1:1", {"mnist": DIGEST[:32]}))
     assert search.result("mnist", DIGEST, lambda _: pytest.fail("it was asked")) is not None
 
 
@@ -178,12 +178,12 @@ def test_a_cloud_that_leaves_is_forgotten() -> None:
     """After its goodbye it is no candidate; news of a cloud replace what was known of it."""
     search = Search(wait_s=0.01)
     gone, stays = (FoundCloud(f"192.0.2.{n}:1", {"mnist": DIGEST[:32]}, load=0.1) for n in (1, 2))
-    search.heard(gone, "gone._partway._tcp.local.")
-    search.heard(stays, "stays._partway._tcp.local.")
+    search.add(gone, "gone._partway._tcp.local.")
+    search.add(stays, "stays._partway._tcp.local.")
     search._changed(None, "", "gone._partway._tcp.local.", zeroconf.ServiceStateChange.Removed)
-    search.left("never heard of")
+    search.withdraw("never heard of")
     busier = FoundCloud(stays.address, stays.models, load=3.0)
-    search.heard(busier, "stays._partway._tcp.local.")
+    search.add(busier, "stays._partway._tcp.local.")
     assert search.wait() == search.clouds() == (busier,)
     assert search.result("mnist", DIGEST) == busier
 

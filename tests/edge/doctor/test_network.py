@@ -34,7 +34,7 @@ def announced(monkeypatch: pytest.MonkeyPatch) -> Callable[[FoundCloud], None]:
     """A network on which this cloud announces itself."""
 
     def announce(cloud: FoundCloud) -> None:
-        monkeypatch.setattr(Search, "_start", lambda self: self.heard(cloud))
+        monkeypatch.setattr(Search, "_start", lambda self: self.add(cloud))
 
     return announce
 

@@ -110,7 +110,7 @@ def test_a_reply_that_does_not_fit_the_plan_is_an_error(reply: Reply) -> None:
 @pytest.mark.parametrize("answered", [0, 1, 2, 4])
 def test_a_group_needs_as_many_answers_as_frames(answered: int) -> None:
     """Too few and too many are refused, so that no frame gets another's answer."""
-    with pytest.raises(ValueError, match="not the answers of 3 frames"):
+    with pytest.raises(ValueError, match="expected the answers of 3 frames"):
         ReplyDecoder(CHAIN).outputs(group_of(3), reply_with(y=scores(answered)), grouped=True)
 
 

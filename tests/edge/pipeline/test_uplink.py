@@ -59,7 +59,7 @@ class Fakes:
     def lost(self, error: LinkLost) -> None:
         self.gone.append(str(error))
 
-    def leave(self) -> LinkLost | None:
+    def reason_to_leave(self) -> LinkLost | None:
         return None
 
 

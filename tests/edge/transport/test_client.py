@@ -99,7 +99,7 @@ def _web_server() -> Iterator[int]:
 @pytest.mark.parametrize("something", [_silence, _web_server])
 def test_something_else_on_the_port_is_told_apart(something: Callable[[], Any]) -> None:
     """A listener that is no gRPC server is called that."""
-    says = "something listens there, but it does not answer as a cloud does"
+    says = "something listens there, but it does not answer like a cloud"
     with (
         something() as port,
         CloudClient(f"127.0.0.1:{port}", 0.2) as client,
@@ -126,7 +126,7 @@ def test_a_name_that_does_not_resolve_is_told() -> None:
 
 def test_another_grpc_server_is_no_cloud() -> None:
     """A server that does not know our service is called what it is."""
-    says = "is no Partway cloud; check the port"
+    says = "is not a Partway cloud; check the port"
     with raw_services() as address, CloudClient(address) as client, pytest.raises(InputError, match=says):
         client.describe("mnist")
 
@@ -134,11 +134,11 @@ def test_another_grpc_server_is_no_cloud() -> None:
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (m.DescribeResponse(plan_json=b"{"), "is no JSON"),
-        (m.DescribeResponse(plan_json=b"\xff"), "is no JSON"),
-        (m.DescribeResponse(plan_json=b"[" * 100_000), "is no JSON"),
+        (m.DescribeResponse(plan_json=b"{"), "sent invalid JSON"),
+        (m.DescribeResponse(plan_json=b"\xff"), "sent invalid JSON"),
+        (m.DescribeResponse(plan_json=b"[" * 100_000), "sent invalid JSON"),
         (m.DescribeResponse(plan_json=b"[]"), "is not a plan"),
-        (m.DescribeResponse(profile_json=b"nope"), "is no JSON"),
+        (m.DescribeResponse(profile_json=b"nope"), "sent invalid JSON"),
     ],
 )
 def test_a_description_that_is_none_is_refused(reply: Any, says: str) -> None:

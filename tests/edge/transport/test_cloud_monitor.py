@@ -104,7 +104,7 @@ def test_an_idle_link_is_probed_and_a_busy_one_is_not(start_cloud: Callable[...,
         assert small.queue_s == 0.0
     finally:
         monitor.close()
-    assert not any(thread.name.startswith("lookout") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("cloud-monitor") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("model", ["mnist", "nobody knows this"])
@@ -127,7 +127,7 @@ def test_the_cloud_in_use_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> N
     looked: list[str] = []
     monkeypatch.setattr(CloudMonitor, "_look", lambda self: looked.append(self.address))
     link = Link(1e6, 0.04)
-    used = CloudMonitor("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, used=True, link=link)
+    used = CloudMonitor("127.0.0.1:1", "mnist", PLAN.digest, lambda: False, in_use=True, link=link)
     other = CloudMonitor("127.0.0.1:2", "mnist", PLAN.digest, lambda: False)
     try:
         until_s = time.perf_counter() + 5.0
@@ -274,7 +274,7 @@ def test_a_probe_of_an_idle_link_is_as_large_as_the_link_carries_in_a_moment(
     """One small probe and one by the link's bandwidth, within bounds; both are kept for whoever asks."""
     served = Served(queue_s=0.5)
     with served.listening() as address:
-        monitor = watch(address, idle=True, used=True, link=Link(bandwidth_bps, 0.01))
+        monitor = watch(address, idle=True, in_use=True, link=Link(bandwidth_bps, 0.01))
         until(lambda: len(monitor.probes) >= 2)
         monitor.close()
     small, large = list(monitor.probes)[:2]
@@ -291,7 +291,7 @@ def test_a_cloud_in_use_that_does_not_answer_has_a_slow_link(watch: Callable[...
     served.silent = threading.Event()
     try:
         with served.listening() as address:
-            monitor = watch(address, idle=True, used=True, link=Link(8e6, 0.01))
+            monitor = watch(address, idle=True, in_use=True, link=Link(8e6, 0.01))
             until(lambda: monitor.probes)
             probe, link = monitor.probes[0], monitor.link
             monitor.dismiss()
@@ -355,7 +355,7 @@ def test_a_real_key_file_may_come_and_go(tmp_path: Path) -> None:
     missing = Tls(None, tmp_path / "c.pem", tmp_path / "k.pem")
     monitor = CloudMonitor("127.0.0.1:9", "mnist", "d", lambda: False, Access(tls=missing))
     try:
-        until(lambda: monitor._said)
+        until(lambda: monitor._last_warning)
         assert monitor._thread.is_alive()
     finally:
         monitor.close()
@@ -370,7 +370,7 @@ def test_a_probe_that_fails_does_not_end_the_looking(caplog: pytest.LogCaptureFi
         raise RuntimeError("odd")
 
     with caplog.at_level(logging.WARNING):
-        monitor = CloudMonitor("127.0.0.1:9", "mnist", "d", idle, used=True)
+        monitor = CloudMonitor("127.0.0.1:9", "mnist", "d", idle, in_use=True)
         try:
             for count in (1, 2):
                 until(lambda count=count: len(asked) >= count)  # type: ignore[misc]

@@ -40,7 +40,7 @@ class Sender:
     def idle(self) -> bool:
         return False
 
-    def reach(self) -> tuple[Link, float] | None:
+    def link_and_queue(self) -> tuple[Link, float] | None:
         return self._reach
 
 
@@ -69,7 +69,7 @@ def test_the_second_cloud_takes_over_before_the_device_does(start_cloud: Callabl
         clouds.watch(Sender(controller), link)
         chain = load_folder(MNIST, PLAN, engine_for("onnx", 1))
         runner = Runner(chain, Encoder(PLAN), clouds=clouds, watch=controller)
-        _until(lambda: clouds._lookouts[second.address].status)
+        _until(lambda: clouds._monitors[second.address].status)
         results = []
         for result in runner.run(_samples(60), controller):
             if result.id == 20:
@@ -104,7 +104,7 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
             there[second.address] = OPEN
             for sample in _samples(100_000):
                 yield sample
-                if second.address in clouds._lookouts and clouds._lookouts[second.address].status:
+                if second.address in clouds._monitors and clouds._monitors[second.address].status:
                     break
                 time.sleep(0.005)
             del there[first.address]
@@ -118,8 +118,8 @@ def test_neighbours_are_followed_as_they_come_and_go(start_cloud: Callable[..., 
 
         results = list(runner.run(frames(), controller))
         assert clouds.address == second.address
-        assert first.address not in clouds._lookouts or clouds._lookouts[first.address].status is None
-        assert third.address not in clouds._lookouts
+        assert first.address not in clouds._monitors or clouds._monitors[first.address].status is None
+        assert third.address not in clouds._monitors
         runner.close()
         clouds.close()
     assert [result.id for result in results] == list(range(len(results)))

@@ -90,7 +90,7 @@ def test_why_a_guarded_cloud_cannot_be_reached_is_said(
     other = authority(tmp_path, "other")
     assert "the token is not this cloud's" in said_of(guarded, Access("wrong", tls(ca)))
     assert "wants a token" in said_of(guarded, Access("", tls(ca)))
-    assert "not of a CA trusted here" in said_of(guarded, Access(TOKEN, tls(other)))
+    assert "not from a CA that this device trusts" in said_of(guarded, Access(TOKEN, tls(other)))
     assert "give the CA's own certificate with --tls-ca FILE" in said_of(guarded, Access(TOKEN, tls(other)))
     wrong_name = said_of(guarded, Access(TOKEN, tls(ca, "cloud.example")))
     assert "its certificate is not for cloud.example; give the address" in wrong_name
@@ -99,7 +99,7 @@ def test_why_a_guarded_cloud_cannot_be_reached_is_said(
         "speaks TLS; give its CA with --tls-ca FILE, or --tls"
     )
     clear = start_cloud("--threads", "1")
-    assert "what answers does not speak TLS" in said_of(clear, Access(TOKEN, tls(ca)))
+    assert "the server does not speak TLS" in said_of(clear, Access(TOKEN, tls(ca)))
 
 
 def _listens_v6(port: int) -> bool:
@@ -117,7 +117,7 @@ def test_a_cloud_that_wants_a_certificate_gets_this_devices(
     """Without one, or with a stranger's, the sentence says which option gives it."""
     certificate, key = ca.issue("mutual")
     cloud = start_cloud("--tls-cert", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(ca.ca))
-    assert "it wants a certificate of this device; give --tls-cert FILE" in said_of(cloud, Access("", tls(ca)))
+    assert "it requires a certificate of this device; give --tls-cert FILE" in said_of(cloud, Access("", tls(ca)))
     stranger = Tls(ca.ca.read_bytes(), *authority(tmp_path, "other").issue("stranger"))
     assert "stranger.pem; give one of the CA it trusts" in said_of(cloud, Access("", stranger))
     own = checked(Tls(ca.ca.read_bytes(), *ca.issue("device", "DNS:device")))
@@ -181,9 +181,9 @@ def test_a_cloud_that_was_found_is_trusted_only_by_tls() -> None:
     assert OPEN.for_found("192.0.2.7:1", tls=False) is OPEN
     assert Access(TOKEN, secured).for_found("192.0.2.7:1", tls=True).tls is secured
     assert Access(TOKEN).for_found("192.0.2.7:1", tls=True).tls is not None
-    with pytest.raises(InputError, match=r"so it is not given the token; name it with --cloud 192\.0\.2\.7:1"):
+    with pytest.raises(InputError, match=r"so it does not get the token; name it with --cloud 192\.0\.2\.7:1"):
         Access(TOKEN).for_found("192.0.2.7:1", tls=False)
-    with pytest.raises(InputError, match="does not use TLS, which was asked for"):
+    with pytest.raises(InputError, match="does not use TLS, which was requested"):
         Access("", secured).for_found("192.0.2.7:1", tls=False)
 
 
@@ -233,5 +233,8 @@ def test_a_cloud_that_announces_tls_is_reached_by_tls(
     assert "(found by zeroconf, TLS)" in done.stdout
     assert found.tls
     without = Access(TOKEN).for_found(found.address, found.tls)
-    with CloudClient(found.address, access=without) as client, pytest.raises(InputError, match="not of a CA trusted"):
+    with (
+        CloudClient(found.address, access=without) as client,
+        pytest.raises(InputError, match="not from a CA that this device trusts"),
+    ):
         client.describe("mnist")

@@ -124,7 +124,7 @@ def test_a_certificate_of_a_stranger_is_not_trusted(ca: Authority, pair: tuple[P
     """The sentence says why and which option gives the right CA."""
     with listening(tls_server(pair)) as address:
         fault = tls_fault(address, trusting(authority(tmp_path, "other")))
-    assert fault.startswith("its certificate is not of a CA trusted here (")
+    assert fault.startswith("its certificate is not from a CA that this device trusts (")
     assert fault.endswith("); give the CA's own certificate with --tls-ca FILE")
 
 
@@ -165,7 +165,7 @@ def test_a_server_that_wants_a_certificate_of_the_device_says_so(
 def test_a_server_in_the_clear_is_told_apart(ca: Authority) -> None:
     """One that answers something else, and one that hangs up."""
     with listening(speaks_http) as address:
-        assert tls_fault(address, trusting(ca)).startswith("what answers does not speak TLS; start cloud-serve with")
+        assert tls_fault(address, trusting(ca)).startswith("the server does not speak TLS; start cloud-serve with")
     with listening(hangs_up) as address:
         assert "in the TLS handshake" in tls_fault(address, trusting(ca))
 
