@@ -47,7 +47,7 @@ class Runner:
     ``clouds`` gives streams again after a loss; without it ``open_stream`` gives the only one. ``deadline_s`` counts
     from when a frame came. With a ``watch`` a frame that is overdue by what it should take is finished here. ``audit``
     is shown every group that was sent. ``after`` is a runner whose frames are all answered: this one goes on with its
-    stream and its clouds, and it is used no more.
+    stream and its clouds, waits as long as a full cloud asked it to, and it is used no more.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Runner:
         self._next_id = 0
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
-        self._full_until_s = -inf
+        self._full_until_s = -inf if after is None else after._full_until_s
         self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
             self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
