@@ -75,7 +75,7 @@ class Runner:
         self._next_id = 0
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
-        self._full_until_s = -inf if after is None else after._full_until_s
+        self._full_until_s: float = -inf if after is None else after._full_until_s
         self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
             self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
