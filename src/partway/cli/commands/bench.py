@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
     from partway.edge.emulator.replay import EmulatedDevice, replay
     from partway.edge.emulator.summary import series, shares, summary
     from partway.edge.options import options_of
-    from partway.edge.session.sigterm import Sigterm
     from partway.partitioner.decide.power import POWERS, parse_power, power_of
     from partway.partitioner.profile.measure import machine_name
+    from partway.system.sigterm import Sigterm
 
     options = options_of({**vars(args), "inputs": args.input, "deadline_s": args.deadline})
     with Sigterm():
