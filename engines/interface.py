@@ -140,7 +140,8 @@ class EngineEntry:
     their channels. ``devices`` are the kinds it computes on, ``cpu`` or ``cuda``. ``make(threads, device, **options)``
     imports what it needs and builds the engine; 0 threads are as many as the machine has cores. ``options`` names the
     keywords that ``make`` takes besides, with their defaults. ``find_gpu(index)`` tells what the engine's package sees
-    of a GPU: its name, or None and the reason. ``trusts_files`` marks an engine that a damaged file can end together
+    of a GPU: its name, or None and the reason. ``packages`` are the PyPI names of packages of which it needs one; the
+    first is the one to install. ``trusts_files`` marks an engine that a damaged file can end together
     with its process.
     """
 
@@ -151,3 +152,4 @@ class EngineEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     find_gpu: Callable[[int], tuple[str | None, str]] | None = None
     trusts_files: bool = False
+    packages: tuple[str, ...] = ()
