@@ -66,9 +66,8 @@ def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], sa
 def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
     """One stage's file in QDQ form, int8 weights by channel and int8 activations, its inputs and outputs as before.
 
-    Weights have 7 bits: x86 processors without VNNI add products of 8 bits in 16, which saturate. On such a machine the
-    shipped digit model answers 98.4 % of images alike with 8 bits and 100 % with 7 (relative error 0.138 and 0.012;
-    exact arithmetic has 0.008 with 8). Source: ONNX Runtime's documentation, "Quantize ONNX models", reduce_range.
+    Weights have 7 bits: x86 processors without VNNI add products of 8-bit weights in 16 bits, which saturate
+    (docs/quantize.md has figures). Source: ONNX Runtime's documentation, "Quantize ONNX models", reduce_range.
     """
     try:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
