@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from partway.errors import InputError, PartwayError
-from partway.proto.protowire import FileBytes
-from partway.proto.tensors import TensorSpec, Values
+
+if TYPE_CHECKING:  # command lines name the engines before they load numpy
+    import numpy as np
+
+    from partway.proto.protowire import FileBytes
+    from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
 NO_ENGINE = "none"
