@@ -90,7 +90,7 @@ def _answer(options: Options, search: Search | None, json_path: str | None) -> i
     from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
     from partway.edge.session.health import Liveness
     from partway.edge.session.run import Run
-    from partway.edge.session.sigterm import Sigterm
+    from partway.system.sigterm import Sigterm
 
     report = Report(quiet=json_path == "-")
     with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:

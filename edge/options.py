@@ -24,7 +24,10 @@ from partway.partitioner.decide.options import MAX_DROP, DecisionOptions, decisi
 from partway.system.option_table import Option, amount, checked, one_of, option, path, rows, switch, text, texts, whole
 from partway.units import parse_bps, parse_s
 
+BENCH = "partway bench"
 _both, _edge_run = partial(option, programs=("edge-run", "Session")), partial(option, programs=("edge-run",))
+_also_bench = partial(option, programs=("edge-run", "Session", BENCH))
+_not_session = partial(option, programs=("edge-run", BENCH))
 MOST_WINDOW = 64
 CLOUD_WORDS = ("auto", "embedded", "none")
 CODEC_HELP = "raw, fp16, zstd, qBITS, cBITS, sSTEP, tPERCENT; at split 0 also u8, png, webp-lossless, jpegQ, webpQ"
@@ -88,7 +91,7 @@ class Options:
     """
 
     model: str = field(
-        metadata=_both(
+        metadata=_also_bench(
             "--model",
             text,
             "a name (see `partway models`), an .onnx or .tflite file, a plan's folder, or a name the cloud knows",
@@ -101,7 +104,9 @@ class Options:
     )
     split: str = field(
         default="auto",
-        metadata=_both("--split", text, "where to cut (default: auto, by measurement)", "auto|device|cloud|K|VALUE"),
+        metadata=_also_bench(
+            "--split", text, "where to cut (default: auto, by measurement)", "auto|device|cloud|K|VALUE"
+        ),
     )
     cloud: str = field(
         default="auto",
@@ -115,7 +120,7 @@ class Options:
     )
     inputs: tuple[str, ...] = field(
         default=(),
-        metadata=_edge_run(
+        metadata=_not_session(
             "--input",
             texts,
             "pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
@@ -136,7 +141,7 @@ class Options:
     )
     codec: str = field(
         default="auto",
-        metadata=_both("--codec", _codec, f"{CODEC_HELP} (default: auto)", "NAME"),
+        metadata=_also_bench("--codec", _codec, f"{CODEC_HELP} (default: auto)", "NAME"),
     )
     bandwidth_bps: float | None = field(
         default=None,
@@ -158,7 +163,7 @@ class Options:
     )
     deadline_s: float | None = field(
         default=None,
-        metadata=_both(
+        metadata=_also_bench(
             "--deadline",
             amount(parse_s, "seconds", zero=True),
             "a frame is answered by whichever half can make it, else missed",
@@ -167,7 +172,7 @@ class Options:
     )
     when_behind: str = field(
         default="block",
-        metadata=_edge_run(
+        metadata=_not_session(
             "--when-behind",
             one_of("block", "drop-oldest", "drop-newest"),
             "when frames come faster than they are answered (default: block: the source waits)",
@@ -181,14 +186,17 @@ class Options:
         ),
     )
     window: int | None = field(
-        default=None, metadata=_both("--window", _window, "requests in flight at once (default: by the link)", "auto|N")
+        default=None,
+        metadata=_also_bench("--window", _window, "requests in flight at once (default: by the link)", "auto|N"),
     )
     batch: int = field(
         default=1, metadata=_both("--batch", whole(1, 64), "frames per request, for throughput (default: 1)", "N")
     )
     threads: int = field(
         default=0,
-        metadata=_both("--threads", whole(0, note=" (all cores)"), "threads per inference (default: all cores)", "N"),
+        metadata=_also_bench(
+            "--threads", whole(0, note=" (all cores)"), "threads per inference (default: all cores)", "N"
+        ),
     )
     engine: str = field(
         default="auto",
@@ -201,7 +209,7 @@ class Options:
     )
     cache: Path | None = field(
         default=None,
-        metadata=_both("--cache", path, "where fetched stages are kept (default: ~/.cache/partway)", "DIR"),
+        metadata=_also_bench("--cache", path, "where fetched stages are kept (default: ~/.cache/partway)", "DIR"),
     )
     timeout_s: float = field(
         default=5.0,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from partway.errors import InputError, PartwayError
-from partway.proto.protowire import FileBytes
-from partway.proto.tensors import TensorSpec, Values
+
+if TYPE_CHECKING:  # command lines name the engines before they load numpy
+    import numpy as np
+
+    from partway.proto.protowire import FileBytes
+    from partway.proto.tensors import TensorSpec, Values
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
 NO_ENGINE = "none"
@@ -140,7 +142,8 @@ class EngineEntry:
     their channels. ``devices`` are the kinds it computes on, ``cpu`` or ``cuda``. ``make(threads, device, **options)``
     imports what it needs and builds the engine; 0 threads are as many as the machine has cores. ``options`` names the
     keywords that ``make`` takes besides, with their defaults. ``find_gpu(index)`` tells what the engine's package sees
-    of a GPU: its name, or None and the reason. ``trusts_files`` marks an engine that a damaged file can end together
+    of a GPU: its name, or None and the reason. ``packages`` are the PyPI names of packages of which it needs one; the
+    first is the one to install. ``trusts_files`` marks an engine that a damaged file can end together
     with its process.
     """
 
@@ -151,3 +154,4 @@ class EngineEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     find_gpu: Callable[[int], tuple[str | None, str]] | None = None
     trusts_files: bool = False
+    packages: tuple[str, ...] = ()

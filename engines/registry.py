@@ -19,6 +19,11 @@ def engine_names() -> list[str]:
     return _ENTRIES.own_names()
 
 
+def every_engine() -> list[str]:
+    """The engines that ship with Partway, then those of other installed packages."""
+    return _ENTRIES.names()
+
+
 def engine_entry(name: str) -> EngineEntry:
     """What is known of an engine without its package. Raises InputError for an unknown name."""
     entry = _ENTRIES.get(name)

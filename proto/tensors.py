@@ -96,3 +96,31 @@ class TensorSpec:
             return cls(str(data["name"]), dtype, shape, quantization)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SyntaxError) as error:
             raise InputError(f"not a tensor description: {error}; write the plan again with `partway plan`") from error
+
+
+def as_type_of(spec: TensorSpec, array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """The array in the tensor's own type. Integers may lose fractions, floats precision.
+
+    Raises InputError for what is no number, and for a number outside the type, which numpy would wrap round or turn
+    into infinity. ``name`` is the input's, for the sentence.
+    """
+    if not np.can_cast(array.dtype, np.float64, "same_kind"):
+        raise InputError(f"{name}: {spec.name} must be numbers, not {array.dtype}")
+    if array.size and not np.can_cast(array.dtype, spec.dtype) and (span := _span(spec.dtype)) is not None:
+        floats = np.dtype(spec.dtype).kind == "f"
+        some = array[np.isfinite(array)] if floats else array  # infinity and NaN exist among floats
+        ends = [end.item() for end in (some.min(), some.max())] if some.size else []
+        wrong = [end for end in ends if not span[0] <= end <= span[1]]
+        if wrong:
+            raise InputError(
+                f"{name}: {spec.name} is {spec.dtype}, {span[0]:g} to {span[1]:g}; {wrong[0]:g} is outside"
+            )
+    return array.astype(spec.dtype, copy=False)
+
+
+def _span(dtype: str) -> tuple[float, float] | None:
+    """The least and the largest number of a type; None for bool, which takes any."""
+    kind = np.dtype(dtype).kind
+    if kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    return (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) if kind in "iu" else None

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.units import parse_bps, parse_s, show_bps, show_bytes, show_s
+from partway.units import parse_bps, parse_s, show_bps, show_bytes, show_s, whole_number
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,13 @@ def test_quantities_are_shown_with_three_digits(shown: str, text: str) -> None:
 def test_what_is_shown_can_be_typed(bps: float) -> None:
     """A bandwidth shown can be read again, to the digits that were shown."""
     assert parse_bps(show_bps(bps)) == pytest.approx(bps, rel=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("9" * 19, 10**19 - 1)]
+    + [(text, None) for text in ("", "-1", "+1", "1.0", " 1", "1_0", "²", "½", "x", "9" * 5000)],
+)
+def test_a_whole_number_is_decimal_digits(text: str, number: int | None) -> None:
+    """Digits that ``int`` refuses, such as a superscript, are no number."""
+    assert whole_number(text) == number

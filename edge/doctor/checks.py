@@ -12,14 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import partway
-from partway.errors import PartwayError
+from partway.engines.registry import engine_entry, every_engine
+from partway.errors import InputError, PartwayError
 from partway.partitioner.profile.measure import machine_name, random_tensor
 from partway.system.cache_dir import default_cache
 from partway.units import show_bytes, show_s
@@ -85,19 +86,34 @@ def check_numpy() -> list[Finding]:
 
 
 def check_engines() -> list[Finding]:
-    """Which engines there are and load: in a process of their own, since a broken one may take its process with it."""
-    found = []
-    for name, packages in (("onnx", ("onnxruntime",)), ("litert", ("ai-edge-litert", "tflite-runtime"))):
-        there = [(package, number) for package in packages if (number := _installed(package)) is not None]
-        label = ", ".join(f"{package} {number}" for package, number in there)
-        if not there:
-            todo = f"pip install {packages[0]}" + (", where a plan is for LiteRT" if name == "litert" else "")
-            found.append(Finding(f"engine {name}", NOTE, "not installed", todo))
-        elif (why := _broken(name)) is None:
-            found.append(Finding(f"engine {name}", GOOD, label))
-        else:
-            found.append(Finding(f"engine {name}", BAD, f"{label} does not load: {why}", f"reinstall {there[0][0]}"))
+    """Which engines are installed, and whether they load.
+
+    Engines on the same packages are checked once. One that runs another's files may be missing without a note.
+    """
+    found, seen = [], set[tuple[str, ...]]()
+    for name in every_engine():
+        try:
+            entry = engine_entry(name)
+        except InputError as error:
+            found.append(Finding(f"engine {name}", BAD, "its package is damaged", str(error)))
+            continue
+        if not entry.packages or entry.packages in seen:
+            continue
+        seen.add(entry.packages)
+        versions = {package: number for package in entry.packages if (number := _installed(package)) is not None}
+        if versions or entry.files == name:
+            found.append(_check_engine(name, entry.packages[0], versions))
     return found
+
+
+def _check_engine(name: str, package: str, versions: Mapping[str, str]) -> Finding:
+    """One engine; it loads in a process of its own, since a broken one may take its process with it."""
+    if not versions:
+        return Finding(f"engine {name}", NOTE, "not installed", f"pip install {package}, for plans of {name}")
+    label = ", ".join(f"{installed} {number}" for installed, number in versions.items())
+    if (why := _broken(name)) is None:
+        return Finding(f"engine {name}", GOOD, label)
+    return Finding(f"engine {name}", BAD, f"{label} does not load: {why}", f"reinstall {next(iter(versions))}")
 
 
 def _broken(engine: str) -> str | None:

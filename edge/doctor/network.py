@@ -77,7 +77,8 @@ def check_cloud(cloud: FoundCloud, timeout_s: float, access: Access = OPEN) -> l
 
 
 def _announced(cloud: FoundCloud) -> str:
-    others = [host for host in cloud.hosts if host.split("%")[0] not in cloud.address]
+    asked = cloud.address.rpartition(":")[0].strip("[]").split("%")[0]
+    others = [host for host in cloud.hosts if host.split("%")[0] != asked]
     also = f" (also {', '.join(others)})" if others else ""
     return f"{cloud.address}{also}{', TLS' if cloud.tls else ''}"
 

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from time import perf_counter, sleep
 
 from partway.edge.emulator.shaper import RatePace, Shape, TracePace
+from partway.system.connections import connections
 
 log = logging.getLogger("partway.edge")
 
@@ -35,7 +36,7 @@ class Relay:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._stalled_until_s = 0.0
-        self._cut = self._closed = False
+        self._cut, self._closed = False, threading.Event()
         self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, name="relay", daemon=True)
@@ -69,7 +70,7 @@ class Relay:
 
     def close(self) -> None:
         """Break everything and stop listening."""
-        self._closed = True
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -90,11 +91,7 @@ class Relay:
                 end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
-        while not self._closed:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
+        for near in connections(self._listener, self._closed, "the emulated link"):
             threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
@@ -129,7 +126,7 @@ class Relay:
 
     def wait_until(self, due_s: float) -> None:
         """Sleep until then, and through a stall."""
-        while (left_s := max(due_s, self._stalled_until_s) - perf_counter()) > 0 and not self._closed:
+        while (left_s := max(due_s, self._stalled_until_s) - perf_counter()) > 0 and not self._closed.is_set():
             sleep(min(left_s, 0.05))
 
 

@@ -45,8 +45,8 @@ class Runner:
 
     ``clouds`` opens streams, also after a loss; without it ``open_stream`` opens the only one. ``deadline_s`` counts
     from the arrival of a frame. A ``watch`` predicts times, and the device finishes frames that exceed them. ``audit``
-    gets every group that was sent. ``after`` is a runner without unanswered frames: this one takes over its stream and
-    clouds, and the other must not be used again.
+    gets every group that was sent. ``after`` is a runner without unanswered frames: this one takes over its stream,
+    its clouds and how long a full cloud asked to wait, and the other must not be used again.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Runner:
         self._next_id = 0
         self._refusals: set[str] = set()
         self._refused_in_a_row = 0
-        self._full_until_s = -inf
+        self._full_until_s: float = -inf if after is None else after._full_until_s
         self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
             self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink

@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from partway.system.connections import connections
 from partway.system.health_socket import health_name, wants_health
 
 LONG_S = 60.0
@@ -29,6 +30,7 @@ class Liveness:
         self._clock = clock
         self._changed_s = clock()
         self._socket: socket.socket | None = None
+        self._closed = threading.Event()
 
     def frame_read(self) -> None:
         """A frame was read from the source."""
@@ -73,14 +75,13 @@ class Liveness:
         threading.Thread(target=self._serve, args=(listening,), name="health", daemon=True).start()
 
     def _serve(self, listening: socket.socket) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                asker, _ = listening.accept()
-                with asker, suppress(OSError):
-                    asker.sendall(json.dumps(self.state()).encode())
+        for asker in connections(listening, self._closed, "the socket of --health"):
+            with asker, suppress(OSError):
+                asker.sendall(json.dumps(self.state()).encode())
 
     def __exit__(self, *error: object) -> None:
         if self._socket is not None:
+            self._closed.set()
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()

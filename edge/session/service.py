@@ -21,9 +21,9 @@ from partway.edge.report.terminal import Report, frame_line
 from partway.edge.session.answer_input import readable
 from partway.edge.session.health import Liveness
 from partway.edge.session.run import Ready, Run
-from partway.edge.session.sigterm import Sigterm
 from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
+from partway.system.sigterm import Sigterm
 from partway.system.systemd import notify, watchdog_s
 
 log = logging.getLogger("partway.edge")
@@ -108,10 +108,15 @@ class Journal:
         self._lines.flush()
 
     def _beat(self) -> None:
-        every_s = (watchdog_s() or 2 * BEAT_S) / 2
+        every_s, warned = (watchdog_s() or 2 * BEAT_S) / 2, False
         while not self._ended.wait(every_s):
-            if self.liveness.alive:
-                notify("WATCHDOG=1", f"STATUS={self._counts()}")
+            try:
+                if self.liveness.alive:
+                    notify("WATCHDOG=1", f"STATUS={self._counts()}")
+            except Exception as error:  # systemd would restart a service that answers frames
+                if not warned:
+                    log.warning("systemd was not told that this service is alive (%r); trying again", error)
+                warned = True
 
     def _counts(self) -> str:
         nobody = f", {self._unanswered} not" if self._unanswered else ""

@@ -23,6 +23,7 @@ from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.measure import random_tensor
 from partway.partitioner.zoo.idx import is_idx, read_idx
+from partway.proto.tensors import as_type_of
 
 Array = np.ndarray[Any, Any]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -203,9 +204,13 @@ def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterato
             )
     count = min(len(array) for array in arrays.values())
     for index in range(count):
-        values = {s.name: arrays[s.name][index : index + 1].astype(s.dtype, copy=False) for s in plan.crossing(0)}
+        frame = {spec.name: arrays[spec.name][index : index + 1] for spec in plan.crossing(0)}
         label = f"{name}[{index}]"
-        yield Item(label, partial(Sample, label, values=values))
+        yield Item(label, partial(_read_tensors, label, frame, plan))
+
+
+def _read_tensors(name: str, frame: Mapping[str, Array], plan: Plan) -> Sample:
+    return Sample(name, values={spec.name: as_type_of(spec, frame[spec.name], name) for spec in plan.crossing(0)})
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from partway.edge.sources.files import Sample, open_source, sample_of_pixels, ti
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.proto.tensors import TensorSpec
+from partway.proto.tensors import TensorSpec, as_type_of
 
 Array = np.ndarray[Any, Any]
 if TYPE_CHECKING:
@@ -84,14 +84,12 @@ def _of_tensors(given: Mapping[str, Array], plan: Plan, name: str) -> Sample:
 def _fitted(given: object, spec: TensorSpec, name: str) -> Array:
     """A batch of one in the model's own type."""
     array = np.asarray(given)
-    if not np.can_cast(array.dtype, np.float64, "same_kind"):
-        raise InputError(f"{name}: {spec.name} must be numbers, not {array.dtype}")
     if array.ndim == len(spec.shape) - 1:
         array = array[None]
     fits = len(array.shape) == len(spec.shape) and array.shape[:1] == (1,)
     if not fits or any(w not in (None, g) for w, g in zip(spec.shape[1:], array.shape[1:], strict=True)):
         raise InputError(f"{name}: {spec.name} must be {_shape(spec)} (one frame), not {list(array.shape)}")
-    return np.ascontiguousarray(array.astype(spec.dtype, copy=False))
+    return np.ascontiguousarray(as_type_of(spec, array, name))
 
 
 def _wanted(plan: Plan) -> str:

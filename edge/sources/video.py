@@ -16,6 +16,7 @@ from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.units import whole_number
 
 Array = np.ndarray[Any, Any]
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".wmv", ".flv", ".ts")
@@ -89,7 +90,7 @@ def _opened(given: str) -> Any:
         where = given.removeprefix(CAMERA)
         if not where or where.startswith("-"):
             raise InputError(f"{given!r} names no camera; give a number or a device, for example camera:0")
-        device: int | str = int(where) if where.isdigit() else where
+        device: int | str = where if (number := whole_number(where)) is None else number
         why = (
             f"camera {where} cannot be opened; `ls /dev/video*` shows which there are, and another program may hold it"
         )

@@ -11,4 +11,4 @@ def _litert(threads: int, device: str) -> Engine:
     return LitertEngine(threads)
 
 
-LITERT = EngineEntry("litert", _litert, layout="NHWC", trusts_files=True)
+LITERT = EngineEntry("litert", _litert, layout="NHWC", trusts_files=True, packages=("ai-edge-litert", "tflite-runtime"))

@@ -40,5 +40,8 @@ def _gpu(index: int) -> tuple[str | None, str]:
     return (f"ONNX Runtime's CUDA provider on cuda:{index}", "") if missing is None else (None, missing)
 
 
-ONNX = EngineEntry("onnx", _onnx, devices=("cpu", "cuda"), options={"tensorrt": False}, find_gpu=_gpu)
-ONNX_INT8 = EngineEntry("onnx-int8", _onnx_int8)
+PACKAGES = ("onnxruntime", "onnxruntime-gpu")
+ONNX = EngineEntry(
+    "onnx", _onnx, devices=("cpu", "cuda"), options={"tensorrt": False}, find_gpu=_gpu, packages=PACKAGES
+)
+ONNX_INT8 = EngineEntry("onnx-int8", _onnx_int8, packages=PACKAGES)

@@ -37,4 +37,5 @@ TORCH = EngineEntry(
     devices=("cpu", "cuda"),
     options={"precision": "fp32", "tf32": False, "compiled": False, "graphs": True},
     find_gpu=_gpu,
+    packages=("torch",),
 )

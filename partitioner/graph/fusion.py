@@ -55,7 +55,7 @@ def breaks_fusion(graph: Graph, prefix: OperatorSet, values: Iterable[str]) -> b
         _fuses(graph, graph.producers[name], reader)
         for name in values
         if name in graph.producers
-        for reader in members(graph.readers[name] & ~prefix)
+        for reader in members(graph.readers.get(name, 0) & ~prefix)
     )
 
 

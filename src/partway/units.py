@@ -10,6 +10,8 @@ from partway.errors import InputError
 _NUMBER = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ/]+)\s*", re.IGNORECASE)
 _BPS = {"bps": 1.0, "kbps": 1e3, "mbps": 1e6, "gbps": 1e9, "bit/s": 1.0, "kbit/s": 1e3, "mbit/s": 1e6, "gbit/s": 1e9}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+MOST_DIGITS = 19
+"""Of a whole number below 2**63."""
 
 
 def parse_bps(text: str) -> float:
@@ -20,6 +22,14 @@ def parse_bps(text: str) -> float:
 def parse_s(text: str) -> float:
     """Seconds of ``40ms`` or ``1.5s``. Raises InputError without a unit."""
     return _parse(text, _SECONDS, "duration", "40ms", zero=True)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that these decimal digits write; None for any other text, such as ``-1`` or ``²``.
+
+    Python refuses to read more than 4300 digits; no number here needs more than 19.
+    """
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def _parse(text: str, units: dict[str, float], what: str, example: str, zero: bool = False) -> float:

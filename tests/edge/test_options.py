@@ -122,3 +122,9 @@ def test_the_page_of_options_is_current() -> None:
 def test_the_help_on_codecs_is_that_of_the_registry() -> None:
     """The text that is written here names every family that ships."""
     assert codec_help() == CODEC_HELP
+
+
+def test_a_command_line_is_parsed_without_numpy() -> None:
+    """``--help`` and a wrong flag do not wait for it."""
+    program = "import sys, partway.edge.main as main; main.parser(); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -45,12 +44,6 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = run(python, "-m", "pip", "install", "--quiet", "--no-deps", folder / "tinyparts", timeout_s=400)
     assert installed.returncode == 0, installed.stderr
     return python
-
-
-def needs(group: str) -> None:
-    """Skip where this Partway does not look for extensions of this kind."""
-    if not any(entry.dist is not None and entry.dist.name == "partway" for entry in entry_points(group=group)):
-        pytest.skip(f"this Partway has no entry points {group}")
 
 
 def edge_run(python: Path, *options: str) -> tuple[dict[str, object], str]:
@@ -103,7 +96,6 @@ def test_the_input_source_gives_a_frame(python: Path) -> None:
 
 def test_the_codec_crosses_the_link(python: Path) -> None:
     """Both ends have it: the cloud answers frames that were packed by it."""
-    needs("partway.codecs")
     made, _ = edge_run(python, "--cloud", "embedded", "--split", "1", "--codec", "deflate")
     assert frames(made, "codec") == {"deflate"}
     assert frames(made, "answered_by") == {"cloud"}
@@ -111,7 +103,6 @@ def test_the_codec_crosses_the_link(python: Path) -> None:
 
 def test_the_engine_runs_the_stages(python: Path) -> None:
     """Its log has a line for every stage of the model."""
-    needs("partway.engines")
     made, log = edge_run(python, "--cloud", "none", "--engine", "onnx-counted")
     assert frames(made, "answered_by") == {"device"}
     assert log.count("bytes is loaded") == 3
@@ -119,7 +110,6 @@ def test_the_engine_runs_the_stages(python: Path) -> None:
 
 def test_the_objective_decides(python: Path) -> None:
     """Seconds of cloud are saved by using none, and the reason says so in its own unit."""
-    needs("partway.objectives")
     made, _ = edge_run(python, "--cloud", "embedded", "--objective", "cloud-time")
     assert frames(made, "answered_by") == {"device"}
     plan = made["plan"]
@@ -129,7 +119,6 @@ def test_the_objective_decides(python: Path) -> None:
 
 def test_the_model_format_is_read(python: Path, tmp_path: Path) -> None:
     """``partway cuts`` lists the cuts of a compressed model; a damaged one is one sentence."""
-    needs("partway.formats")
     pytest.importorskip("onnx")
     model = tmp_path / "net.onnxgz"
     model.write_bytes(gzip.compress((MNIST / "stage0.onnx").read_bytes()))

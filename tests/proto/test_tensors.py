@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from partway.errors import InputError
-from partway.proto.tensors import TensorSpec
+from partway.proto.tensors import TensorSpec, as_type_of
 
 IMAGE = TensorSpec("image", "float32", (None, 3, 4))
 
@@ -63,3 +64,51 @@ def test_what_describes_no_tensor_is_refused(text: str) -> None:
     data: Any = json.loads(text)
     with pytest.raises(InputError, match="write the plan again"):
         TensorSpec.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [
+        ([300.0, -200.0], "int8"),
+        (np.array([128]), "int8"),
+        (np.array([-1]), "uint8"),
+        (np.array([256], np.uint16), "uint8"),
+        (np.array([1 << 63], np.uint64), "int64"),
+        ([float(1 << 63)], "int64"),
+        ([np.nan], "int32"),
+        ([np.inf], "int32"),
+        ([1.0, 70_000.0], "float16"),
+        ([-1e39], "float32"),
+    ],
+)
+def test_a_number_outside_the_type_is_refused(numbers: Any, dtype: str) -> None:
+    """numpy would wrap it round, or turn it into infinity, without a word."""
+    with pytest.raises(InputError, match=rf"^a\.npz: x is {dtype}, .* is outside$"):
+        as_type_of(TensorSpec("x", dtype, (None,)), np.asarray(numbers), "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [
+        ([127.0, -128.0], "int8"),
+        (np.array([255, 0]), "uint8"),
+        ([True, False], "int8"),
+        ([], "int8"),
+        ([0, 7], "bool"),
+        ([np.inf, -np.inf, np.nan, 1.5], "float16"),
+        (np.array([1 << 40]), "float32"),
+    ],
+)
+def test_numbers_of_the_type_keep_their_values(numbers: Any, dtype: str) -> None:
+    """Infinity and NaN exist among floats; anything but zero is true."""
+    given = np.asarray(numbers)
+    made = as_type_of(TensorSpec("x", dtype, (None,)), given, "it")
+    assert made.dtype == dtype
+    np.testing.assert_array_equal(made, given != 0 if dtype == "bool" else given)
+
+
+def test_what_is_no_number_is_refused() -> None:
+    """Text and complex numbers."""
+    for array in (np.array(["a"]), np.array([1j])):
+        with pytest.raises(InputError, match="it: image must be numbers, not"):
+            as_type_of(IMAGE, array, "it")

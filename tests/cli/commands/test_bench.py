@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from partway.cli.commands.bench import add_arguments
 from partway.cli.main import main
+from partway.edge.options import BENCH, Options
+from partway.system.arguments import Parser
+from partway.system.option_table import rows
 
 
 @pytest.fixture
@@ -85,3 +89,30 @@ def test_a_camera_on_a_link_that_is_too_thin_drops_frames(capsys: pytest.Capture
     offered = 100  # fewer when the machine is late: the replay ends with its time
     assert offered * 0.6 <= figures["frames"] + figures["dropped"] <= offered
     assert figures["unanswered"] == 0
+
+
+def test_the_options_of_a_run_are_those_of_the_table() -> None:
+    """Flags and metavars are edge-run's; what differs are a replay's own defaults."""
+    parser = Parser("bench")
+    add_arguments(parser)
+    args = vars(parser.parse_args(["mnist"]))
+    table = rows(Options, BENCH)
+    assert {row.flag for row in table} == {
+        *("--model", "--split", "--input", "--codec", "--deadline"),
+        *("--when-behind", "--window", "--threads", "--cache"),
+    }
+    assert {name: args[name] for name in ("threads", "window", "when_behind", "split", "codec", "inputs")} == {
+        **{"threads": 1, "window": None, "when_behind": None, "split": "auto", "codec": "auto", "inputs": []}
+    }
+    flags = {action.dest: (action.option_strings, action.metavar) for action in parser._actions}
+    assert all(flags[row.name] == ([row.flag], row.metavar) for row in table if not row.required)
+
+
+@pytest.mark.parametrize(
+    "words", [("--codec", "zip9"), ("--threads", "-1"), ("--window", "0"), ("--when-behind", "wait")]
+)
+def test_values_are_checked_as_edge_run_checks_them(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the flag or the value."""
+    code, _, err = run("mnist", "--rate", "1Mbps", *words, capsys=capsys)
+    assert code == 2 and err.count("\n") == 1
+    assert words[0] in err or words[1] in err

@@ -24,7 +24,9 @@ def test_places_are_read_from_the_options() -> None:
     assert (wanted.at, wanted.hosts) == ({9: "edge"}, {"edge": frozenset(["a", "b"])})
 
 
-@pytest.mark.parametrize("words", [("--at", "x=edge"), ("--at", "9"), ("--host", "edge"), ("--host", "=a")])
+@pytest.mark.parametrize(
+    "words", [("--at", "x=edge"), ("--at", "²=edge"), ("--at", "9"), ("--host", "edge"), ("--host", "=a")]
+)
 def test_a_place_that_is_none_is_one_sentence(words: tuple[str, str]) -> None:
     """The sentence shows how it is written."""
     with pytest.raises(InputError, match="for example"):

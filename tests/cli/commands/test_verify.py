@@ -42,3 +42,10 @@ def test_inputs_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Capt
     ):
         assert main(["verify", "mnist", *words]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_numbers_outside_the_models_type_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check on wrapped numbers would prove nothing about those that were given."""
+    np.savez(tmp_path / "x.npz", image=np.full((1, 28, 28, 1), -200))
+    assert main(["verify", str(model_folder("mnist-int8")), "--inputs", str(tmp_path / "x.npz")]) == 2
+    assert "image is int8, -128 to 127; -200 is outside" in capsys.readouterr().err

@@ -102,3 +102,12 @@ def test_candidates_that_were_not_compared_are_all_shown() -> None:
 def test_the_title_has_the_budget() -> None:
     """In points, without needless digits."""
     assert _codec_table(replace(PLAN, candidates=()), 2.5).title == "what crosses (budget: 2.5 points)"
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-int8"])
+def test_the_codecs_of_every_shipped_plan_are_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their candidates have no 95th percentile of bytes; a dash stands for what was not noted."""
+    plan = load_plan(model_folder(name))
+    show_plan(plan, 1.0, real=True)
+    assert "what crosses" in capsys.readouterr().out
+    assert {row[3] for row in shown(plan, 1.0)} == {"-"}

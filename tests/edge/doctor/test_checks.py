@@ -15,6 +15,9 @@ from partway.edge.doctor.checks import (
     check_heat,
     check_numpy,
 )
+from partway.engines.fake import FakeEngine
+from partway.engines.interface import EngineEntry
+from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
@@ -71,9 +74,40 @@ def test_an_engine_that_does_not_load_is_told_from_one_that_is_not_there(monkeyp
     """Broken is BAD, missing is a note with the package's name."""
     monkeypatch.setattr(doctor, "_installed", lambda package: "1.0" if package == "onnxruntime" else None)
     monkeypatch.setattr(doctor.sys, "executable", "/bin/false")
-    onnx, litert = check_engines()
+    found = {finding.check: finding for finding in check_engines()}
+    onnx, litert = found["engine onnx"], found["engine litert"]
     assert (onnx.state, onnx.todo) == (BAD, "reinstall onnxruntime")
     assert (litert.state, "pip install ai-edge-litert" in litert.todo) == (NOTE, True)
+
+
+def test_every_engine_of_the_registry_is_checked_once_per_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those on the same package share a finding; one that another package brings counts, a damaged one is told."""
+    entries: dict[str, EngineEntry | None] = {
+        "onnx": EngineEntry("onnx", FakeEngine, packages=("onnxruntime", "onnxruntime-gpu")),
+        "onnx-int8": EngineEntry("onnx-int8", FakeEngine, packages=("onnxruntime", "onnxruntime-gpu")),
+        "torch": EngineEntry("onnx", FakeEngine, packages=("torch",)),
+        "theirs": EngineEntry("theirs", FakeEngine, packages=("their-engine",)),
+        "free": EngineEntry("free", FakeEngine),
+        "damaged": None,
+    }
+
+    def entry(name: str) -> EngineEntry:
+        if (known := entries[name]) is None:
+            raise InputError("mend that package")
+        return known
+
+    monkeypatch.setattr(doctor, "every_engine", lambda: list(entries))
+    monkeypatch.setattr(doctor, "engine_entry", entry)
+    monkeypatch.setattr(doctor, "_broken", lambda name: None)
+    monkeypatch.setattr(doctor, "_installed", {"onnxruntime-gpu": "1.0"}.get)
+    found = {finding.check.removeprefix("engine "): (finding.state, finding.text) for finding in check_engines()}
+    assert found == {
+        "onnx": (GOOD, "onnxruntime-gpu 1.0"),
+        "theirs": (NOTE, "not installed"),
+        "damaged": (BAD, "its package is damaged"),
+    }
+    monkeypatch.setattr(doctor, "_installed", {"torch": "2.0"}.get)
+    assert [f.text for f in check_engines() if f.check == "engine torch"] == ["torch 2.0"]
 
 
 def test_a_cache_that_cannot_be_written_is_a_note(tmp_path: Path) -> None:

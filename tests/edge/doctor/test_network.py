@@ -1,6 +1,5 @@
 """What the doctor sees of the network: interfaces, clouds that announce themselves, and what each answers."""
 
-import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +94,15 @@ def test_what_a_cloud_announces_is_told(start_cloud: Callable[..., Any]) -> None
     assert f"{address} (also 192.0.2.7), TLS: partway" in found[0].text
     assert [f.check for f in found[:2]] == ["cloud", "cloud load"]
     assert ready(found)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.70:9", "[fe80::12]:9"])
+def test_a_host_is_compared_whole(address: str) -> None:
+    """An address that begins like another one is another address; the one that was asked is not repeated."""
+    asked = address.rpartition(":")[0].strip("[]")
+    hosts = ("192.0.2.7", "fe80::1", f"{asked}%eth0")
+    (finding,) = check_cloud(FoundCloud(address, {}, hosts=hosts), 0.1)
+    assert finding.text.startswith(f"{address} (also 192.0.2.7, fe80::1): ")
 
 
 @pytest.mark.usefixtures("alone")

@@ -261,3 +261,14 @@ def test_a_runner_whose_cloud_was_lost_before_goes_on_without_it():
     clouds.clouds.append(FakeCloud(affine_chain(), answer_all))
     assert {result.answered_by for result in _run(runner, 4)[1:]} == {"cloud"}
     assert runner.lost is None
+
+
+def test_a_runner_waits_as_long_as_a_full_cloud_asked_the_one_before():
+    """Else its first frames would be refused again."""
+    cloud = FakeCloud(affine_chain(), lambda cloud: cloud.refuse("full", retry_ms=60_000))
+    trial = runner_on(cloud)
+    assert_each_answered_once(_run(trial, 1), 1)
+    runner = Runner(trial.chain, trial.encoder, after=trial)
+    assert 0 < runner.full_s <= 60
+    assert {result.answered_by for result in _run(runner, 3)} == {"device"}
+    assert cloud.received == 1

@@ -1,6 +1,13 @@
 """The one rule of whether an edge-run is alive."""
 
-from partway.edge.session.health import LONG_S, Liveness
+import errno
+import os
+import socket
+import threading
+
+import pytest
+
+from partway.edge.session.health import LONG_S, Liveness, ask
 
 
 class Clock:
@@ -37,3 +44,26 @@ def test_a_frame_that_is_not_answered_for_a_minute_means_a_hang() -> None:
     assert not liveness.alive
     liveness.frame_done()
     assert liveness.alive
+
+
+def test_health_is_told_again_after_an_accept_that_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Want of file descriptors must not leave a healthy container without an answer."""
+    monkeypatch.setenv("PARTWAY_HEALTH", "1")
+    monkeypatch.setattr("partway.edge.session.health.health_name", lambda half: f"partway-test-{half}-{os.getpid()}")
+    monkeypatch.setattr("partway.system.connections.RETRY_S", 0.001)
+    accept, failures = socket.socket.accept, [errno.EMFILE]
+
+    def failing(self: socket.socket) -> tuple[socket.socket, object]:
+        if failures and threading.current_thread().name == "health":
+            raise OSError(failures.pop(), "Too many open files")
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    with Liveness():
+        well, sentence = ask()
+        assert well and sentence.startswith("0 frames answered")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "Too many open files" in caplog.text
+    assert not ask()[0]

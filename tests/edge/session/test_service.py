@@ -1,5 +1,6 @@
 """edge-run --service: pictures as they come, a line each, systemd told, SIGTERM loses nothing."""
 
+import io
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from partway.edge.session.health import Liveness
+from partway.edge.session.service import Journal
 from partway.edge.sources.files import Sample
 from partway.edge.sources.open_inputs import open_inputs
 from partway.edge.sources.watch import watch_items
@@ -169,3 +173,26 @@ def test_how_often_systemd_wants_to_hear(
     if process is not None:
         monkeypatch.setenv("WATCHDOG_PID", process)
     assert watchdog_s() == seconds
+
+
+def test_the_watchdog_beats_on_after_an_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thread that died silently would let systemd kill a service that answers frames. One warning says why."""
+    beats, told = [RuntimeError("odd"), RuntimeError("odd"), None], threading.Event()
+
+    def tell(*lines: str) -> bool:
+        if lines[0] == "WATCHDOG=1" and beats:
+            if (error := beats.pop(0)) is not None:
+                raise error
+            told.set()
+        return True
+
+    monkeypatch.setattr("partway.edge.session.service.notify", tell)
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    with Journal(io.StringIO(), True, Liveness()):
+        assert told.wait(30)
+    assert [record.message for record in caplog.records] == [
+        "systemd was not told that this service is alive (RuntimeError('odd')); trying again"
+    ]

@@ -296,3 +296,16 @@ def test_pixels_become_the_models_input() -> None:
     assert preprocess is not None
     pixels = _digit()[:, :, None]
     np.testing.assert_array_equal(Sample("p", pixels).tensors(preprocess)["image"], preprocess.tensor(pixels))
+
+
+def test_numbers_outside_the_models_type_cost_only_their_own_frame(tmp_path: Path) -> None:
+    """They are refused when their turn comes, not wrapped round."""
+    frames = np.zeros((3, 28, 28, 1), np.int64)
+    frames[1, 0, 0, 0] = 300
+    np.savez(tmp_path / "p.npz", image=frames)
+    first, wrong, last = open_source([str(tmp_path / "p.npz")], load_plan(model_folder("mnist-int8")))
+    for item in (first, last):
+        values = item.read().values
+        assert values is not None and values["image"].dtype == np.int8
+    with pytest.raises(InputError, match=r"p\.npz\[1\]: image is int8, -128 to 127; 300 is outside"):
+        wrong.read()

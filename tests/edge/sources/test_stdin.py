@@ -185,3 +185,12 @@ def test_an_array_that_does_not_fit_costs_only_its_own_frame() -> None:
         wrong.read()
     assert first.read().values is not None
     assert last.read().values is not None
+
+
+def test_numbers_outside_the_models_type_are_refused() -> None:
+    """An .npy in the pipe is checked as one in a file."""
+    stream = io.BytesIO()
+    np.save(stream, np.full((1, 1, 28, 28), 1e39))
+    (item,) = stdin_items(io.BytesIO(stream.getvalue()), TENSORS, None)
+    with pytest.raises(InputError, match=r"stdin\[0\]: image is float32, .*; 1e\+39 is outside"):
+        item.read()

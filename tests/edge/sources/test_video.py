@@ -104,7 +104,9 @@ def test_a_camera_is_read_until_it_stops_and_then_says_so(video: Path) -> None:
         last.read()
 
 
-@pytest.mark.parametrize(("given", "device"), [("camera:2", 2), ("camera:/dev/video2", "/dev/video2")])
+@pytest.mark.parametrize(
+    ("given", "device"), [("camera:2", 2), ("camera:/dev/video2", "/dev/video2"), ("camera:²", "²")]
+)
 def test_a_camera_gives_its_newest_picture(given: str, device: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A camera is opened by number or by path, and keeps one picture in its buffer."""
     cv2 = opencv(monkeypatch, np.zeros((28, 28, 3), np.uint8))

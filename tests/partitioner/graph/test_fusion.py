@@ -45,6 +45,11 @@ def test_the_input_of_a_model_breaks_nothing() -> None:
     assert not breaks_fusion(pair("DequantizeLinear", "QuantizeLinear"), 0, ("in",))
 
 
+def test_a_value_that_no_operator_reads_breaks_nothing() -> None:
+    """An output of the model may cross a cut and be read by nobody."""
+    assert not breaks_fusion(pair("Conv", "Relu"), 0b11, ("b",))
+
+
 def test_a_cut_of_several_values_breaks_fusion_at_any_of_them() -> None:
     """One broken pair is enough."""
     operators = (

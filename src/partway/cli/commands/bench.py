@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from partway.units import parse_s
 if TYPE_CHECKING:
     from partway.edge.emulator.replay import Replay
     from partway.system.arguments import Parser
+    from partway.system.option_table import Option
 
 HELP = "replay a link's trace through real device and cloud processes"
 LINK = ("rate", "down_rate", "trace", "down_trace", "rtt", "jitter", "loss", "seed")
@@ -24,8 +26,9 @@ LINK = ("rate", "down_rate", "trace", "down_trace", "rtt", "jitter", "loss", "se
 def add_arguments(parser: Parser) -> None:
     """The options of ``partway bench``."""
     from partway.partitioner.decide.options import decision_arguments
+    from partway.system.option_table import add_options
 
-    parser.add_named("model", help="a shipped model's name, an .onnx or .tflite file, or a plan's folder")
+    add_options(parser, _run_options())
     add = parser.add_argument
     add("--trace", type=Path, metavar="FILE", help="the link towards the cloud, a trace in mahimahi's format")
     add("--down-trace", type=Path, metavar="FILE", help="the other way (default: the same)")
@@ -39,19 +42,28 @@ def add_arguments(parser: Parser) -> None:
     add("--fps", type=float, metavar="N", help="frames a second of the source (default: as fast as they are answered)")
     add("--slow", type=int, default=1, metavar="N", help="a device N times as slow as this machine (default: 1)")
     add("--device-profile", type=Path, metavar="FILE", help="as slow as the machine of this profile (times --slow)")
-    add(
-        "--input", action="append", default=[], metavar="FILE|DIR", help="as in edge-run (default: the model's samples)"
-    )
-    add("--split", default="auto", metavar="auto|device|cloud|K|VALUE", help="as in edge-run (default: auto)")
-    add("--codec", default="auto", metavar="NAME", help="as in edge-run (default: auto)")
-    add("--deadline", metavar="TIME", help="later answers count as missed; travels with each frame")
-    add("--window", metavar="auto|N", help="frames in flight at once (default: 1; with --fps by the link)")
-    add("--when-behind", metavar="POLICY", help="as in edge-run (default: block; with --fps drop-oldest, as a camera)")
-    add("--threads", type=int, default=1, metavar="N", help="per inference, on both sides (default: %(default)s)")
-    add("--cache", type=Path, metavar="DIR", help="where the plan of a model file is kept (default: ~/.cache/partway)")
     add("--png", type=Path, metavar="FILE", help="draw link, splits and times over time (needs partway[explain])")
     add("--json", metavar="FILE|-", help="write everything as one JSON object; - prints nothing else")
     decision_arguments(parser)
+
+
+def _run_options() -> list[Option]:
+    """The options of edge-run that a replay has, with its own defaults; those of None depend on ``--fps``."""
+    from partway.edge.options import BENCH, Options
+    from partway.system.option_table import rows
+
+    own: dict[str, dict[str, Any]] = {
+        "model": {"help": "a shipped model's name, an .onnx or .tflite file, or a plan's folder"},
+        "inputs": {"help": "as in edge-run (default: the model's samples)"},
+        "when_behind": {
+            "default": None,
+            "help": "as in edge-run (default: block; with --fps drop-oldest, as a camera)",
+        },
+        "window": {"help": "frames in flight at once (default: 1; with --fps by the link)"},
+        "threads": {"default": 1, "help": "per inference, on both sides (default: 1)"},
+        "cache": {"help": "where the plan of a model file is kept (default: ~/.cache/partway)"},
+    }
+    return [replace(row, **own.get(row.name, {})) for row in rows(Options, BENCH)]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
     from partway.edge.emulator.replay import EmulatedDevice, replay
     from partway.edge.emulator.summary import series, shares, summary
     from partway.edge.options import options_of
-    from partway.edge.session.sigterm import Sigterm
     from partway.partitioner.decide.power import POWERS, parse_power, power_of
     from partway.partitioner.profile.measure import machine_name
+    from partway.system.sigterm import Sigterm
 
-    options = options_of({**vars(args), "inputs": args.input, "deadline_s": args.deadline})
+    options = options_of(vars(args))
     with Sigterm():
         done = replay(
             options, _link_options(args), args.seconds, args.fps, EmulatedDevice(args.slow, args.device_profile)

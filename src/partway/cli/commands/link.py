@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from partway.edge.emulator.relay import Relay
 from partway.edge.emulator.shaper import Pace, RatePace, Shape, read_trace
 from partway.edge.transport.address import parse_address
 from partway.errors import InputError, mapped
+from partway.system.sigterm import Sigterm
 from partway.units import parse_bps, parse_s, show_bps, show_s
 
 if TYPE_CHECKING:
@@ -54,16 +53,12 @@ def run(args: argparse.Namespace) -> int:
     up, down = shapes(args)
     with mapped({OSError: InputError}, f"cannot listen on {args.listen}; give another --listen"):
         relay = Relay(_host_port(args.to), up, down, *_host_port(args.listen, free=True))
-    with relay:
+    with relay, Sigterm(early=lambda: SystemExit(0)) as sigterm:
         address = f"{_host_port(args.listen, free=True)[0]}:{relay.port}"
         words = f"{address} -> {args.to}, {_described(up)} up, {_described(down)} down; commands: {COMMANDS}"
         print(json.dumps({"address": address}) if args.json else words, flush=True)
         stop = threading.Event()
-
-        def stopped(_signal: int, _frame: FrameType | None) -> None:
-            stop.set()
-
-        signal.signal(signal.SIGTERM, stopped)
+        sigterm.on_end(stop.set)
         threading.Thread(target=_listen, args=(relay,), daemon=True).start()
         while not stop.wait(0.2):
             pass

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
+from partway.units import whole_number
 
 if TYPE_CHECKING:
     from partway.partitioner.decide.tiers import AssignmentConstraints
@@ -51,9 +52,10 @@ def _wanted(args: argparse.Namespace) -> AssignmentConstraints:
     at: dict[int, str] = {}
     for text in args.at:
         stage, _, tier = text.partition("=")
-        if not stage.isdigit() or not tier:
+        number = whole_number(stage)
+        if number is None or not tier:
             raise InputError(f"--at {text!r} is not STAGE=TIER, for example --at 9=edge")
-        at[int(stage)] = tier
+        at[number] = tier
     hosts: dict[str, frozenset[str]] = {}
     for text in args.host:
         tier, _, names = text.partition("=")

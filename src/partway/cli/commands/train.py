@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partway.units import whole_number
+
 if TYPE_CHECKING:
     from partway.system.arguments import Parser
 
@@ -55,12 +57,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
+    number = whole_number(text)
+    if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    return number
 
 
 def _natural(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 1 << 63:
+    number = whole_number(text)
+    if number is None or number >= 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**63 - 1")
-    return int(text)
+    return number

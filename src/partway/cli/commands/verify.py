@@ -83,6 +83,8 @@ def _random_inputs(plan: Plan, runs: int) -> list[Values]:
 def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     import numpy as np
 
+    from partway.proto.tensors import as_type_of
+
     try:
         arrays = dict(np.load(path, allow_pickle=False))
     except OSError as error:
@@ -94,4 +96,5 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     if missing:
         raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
     count = min(len(arrays[spec.name]) for spec in specs)
-    return [{s.name: arrays[s.name][i : i + 1].astype(s.dtype, copy=False) for s in specs} for i in range(count)]
+    whole = {spec.name: as_type_of(spec, arrays[spec.name], str(path)) for spec in specs}
+    return [{name: array[i : i + 1] for name, array in whole.items()} for i in range(count)]

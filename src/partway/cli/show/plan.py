@@ -83,7 +83,8 @@ def _codec_cells(entry: Mapping[str, Any]) -> list[str]:
     shares = [share(entry.get(name)) for name in ("agreement", "accuracy")]
     if entry.get("agreement") is None and entry.get("relative_error") is not None:
         shares[0] = f"off {entry['relative_error']:.1%}"  # of a model that does not classify
-    sizes = [show_bytes(entry["bytes_mean"]), show_bytes(entry["bytes_p95"])]
+    p95 = entry.get("bytes_p95")  # plans made by early versions lack it
+    sizes = [show_bytes(entry["bytes_mean"]), "-" if p95 is None else show_bytes(p95)]
     return [*sizes, show_s(entry["encode_s"] + entry["decode_s"]), *shares]
 
 

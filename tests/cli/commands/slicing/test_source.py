@@ -13,7 +13,7 @@ from partway.system.arguments import Parser
 def test_shapes_are_read_by_name() -> None:
     """A name may itself hold an equals sign; what is no size is refused with an example."""
     assert shapes(["image=1x3x224x224", "a=b=2"]) == {"image": (1, 3, 224, 224), "a=b": (2,)}
-    for text in ("image", "=1x2", "image=1x0", "image=1xa"):
+    for text in ("image", "=1x2", "image=1x0", "image=1xa", "image=1x²", "image=1x" + "9" * 5000):
         with pytest.raises(InputError, match="for example --shape"):
             shapes([text])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
+from partway.units import whole_number
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
@@ -109,10 +110,10 @@ def shapes(given: list[str]) -> dict[str, tuple[int, ...]]:
     found = {}
     for text in given:
         name, _, sizes = text.rpartition("=")
-        parts = sizes.split("x")
-        if not name or not all(part.isdigit() and int(part) > 0 for part in parts):
+        shape = tuple(whole_number(part) or 0 for part in sizes.split("x"))
+        if not name or 0 in shape:
             raise InputError(f"--shape {text!r} is not NAME=SIZES, for example --shape image=1x3x224x224")
-        found[name] = tuple(int(part) for part in parts)
+        found[name] = shape
     return found
 
 

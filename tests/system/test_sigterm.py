@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from partway.edge.session.sigterm import Sigterm
+from partway.system.sigterm import Sigterm
 
 
 def test_before_frames_flow_it_interrupts_or_ends_as_told() -> None:

@@ -1,7 +1,8 @@
 """SIGTERM ends a run as its input's end would: no more frames are read, and every frame that was read is answered.
 
-Only command lines use this: a program that uses Session decides about its signals itself. A container's first process
-has no default for signals, so without a handler it would be killed with frames in flight.
+cloud-serve has handlers of its own: asyncio calls those in its event loop, where the loop may be stopped.
+Only command lines use this class: a program that uses Session decides about its signals itself. A container's first
+process has no default for signals, so without a handler it would be killed with frames in flight.
 """
 
 from __future__ import annotations
