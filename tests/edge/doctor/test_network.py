@@ -1,5 +1,6 @@
 """What the doctor sees of the network: interfaces, clouds that announce themselves, and what each answers."""
 
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
