@@ -137,7 +137,7 @@ class Device:
 
     def answer(self, ready: Ready) -> None:
         """Until there were ``frames`` and it is ``enough``."""
-        samples = [item.read() for item in ready.opened.work.items()]
+        samples = [item.read() for item in ready.opened.run_input.items()]
         chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
         whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
         right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]

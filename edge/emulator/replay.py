@@ -168,16 +168,16 @@ def replay(
         cloud = stack.enter_context(EmbeddedCloud(folder, options.threads))
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
         emulated = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
-        ready = stack.enter_context(Run(emulated, Report(quiet=True), slowed=device.engine)).open()
-        run_report, work = new_run_report(ready, emulated), ready.opened.work
+        ready = stack.enter_context(Run(emulated, Report(quiet=True), wrap_engine=device.engine)).open()
+        run_report, run_input = new_run_report(ready, emulated), ready.opened.run_input
         source = _Source(link, seconds, fps)
         gc.collect()
         gc.freeze()  # as edge-run does
         answer_input(
             ready,
             run_report,
-            source.samples(readable(work.items(), run_report.add_unreadable)),
-            queue_policy(work, emulated),
+            source.samples(readable(run_input.items(), run_report.add_unreadable)),
+            queue_policy(run_input, emulated),
             lambda result: frames.append(Answered(source.elapsed_s(), result)),
         )
     return Replay(run_report, tuple(frames), frames[-1].at_s if frames else 0.0)

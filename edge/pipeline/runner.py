@@ -122,7 +122,7 @@ class Runner:
             if group:
                 self.watch.frame_id = begun_id
                 chosen = candidate()
-                self._begin(FrameGroup(begun_id, group, chosen, {}, source.came_s[0], came_s=source.came_s))
+                self._begin(FrameGroup(begun_id, group, chosen, {}, source.arrived_s[0], came_s=source.arrived_s))
                 begun_id += len(group)
                 while self._full(self._most(chosen, source.behind())):
                     self._happened(uplink.wait())

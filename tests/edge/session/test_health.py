@@ -1,6 +1,6 @@
 """The one rule of whether an edge-run is alive."""
 
-from partway.edge.session.health import LONG_S, Liveness
+from partway.edge.session.health import STALLED_S, Liveness
 
 
 class Clock:
@@ -16,12 +16,12 @@ def test_a_source_may_be_silent_for_ever() -> None:
     """Without a frame that waits for its answer, no time is too long: before the first one, and between two."""
     clock = Clock()
     liveness = Liveness(clock)
-    clock.now_s += 10 * LONG_S
+    clock.now_s += 10 * STALLED_S
     assert liveness.alive
     liveness.frame_read()
     assert liveness.alive, "the frame was read just now"
     liveness.frame_done()
-    clock.now_s += 10 * LONG_S
+    clock.now_s += 10 * STALLED_S
     assert liveness.state() == {"well": True, "frames": 1, "quiet_s": 600.0}
 
 
@@ -30,7 +30,7 @@ def test_a_frame_that_is_not_answered_for_a_minute_means_a_hang() -> None:
     clock = Clock()
     liveness = Liveness(clock)
     liveness.frame_read()
-    clock.now_s += LONG_S - 1
+    clock.now_s += STALLED_S - 1
     liveness.frame_read()
     assert liveness.alive
     clock.now_s += 1

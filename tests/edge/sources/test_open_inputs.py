@@ -95,7 +95,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(stdin_module.sys, "stdin", Stdin)
     part = open_inputs([str(tmp_path), "-"], PICTURES, (28, 28))
-    assert (part.count, part.again, part.waits) == (None, False, True)
+    assert (part.count, part.repeatable, part.live) == (None, False, True)
     assert [item.name for item in part.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 
 
