@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
-    """What the original, unsplit model answers."""
+    """The answers of the original, unsplit model."""
     from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
