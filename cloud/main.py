@@ -72,7 +72,7 @@ async def _serve(args: argparse.Namespace) -> int:
     await server.start(args.host, args.grpc_port)
     http = await _http(args, server)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
-    _say_ready(args, server.port, http.port if http else None, models, computing.device.device)
+    _print_ready(args, server.port, http.port if http else None, models, computing.device.device)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
@@ -112,7 +112,7 @@ async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: 
     return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
-def _say_ready(
+def _print_ready(
     args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel], device: str
 ) -> None:
     if args.json:

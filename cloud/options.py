@@ -45,7 +45,7 @@ OPTIONS: dict[str, tuple[Row, ...]] = {
     "models": (
         _path("--models", "DIR", "a plan's folder or a folder of plans (default: shipped models)"),
         _row("--model", "models by name (`partway models`), made when first used", metavar="NAME[,NAME]"),
-        _switch("--random-weights", "with --model: weights never trained, no download"),
+        _switch("--random-weights", "with --model: random weights, no download"),
         _path("--cache", "DIR", "where --model keeps plans (default: ~/.cache/partway)"),
     ),
     "network": (

@@ -97,7 +97,7 @@ class Options:
     )
     random_weights: bool = field(
         default=False,
-        metadata=_both("--random-weights", switch, "a model by name with weights never trained: no download"),
+        metadata=_both("--random-weights", switch, "a model by name with random weights: no download"),
     )
     split: str = field(
         default="auto",
@@ -118,7 +118,7 @@ class Options:
         metadata=_edge_run(
             "--input",
             texts,
-            "pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
+            "pictures, folders, a watched folder, IDX, .npz, videos, a camera, standard input (repeatable)",
             "FILE|DIR|watch:DIR|camera:N|-",
         ),
     )
@@ -161,7 +161,7 @@ class Options:
         metadata=_both(
             "--deadline",
             amount(parse_s, "seconds", zero=True),
-            "a frame is answered by whichever half can make it, else missed",
+            "time limit of a frame; the half that can keep it answers, otherwise the frame is missed",
             "TIME",
         ),
     )
@@ -176,9 +176,7 @@ class Options:
     )
     in_order: bool = field(
         default=True,
-        metadata=_edge_run(
-            "--order", _order, "in which order results are handed out (default: source)", "source|as-answered"
-        ),
+        metadata=_edge_run("--order", _order, "the order of the results (default: source)", "source|as-answered"),
     )
     window: int | None = field(
         default=None, metadata=_both("--window", _window, "requests in flight at once (default: by the link)", "auto|N")
@@ -195,7 +193,7 @@ class Options:
         metadata=_both(
             "--engine",
             text,
-            "what runs the device's stages (default: the model's own; the cloud has its own choice)",
+            "engine of the device's stages (default: by the model; the cloud chooses its own)",
             "|".join(("auto", *engine_names())),
         ),
     )
@@ -217,7 +215,7 @@ class Options:
         metadata=_both(
             "--audit",
             _share,
-            "send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ more"
+            "send this share of lossily coded frames again without loss, and withdraw a codec whose answers differ more"
             " often than --max-drop allows, for example 1% (default: none)",
             "SHARE",
         ),

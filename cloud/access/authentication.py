@@ -45,8 +45,8 @@ class AccessPolicy:
         if len(authorization) != 1:
             return NO_TOKEN
         scheme, _, sent = authorization[0].partition(" ")
-        right = hmac.compare_digest(sent.strip().encode(), self.token.encode())
-        return None if right and scheme.lower() == "bearer" else WRONG_TOKEN
+        matches = hmac.compare_digest(sent.strip().encode(), self.token.encode())
+        return None if matches and scheme.lower() == "bearer" else WRONG_TOKEN
 
     def handlers(
         self, inner: Sequence[grpc.GenericRpcHandler], open_calls: Collection[str] = ()

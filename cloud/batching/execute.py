@@ -95,7 +95,7 @@ def decoded(job: Job) -> bool:
 def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large: Callable[[int], None]) -> list[Job]:
     """Run stages of decoded frames. Returns the frames that succeeded; the others have their refusal set."""
     try:
-        _together(model, run.first, run.last, batch, too_large)
+        _run_together(model, run.first, run.last, batch, too_large)
         return list(batch)
     except Exception as error:
         if len(batch) == 1:
@@ -106,10 +106,10 @@ def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large
         return [done for job in batch for done in run_batch(model, run, [job], too_large)]
 
 
-def _together(
+def _run_together(
     model: ServedModel, first: int, last: int, batch: Sequence[Job], too_large: Callable[[int], None]
 ) -> None:
-    if not all(_like(batch[0], job) for job in batch[1:]):
+    if not all(_same_shapes(batch[0], job) for job in batch[1:]):
         raise InputError("the frames differ in more than their number of samples")
     at = [job.at for job in batch if job.at is not None]
     alone = len(batch) == 1 and not batch[0].joins
@@ -133,11 +133,11 @@ def _together(
         start = stop
 
 
-def _like(one: Job, other: Job) -> bool:
+def _same_shapes(first: Job, second: Job) -> bool:
     """Whether two frames' values have the same shape, except for the first dimension."""
-    assert one.at is not None and other.at is not None
-    ours, theirs = one.at.values, other.at.values
-    return ours is theirs or all(a.shape[1:] == theirs[name].shape[1:] for name, a in ours.items() if name in theirs)
+    assert first.at is not None and second.at is not None
+    a, b = first.at.values, second.at.values
+    return a is b or all(array.shape[1:] == b[name].shape[1:] for name, array in a.items() if name in b)
 
 
 def _run_in_parts(

@@ -115,11 +115,11 @@ def decide(
     carried = [entry for entry in queue if entry.carried]
     if carried:
         return _step(queue, carried, now_s, limits, states[carried[0].model])
-    wait_s, seen = inf, set()
+    wait_s, considered = inf, set()
     for lead in queue:
-        if lead.model in seen:
+        if lead.model in considered:
             continue
-        seen.add(lead.model)
+        considered.add(lead.model)
         state = states[lead.model]
         cohort = _fill([lead], queue, state.most, limits.mode)
         pause_s = _pause_s(cohort, now_s, limits, state)
@@ -162,8 +162,8 @@ def _step(
     if limits.mode is not Mode.ACROSS or not cohort[0].joins:
         return BatchRun(tuple(cohort), cohort[0].stage, state.stages, tuple(cohort))
     first = _next_stage(cohort, now_s, state)
-    mates = [entry for entry in queue if entry.stage == first]
-    batch = _fill([entry for entry in cohort if entry.stage == first], mates, state.most, limits.mode)
+    same_stage = [entry for entry in queue if entry.stage == first]
+    batch = _fill([entry for entry in cohort if entry.stage == first], same_stage, state.most, limits.mode)
     model = cohort[0].model
     ahead = [entry.stage for entry in queue if entry.stage > first and entry.model == model and entry.joins]
     last = min([*ahead, state.stages])

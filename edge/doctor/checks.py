@@ -68,7 +68,11 @@ def check_heat(root: Path = Path("/sys")) -> list[Finding]:
     if flags & 0b0001:
         return [Finding("heat", BAD, f"{text}, under-voltage", "give it a stronger power supply or a shorter cable")]
     if flags & 0b0110 or max(degrees) >= HOT_C:
-        return [Finding("heat", NOTE, f"{text}, slowed down", "cool it; what is measured now holds for a hot device")]
+        return [
+            Finding(
+                "heat", NOTE, f"{text}, slowed down", "cool the device; times measured now are those of a hot device"
+            )
+        ]
     return [Finding("heat", GOOD, text)]
 
 

@@ -92,35 +92,35 @@ class Relay:
     def _accept(self) -> None:
         while not self._closed:
             try:
-                near, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
-    def _connect(self, near: socket.socket) -> None:
+    def _connect(self, client: socket.socket) -> None:
         if self._cut:
-            near.close()
+            client.close()
             return
         try:
-            far = socket.create_connection(self._target, CONNECT_S)
+            server = socket.create_connection(self._target, CONNECT_S)
         except OSError as error:
             log.warning("nobody answers at %s:%d (%s)", *self._target, error.strerror or error)
-            near.close()
+            client.close()
             return
-        far.settimeout(None)
-        for end in (near, far):
+        server.settimeout(None)
+        for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._open |= {near, far}
-        pumps = [_Pump(near, far, lambda: self._up, self), _Pump(far, near, lambda: self._down, self)]
+            self._open |= {client, server}
+        pumps = [_Pump(client, server, lambda: self._up, self), _Pump(server, client, lambda: self._down, self)]
         for pump in pumps:
             pump.start()
         for pump in pumps:
             pump.join()
         with self._lock:
-            self._open -= {near, far}
-        near.close()
-        far.close()
+            self._open -= {client, server}
+        client.close()
+        server.close()
 
     def arrival_s(self, shape: Callable[[], Shape], size_bytes: int) -> float:
         """The time at which bytes that arrive now leave at the other end."""

@@ -113,7 +113,7 @@ class Run:
             except LinkLost as error:
                 opened = fail_over(opened, runner, options.constraints, error)
                 if opened.reached is None:
-                    self._say_header(opened, times, None, None)
+                    self._print_header(opened, times, None, None)
                     decision = self._decide_on_device(opened, candidates, measured, error)
         self.report.candidates(decision, chain.plan)
         return decision
@@ -124,7 +124,7 @@ class Run:
         cloud_s = stage_seconds(reached.described.profile, stages) if reached else ()
         measured = self._measure_link(opened, frames)
         link, requested = self._link_to_use(measured)
-        self._say_header(opened, times, measured, link if requested else None)
+        self._print_header(opened, times, measured, link if requested else None)
         return Measured(replace(speeds, cloud_s=cloud_s), link, requested)
 
     def _choose(
@@ -174,7 +174,7 @@ class Run:
         bandwidth_bps, rtt_s = requested
         return Link(bandwidth_bps or measured.bandwidth_bps, measured.rtt_s if rtt_s is None else rtt_s), True
 
-    def _say_header(self, opened: Opened, times: StageTimes, measured: Link | None, requested: Link | None) -> None:
+    def _print_header(self, opened: Opened, times: StageTimes, measured: Link | None, requested: Link | None) -> None:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
         loaded = "" if opened.chain.whole else f", which holds the first {here}"

@@ -114,5 +114,5 @@ class Journal:
                 notify("WATCHDOG=1", f"STATUS={self._counts()}")
 
     def _counts(self) -> str:
-        nobody = f", {self._unanswered} not" if self._unanswered else ""
-        return f"{self.liveness.done - self._unanswered} frames answered{nobody}"
+        unanswered = f", {self._unanswered} not" if self._unanswered else ""
+        return f"{self.liveness.done - self._unanswered} frames answered{unanswered}"

@@ -64,7 +64,7 @@ def open_inputs(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     if inputs.count(STDIN) > 1:
         raise InputError("standard input can be read once; give --input - once")
     if stdin_shape is not None and STDIN not in inputs:
-        raise InputError("--stdin-shape says what comes from standard input; give --input - with it")
+        raise InputError("--stdin-shape describes standard input; give --input - as well")
     parts = [_open_input(text, source, plan, stdin_shape) for text, source in zip(inputs, sources, strict=True)]
     counts = [part.count for part in parts]
     total = None if None in counts else sum(count for count in counts if count is not None)

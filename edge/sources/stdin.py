@@ -95,7 +95,7 @@ def _npy(stream: BinaryIO) -> Array | None:
             "standard input holds no .npy here; write frames with numpy.save, or raw ones with --stdin-shape HxWxC"
         ) from error
     if dtype.hasobject or any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize > MOST_BYTES:
-        raise InputError(f"an array {list(shape)} of {dtype} is no frame; write plain numbers, one frame an array")
+        raise InputError(f"an array {list(shape)} of {dtype} is not a frame; write plain numbers, one frame an array")
     size = math.prod(shape) * dtype.itemsize
     data = stream.read(size)
     if len(data) < size:

@@ -92,7 +92,7 @@ def _open_capture(text: str) -> Any:
         )
     else:
         if not Path(text).is_file():
-            raise InputError(f"video {text} does not exist or is no file; check the path")
+            raise InputError(f"video {text} does not exist or is not a file; check the path")
         device, why = text, f"video {text} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read"
     _silence(cv2)
     try:

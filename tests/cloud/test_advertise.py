@@ -133,7 +133,7 @@ def test_a_network_that_goes_down_does_not_end_the_cloud(caplog: pytest.LogCaptu
             await advert.announce_load(load)
         failing = False
         await advert.announce_load(0.3)
-        await advert._said
+        await advert._announced
 
     asyncio.run(scenario())
     assert caplog.text.count("the load is not announced (network is down)") == 1

@@ -148,7 +148,7 @@ class Startup:
         name, random, cache = options.model, options.random_weights, open_cache(options.cache).folder
         found = prepared_folder(name, random, cache)
         if found is None and (options.split == "device" or options.cloud == "none"):
-            found = prepare(name, random, cache, self._say_preparing)
+            found = prepare(name, random, cache, self._report_preparing)
         if found is None and options.cloud == "auto":
             self._announced_address = self._address_serving(plan_name(name, random))
             if self._announced_address:
@@ -156,7 +156,7 @@ class Startup:
         if found is None and cache is not None:
             model_options = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
             self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, model_options))
-            self._embedded.wait_prepared(self._say_preparing)
+            self._embedded.wait_prepared(self._report_preparing)
             found = prepared_folder(name, random, cache)
         if found is None:
             raise InputError(f"there is no folder to store the plan of {name} in; give one with --cache")
@@ -169,7 +169,7 @@ class Startup:
             self._search = self._stack.enter_context(Search())
         return next((cloud.address for cloud in self._search.wait() if name in cloud.models), "")
 
-    def _say_preparing(self, step: str) -> None:
+    def _report_preparing(self, step: str) -> None:
         self.report.say(f"preparing {step}")
 
     def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
@@ -277,7 +277,7 @@ class Startup:
                 try:
                     yield self._reach_address(address, plan).client
                 except PartwayError as error:
-                    log.warning("%s; it is not used", error)
+                    log.warning("%s; this cloud is not used", error)
 
 
 def _plan_of(reached: Reached | None, model: str) -> Plan:

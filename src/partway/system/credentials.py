@@ -40,7 +40,7 @@ def token_of(file: Path | None) -> str:
             raise InputError(f"{where} is empty ({described(file)}); {_HOW}")
         _warn_of_others(file, "token file")
     if token and not _TOKEN.fullmatch(token):
-        raise InputError(f"{where} holds no token: one line of letters, digits and ._~+/=- is; {_HOW}")
+        raise InputError(f"{where} holds no valid token, which is one line of letters, digits and ._~+/=-; {_HOW}")
     return token
 
 
@@ -48,7 +48,7 @@ def read_key(file: Path) -> bytes:
     """Read a private key in PEM. Raises InputError; warns if other users may read the file."""
     data = read_text(file, "TLS key").encode()
     if b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
-        raise InputError(f"TLS key {file} is no private key in PEM format without a passphrase; check the file")
+        raise InputError(f"TLS key {file} is not a private key in PEM format without a passphrase; check the file")
     _warn_of_others(file, "TLS key")
     return data
 
@@ -75,7 +75,7 @@ def read_text(file: Path, what: str) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
-        raise InputError(f"{what} {file} is no text; check the file") from None
+        raise InputError(f"{what} {file} is not text; check the file") from None
 
 
 def _warn_of_others(file: Path, what: str) -> None:

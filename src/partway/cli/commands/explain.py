@@ -80,7 +80,7 @@ def _read(path: Path, plan: Plan) -> Machine:
             f"profile {path} cannot be read ({error.strerror}); make one with `partway profile`"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no profile, its text is no JSON; make one with `partway profile`") from error
+        raise InputError(f"{path} is not a profile: it is not JSON; make one with `partway profile`") from error
     return machine_of(data, plan)
 
 

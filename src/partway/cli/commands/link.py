@@ -125,5 +125,5 @@ def obey(relay: Relay, words: list[str]) -> None:
     }
     argument_count, action = actions.get(words[0], (-1, None))
     if action is None or argument_count != len(words) - 1:
-        raise InputError(f"{' '.join(words)!r} is no command; known: {COMMANDS}")
+        raise InputError(f"{' '.join(words)!r} is not a command; known: {COMMANDS}")
     action(*words[1:])

@@ -88,7 +88,7 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
-        raise InputError(f"{path} is no .npz file of plain numbers; make one with numpy.savez") from error
+        raise InputError(f"{path} is not an .npz file of plain numbers; make one with numpy.savez") from error
     specs = plan.crossing(0)
     missing = [spec.name for spec in specs if spec.name not in arrays]
     if missing:

@@ -32,7 +32,7 @@ def model_arguments(parser: Parser) -> None:
         help="for module:factory: 1x3x224x224, 1x16:int64, an .npy or .npz file; once for each argument",
     )
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
-    add("--random-weights", action="store_true", help="for a name of the zoo: weights never trained")
+    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes")
 
 
@@ -123,4 +123,4 @@ def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"{option} {text!r} is no list of numbers, for example {option} 0.5,0.5,0.5") from None
+        raise InputError(f"{option} {text!r} is not a list of numbers, for example {option} 0.5,0.5,0.5") from None
