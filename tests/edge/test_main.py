@@ -351,7 +351,7 @@ def test_a_name_the_cloud_does_not_know_lists_those_it_does(
 ) -> None:
     """Unknown here and there: the cloud's own models are listed."""
     line = _refused(["--model", "resnet50", "--cloud", cloud.address], capsys)
-    assert "no model 'resnet50' here; known: " in line
+    assert "no model 'resnet50' here; served: " in line
     assert "mnist" in line
 
 
