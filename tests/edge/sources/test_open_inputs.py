@@ -76,7 +76,7 @@ def test_a_model_of_tensors_takes_no_video() -> None:
         (["camera:0", "a.png"], None, "never ends"),
         (["camera:0", "camera:1"], None, "never ends"),
         (["-", "-"], None, "can be read once"),
-        (["a.png"], (28, 28), "give --input - with it"),
+        (["a.png"], (28, 28), "give --input - as well"),
     ],
 )
 def test_inputs_that_cannot_follow_one_another_are_refused(inputs: list[str], shape: Any, says: str) -> None:
