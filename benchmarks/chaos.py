@@ -137,7 +137,7 @@ class Device:
 
     def answer(self, ready: Ready) -> None:
         """Until there were ``frames`` and it is ``enough``."""
-        samples = [item.read() for item in ready.opened.work.items()]
+        samples = [item.read() for item in ready.opened.run_input.items()]
         chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
         whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
         right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
@@ -194,7 +194,7 @@ class Havoc:
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGSTOP)
         else:
-            self.link.tell({"cut": "cut", "stall": "stall 60s", "late": f"rate {LATE}"}[self.kind])
+            self.link.send({"cut": "cut", "stall": "stall 60s", "late": f"rate {LATE}"}[self.kind])
 
     def _repair(self) -> float:
         """When it was done."""
@@ -209,7 +209,7 @@ class Havoc:
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGCONT)
         else:
-            self.link.tell(f"rate {RATE}" if self.kind == "late" else "restore")
+            self.link.send(f"rate {RATE}" if self.kind == "late" else "restore")
         return perf_counter()
 
     def _until(self, by: str, after_s: float) -> float:

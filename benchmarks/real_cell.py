@@ -58,7 +58,7 @@ def _same(candidate: Candidate) -> Candidate:
 def compare(ready: Ready, seconds: float) -> dict[str, Any]:
     """Frames as auto takes them, then as each rival does, for so many seconds each."""
     decision, plan, parts = ready.decision, ready.opened.chain.plan, ready.pipeline
-    samples = [item.read() for item in islice(ready.opened.work.items(), PICTURES)]
+    samples = [item.read() for item in islice(ready.opened.run_input.items(), PICTURES)]
     for sample in samples:
         sample.tensors(parts.runner.encoder.preprocess)
     found = {"auto": taken(parts.runner, samples, parts.controller, seconds)}
@@ -139,7 +139,7 @@ def main() -> None:
         threads=1,
         timeout_s=30.0,
     )
-    with Run(options, Report(quiet=True), slowed=EmulatedDevice(args.slow, args.profile).engine) as run:
+    with Run(options, Report(quiet=True), wrap_engine=EmulatedDevice(args.slow, args.profile).engine) as run:
         print(json.dumps(compare(run.open(), args.seconds)))
 
 

@@ -25,7 +25,7 @@ FRAMES_S = 1.5
 
 def measured(ready: Ready) -> dict[Candidate, list[float]]:
     """What frames of all candidates took, in random order."""
-    sample = ready.opened.work.first.read()
+    sample = ready.opened.run_input.first.read()
     candidates = [estimate.candidate for estimate in ready.decision.estimates]
     random.Random(0).shuffle(candidates)
     return {candidate: seconds(ready.pipeline.runner, sample, candidate) for candidate in candidates}
@@ -51,7 +51,7 @@ def main() -> None:
     options = Options(
         args.model, cloud=args.cloud, inputs=(args.input,), constraints=Constraints(max_drop=100.0), threads=1, window=1
     )
-    with Run(options, Report(quiet=True), slowed=lambda engine, _: SlowEngine(engine, args.slow)) as run:
+    with Run(options, Report(quiet=True), wrap_engine=lambda engine, _: SlowEngine(engine, args.slow)) as run:
         ready = run.open()
         took_s = measured(ready)
         rows = [

@@ -18,7 +18,7 @@ log = logging.getLogger("partway.cloud")
 
 SERVICE_TYPE = "_partway._tcp.local."
 LOAD_S = 20.0
-"""How often a changed load is announced."""
+"""A changed load is announced at most this often."""
 _ALL = IPVersion.All
 _ANY = ("0.0.0.0", "::", "[::]")  # noqa: S104 - names them, does not bind
 
@@ -32,8 +32,8 @@ class Advert:
         self._announced = announced
         self._warned = False
 
-    async def tell_load(self, load: float) -> None:
-        """Announce how busy this machine is: runnable processes per core."""
+    async def announce_load(self, load: float) -> None:
+        """Announce the load of this machine: runnable processes per core."""
         others = {key: value for key, value in self._info.properties.items() if key != b"load"}
         properties = {**others, b"load": f"{load:.1f}".encode()}
         if properties != self._info.properties:
@@ -45,7 +45,7 @@ class Advert:
             try:
                 await self._announced
                 self._announced = await self._zeroconf.async_update_service(self._info)
-            except (OSError, Error) as error:  # a network that is down must not end a cloud that serves
+            except (OSError, Error) as error:  # a network failure must not end the cloud
                 if not self._warned:
                     log.warning("the load is not announced (%s)", error or type(error).__name__)
                 self._warned = True
@@ -53,14 +53,15 @@ class Advert:
                 self._warned = False
 
     async def stop(self) -> None:
-        """Say goodbye to whoever listens; after the announcement, whose repeats would outlive a goodbye."""
+        """Withdraw the announcement, after it is sent; its later repeats would cancel the goodbye."""
         await self._announced
-        await (await self._zeroconf.async_unregister_service(self._info))  # the second await: until the goodbye is sent
+        goodbye = await self._zeroconf.async_unregister_service(self._info)
+        await goodbye
         await self._zeroconf.async_close()
 
 
 async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool = False) -> Advert | None:
-    """Announce ``models`` (name -> plan digest) at ``port``; None when listening on loopback or the network says no."""
+    """Announce ``models`` (name -> plan digest) at ``port``; None for loopback, or if the network refuses."""
     addresses = reachable_addresses(host)
     if not addresses:
         return None
@@ -70,7 +71,7 @@ async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool =
     zeroconf = None
     try:
         info = ServiceInfo(SERVICE_TYPE, name, port, properties=properties, parsed_addresses=addresses)
-        zeroconf = _opened(addresses)
+        zeroconf = _open_zeroconf(addresses)
         announced = await zeroconf.async_register_service(info, allow_name_change=True)
     except (OSError, Error, ValueError) as error:
         log.warning("not announced by zeroconf (%s); devices need --cloud HOST:%d", error or type(error).__name__, port)
@@ -80,9 +81,9 @@ async def advertise(host: str, port: int, models: Mapping[str, str], tls: bool =
     return Advert(zeroconf, info, announced)
 
 
-def _opened(addresses: list[str]) -> AsyncZeroconf:
-    """On the interfaces of these addresses, with the versions of IP they have."""
-    logging.getLogger("zeroconf").setLevel(logging.CRITICAL)  # of every cable that is unplugged it prints a traceback
+def _open_zeroconf(addresses: list[str]) -> AsyncZeroconf:
+    """Open zeroconf on the interfaces of these addresses, with their versions of IP."""
+    logging.getLogger("zeroconf").setLevel(logging.CRITICAL)  # it logs a traceback for every unplugged cable
     if not any(":" in address for address in addresses):
         return AsyncZeroconf()
     try:
@@ -97,9 +98,9 @@ def load_now() -> float:
 
 
 def reachable_addresses(host: str) -> list[str]:
-    """The addresses others can use when listening on ``host``, IPv4 first; none for loopback.
+    """The addresses by which others reach a server on ``host``, IPv4 first; none for loopback.
 
-    Whoever listens on ``::`` listens on IPv4 as well.
+    A server on ``::`` also listens on IPv4.
     """
     if host in _ANY:
         ips = [ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]

@@ -1,4 +1,4 @@
-"""From a frame to its answer: check, decode, run the suffix, encode. No sockets; the clock is passed in."""
+"""From a frame to its answer: check_header, decode, run the suffix, encode. No sockets; the clock is passed in."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from partway.proto.tensors import MAX_BATCH
 Array = np.ndarray[Any, Any]
 Clock = Callable[[], float]
 MAX_ROUTES = 1024
-"""Headers remembered; one more takes the place of the oldest."""
+"""Number of cached headers; a new one replaces the oldest."""
 
 
-class FrameRefused(PartwayError):  # noqa: N818 - says what happened
-    """This cloud does not answer a frame. ``code`` is the name of the gRPC status; the message is for people.
+class FrameRefused(PartwayError):  # noqa: N818 - it describes the event
+    """The cloud refuses a frame. ``code`` is the name of the gRPC status; the message is for people.
 
-    ``retry_s`` says after how many seconds it may be tried again, where that would help.
+    ``retry_s``: seconds after which the device may try again, None if a retry does not help.
     """
 
     def __init__(self, code: str, message: str, retry_s: float | None = None) -> None:
@@ -39,15 +39,15 @@ class FrameRefused(PartwayError):  # noqa: N818 - says what happened
 
     @property
     def retry_ms(self) -> int | None:
-        """The same as gRPC's ``grpc-retry-pushback-ms`` wants it, at least 1."""
+        """``retry_s`` in milliseconds for gRPC's ``grpc-retry-pushback-ms``, at least 1."""
         return None if self.retry_s is None else max(1, round(self.retry_s * 1e3))
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What holds for every frame with the same header: the model, the split, and how to read the tensors.
+    """The common properties of all frames with the same header: model, split, and how to read the tensors.
 
-    ``layout`` is None where tensors are coded or came as typed contents, and each has to be looked at.
+    ``layout`` is None if tensors are coded or arrive as typed contents; then each tensor is read by its own header.
     """
 
     model: ServedModel
@@ -66,13 +66,13 @@ class Router:
         self._routes: dict[Header, Route] = {}
 
     def route(self, header: Header) -> Route:
-        """The route of a frame. Raises FrameRefused when the model, its version, the split or the tensors are wrong."""
-        if header.contents:  # a header with typed contents equals the one without
-            return check(self._models, header)
+        """The route of a frame. Raises FrameRefused if the model, its version, the split or the tensors are wrong."""
+        if header.contents:  # equality of headers ignores typed contents, so this one must not be cached
+            return check_header(self._models, header)
         cached = self._routes.get(header)
         if cached is not None:
             return cached
-        route = check(self._models, header)
+        route = check_header(self._models, header)
         if len(repr(header)) <= MAX_CACHED_HEADER_BYTES:
             if len(self._routes) == MAX_ROUTES:
                 del self._routes[next(iter(self._routes))]
@@ -80,20 +80,23 @@ class Router:
         return route
 
 
-def check(models: Mapping[str, ServedModel], header: Header) -> Route:
-    """Find the model and check version, split, plan and tensors. Raises FrameRefused."""
+def check_header(models: Mapping[str, ServedModel], header: Header) -> Route:
+    """Find the model and check_header version, split, plan and tensors. Raises FrameRefused."""
     model = models.get(header.model)
     if model is None:
         raise FrameRefused("NOT_FOUND", f"model {header.model!r:.80} is not served here; served: {', '.join(models)}")
     if header.version not in ("", "1"):
         raise FrameRefused("NOT_FOUND", f"model {header.model} has version 1 only")
-    given = dict(header.parameters)
-    digest, k = given.get("partway.plan"), given.get("partway.cut", 0)
+    parameters = dict(header.parameters)
+    digest, k = parameters.get("partway.plan"), parameters.get("partway.cut", 0)
     if digest not in (None, model.digest):
         raise FrameRefused("FAILED_PRECONDITION", _other_version(header.model, str(digest), model.digest))
     if not isinstance(k, int) or isinstance(k, bool) or k not in model.plan.splits:
-        raise FrameRefused("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, {k!r:.40} came")
-    codec, deadline_s = _codec(model, k, given.get("partway.codec")), _deadline_s(given.get("partway.deadline_ms"))
+        raise FrameRefused("INVALID_ARGUMENT", f"partway.cut must be 0 to {len(model.plan.stages)}, not {k!r:.40}")
+    codec, deadline_s = (
+        _codec(model, k, parameters.get("partway.codec")),
+        _deadline_s(parameters.get("partway.deadline_ms")),
+    )
     try:
         return Route(model, k, codec, deadline_s, _layout(model, k, codec, header), _outputs(model, k, header))
     except WireError as error:
@@ -106,35 +109,35 @@ def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout
     specs = {spec.name: spec for spec in model.plan.crossing(k)}
     names = [head.name for head in header.tensors]
     if sorted(names) != sorted(specs):
-        raise CodecError(f"split {k} takes {', '.join(specs)} once each; came: {', '.join(names)!s:.200}")
+        raise CodecError(f"split {k} takes {', '.join(specs)} once each; received: {', '.join(names)!s:.200}")
     layout = raw_layout(header.tensors, specs)
     _check_batch(model, k, (head.shape for head in header.tensors if head.datatype != BYTES))
     return None if header.contents else layout
 
 
 def _check_batch(model: ServedModel, k: int, shapes: Iterable[tuple[int, ...]]) -> None:
-    """A frame of many samples of a small activation could become more memory than there is further on."""
+    """Refuse too many samples: a small activation may grow beyond the memory in later stages."""
     largest = max((shape[0] for shape in shapes), default=0) if k in model.batched else 0
     if largest > MAX_BATCH:
         raise CodecError(f"a frame holds at most {MAX_BATCH} samples, {largest} came")
 
 
-def _codec(model: ServedModel, k: int, given: Parameter | None) -> str:
-    codec = given or RAW
+def _codec(model: ServedModel, k: int, name: Parameter | None) -> str:
+    codec = name or RAW
     if isinstance(codec, str) and (is_known(codec, model.book) or _is_picture(k, codec)):
         return codec
     choices = [*codec_names(model.book), *(picture_labels() if k == 0 else ())]
     raise FrameRefused("INVALID_ARGUMENT", str(unknown_codec(codec, choices, f" at split {k}")))
 
 
-def _deadline_s(given: Parameter | None) -> float | None:
-    if given is None:
+def _deadline_s(deadline_ms: Parameter | None) -> float | None:
+    if deadline_ms is None:
         return None
-    if isinstance(given, bool | str) or math.isnan(given):
+    if isinstance(deadline_ms, bool | str) or math.isnan(deadline_ms):
         raise FrameRefused(
-            "INVALID_ARGUMENT", f"partway.deadline_ms must be a number of milliseconds, {given!r:.40} came"
+            "INVALID_ARGUMENT", f"partway.deadline_ms must be a number of milliseconds, not {deadline_ms!r:.40}"
         )
-    return float(given) / 1e3
+    return float(deadline_ms) / 1e3
 
 
 def _is_picture(k: int, codec: str) -> bool:
@@ -146,7 +149,7 @@ def _other_version(name: str, theirs: str, ours: str) -> str:
 
 
 def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_counter) -> Reply:
-    """Run the suffix. Raises FrameRefused when the tensors do not fit or the deadline passed while the frame waited."""
+    """Run the suffix. Raises FrameRefused if the tensors do not fit or the deadline passed while the frame waited."""
     begun = clock()
     if route.deadline_s is not None and begun - received_s > route.deadline_s:
         raise FrameRefused("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {route.deadline_s * 1e3:g} ms")
@@ -161,7 +164,7 @@ def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_co
 
 
 def decode(route: Route, frame: Frame) -> dict[str, Array]:
-    """The values of cut k off the wire. Raises CodecError when they are not exactly what the plan announces."""
+    """Decode the values of cut k. Raises CodecError if they are not exactly as the plan describes."""
     if route.layout is not None:
         return route.layout.read(frame.raw)
     if _is_picture(route.k, route.codec):
@@ -207,21 +210,21 @@ def _decode_pictures(route: Route, frame: Frame) -> dict[str, Array]:
 
 
 def answer_frame(route: Route, frame: Frame, live: Mapping[str, Array]) -> Frame:
-    """The response: the outputs asked for, uncoded, out of the values alive at the end."""
+    """The response: the requested outputs, uncoded, from the live values at the end."""
     packed = [pack(RAW, name, live[name]) for name in route.outputs]
     header = _response_header(frame.header.model, tuple([head for head, _ in packed]))
     return Frame(header, frame.id, tuple([data for _, data in packed]))
 
 
 def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
-    """What the frame is answered with: the outputs it asks for, or all that are not the prefix's own."""
+    """The outputs of the answer: those the frame requests, or else all that the prefix does not make."""
     plan = model.plan
-    made = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
-    outputs = tuple(name for name in plan.outputs if name in made)
-    wanted = header.wanted
-    if len(set(wanted)) != len(wanted) or not set(wanted) <= set(outputs):
+    available = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
+    outputs = tuple(name for name in plan.outputs if name in available)
+    requested = header.wanted
+    if len(set(requested)) != len(requested) or not set(requested) <= set(outputs):
         raise FrameRefused("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
-    return wanted or outputs
+    return requested or outputs
 
 
 @lru_cache(maxsize=256)
@@ -230,7 +233,7 @@ def _response_header(model: str, heads: tuple[TensorHead, ...]) -> Header:
 
 
 def refused(frame_id: str, model: str, error: FrameRefused) -> Reply:
-    """The in-band answer to a frame that is refused on a stream: its id, a sentence, and when to try again."""
+    """The in-band reply to a refused frame of a stream: its id, a sentence, and the retry time."""
     header = _response_header(model[:80], ())
     if error.retry_ms is not None:
         header = Header(model[:80], (("partway.retry_ms", error.retry_ms),), (), "1")

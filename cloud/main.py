@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; what it would print about a port is raised as well
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; gRPC's messages on ports duplicate our errors
 
 from partway.cloud.models.repository import ServedModel, load_repository
 from partway.cloud.options import access_of, batch_limits, check_ranges, computing_of, parser
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _roots(args: argparse.Namespace) -> list[Path]:
-    """The folders to serve: those given, those of models by name, or else the shipped ones. Raises InputError."""
+    """The folders to serve: the given one, those of zoo models, or else the shipped ones. Raises InputError."""
     names = args.model.split(",") if args.model else []
     if args.random_weights and not names:
         raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
@@ -51,8 +51,8 @@ def _roots(args: argparse.Namespace) -> list[Path]:
     def say(step: str) -> None:
         print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
 
-    given = [args.models] if args.models else []
-    roots = given + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
+    folders = [args.models] if args.models else []
+    roots = folders + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
     return roots or [bundled_folder()]
 
 
@@ -72,7 +72,7 @@ async def _serve(args: argparse.Namespace) -> int:
     await server.start(args.host, args.grpc_port)
     http = await _http(args, server)
     advert = None if args.no_advertise else await _advertise(args.host, server.port, models, bool(args.tls_cert))
-    _say_ready(args, server.port, http.port if http else None, models, computing.device.device)
+    _print_ready(args, server.port, http.port if http else None, models, computing.device.device)
     await _until(stop, advert)
     if advert is not None:
         await advert.stop()
@@ -87,13 +87,13 @@ async def _http(args: argparse.Namespace, server: CloudServer) -> HttpServer | N
         return None
     from partway.cloud.http_api.app import HttpServer
 
-    made = HttpServer(server)
-    await made.start(args.host, args.http_port)
-    return made
+    http = HttpServer(server)
+    await http.start(args.host, args.http_port)
+    return http
 
 
 async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
-    """Wait for the end, and tell meanwhile how busy this machine is."""
+    """Wait for the end, and announce the load of this machine meanwhile."""
     if advert is None:
         await stop.wait()
         return
@@ -103,7 +103,7 @@ async def _until(stop: asyncio.Event, advert: Advert | None) -> None:
         try:
             await asyncio.wait_for(stop.wait(), LOAD_S)
         except TimeoutError:
-            await advert.tell_load(load_now())
+            await advert.announce_load(load_now())
 
 
 async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: bool) -> Advert | None:
@@ -112,7 +112,7 @@ async def _advertise(host: str, port: int, models: dict[str, ServedModel], tls: 
     return await advertise(host, port, {name: model.digest for name, model in models.items()}, tls)
 
 
-def _say_ready(
+def _print_ready(
     args: argparse.Namespace, port: int, http_port: int | None, models: dict[str, ServedModel], device: str
 ) -> None:
     if args.json:
@@ -130,7 +130,7 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 def _stop_when_stdin_closes(stop: Callable[[], None]) -> None:
-    """The parent holds the other end of our standard input: when it ends, however it ends, the input closes."""
+    """Stop if standard input closes. The parent holds its other end, so it closes however the parent ends."""
     loop = asyncio.get_running_loop()
 
     def readable() -> None:
@@ -140,5 +140,5 @@ def _stop_when_stdin_closes(stop: Callable[[], None]) -> None:
 
     try:
         loop.add_reader(0, readable)
-    except OSError as error:  # a file or /dev/null, whose end nobody can wait for
+    except OSError as error:  # a file or /dev/null cannot be watched for its end
         raise InputError("--until-stdin-closes needs a pipe or a terminal as standard input") from error

@@ -1,6 +1,6 @@
-"""The command line of ``cloud-serve``: every option once, and the values that the parts of the cloud take.
+"""The command line of ``cloud-serve``: every option once, and the values for the parts of the cloud.
 
-A token is never an option's value: every user of the machine sees command lines.
+A token is never the value of an option, because every user of the machine can see command lines.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from partway.cloud.access.authentication import AccessPolicy
 from partway.cloud.access.certificates import Certificates
 from partway.cloud.batching.scheduler import BatchLimits, Mode
 from partway.cloud.models.placement import TORCH_ONLY, Computing, computing_on
-from partway.cloud.services.health_call import ask
+from partway.cloud.services.health_call import ask_health
 from partway.engines.registry import engine_names
 from partway.errors import InputError
 from partway.system.arguments import Parser
@@ -26,7 +26,7 @@ USUAL = BatchLimits()
 MAX_THREADS, MAX_COUNT, MAX_PORT, MAX_WAIT_S = 1024, 1 << 16, 65535, 1.0
 
 Row = tuple[str, dict[str, Any]]
-"""An option's name and how argparse takes it."""
+"""An option's flag and its arguments for argparse."""
 
 
 def _row(flag: str, text: str, **how: Any) -> Row:
@@ -43,9 +43,9 @@ def _switch(flag: str, text: str, **how: Any) -> Row:
 
 OPTIONS: dict[str, tuple[Row, ...]] = {
     "models": (
-        _path("--models", "DIR", "a plan's folder or a folder of such (default: shipped models)"),
+        _path("--models", "DIR", "a plan's folder or a folder of plans (default: shipped models)"),
         _row("--model", "models by name (`partway models`), made when first used", metavar="NAME[,NAME]"),
-        _switch("--random-weights", "with --model: weights never trained, no download"),
+        _switch("--random-weights", "with --model: random weights, no download"),
         _path("--cache", "DIR", "where --model keeps plans (default: ~/.cache/partway)"),
     ),
     "network": (
@@ -69,10 +69,10 @@ OPTIONS: dict[str, tuple[Row, ...]] = {
         _switch("--tensorrt", "with --engine onnx on CUDA: TensorRT where it can"),
     ),
     "access": (
-        _path("--token-file", "FILE", "ask for this bearer token (or environment PARTWAY_TOKEN)"),
+        _path("--token-file", "FILE", "require this bearer token (or environment PARTWAY_TOKEN)"),
         _path("--tls-cert", "FILE", "serve by TLS with this certificate, read again when it changes"),
-        _path("--tls-key", "FILE", "and its private key"),
-        _path("--tls-client-ca", "FILE", "devices need a certificate of this CA"),
+        _path("--tls-key", "FILE", "the private key of --tls-cert"),
+        _path("--tls-client-ca", "FILE", "require from devices a certificate of this CA"),
         _switch("--insecure", "listen beyond this machine without a token"),
     ),
     "batching": (
@@ -101,26 +101,30 @@ OPTIONS: dict[str, tuple[Row, ...]] = {
         _switch("--until-stdin-closes", "end when standard input closes (embedded use)"),
         _switch("--json", "print one JSON line when ready instead of a sentence"),
         _row(
-            "--health", "tell whether this container's cloud serves, and exit", action=HealthAction, nargs=0, const=ask
+            "--health",
+            "print whether this container's cloud serves, and exit",
+            action=HealthAction,
+            nargs=0,
+            const=ask_health,
         ),
         _row("--version", "print the version, and exit", action="version", version=f"partway {partway.__version__}"),
     ),
 }
-"""Every option, by the part of the cloud that it is for."""
+"""Every option, by the part of the cloud that uses it."""
 
 
 def parser() -> Parser:
     """The command line."""
-    made = Parser("cloud-serve", description="Serve the cloud half of split models over gRPC.")
+    command_line = Parser("cloud-serve", description="Serve the cloud half of split models over gRPC.")
     for title, rows in OPTIONS.items():
-        group = made.add_argument_group(title)
+        group = command_line.add_argument_group(title)
         for flag, how in rows:
             group.add_argument(flag, **how)
-    return made
+    return command_line
 
 
 def check_ranges(args: argparse.Namespace) -> None:
-    """Raise InputError on a port or a number of threads that is out of range."""
+    """Raise InputError if a port or the number of threads is out of range."""
     for option, port in (("--grpc-port", args.grpc_port), ("--http-port", args.http_port or 0)):
         if not 0 <= port <= MAX_PORT:
             raise InputError(f"port {port} is out of range; choose 0 to {MAX_PORT} with {option}")
@@ -129,7 +133,7 @@ def check_ranges(args: argparse.Namespace) -> None:
 
 
 def access_of(args: argparse.Namespace) -> AccessPolicy:
-    """Who may use this cloud, every file read. Raises InputError."""
+    """The access policy, with its files read. Raises InputError."""
     if (args.tls_cert is None) != (args.tls_key is None):
         raise InputError("TLS needs both --tls-cert FILE and --tls-key FILE")
     if args.tls_client_ca is not None and args.tls_cert is None:
@@ -141,16 +145,16 @@ def access_of(args: argparse.Namespace) -> AccessPolicy:
 
 
 def computing_of(args: argparse.Namespace) -> Computing:
-    """The engine and the device. Raises InputError where they cannot be had."""
+    """The engine and the device. Raises InputError if they are not available."""
     torch_options = {name: getattr(args, name) for name in TORCH_ONLY}
     return computing_on(args.engine, args.device, torch_options, args.tensorrt)
 
 
 def batch_limits(args: argparse.Namespace) -> BatchLimits:
-    """What may wait and what runs together. Raises InputError."""
+    """The limits of queue and batches. Raises InputError."""
     for option, value in (("--max-batch", args.max_batch), ("--max-queue", args.max_queue)):
         if not 1 <= value <= MAX_COUNT:
-            raise InputError(f"{option} must be 1 to {MAX_COUNT}, {value} was given")
+            raise InputError(f"{option} must be 1 to {MAX_COUNT}, not {value}")
     wait_s = parse_s(args.max_wait)
     if wait_s > MAX_WAIT_S:
         raise InputError(f"--max-wait {args.max_wait} is too long to wait for others; choose at most 1s")

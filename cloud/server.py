@@ -1,4 +1,4 @@
-"""Put the services on a port: options of the gRPC server, start, drain, stop."""
+"""The gRPC server: its options, start, drain and stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from partway.errors import InputError
 from partway.proto.tensors import MAX_BATCH
 
 MOST_BYTES = (1 << 31) - 1
-"""gRPC's own limit of a message."""
+"""gRPC's own limit of a message's size."""
 SLACK_BYTES = 1 << 20
 DRAIN_S = 5.0
 
@@ -51,19 +51,19 @@ class CloudServer:
         return await self.auditor.compare(coded, exact, self.inference.reply)
 
     async def start(self, host: str, port: int) -> None:
-        """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. InputError when the port is taken."""
+        """Bind and serve. ``port`` 0 takes a free one; see ``self.port``. Raises InputError if the port is in use."""
         try:
             self.port = self.access.bind(self._server, f"{_bracketed(host)}:{port}")
         except RuntimeError as error:
             why = f"port {port} on {host} is taken or not allowed; choose another with --grpc-port"
             raise InputError(why) from error
         if (health := health_address()) is not None:
-            with suppress(RuntimeError):  # another cloud-serve of this container answers
+            with suppress(RuntimeError):  # another cloud-serve of this container answers health checks
                 self._server.add_insecure_port(health)
         await self._server.start()
 
     async def stop(self) -> None:
-        """Say not ready, let frames in flight finish for up to DRAIN_S, end each stream after its last, and close."""
+        """Report not ready, let frames in flight finish for up to DRAIN_S, end the streams, and close."""
         self.inference.ready = False
         self.inference.streams.leave()
         await self._server.stop(DRAIN_S)
@@ -76,7 +76,7 @@ def _bracketed(host: str) -> str:
 
 
 def largest_frame_bytes(models: Mapping[str, ServedModel]) -> int:
-    """The largest legal request over all models and cuts, at the largest batch; no more than gRPC can take."""
+    """The size of the largest legal request of all models and cuts, at the largest batch, within gRPC's limit."""
     sizes = [
         sum(
             spec.size_bytes(MAX_BATCH if spec.shape and spec.shape[0] is None else 1) for spec in model.plan.crossing(k)
@@ -88,7 +88,7 @@ def largest_frame_bytes(models: Mapping[str, ServedModel]) -> int:
 
 
 def server_options(largest_bytes: int) -> list[tuple[str, int]]:
-    """gRPC channel arguments: bounded messages, an error rather than silent sharing of a port, patience with pings."""
+    """gRPC channel arguments: bounded messages, no silent sharing of a port, and frequent pings allowed."""
     return [
         ("grpc.max_receive_message_length", largest_bytes),
         ("grpc.max_send_message_length", -1),

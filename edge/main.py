@@ -1,7 +1,7 @@
-"""edge-run: run a model on this device, in a cloud, or partway, whichever is measured to be best.
+"""edge-run: run a model on this device, in a cloud, or split between both, whichever measures best.
 
-Most imports wait until the search for clouds has begun: on a small device they take as long as the search does.
-Signals, logging and the environment of the process are set here, never in the library.
+Most imports come after the search for clouds has begun: on a small device they take as long as the search.
+Only this module sets signals, logging and the environment of the process; the library never does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import partway
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import OUTPUT, TABLE, options_of
-from partway.edge.session.health import ask
+from partway.edge.session.health import ask_health
 from partway.errors import InputError, PartwayError
 from partway.system.arguments import Parser
 from partway.system.health_socket import HealthAction
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The command line."""
-    made = Parser(
+    command_line = Parser(
         "edge-run", description="Run a neural network on this device, in a cloud, or partway: measured, then chosen."
     )
-    add_options(made, (*TABLE, *OUTPUT))
-    made.add_argument(
+    add_options(command_line, (*TABLE, *OUTPUT))
+    command_line.add_argument(
         "--health",
         action=HealthAction,
         nargs=0,
-        const=ask,
-        help="tell whether this container's edge-run is well, and exit",
+        const=ask_health,
+        help="print whether this container's edge-run is healthy, and exit",
     )
-    made.add_argument("--version", action="version", version=f"partway {partway.__version__}")
-    return made
+    command_line.add_argument("--version", action="version", version=f"partway {partway.__version__}")
+    return command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its notes on a lost cloud are for its makers
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own messages on a lost cloud do not help users
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="edge-run: %(message)s", stream=sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # no terminal or file name is worth losing the answers for
+        sys.stdout.reconfigure(errors="backslashreplace")  # an unprintable file name must not stop the run
     try:
         code = _run(args)
         sys.stdout.flush()
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("edge-run: interrupted before a frame was answered", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        # Without this, Python prints an error when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -82,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _answer(options: Options, search: Search | None, json_path: str | None) -> int:
-    """Answer the input, and report what was answered, an interrupted run's as well."""
+    """Answer the input and report the results, also those of an interrupted run."""
     import gc
 
     from partway.edge.pipeline.result import FrameResult
@@ -95,17 +96,20 @@ def _answer(options: Options, search: Search | None, json_path: str | None) -> i
     report = Report(quiet=json_path == "-")
     with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:
         ready = run.open()
-        run_report, work = new_run_report(ready, options, keep_frames=json_path is not None), ready.opened.work
+        run_input = ready.opened.run_input
+        run_report = new_run_report(ready, options, keep_frames=json_path is not None)
         gc.collect()
-        gc.freeze()  # what is there stays: looking through it again would hold frames up for milliseconds
-        with report.frames(work.total) as lines:
+        gc.freeze()  # excludes these long-lived objects from collection, which would delay frames by milliseconds
+        with report.frames(run_input.total) as lines:
 
             def answered(result: FrameResult) -> None:
                 lines.add(result)
                 liveness.frame_done()
 
-            samples = readable(work.items(), run_report.add_unreadable, liveness.frame_read, lambda: sigterm.received)
-            answer_input(ready, run_report, samples, queue_policy(work, options), answered, sigterm.on_end)
+            samples = readable(
+                run_input.items(), run_report.add_unreadable, liveness.frame_read, lambda: sigterm.received
+            )
+            answer_input(ready, run_report, samples, queue_policy(run_input, options), answered, sigterm.on_end)
         return _finish(run_report, report, options, json_path)
 
 
@@ -125,14 +129,14 @@ def _finish(run_report: RunReport, report: Report, options: Options, json_path: 
 
 
 def _command(options: Options) -> str | None:
-    """How the commands to try next begin; None where constraints leave little to try."""
+    """The beginning of the commands that the last lines suggest; None if constraints leave little to try."""
     if options.constraints.keep_on_device or options.constraints.max_device_bytes is not None:
         return None
     return f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
 
 
 def _check_json(path: str | None) -> None:
-    """Refuse at once what could not be written after all the work. Leaves no file behind and an old one as it was."""
+    """Raise InputError before the run if the file cannot be written. Creates no file and changes none."""
     if path in (None, "-"):
         return
     file = Path(str(path))

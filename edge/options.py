@@ -1,8 +1,8 @@
-"""The options of edge-run and of Session: one table, and the checked values that a run works with.
+"""The options of edge-run and of Session: one table, and the checked values that a run uses.
 
-The table is what the fields of ``Options``, ``DecisionOptions`` and ``AccessOptions`` carry. ``partway.edge.main``
-makes its parser of it, ``Session`` has the same names as arguments, and ``scripts/option-docs`` writes docs/options.md.
-Values are checked before anything is loaded; nothing here imports numpy until there are values to check.
+The fields of ``Options``, ``DecisionOptions`` and ``AccessOptions`` carry the table. ``partway.edge.main``
+builds its parser from it, ``Session`` has arguments of the same names, ``scripts/option-docs`` writes docs/options.md.
+Values are checked before anything is loaded. This module does not import NumPy before it checks values.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _not_session = partial(option, programs=("edge-run", BENCH))
 MOST_WINDOW = 64
 CLOUD_WORDS = ("auto", "embedded", "none")
 CODEC_HELP = "raw, fp16, zstd, qBITS, cBITS, sSTEP, tPERCENT; at split 0 also u8, png, webp-lossless, jpegQ, webpQ"
-"""What the registry's ``codec_help`` says: here as text, since parsing options must not import NumPy."""
+"""A copy of the registry's ``codec_help``, because parsing options must not import NumPy."""
 
 
 def _cloud(value: Any, flag: str) -> str:
-    """A word, or addresses with their ports: text with commas, or several texts."""
+    """One of CLOUD_WORDS, or addresses with ports: text with commas, or a sequence of texts."""
     from partway.plugins import did_you_mean
 
     if value in CLOUD_WORDS:
@@ -57,8 +57,8 @@ def _codec(value: Any, flag: str) -> str:
 
 def _share(value: Any, flag: str) -> float:
     """``1%`` or ``0.01``, 0 to 1."""
-    given = str(value)
-    number, scale = (given[:-1], 100.0) if given.endswith("%") else (given, 1.0)
+    share_text = str(value)
+    number, scale = (share_text[:-1], 100.0) if share_text.endswith("%") else (share_text, 1.0)
     try:
         share = float(number) / scale
     except ValueError:
@@ -84,10 +84,10 @@ def _order(value: Any, flag: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is asked for. ``cloud``: auto, embedded, none or addresses with ports.
+    """The checked options of a run. ``cloud``: auto, embedded, none or addresses with ports.
 
-    ``window`` None adapts it. ``in_order`` False hands out results as they are answered. ``audit`` is the share of
-    coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` say what is assumed.
+    ``window`` None adapts it. ``in_order`` False yields results as soon as they are answered. ``audit`` is the share of
+    coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` state assumptions.
     """
 
     model: str = field(
@@ -100,7 +100,7 @@ class Options:
     )
     random_weights: bool = field(
         default=False,
-        metadata=_both("--random-weights", switch, "a model by name with weights never trained: no download"),
+        metadata=_both("--random-weights", switch, "a model by name with random weights: no download"),
     )
     split: str = field(
         default="auto",
@@ -123,7 +123,7 @@ class Options:
         metadata=_not_session(
             "--input",
             texts,
-            "pictures, folders, a folder as pictures come, IDX, .npz, videos, a camera, standard input (repeatable)",
+            "pictures, folders, a watched folder, IDX, .npz, videos, a camera, standard input (repeatable)",
             "FILE|DIR|watch:DIR|camera:N|-",
         ),
     )
@@ -166,7 +166,7 @@ class Options:
         metadata=_also_bench(
             "--deadline",
             amount(parse_s, "seconds", zero=True),
-            "a frame is answered by whichever half can make it, else missed",
+            "time limit of a frame; the half that can keep it answers, otherwise the frame is missed",
             "TIME",
         ),
     )
@@ -181,9 +181,7 @@ class Options:
     )
     in_order: bool = field(
         default=True,
-        metadata=_edge_run(
-            "--order", _order, "in which order results are handed out (default: source)", "source|as-answered"
-        ),
+        metadata=_edge_run("--order", _order, "the order of the results (default: source)", "source|as-answered"),
     )
     window: int | None = field(
         default=None,
@@ -203,7 +201,7 @@ class Options:
         metadata=_both(
             "--engine",
             text,
-            "what runs the device's stages (default: the model's own; the cloud has its own choice)",
+            "engine of the device's stages (default: by the model; the cloud chooses its own)",
             "|".join(("auto", *engine_names())),
         ),
     )
@@ -225,7 +223,7 @@ class Options:
         metadata=_both(
             "--audit",
             _share,
-            "send this share of lossily coded frames once more, exact, and withdraw a codec whose answers differ more"
+            "send this share of lossily coded frames again without loss, and withdraw a codec whose answers differ more"
             " often than --max-drop allows, for example 1% (default: none)",
             "SHARE",
         ),
@@ -238,7 +236,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How edge-run tells what it answered."""
+    """How edge-run prints its results."""
 
     json: str | None = field(
         default=None,
@@ -257,14 +255,14 @@ class OutputOptions:
 
 OUTPUT: tuple[Option, ...] = rows(OutputOptions)
 TABLE: tuple[Option, ...] = (*rows(Options), *rows(DecisionOptions), *rows(AccessOptions))
-"""Every option that a run has."""
+"""Every option of a run."""
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
-    """The checked options of values by name, text as on a command line or Python values. Raises InputError."""
-    own, decision = checked(rows(Options), given), decision_options(given)
+def options_of(values: Mapping[str, Any]) -> Options:
+    """Check values by option name; each is text, as on a command line, or a Python value. Raises InputError."""
+    own, decision = checked(rows(Options), values), decision_options(values)
     from partway.partitioner.profile.measure import machine_name
 
-    wanted, notes = decision.objective_on(machine_name())
-    access = OPEN if own["cloud"] in ("embedded", "none") else access_options(given).access()
-    return Options(**own, objective=wanted, constraints=decision.constraints(), notes=notes, access=access)
+    chosen_objective, notes = decision.objective_on(machine_name())
+    access = OPEN if own["cloud"] in ("embedded", "none") else access_options(values).access()
+    return Options(**own, objective=chosen_objective, constraints=decision.constraints(), notes=notes, access=access)

@@ -1,4 +1,4 @@
-"""Who may use this cloud: the bearer token, and TLS with certificates that are renewed while it runs.
+"""Access control of the cloud: the bearer token, and TLS with certificates that can be renewed while it runs.
 
 Imports nothing else of the cloud.
 """

@@ -1,7 +1,7 @@
-"""Who may use this cloud: a bearer token on every call but health checks, and TLS.
+"""Access control of the cloud: a bearer token on every call except health checks, and TLS.
 
-The token is looked at before any body is read: the handler that refuses never receives one, so nothing of a caller
-without a token is inflated or decoded (a gzip bomb stays closed).
+The token is checked before any body is read. So no data of a caller without a token is decompressed or decoded, and a
+gzip bomb does no harm.
 """
 
 from __future__ import annotations
@@ -22,46 +22,46 @@ from partway.errors import InputError
 
 log = logging.getLogger("partway.cloud")
 
-NO_TOKEN = "this cloud wants a token and none came: give --token-file FILE or set PARTWAY_TOKEN"  # noqa: S105
-WRONG_TOKEN = "the token is not this cloud's: compare --token-file or PARTWAY_TOKEN on both sides"  # noqa: S105
+NO_TOKEN = "this cloud requires a token and none was sent: give --token-file FILE or set PARTWAY_TOKEN"  # noqa: S105
+WRONG_TOKEN = "the token does not match this cloud's: compare --token-file or PARTWAY_TOKEN on both sides"  # noqa: S105
 LOG_EVERY_S = 10.0
 """Refusals are logged at most this often."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What ``cloud-serve`` asks of those who call: a token ('' for none), and TLS (None for none)."""
+    """What ``cloud-serve`` requires of callers: a token ('' for none), and TLS (None for none)."""
 
     token: str = field(default="", repr=False)
     certificates: Certificates | None = None
 
     def refusal(self, authorization: Sequence[str]) -> str | None:
-        """Why a call with these ``authorization`` headers is refused; None when it is admitted.
+        """Why a call with these ``authorization`` headers is refused; None if it is admitted.
 
-        Takes as long for a token that is nearly right as for one that is not at all.
+        The comparison takes the same time for any wrong token.
         """
         if not self.token:
             return None
         if len(authorization) != 1:
             return NO_TOKEN
         scheme, _, sent = authorization[0].partition(" ")
-        right = hmac.compare_digest(sent.strip().encode(), self.token.encode())
-        return None if right and scheme.lower() == "bearer" else WRONG_TOKEN
+        matches = hmac.compare_digest(sent.strip().encode(), self.token.encode())
+        return None if matches and scheme.lower() == "bearer" else WRONG_TOKEN
 
     def handlers(
         self, inner: Sequence[grpc.GenericRpcHandler], open_calls: Collection[str] = ()
     ) -> tuple[grpc.GenericRpcHandler, ...]:
-        """The handlers to register: those given, behind the token if there is one. ``open_calls`` need no token."""
+        """The handlers to register: ``inner``, guarded by the token if there is one. ``open_calls`` need no token."""
         return (Guarded(self, inner, open_calls),) if self.token else tuple(inner)
 
     def bind(self, server: Any, address: str) -> int:
-        """Open a port on a grpc.aio server. Raises RuntimeError, as gRPC does, when it is taken."""
+        """Open a port on a grpc.aio server. Raises RuntimeError, as gRPC does, if it is in use."""
         if self.certificates is None:
             return int(server.add_insecure_port(address))
         return int(server.add_secure_port(address, self.certificates.credentials()))
 
     def check_bind(self, host: str, insecure: bool) -> None:
-        """Refuse to listen where others can come without a token, unless ``insecure``; warn of what is in the clear."""
+        """Raise InputError if other machines could connect without a token, unless ``insecure``. Warn without TLS."""
         if is_loopback(host):
             return
         if not self.token:
@@ -70,13 +70,13 @@ class AccessPolicy:
                     f"--host {host} lets everybody who reaches this machine use it; give a token (--token-file FILE or"
                     " PARTWAY_TOKEN), or --insecure to serve without one"
                 )
-            log.warning("insecure: everybody who reaches %s may use this cloud, no token is asked for", host)
+            log.warning("insecure: everybody who reaches %s may use this cloud without a token", host)
         elif self.certificates is None:
             log.warning("the token crosses the network in the clear; give --tls-cert and --tls-key")
 
 
 class Guarded(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Handlers behind a token. A call that is not open and has no right token is refused before its body is read."""
+    """Handlers guarded by a token. A call without the right token is refused before its body is read."""
 
     def __init__(
         self, access: AccessPolicy, inner: Sequence[grpc.GenericRpcHandler], open_calls: Collection[str]
@@ -88,7 +88,7 @@ class Guarded(grpc.GenericRpcHandler):  # type: ignore[misc]
         }
 
     def service(self, details: Any) -> Any:
-        """gRPC's look-up of a call's handler, by method and headers."""
+        """The handler of a call, by method and headers; gRPC calls this."""
         if details.method not in self._open_calls:
             sent = [_text(value) for key, value in details.invocation_metadata or () if key == "authorization"]
             why = self._access.refusal(sent)
@@ -112,7 +112,7 @@ def _text(value: str | bytes) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can reach what listens on ``host``; a name counts by all its addresses."""
+    """Whether only this machine can reach a server on ``host``; for a name, all its addresses must be loopback."""
     bare = host.strip("[]")
     try:
         return ipaddress.ip_address(bare.split("%")[0]).is_loopback

@@ -1,7 +1,7 @@
-"""The cloud's TLS certificate and key: checked when they are read, and read again when their files change.
+"""The cloud's TLS certificate and key: checked when they are read, and read again if their files change.
 
-A renewed certificate (certbot, cert-manager) is served from the next connection on, without a restart. One that does
-not fit its key, or has expired, is not taken: the old one stays and the log says why.
+A renewed certificate (certbot, cert-manager) is served from the next connection on, without a restart. If it does not
+match its key, or has expired, the cloud keeps the old one and logs the reason.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ log = logging.getLogger("partway.cloud")
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Where certificate and key are, and the CA that callers' certificates must be of (None: they need none)."""
+    """The files of certificate and key, and the CA of callers' certificates (None: callers need none)."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
 
     def credentials(self) -> Any:
-        """gRPC server credentials that follow the files. Raises InputError when they cannot be served."""
+        """gRPC server credentials that follow the files. Raises InputError if the files cannot be used."""
         try:
             stamp = self.stamp()
         except OSError:
-            stamp = None  # reading them reports the fault
+            stamp = None  # reading the files reports the fault
         return grpc.dynamic_ssl_server_credentials(
             self.configuration(), _Follow(self, stamp), self.client_ca is not None
         )
 
     def configuration(self) -> Any:
-        """The files as they are now. Raises InputError."""
+        """The configuration from the current files. Raises InputError."""
         chain = read_certificates(self.certificate, "TLS certificate")
         key = read_key(self.key)
         roots = None if self.client_ca is None else read_certificates(self.client_ca, "client CA")
@@ -47,14 +47,14 @@ class Certificates:
         return grpc.ssl_server_certificate_configuration([(key, chain)], roots)
 
     def stamp(self) -> tuple[tuple[int, ...], ...]:
-        """Changes when the files do. Raises OSError."""
+        """A value that changes if the files change. Raises OSError."""
         files = (self.certificate, self.key, *([self.client_ca] if self.client_ca else []))
         states = [file.stat() for file in files]
         return tuple((s.st_mtime_ns, s.st_size, s.st_ino, s.st_dev) for s in states)
 
 
 class _Follow:
-    """What gRPC calls at each handshake: the new configuration, or None for the one it has."""
+    """gRPC calls this at each handshake. It returns the new configuration, or None to keep the current one."""
 
     def __init__(self, files: Certificates, stamp: Any) -> None:
         self._files, self._stamp = files, stamp
@@ -65,17 +65,17 @@ class _Follow:
             if now == self._stamp:
                 return None
             self._stamp = now
-            made = self._files.configuration()
+            configuration = self._files.configuration()
         except (InputError, OSError) as error:
             if isinstance(error, InputError):
-                log.error("the renewed TLS files are not served, the old certificate stays: %s", error)
-            return None  # a file that is being replaced is looked at again with the next connection
+                log.error("the renewed TLS files are not used, the old certificate stays: %s", error)
+            return None  # a file that is being replaced is read again at the next connection
         log.info("serving the renewed certificate %s", self._files.certificate)
-        return made
+        return configuration
 
 
 def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
-    """That the key is the certificate's and that it is valid today. Raises InputError."""
+    """Raise InputError unless the key belongs to the certificate and the certificate is valid today."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         server.load_cert_chain(certificate_file, key_file)
@@ -87,7 +87,7 @@ def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
         raise InputError(why) from None
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate vouches for itself; only its dates count
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trust the certificate itself; only its dates are checked
     client.load_verify_locations(cadata=chain.decode("ascii"))
     try:
         _shake_hands(client, server)
@@ -102,7 +102,7 @@ def check_pair(chain: bytes, certificate_file: Path, key_file: Path) -> None:
 
 
 def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
-    """A handshake in memory."""
+    """Do a TLS handshake in memory."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
     waiting = ends

@@ -1,4 +1,4 @@
-"""Which frames run when, and which run together: the scheduler, the queue, and the thread that runs them.
+"""Decides when frames run and which run together: the scheduler, the queue, and the thread that runs them.
 
-Imports ``answer`` and ``models``; knows no sockets.
+Imports ``answer`` and ``models``; it does not use sockets.
 """

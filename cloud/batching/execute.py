@@ -1,7 +1,7 @@
-"""Run one step of a batch: join the frames' values, run the stages, give each frame its own rows. No threads.
+"""Run one step of a batch: join the frames' values, run the stages, split the rows by frame. No threads.
 
-A batch that fails is run again frame by frame, so that no frame suffers for another; one that does not fit into memory
-is run in halves.
+A batch that fails runs again frame by frame, so that one bad frame does not fail the others. A batch that does not fit
+into memory runs in halves.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ NO_ROOM = "the cloud has no memory for a frame of {rows} samples from this cut; 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows ``start`` to ``stop`` of values that ``whole`` rows share."""
+    """Rows ``start`` to ``stop`` of arrays that hold ``total`` rows."""
 
     values: Mapping[str, Array]
     start: int
     stop: int
-    whole: int
+    total: int
 
     def of(self, name: str) -> Array:
-        """One value of these rows; never copied."""
+        """One value of these rows, as a view."""
         array = self.values[name]
-        return array if self.stop - self.start == self.whole else array[self.start : self.stop]
+        return array if self.stop - self.start == self.total else array[self.start : self.stop]
 
 
 @dataclass(slots=True, eq=False)
 class Job(QueuedFrame):
-    """A frame in the queue with what it came as and what is made of it.
+    """A queued frame with its request and its intermediate values.
 
-    ``at`` holds its values before the next stage, ``outputs`` what earlier stages made for the answer alone. ``settle``
-    makes the answer of it and returns what remains to be done on the event loop.
+    ``at`` holds its values before the next stage; ``outputs`` holds the model outputs that earlier stages made.
+    ``settle`` makes the answer, and returns a function for the event loop to call.
     """
 
     route: Route = field(kw_only=True)
@@ -59,13 +59,13 @@ class Job(QueuedFrame):
     given_up: bool = False
 
     def live(self) -> dict[str, Array]:
-        """All values it has."""
+        """All current values of the frame."""
         assert self.at is not None
         return {**self.outputs, **{name: self.at.of(name) for name in self.at.values}}
 
 
 def as_refusal(error: Exception, job: Job) -> FrameRefused:
-    """What the device is told. What nobody foresaw is logged and gives nothing away."""
+    """The refusal that the device gets. Unexpected errors are logged, and their details are not sent."""
     if isinstance(error, FrameRefused):
         return error
     if isinstance(error, WireError | InputError):
@@ -77,7 +77,7 @@ def as_refusal(error: Exception, job: Job) -> FrameRefused:
 
 
 def decoded(job: Job) -> bool:
-    """Whether the frame's tensors could be decoded; else the frame has its refusal. Sets the number of rows."""
+    """Decode the frame's tensors and set its rows. Returns False, with ``job.refusal`` set, if that fails."""
     try:
         values = decode(job.route, job.frame)
     except Exception as error:
@@ -93,9 +93,9 @@ def decoded(job: Job) -> bool:
 
 
 def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large: Callable[[int], None]) -> list[Job]:
-    """Run stages of frames that are decoded. Returns those that are well; the others have their refusal."""
+    """Run stages of decoded frames. Returns the frames that succeeded; the others have their refusal set."""
     try:
-        _together(model, run.first, run.last, batch, too_large)
+        _run_together(model, run.first, run.last, batch, too_large)
         return list(batch)
     except Exception as error:
         if len(batch) == 1:
@@ -103,20 +103,20 @@ def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large
             return []
         if not isinstance(error, OutOfMemory | MemoryError | InputError):
             log.warning("%d frames of %s failed together, running one by one: %s", len(batch), model.plan.model, error)
-        return [well for job in batch for well in run_batch(model, run, [job], too_large)]
+        return [done for job in batch for done in run_batch(model, run, [job], too_large)]
 
 
-def _together(
+def _run_together(
     model: ServedModel, first: int, last: int, batch: Sequence[Job], too_large: Callable[[int], None]
 ) -> None:
-    if not all(_like(batch[0], job) for job in batch[1:]):
+    if not all(_same_shapes(batch[0], job) for job in batch[1:]):
         raise InputError("the frames differ in more than their number of samples")
     at = [job.at for job in batch if job.at is not None]
     alone = len(batch) == 1 and not batch[0].joins
     names = list(at[0].values) if alone else model.plan.cuts[first].values
     rows = sum(job.rows for job in batch)
     values = joined(at, names, _join(model))
-    live = model.chain.run(values, first, last) if alone else _fitting(model, values, rows, first, last, too_large)
+    live = model.chain.run(values, first, last) if alone else _run_in_parts(model, values, rows, first, last, too_large)
     if len(batch) > 1 and any(array.shape[:1] != (rows,) for array in live.values()):
         raise ValueError(f"{rows} rows went in and another number came out of stages {first} to {last - 1}")
     if last == len(model.plan.stages):
@@ -133,40 +133,40 @@ def _together(
         start = stop
 
 
-def _like(one: Job, other: Job) -> bool:
-    """Whether two frames' values have the same shape but for their first dimension."""
-    assert one.at is not None and other.at is not None
-    ours, theirs = one.at.values, other.at.values
-    return ours is theirs or all(a.shape[1:] == theirs[name].shape[1:] for name, a in ours.items() if name in theirs)
+def _same_shapes(first: Job, second: Job) -> bool:
+    """Whether two frames' values have the same shape, except for the first dimension."""
+    assert first.at is not None and second.at is not None
+    a, b = first.at.values, second.at.values
+    return a is b or all(array.shape[1:] == b[name].shape[1:] for name, array in a.items() if name in b)
 
 
-def _fitting(
+def _run_in_parts(
     model: ServedModel, values: Mapping[str, Array], rows: int, first: int, last: int, too_large: Callable[[int], None]
 ) -> Mapping[str, Array]:
-    """The live values; in halves where the whole finds no memory. Raises OutOfMemory when one row does not."""
+    """The live values; computed in halves if memory is short. Raises OutOfMemory if one row does not fit."""
     advance = model.chain.run if last == len(model.plan.stages) else getattr(model.chain, "advance", model.chain.run)
     try:
-        made: Mapping[str, Array] = advance(values, first, last)
-        return made
+        live: Mapping[str, Array] = advance(values, first, last)
+        return live
     except (OutOfMemory, MemoryError):
         too_large(rows)
         if rows == 1:
             raise
         halves = ((0, rows // 2), (rows // 2, rows))
         parts = [
-            _fitting(model, {n: a[start:stop] for n, a in values.items()}, stop - start, first, last, too_large)
+            _run_in_parts(model, {n: a[start:stop] for n, a in values.items()}, stop - start, first, last, too_large)
             for start, stop in halves
         ]
         return {name: _join(model)([part[name] for part in parts]) for name in parts[0]}
 
 
 def joined(at: Sequence[Rows], names: Iterable[str], join: Callable[[list[Array]], Array]) -> dict[str, Array]:
-    """The values of all these rows one after the other; neighbours that were together already are not copied."""
+    """The values of all these rows, concatenated; neighbours in the same arrays are not copied."""
     merged: list[Rows] = []
     for rows in at:
         before = merged[-1] if merged else None
         if before is not None and before.values is rows.values and before.stop == rows.start:
-            merged[-1] = Rows(rows.values, before.start, rows.stop, rows.whole)
+            merged[-1] = Rows(rows.values, before.start, rows.stop, rows.total)
         else:
             merged.append(rows)
     if len(merged) == 1:
@@ -175,11 +175,11 @@ def joined(at: Sequence[Rows], names: Iterable[str], join: Callable[[list[Array]
 
 
 def _join(model: ServedModel) -> Callable[[list[Array]], Array]:
-    """Arrays one after the other; an engine whose values stay on its device has its own way."""
+    """The function that concatenates arrays; an engine with values on its own device supplies one."""
     return getattr(model.chain, "join", np.concatenate)
 
 
 def _fetch(model: ServedModel, live: Mapping[str, Array]) -> Mapping[str, Array]:
-    """The values in this machine's memory, from an engine that keeps them on its device."""
+    """Copy the values to main memory if the engine keeps them on its device."""
     fetch: Callable[[Mapping[str, Array]], Mapping[str, Array]] | None = getattr(model.chain, "fetch", None)
     return live if fetch is None else fetch(live)

@@ -1,7 +1,7 @@
-"""The queue of one device: frames in the order of fairness, and what runs next. No threads; the clock comes in.
+"""The queue of one device: frames in fair order, and what runs next. No threads; the clock is passed in.
 
 Order is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM'96): each stream's frames are tagged with the seconds
-of work that the stream has requested, so that one that floods only delays itself.
+of work that the stream has requested, so that a stream that floods the cloud delays only itself.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from partway.cloud.batching.scheduler import (
 )
 
 ACTIVE_S = 1.0
-"""A stream that sent a frame so lately may send another."""
+"""A stream is active for this long after its last frame."""
 GAP_WEIGHT = 0.2
 CLEAN_RUNS = 256
-"""Batches without trouble after which a model that ran out of memory may have larger ones again."""
+"""After this many successful batches, a model that ran out of memory may run larger ones again."""
 MANY_STREAMS = 1024
 
 
@@ -54,12 +54,12 @@ class ModelUse:
             self.active(now_s)
 
     def active(self, now_s: float) -> int:
-        """Streams that sent a frame lately."""
+        """The number of streams that sent a frame recently."""
         self.last_frame_s = {stream: at for stream, at in self.last_frame_s.items() if now_s - at < ACTIVE_S}
         return len(self.last_frame_s)
 
     def state(self, now_s: float, limits: BatchLimits) -> ModelState:
-        """The model as a decision sees it. The preferred sizes of engines are respected; others are measured first."""
+        """The input of a decision. The preferred sizes of engines are respected; other sizes are measured first."""
         largest = min(limits.max_batch, max(self.buckets, default=limits.max_batch))
         most, row_cost = self.speedup.best(largest)
         if self.buckets:
@@ -68,19 +68,19 @@ class ModelUse:
         return ModelState(self.suffix_s, most, row_cost, self.gap_s, self.active(now_s), bool(self.buckets))
 
     def learn(self, run: BatchRun, seconds: float) -> None:
-        """A batch ran well."""
+        """A batch succeeded."""
         self.speedup.learn(run.first, run.last, sum(entry.rows for entry in run.batch), seconds)
         self.clean += 1
         if self.fits is not None and self.clean % CLEAN_RUNS == 0:
             self.fits *= 2
 
     def too_large(self, rows: int) -> None:
-        """So many rows did not fit into memory."""
+        """A batch of ``rows`` rows did not fit into memory."""
         self.fits, self.clean = max(1, rows // 2), 0
 
 
 class Queue:
-    """What waits, and what runs. ``models`` has the seconds of every suffix alone and the engine's preferred sizes."""
+    """The waiting and the running frames. ``models``: the seconds of every suffix, and the engine's preferred sizes."""
 
     def __init__(
         self,
@@ -98,12 +98,12 @@ class Queue:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the frames that wait."""
+        """Bytes of the waiting frames."""
         return sum(entry.size_bytes for entry in self.entries)
 
     @property
     def ahead_s(self) -> float:
-        """Seconds that a frame arriving now would wait, by what those before it should take."""
+        """Expected seconds that a frame arriving now would wait for the frames before it."""
         ahead = (*self.entries, *self._running)
         if len(ahead) < 2 or self.limits.mode is Mode.NONE:
             return sum(entry.cost_s for entry in ahead)
@@ -111,7 +111,7 @@ class Queue:
         return sum(entry.cost_s * (row_cost[entry.model] if entry.joins else 1.0) for entry in ahead)
 
     def put(self, entry: QueuedFrame) -> list[QueuedFrame]:
-        """Queue a frame. Returns those that have to go for it, which may be this very one."""
+        """Queue a frame. Returns the frames that are dropped for it, possibly this frame itself."""
         now_s = self.clock()
         self.uses[entry.model].arrived(entry.stream, now_s)
         dropped = refuse(self.entries, entry, self.limits)
@@ -127,24 +127,24 @@ class Queue:
         insort(self.entries, entry, key=lambda other: other.tag)
 
     def remove(self, entry: QueuedFrame) -> bool:
-        """Forget a frame that waits; whether it did."""
+        """Remove a waiting frame. Returns whether it was in the queue."""
         if entry in self.entries:
             self.entries.remove(entry)
             return True
         return False
 
     def expire(self) -> list[QueuedFrame]:
-        """Take out the frames whose deadline has passed."""
+        """Remove and return the frames whose deadline has passed."""
         late = expired(self.entries, self.clock())
         for entry in late:
             self.entries.remove(entry)
         return late
 
     def next(self) -> BatchRun | Wait:
-        """What to do now. Frames that are to run are taken out; :meth:`done` brings back those that are not through."""
+        """What to do now. Frames that are to run leave the queue; :meth:`done` returns the unfinished ones to it."""
         now_s = self.clock()
         if len(self.entries) == 1 and self.uses[self.entries[0].model].active(now_s) <= 1:
-            (only,) = self.entries  # a lone device: nothing to decide
+            (only,) = self.entries  # a single device: there is nothing to decide
             lone = BatchRun((only,), only.stage, len(self.uses[only.model].suffix_s) - 1, (only,))
             self._begin(lone)
             return lone
@@ -164,15 +164,15 @@ class Queue:
             self._requested_s = {stream: at for stream, at in self._requested_s.items() if at > self._virtual_s}
 
     def done(self, entries: Sequence[QueuedFrame], stage: int, last: bool) -> None:
-        """These frames of the run stand before ``stage`` now; with ``last`` they are through. Others are forgotten."""
+        """The run has ended. These frames now wait for ``stage``, or with ``last`` are finished; others are dropped."""
         self._running = ()
         for entry in entries:
             entry.stage = stage
             if not last:
                 self._insert(entry)
 
-    def back(self, entries: Sequence[QueuedFrame]) -> None:
-        """These frames of the run did not run after all."""
+    def put_back(self, entries: Sequence[QueuedFrame]) -> None:
+        """Return frames that did not run after all to the queue."""
         for entry in entries:
             entry.carried = False
             self._insert(entry)

@@ -1,4 +1,4 @@
-"""What runs next: a pure function of the queue and the clock. No sockets, no threads; the driver is in batcher.py.
+"""Decides what runs next: a pure function of the queue and the clock. ``worker`` drives it.
 
 Frames of one model run together wherever they stand at the same stage, whichever cut they entered at: a *cohort* of
 frames is chosen in order of fairness, those that entered early are brought forward, and the others join on the way.
@@ -13,11 +13,11 @@ from enum import StrEnum
 from math import inf
 
 CATCH_UP_S = 0.02
-"""Frames at a late stage may always wait this long for others to reach them; longer only if they take longer."""
+"""Frames at a late stage may wait this long for others to catch up, or for as long as their own stages take."""
 
 
 class Mode(StrEnum):
-    """Which frames may run together: any of a model, those of one cut only, none."""
+    """Which frames may run together: all of a model, those of one cut only, or none."""
 
     ACROSS = "across"
     PER_CUT = "per-cut"
@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What the operator allows: samples a batch, seconds a frame waits for company, frames and bytes that may wait."""
+    """The operator's limits: samples per batch, seconds a frame waits for others, frames and bytes in the queue."""
 
     mode: Mode = Mode.ACROSS
     max_batch: int = 16
@@ -37,10 +37,10 @@ class BatchLimits:
 
 @dataclass(slots=True, eq=False)
 class QueuedFrame:
-    """A frame in the queue: it entered at cut ``k`` and stands before ``stage``.
+    """A frame in the queue: it entered at cut ``k`` and waits for ``stage``.
 
-    ``deadline_s`` is on the queue's clock, ``cost_s`` what its suffix takes alone. ``joins`` is False where the model
-    takes one frame at a time. ``tag`` is its place in the order of fairness; ``carried`` marks the cohort that runs.
+    ``deadline_s`` is on the queue's clock; ``cost_s``: seconds of its suffix alone. ``joins`` is False if the model
+    takes one frame at a time. ``tag`` is its place in the fair order; ``carried`` marks the running cohort.
     """
 
     model: str
@@ -61,17 +61,17 @@ class QueuedFrame:
 
     @property
     def begun(self) -> bool:
-        """Whether a stage of it has run: such a frame is always finished."""
+        """Whether one of its stages has run; such a frame is always finished."""
         return self.stage > self.k
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model as a decision sees it: its suffixes' seconds alone, the most rows that pay, who is using it.
+    """The state of a model for a decision: the seconds of its suffixes, the most rows that pay, and its use.
 
-    ``row_cost`` is what a row costs in a batch of ``most`` over what it costs alone. ``gap_s`` is the mean time between
-    frames, ``streams`` how many devices sent one lately. ``whole`` engines run many stages at once faster than one by
-    one.
+    ``row_cost``: cost of a row in a batch of ``most``, relative to a row alone. ``gap_s``: mean time between frames.
+    ``streams``: number of devices that sent one recently. ``fuses``: the engine runs several stages at once faster than
+    one by one.
     """
 
     suffix_s: tuple[float, ...]
@@ -79,21 +79,21 @@ class ModelState:
     row_cost: float = 1.0
     gap_s: float = inf
     streams: int = 1
-    whole: bool = False
+    fuses: bool = False
 
     @property
     def stages(self) -> int:
-        """How many there are."""
+        """The number of stages."""
         return len(self.suffix_s) - 1
 
     def seconds(self, first: int, last: int, rows: int) -> float:
-        """What so many rows should take from one stage to another."""
+        """Expected seconds of ``rows`` rows from stage ``first`` to ``last``."""
         return (self.suffix_s[first] - self.suffix_s[last]) * rows * (self.row_cost if rows > 1 else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """Run stages ``first`` to ``last`` (exclusive) of these frames; ``cohort`` is to be carried on to the end."""
+    """Run stages ``first`` to ``last`` (exclusive) of these frames; ``cohort`` runs on to the end."""
 
     batch: tuple[QueuedFrame, ...]
     first: int
@@ -103,7 +103,7 @@ class BatchRun:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do for so long (for ever when the queue is empty), unless a frame comes."""
+    """There is nothing to do for ``seconds`` (infinite for an empty queue), unless a frame arrives."""
 
     seconds: float
 
@@ -111,77 +111,77 @@ class Wait:
 def decide(
     queue: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, states: Mapping[str, ModelState]
 ) -> BatchRun | Wait:
-    """What to run now. ``queue`` is in the order of tags and holds no frame that is expired."""
+    """What to run now. ``queue`` is in the order of tags and holds no expired frame."""
     carried = [entry for entry in queue if entry.carried]
     if carried:
         return _step(queue, carried, now_s, limits, states[carried[0].model])
-    wait_s, seen = inf, set()
+    wait_s, considered = inf, set()
     for lead in queue:
-        if lead.model in seen:
+        if lead.model in considered:
             continue
-        seen.add(lead.model)
-        about = states[lead.model]
-        cohort = _fill([lead], queue, about.most, limits.mode)
-        pause_s = _pause_s(cohort, now_s, limits, about)
+        considered.add(lead.model)
+        state = states[lead.model]
+        cohort = _fill([lead], queue, state.most, limits.mode)
+        pause_s = _pause_s(cohort, now_s, limits, state)
         if pause_s <= 0:
-            return _step(queue, cohort, now_s, limits, about)
+            return _step(queue, cohort, now_s, limits, state)
         wait_s = min(wait_s, pause_s)
     return Wait(wait_s)
 
 
 def _fill(chosen: list[QueuedFrame], queue: Iterable[QueuedFrame], most: int, mode: Mode) -> list[QueuedFrame]:
-    """Those chosen and others in order, as long as they fit and may run with the first."""
-    lead, taken, rows, members = chosen[0], list(chosen), sum(entry.rows for entry in chosen), set(chosen)
+    """``chosen`` and further frames in order, as long as they fit and may run with the first."""
+    lead, filled, rows, members = chosen[0], list(chosen), sum(entry.rows for entry in chosen), set(chosen)
     if mode is Mode.NONE or not lead.joins:
-        return taken
+        return filled
     for entry in queue:
         if rows >= most:
             break
         if entry.model != lead.model or not entry.joins or entry in members or rows + entry.rows > most:
             continue
         if mode is Mode.ACROSS or entry.k == lead.k:
-            taken.append(entry)
+            filled.append(entry)
             rows += entry.rows
-    return taken
+    return filled
 
 
-def _pause_s(cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, about: ModelState) -> float:
-    """How long company is worth waiting for: only if it is likely to come in time, and never past a deadline."""
-    others = about.streams - len({entry.stream for entry in cohort})
-    full = sum(entry.rows for entry in cohort) >= about.most
-    if full or others <= 0 or about.gap_s > limits.max_wait_s or limits.mode is Mode.NONE or not cohort[0].joins:
+def _pause_s(cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, state: ModelState) -> float:
+    """How long to wait for other frames: only if one is likely to arrive in time, and never past a deadline."""
+    others = state.streams - len({entry.stream for entry in cohort})
+    full = sum(entry.rows for entry in cohort) >= state.most
+    if full or others <= 0 or state.gap_s > limits.max_wait_s or limits.mode is Mode.NONE or not cohort[0].joins:
         return 0.0
     until_s = min(entry.received_s + min(limits.max_wait_s, entry.cost_s) for entry in cohort)
     return min([until_s, *(entry.deadline_s - entry.cost_s for entry in cohort)]) - now_s
 
 
 def _step(
-    queue: Sequence[QueuedFrame], cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, about: ModelState
+    queue: Sequence[QueuedFrame], cohort: Sequence[QueuedFrame], now_s: float, limits: BatchLimits, state: ModelState
 ) -> BatchRun:
-    """The next stages of a cohort, and which other frames can come along."""
+    """The next stages of a cohort, with the other frames that can join."""
     if limits.mode is not Mode.ACROSS or not cohort[0].joins:
-        return BatchRun(tuple(cohort), cohort[0].stage, about.stages, tuple(cohort))
-    first = _whose_turn(cohort, now_s, about)
-    mates = [entry for entry in queue if entry.stage == first]
-    batch = _fill([entry for entry in cohort if entry.stage == first], mates, about.most, limits.mode)
+        return BatchRun(tuple(cohort), cohort[0].stage, state.stages, tuple(cohort))
+    first = _next_stage(cohort, now_s, state)
+    same_stage = [entry for entry in queue if entry.stage == first]
+    batch = _fill([entry for entry in cohort if entry.stage == first], same_stage, state.most, limits.mode)
     model = cohort[0].model
     ahead = [entry.stage for entry in queue if entry.stage > first and entry.model == model and entry.joins]
-    last = min([*ahead, about.stages])
-    if about.streams > 1 and not about.whole:
-        last = first + 1  # somebody may come meanwhile who could join there
+    last = min([*ahead, state.stages])
+    if state.streams > 1 and not state.fuses:
+        last = first + 1  # a frame that arrives meanwhile could join there
     return BatchRun(tuple(batch), first, last, tuple(cohort))
 
 
-def _whose_turn(cohort: Sequence[QueuedFrame], now_s: float, about: ModelState) -> int:
-    """The lowest stage of the cohort, unless frames further on would wait too long for those to reach them."""
+def _next_stage(cohort: Sequence[QueuedFrame], now_s: float, state: ModelState) -> int:
+    """The lowest stage of the cohort, unless frames at later stages would wait too long for the others."""
     rows: Counter[int] = Counter()
     for entry in cohort:
         rows[entry.stage] += entry.rows
     stages = sorted(rows)
     for stage in reversed(stages[1:]):
         behind = sum(rows[other] for other in stages if other < stage)
-        catch_up_s = about.seconds(stages[0], stage, behind)
-        remaining_s = about.seconds(stage, about.stages, rows[stage])
+        catch_up_s = state.seconds(stages[0], stage, behind)
+        remaining_s = state.seconds(stage, state.stages, rows[stage])
         latest_s = min(entry.deadline_s for entry in cohort if entry.stage == stage)
         if catch_up_s > max(remaining_s, CATCH_UP_S) or now_s + catch_up_s + remaining_s > latest_s:
             return stage
@@ -189,15 +189,15 @@ def _whose_turn(cohort: Sequence[QueuedFrame], now_s: float, about: ModelState) 
 
 
 def expired(queue: Iterable[QueuedFrame], now_s: float) -> list[QueuedFrame]:
-    """Frames not begun whose deadline has passed."""
+    """The frames that have not begun and whose deadline has passed."""
     return [entry for entry in queue if now_s > entry.deadline_s and not entry.begun]
 
 
 def refuse(queue: Sequence[QueuedFrame], entry: QueuedFrame, limits: BatchLimits) -> list[QueuedFrame]:
-    """Which frames to drop so that ``entry`` can be queued; ``[entry]`` itself when its own stream fills the queue.
+    """Which frames to drop so that ``entry`` can be queued; ``[entry]`` if its own stream fills the queue.
 
-    The last frames of the stream that holds most go first (longest queue drop, Suter et al., INFOCOM'98). A frame is
-    always taken when nothing waits, whatever its size.
+    The last frames of the stream with most frames are dropped first (longest queue drop, Suter et al., INFOCOM'98). A
+    frame of any size is accepted if the queue is empty.
     """
     dropped: list[QueuedFrame] = []
     while remaining := [other for other in queue if other not in dropped]:

@@ -1,4 +1,4 @@
-"""What the batcher counts: plain numbers, for metrics and tests."""
+"""The counters of the batcher: plain numbers, for metrics and tests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 class BatchStats:
     """Counts since the start. Keys of a pair are (model, stage), where the stage is the first of the range that ran.
 
-    ``frames`` were answered; ``batches`` ran, with ``rows`` samples in all, ``merged`` of them with frames that had
-    entered at different cuts; ``sizes`` counts batches by (model, stage, frames). ``inline`` frames never queued.
-    ``refused`` found the queue full, ``expired`` waited past their deadline, ``cancelled`` were given up by the device
-    before they ran, ``failed`` were refused for what they held. ``halved`` batches did not fit into memory. ``queued``
-    and ``queued_bytes`` are what waits now.
+    ``frames``: answered frames. ``batches``: batches that ran, with ``rows`` samples in all; ``merged`` of them held
+    frames that entered at different cuts. ``sizes``: batches by (model, stage, frames). ``inline``: frames that ran
+    without a queue. ``refused``: frames refused because the queue was full. ``expired``: frames that waited past their
+    deadline. ``cancelled``: frames that the device gave up before they ran. ``failed``: frames refused for their
+    content. ``halved``: batches that did not fit into memory. ``queued``, ``queued_bytes``: frames that wait now.
     """
 
     frames: int = 0
@@ -32,7 +32,7 @@ class BatchStats:
     queued_bytes: int = 0
 
     def ran(self, model: str, stage: int, cuts: list[int], rows: int) -> None:
-        """A batch ran whose frames had entered at these cuts."""
+        """Count a batch whose frames entered at these cuts."""
         self.batches[model, stage] += 1
         self.rows[model, stage] += rows
         self.merged[model, stage] += len(set(cuts)) > 1

@@ -1,4 +1,4 @@
-"""The thread that runs frames, many at once where that pays. scheduler.py decides what runs when."""
+"""The thread that runs frames, several at once if that pays. ``scheduler`` decides what runs when."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ log = logging.getLogger("partway.cloud")
 T = TypeVar("T")
 Clock = Callable[[], float]
 LONGEST_S = 3600.0
-"""A thread waits at most this long at once."""
+"""The longest single wait of the thread."""
 RETRY_S = 0.1
-"""Before the thread goes on after a fault of its own, so that one that lasts does not take a whole core."""
+"""Pause of the thread after an error of its own, so that a lasting error does not use a whole core."""
 
 
 class Batcher:
-    """Runs the suffixes of the models of one device, in a thread of its own that the first frame starts.
+    """Runs the suffixes of the models on one device, in a thread that the first frame starts.
 
-    :meth:`submit` and :meth:`close` belong to one event loop. ``stats`` may be read from anywhere.
+    :meth:`submit` and :meth:`close` belong to one event loop. Any thread may read ``stats``.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Batcher:
     ) -> None:
         self._models = models
         self._clock = clock
-        about = {name: (model.suffix_s, model.chain.buckets) for name, model in models.items()}
-        self._queue = Queue(limits or BatchLimits(), about, clock)
-        self._turn = threading.Condition()
+        costs = {name: (model.suffix_s, model.chain.buckets) for name, model in models.items()}
+        self._queue = Queue(limits or BatchLimits(), costs, clock)
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
@@ -50,8 +50,8 @@ class Batcher:
 
     @property
     def queue_s(self) -> float:
-        """Seconds that a frame arriving now would wait for those before it."""
-        with self._turn:
+        """Expected seconds that a frame arriving now would wait for the frames before it."""
+        with self._changed:
             return self._queue.ahead_s
 
     def idle(self, model: str) -> bool:
@@ -59,11 +59,16 @@ class Batcher:
         return not any(entry.model == model for entry in self._queue.entries)
 
     def submit(
-        self, route: Route, frame: Frame, received_s: float, stream: Hashable, made: Callable[[Reply | FrameRefused], T]
+        self,
+        route: Route,
+        frame: Frame,
+        received_s: float,
+        stream: Hashable,
+        finish: Callable[[Reply | FrameRefused], T],
     ) -> asyncio.Future[T]:
-        """Queue a frame. ``made`` turns its answer, or the refusal, into the result (or raises); it is called once.
+        """Queue a frame. ``finish`` turns the reply or the refusal into the result, or raises; it is called once.
 
-        ``received_s`` is on the batcher's clock; ``stream`` says whose frame it is. Cancelling the future takes the
+        ``received_s`` is on the batcher's clock; ``stream`` identifies the sender. Cancelling the future takes the
         frame out of the queue.
         """
         loop = asyncio.get_running_loop()
@@ -82,19 +87,22 @@ class Batcher:
             model.independent and k in model.batched,
             route=route,
             frame=frame,
-            settle=partial(_settle, future, made, self._clock),
+            settle=partial(_settle, future, finish, self._clock),
         )
         self._loop = loop
         future.add_done_callback(partial(self._given_up, job))
-        with self._turn:
+        with self._changed:
             closed = self._closed
             dropped = [] if closed else self._queue.put(job)
             self._count()
             retry_s = self._queue.ahead_s / 2 if dropped else 0.0
-            self._turn.notify()
+            self._changed.notify()
         if closed:
             self._refuse(
-                [job], lambda _: FrameRefused("UNAVAILABLE", "this cloud is ending; ask another, or again later")
+                [job],
+                lambda _: FrameRefused(
+                    "UNAVAILABLE", "this cloud is shutting down; use another one, or try again later"
+                ),
             )
             return future
         self.stats.refused += len(dropped)
@@ -106,7 +114,7 @@ class Batcher:
 
     def _given_up(self, job: Job, future: asyncio.Future[Any]) -> None:
         if future.cancelled():
-            with self._turn:
+            with self._changed:
                 job.given_up = True
                 self.stats.cancelled += self._queue.remove(job)
                 self._count()
@@ -117,9 +125,9 @@ class Batcher:
 
     def close(self) -> None:
         """End the thread once the queue is empty; blocks until then."""
-        with self._turn:
+        with self._changed:
             self._closed = True
-            self._turn.notify()
+            self._changed.notify()
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -132,14 +140,16 @@ class Batcher:
                     return
                 batch = step.batch
                 self._run(step)
-            except Exception as error:  # a fault of ours must not end the thread, nor leave a frame unanswered
+            except Exception as error:  # an internal error must not end the thread, nor leave a frame unanswered
                 if not batch:
-                    log.warning("choosing what runs next failed (%s); what waits is refused", error, exc_info=error)
+                    log.warning(
+                        "choosing what runs next failed (%s); the waiting frames are refused", error, exc_info=error
+                    )
                     self._stopped.wait(RETRY_S)
-                self._lost([job for job in batch or tuple(self._queue.entries) if isinstance(job, Job)], error)
+                self._fail([job for job in batch or tuple(self._queue.entries) if isinstance(job, Job)], error)
 
     def _next(self) -> BatchRun | None:
-        with self._turn:
+        with self._changed:
             while True:
                 late = self._queue.expire()
                 step = self._queue.next() if not late else None
@@ -149,7 +159,7 @@ class Batcher:
                 elif isinstance(step, Wait):
                     if self._closed and not self._queue.entries:
                         return None
-                    self._turn.wait(min(step.seconds, LONGEST_S))
+                    self._changed.wait(min(step.seconds, LONGEST_S))
                 self._count()
                 if isinstance(step, BatchRun):
                     return step
@@ -159,25 +169,25 @@ class Batcher:
         model = self._models[jobs[0].model]
         batch, others = self._decoded(jobs, self._queue.limits.max_batch)
         begun_s = self._clock()
-        well = run_batch(model, run, batch, partial(self._too_large, model.plan.model)) if batch else []
-        took_s = self._clock() - begun_s
+        succeeded = run_batch(model, run, batch, partial(self._too_large, model.plan.model)) if batch else []
+        run_s = self._clock() - begun_s
         for job in batch:
-            job.suffix_s += took_s
-        through = run.last == len(model.plan.stages)
-        with self._turn:
-            if batch and len(well) == len(batch):
-                self._queue.uses[model.plan.model].learn(BatchRun(tuple(batch), run.first, run.last, ()), took_s)
-            self._queue.done([job for job in well if not job.given_up], run.last, through)
-            self._queue.back(others)
+            job.suffix_s += run_s
+        finished = run.last == len(model.plan.stages)
+        with self._changed:
+            if batch and len(succeeded) == len(batch):
+                self._queue.uses[model.plan.model].learn(BatchRun(tuple(batch), run.first, run.last, ()), run_s)
+            self._queue.done([job for job in succeeded if not job.given_up], run.last, finished)
+            self._queue.put_back(others)
             if batch:
                 self.stats.ran(model.plan.model, run.first, [job.k for job in batch], sum(job.rows for job in batch))
-            self.stats.frames += len(well) if through else 0
+            self.stats.frames += len(succeeded) if finished else 0
             self.stats.failed += sum(job.refusal is not None for job in jobs)
             self._count()
-        self._settle([job for job in jobs if job.refusal is not None or (through and job in well)])
+        self._settle([job for job in jobs if job.refusal is not None or (finished and job in succeeded)])
 
     def _decoded(self, jobs: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
-        """The frames whose tensors are there, and those that turn out not to fit in with them."""
+        """Decode the frames. Returns those that can run together, and those that do not fit in with them."""
         batch: list[Job] = []
         others: list[Job] = []
         rows = 0
@@ -195,12 +205,12 @@ class Batcher:
         return batch, others
 
     def _too_large(self, model: str, rows: int) -> None:
-        with self._turn:
+        with self._changed:
             self._queue.uses[model].too_large(rows)
             self.stats.halved += 1
 
-    def _lost(self, jobs: Sequence[Job], error: Exception) -> None:
-        with self._turn:
+    def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
+        with self._changed:
             self._queue.done((), 0, last=True)
             for job in jobs:
                 self._queue.remove(job)
@@ -214,18 +224,18 @@ class Batcher:
         self._settle(jobs)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
-        """Give their futures what was made of them; from any thread, in one turn of the loop."""
+        """Complete the futures of these frames in one call on the event loop. Any thread may call this."""
         if not jobs:
             return
         settled = [job.settle(job) for job in jobs]
         try:
-            self._loop.call_soon_threadsafe(_all, settled)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            log.debug("%d answers came after the end", len(jobs))
+            self._loop.call_soon_threadsafe(_call_all, settled)
+        except RuntimeError:  # the event loop is closed, so no caller waits
+            log.debug("%d answers arrived after the end", len(jobs))
 
 
 def frame_rows(route: Route, frame: Frame) -> int:
-    """Samples of a frame that is not decoded, as far as its header tells."""
+    """The number of samples of an undecoded frame, according to its header."""
     if route.k not in route.model.batched:
         return 1
     return max((head.shape[0] for head in frame.header.tensors if head.shape), default=1)
@@ -242,28 +252,28 @@ def _late(job: Job) -> FrameRefused:
 
 
 def _settle(
-    future: asyncio.Future[T], made: Callable[[Reply | FrameRefused], T], clock: Clock, job: Job
+    future: asyncio.Future[T], finish: Callable[[Reply | FrameRefused], T], clock: Clock, job: Job
 ) -> Callable[[], None]:
-    """What the loop is to do with the future: set what ``made`` makes of the job, or what it raises."""
+    """A function for the event loop that completes the future with the result of ``finish``, or with its error."""
     try:
-        result = made(job.refusal or _reply(job, clock()))
+        result = finish(job.refusal or _reply(job, clock()))
     except Exception as error:
         return partial(_unless_done, future, future.set_exception, error)
     return partial(_unless_done, future, future.set_result, result)
 
 
-def _unless_done(future: asyncio.Future[Any], settle: Callable[[Any], None], what: object) -> None:
+def _unless_done(future: asyncio.Future[Any], settle: Callable[[Any], None], value: object) -> None:
     if not future.done():
-        settle(what)
+        settle(value)
 
 
-def _all(settled: Iterable[Callable[[], None]]) -> None:
+def _call_all(settled: Iterable[Callable[[], None]]) -> None:
     for settle in settled:
         settle()
 
 
 def _reply(job: Job, now_s: float) -> Reply:
-    """The answer and where its time went; ``now_s`` is on the clock that ``received_s`` is on."""
+    """The answer with its durations. ``now_s`` and ``received_s`` use the same clock."""
     total_s = now_s - job.received_s
     queue_s = max(total_s - job.decode_s - job.suffix_s, 0.0)
     return Reply(answer_frame(job.route, job.frame, job.live()), Durations(queue_s, job.decode_s, job.suffix_s))

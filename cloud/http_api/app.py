@@ -1,6 +1,6 @@
-"""What people and their tools ask over HTTP: health, the models, and metrics. Frames come over gRPC.
+"""HTTP pages for people and tools: health, the models, and metrics. Frames use gRPC.
 
-Paths of the Open Inference Protocol v2 where it has them. Needs the extra ``cloud`` (starlette, uvicorn,
+The paths follow the Open Inference Protocol v2 where it defines them. Needs the extra ``cloud`` (starlette, uvicorn,
 prometheus-client).
 """
 
@@ -44,7 +44,7 @@ OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 
 
 def application(server: CloudServer) -> Starlette:
-    """The pages over a server."""
+    """The HTTP application of a server."""
     numbers = registry(server)
 
     async def live(_: Request) -> Response:
@@ -74,7 +74,7 @@ def application(server: CloudServer) -> Starlette:
         return Response(generate_latest(numbers), media_type=CONTENT_TYPE_LATEST)
 
     async def behind_token(request: Request, inner: RequestResponseEndpoint) -> Response:
-        """Health is for everybody, the rest for who brings the token, as over gRPC."""
+        """Health needs no token; every other page needs it, as over gRPC."""
         why = server.access.refusal(request.headers.getlist("authorization"))
         if why is None or request.url.path in OPEN_PATHS:
             return await inner(request)
@@ -99,7 +99,7 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _tls(certificates: Certificates | None) -> dict[str, Any]:
-    """uvicorn's options for the same certificates as gRPC has."""
+    """uvicorn's options for the certificates that gRPC uses."""
     if certificates is None:
         return {}
     own = {"ssl_certfile": str(certificates.certificate), "ssl_keyfile": str(certificates.key)}
@@ -109,7 +109,7 @@ def _tls(certificates: Certificates | None) -> dict[str, Any]:
 
 
 class _Quiet(uvicorn.Server):
-    """One that leaves the process's signals to the process."""
+    """A uvicorn server that does not handle signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,7 +117,7 @@ class _Quiet(uvicorn.Server):
 
 
 class HttpServer:
-    """The pages on a port, in the event loop it is started in."""
+    """The HTTP application on a port, in the event loop that starts it."""
 
     def __init__(self, server: CloudServer) -> None:
         tls = _tls(server.access.certificates)
@@ -127,18 +127,18 @@ class HttpServer:
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Bind and serve; ``port`` 0 takes a free one, see ``self.port``. InputError when the port is taken."""
+        """Bind and serve; ``port`` 0 takes a free one, see ``self.port``. Raises InputError if the port is in use."""
         bare = host.strip("[]")
         try:
-            made = socket.create_server((bare, port), family=socket.AF_INET6 if ":" in bare else socket.AF_INET)
+            listener = socket.create_server((bare, port), family=socket.AF_INET6 if ":" in bare else socket.AF_INET)
         except OSError as error:
             why = f"port {port} on {host} is taken or not allowed ({error.strerror}); choose another with --http-port"
             raise InputError(why) from error
-        self.port = int(made.getsockname()[1])
-        self._task = asyncio.create_task(self._server.serve([made]))
+        self.port = int(listener.getsockname()[1])
+        self._task = asyncio.create_task(self._server.serve([listener]))
 
     async def stop(self) -> None:
-        """End at once; nobody waits for a page."""
+        """End at once, without waiting for open requests."""
         self._server.should_exit = self._server.force_exit = True
         if self._task is not None:
             await self._task

@@ -1,4 +1,4 @@
-"""The cloud's counters in Prometheus' text format. Read when they are asked for; frames pay nothing for them."""
+"""The cloud's counters in Prometheus' text format. They are collected only on request, so frames pay no cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FRAME = ("model", "cut", "codec")
 
 
 class CloudCollector(Collector):  # type: ignore[misc]
-    """Everything that is known of a server."""
+    """Collects all metrics of a server."""
 
     def __init__(self, server: CloudServer) -> None:
         self._server = server
 
     def collect(self) -> Iterator[Any]:
-        """All families, as they are now."""
+        """All metric families with their current values."""
         yield from self._state()
         yield from self._frames()
         yield from self._audits()
@@ -41,8 +41,10 @@ class CloudCollector(Collector):  # type: ignore[misc]
             models.add_metric((name, model.plan.engine, model.digest), 1)
         yield info
         yield models
-        yield GaugeMetricFamily("partway_ready", "1 while frames are taken, 0 while it drains.", float(inference.ready))
-        queue = "Seconds that a frame which came now would wait for those before it."
+        yield GaugeMetricFamily(
+            "partway_ready", "1 while frames are accepted, 0 while it drains.", float(inference.ready)
+        )
+        queue = "Expected seconds that a frame arriving now would wait for the frames before it."
         yield GaugeMetricFamily("partway_queue_seconds", queue, inference.queue_s)
 
     def _frames(self) -> Iterator[Any]:
@@ -66,7 +68,7 @@ class CloudCollector(Collector):  # type: ignore[misc]
 
     def _audits(self) -> Iterator[Any]:
         frames = CounterMetricFamily("partway_audit_frames", "Coded frames compared with exact ones.", labels=FRAME)
-        agreed = CounterMetricFamily("partway_audit_agreed", "Of them answered alike.", labels=FRAME)
+        agreed = CounterMetricFamily("partway_audit_agreed", "Of them, with equal answers.", labels=FRAME)
         error = "Relative error of the outputs, summed over audits."
         errors = CounterMetricFamily("partway_audit_relative_error", error, labels=FRAME)
         audits = CounterMetricFamily("partway_audits", "Audits, each of one frame or a batch.", labels=FRAME)
@@ -82,28 +84,33 @@ class CloudCollector(Collector):  # type: ignore[misc]
 
     def _batches(self) -> Iterator[Any]:
         stats, stage = self._server.batcher.stats, ("model", "stage")
-        waiting = GaugeMetricFamily("partway_queue_frames", "Frames that wait to be run.", stats.queued)
-        waiting_bytes = GaugeMetricFamily("partway_queue_bytes", "What they hold.", stats.queued_bytes)
+        waiting = GaugeMetricFamily("partway_queue_frames", "Frames that wait to run.", stats.queued)
+        waiting_bytes = GaugeMetricFamily("partway_queue_bytes", "Bytes of the waiting frames.", stats.queued_bytes)
         batches = CounterMetricFamily("partway_batches", "Batches run, by the stage they began at.", labels=stage)
-        rows = CounterMetricFamily("partway_batch_samples", "Samples in them.", labels=stage)
-        merged = CounterMetricFamily("partway_batches_merged", "Of them of frames cut at several stages.", labels=stage)
+        rows = CounterMetricFamily("partway_batch_samples", "Samples in the batches.", labels=stage)
+        merged = CounterMetricFamily(
+            "partway_batches_merged", "Batches of frames that entered at different cuts.", labels=stage
+        )
         for family, counts in ((batches, stats.batches), (rows, stats.rows), (merged, stats.merged)):
             for (model, first), count in list(counts.items()):
                 family.add_metric((model, str(first)), count)
         yield from (waiting, waiting_bytes, batches, rows, merged)
-        ends = {"inline": "Frames run at once, without a queue.", "cancelled": "Frames given up before they ran."}
+        ends = {
+            "inline": "Frames run at once, without a queue.",
+            "cancelled": "Frames that the device gave up before they ran.",
+        }
         for name, text in ends.items():
             yield CounterMetricFamily(f"partway_frames_{name}", text, getattr(stats, name))
         yield CounterMetricFamily("partway_batches_halved", "Batches that did not fit into memory.", stats.halved)
 
 
 def registry(server: CloudServer) -> CollectorRegistry:
-    """The server's numbers and the process's own."""
-    made = CollectorRegistry()
-    made.register(CloudCollector(server))
+    """A registry with the metrics of the server and of the process."""
+    metrics = CollectorRegistry()
+    metrics.register(CloudCollector(server))
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=made)
-    return made
+        collector(registry=metrics)
+    return metrics
 
 
 def _labels(which: tuple[str, int, str]) -> tuple[str, str, str]:

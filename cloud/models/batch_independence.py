@@ -1,4 +1,4 @@
-"""Whether frames may share a batch at all: a model that mixes its samples must not mix those of two devices."""
+"""Checks whether frames may share a batch: a model that mixes samples must not mix those of two devices."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from partway.partitioner.profile.measure import sample_values
 from partway.proto.tensors import Values
 
 TOLERANCE = 1e-3
-"""Of the largest value: other kernels for another batch may round otherwise, mixing changes more than that."""
+"""Relative to the largest value. Other batch sizes may round differently; mixing changes more than this."""
 
 
 def independent(chain: Chain) -> bool:
-    """Whether two random samples are answered together as each alone.
+    """Whether two random samples give the same answers together as alone.
 
-    Two samples that differ much in size, so that a mean or a maximum over the batch shows.
+    The values of the samples differ much in size, so that a mean or a maximum over the batch is visible.
     """
     alone = [dict(sample_values(chain, seed)) for seed in (0, 1)]
     alone[1] = {name: _larger(array) for name, array in alone[1].items()}

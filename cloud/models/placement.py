@@ -1,4 +1,4 @@
-"""What a cloud computes with: the engine, the device, and what to do where an engine does not know a model."""
+"""What a cloud computes with: the engine, the device, and the fallback if an engine does not support a model."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from partway.partitioner.plan.plan import Plan
 log = logging.getLogger("partway.cloud")
 
 TORCH_ONLY = {"precision": "fp32", "tf32": False, "compiled": False}
-"""Options that the engine torch alone has, and their defaults."""
+"""Options of the engine torch only, with their defaults."""
 FLAGS = {"precision": "--precision", "tf32": "--tf32", "compiled": "--compile"}
-"""What they are called on the command line."""
+"""Their names on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Computing:
-    """An engine's name (``auto``: as the model and the device want), a device, and the engine's options."""
+    """An engine's name (``auto``: by the model and the device), a device, and the engine's options."""
 
     engine: str = "auto"
     device: Chosen = field(default_factory=lambda: Chosen("cpu", "auto", "as asked"))
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def load(self, plan: Plan, folder: Path, threads: int = 0) -> tuple[Engine, Chain]:
-        """A plan's stages, loaded. With ``auto``, what torch does not know runs on ONNX Runtime, and that is said.
+        """Load a plan's stages. With ``auto``, models that torch does not support run on ONNX Runtime, with a warning.
 
         Raises InputError.
         """
@@ -51,9 +51,11 @@ class Computing:
         except Unsupported as error:
             if self.engine != "auto":
                 raise
-            return self._instead(plan, folder, threads, files_of(name), error)
+            return self._load_fallback(plan, folder, threads, files_of(name), error)
 
-    def _instead(self, plan: Plan, folder: Path, threads: int, name: str, why: Unsupported) -> tuple[Engine, Chain]:
+    def _load_fallback(
+        self, plan: Plan, folder: Path, threads: int, name: str, why: Unsupported
+    ) -> tuple[Engine, Chain]:
         try:
             engine = engine_for(name, threads, self.device.device)
             where = self.device.device
@@ -64,7 +66,7 @@ class Computing:
 
 
 def computing_on(engine: str, device: str, torch_options: Mapping[str, Any], tensorrt: bool = False) -> Computing:
-    """An engine and a device that can be had. ``torch_options`` has the keys of TORCH_ONLY. Raises InputError."""
+    """An available engine and device. ``torch_options`` has the keys of TORCH_ONLY. Raises InputError."""
     chosen = choose_device(device, engine)
     runner = engine if engine != "auto" else chosen.engine
     options = {name: value for name, value in torch_options.items() if value != TORCH_ONLY[name]}

@@ -1,4 +1,4 @@
-"""The models a cloud serves: each a plan with its stages loaded and its own measured seconds per stage."""
+"""The models that a cloud serves: each is a plan with its stages loaded and its seconds per stage measured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("partway.cloud")
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One loaded model. ``suffix_s[k]`` is what the stages from k on take here, measured when it was loaded."""
+    """One loaded model. ``suffix_s[k]``: seconds of the stages from k on, measured on loading."""
 
     plan: Plan
     digest: str
@@ -41,7 +41,7 @@ class ServedModel:
     book: Codebook = field(default_factory=dict)
     """The codecs fitted to this model."""
     independent: bool = True
-    """Whether samples of a batch were found not to change each other's answers, so that frames may run together."""
+    """Whether a test found that samples of a batch do not affect each other, so that frames may run together."""
 
     def stage_path(self, digest: str) -> Path | None:
         """The file of a stage, or its data file, by digest."""
@@ -50,9 +50,9 @@ class ServedModel:
 
 
 def load_model(folder: Path, threads: int = 0, computing: Computing | str = "auto") -> ServedModel:
-    """Load and measure one model with what there is to compute with, or on an engine by name, on the CPU.
+    """Load and measure one model with this engine and device, or on an engine by name on the CPU.
 
-    Raises InputError, naming the file at fault.
+    Raises InputError that names the faulty file.
     """
     plan = load_plan(folder)
     folder = folder if folder.is_dir() else folder.parent
@@ -78,9 +78,9 @@ def _measured(plan: Plan, folder: Path, chain: Chain, engine: Engine) -> ServedM
 def load_repository(
     root: Path | Sequence[Path], threads: int = 0, computing: Computing | str = "auto"
 ) -> dict[str, ServedModel]:
-    """Every model below ``root``, or several such (a plan's folder, or a folder of plans), by model name.
+    """All models below one or several roots (a plan's folder, or a folder of plans), by model name.
 
-    A damaged model does not keep the others from being served; it is logged. Raises InputError when there is none.
+    A damaged model is logged, and the others are served. Raises InputError if there is no model.
     """
     roots = [root] if isinstance(root, Path) else list(root)
     folders = [folder for one in roots for folder in plan_folders(one)]
@@ -94,7 +94,7 @@ def load_repository(
             log.info("not serving %s: %s", folder.name, error)
             continue
         except InputError as error:
-            if faults or len(folders) > 1:  # else it is raised and need not be logged as well
+            if faults or len(folders) > 1:  # a single fault is raised below, so it is not logged
                 log.error("not serving %s: %s", folder.name, error)
             faults.append(str(error))
             continue
@@ -107,9 +107,9 @@ def load_repository(
 
 
 def plan_folders(root: Path) -> list[Path]:
-    """``root`` itself when it holds a plan, else its sub-folders that do, sorted. InputError when it cannot be read.
+    """``root`` if it holds a plan, else its sub-folders with plans, sorted. Raises InputError if it cannot be read.
 
-    A sub-folder that cannot be looked into counts as one that does: loading it says what is wrong.
+    A sub-folder that cannot be read counts as one with a plan, so that loading it reports the fault.
     """
     try:
         if (root / PLAN_FILE).is_file():

@@ -1,7 +1,7 @@
-"""Does a lossy codec still keep its budget? Frames that come coded and exact are answered both ways and compared.
+"""Audits of lossy codecs: frames that arrive both coded and exact are answered both ways and compared.
 
-A device sends a sampled share of its frames both ways (``edge-run --audit 1%``). The results are counted here for
-operators and sent to the device, which withdraws a codec that falls under its budget.
+A device sends a random share of its frames both ways (``edge-run --audit 1%``). The results are counted here for
+operators and sent to the device, which withdraws a codec whose answers agree too rarely.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Array = np.ndarray[Any, Any]
 Which = tuple[str, int, str]
 """Model, split, codec."""
 Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
-"""Answers a frame of a device, in its turn. Raises FrameRefused."""
+"""Answers a frame of a device, queued like any other. Raises FrameRefused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``agreed`` of ``frames`` samples have the same likeliest class; all of them where the model does not classify.
+    """``agreed`` of ``frames`` samples have the same top class; all samples if the model does not classify.
 
     ``relative_error`` and ``cosine`` are of all outputs together.
     """
@@ -44,7 +44,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The sums over the audits of one codec at one split. ``relative_error`` is the sum over audits."""
+    """The sums over all audits of one codec at one split."""
 
     audits: int = 0
     frames: int = 0
@@ -53,7 +53,7 @@ class Count:
 
 
 class CodecAuditor:
-    """Compares, and counts by model, split and codec."""
+    """Compares answers, and counts the results by model, split and codec."""
 
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
         self._router = Router(models)
@@ -61,18 +61,19 @@ class CodecAuditor:
         self._counts: dict[Which, Count] = {}
 
     def counts(self) -> dict[Which, Count]:
-        """All of them, as they are now."""
+        """All current counts."""
         with self._lock:
             return dict(self._counts)
 
     async def compare(self, coded: bytes, exact: bytes, answer: Answer) -> Verdict:
-        """Answer both and compare. Raises FrameRefused when they are not the same frame, coded and exact."""
+        """Answer both frames and compare. Raises FrameRefused unless they are one frame, coded and exact."""
         try:
-            ours, right = decode_request(coded), decode_request(exact)
-            routes = self._router.route(ours.header), self._router.route(right.header)
-            _check(ours, right, *routes)
+            coded_frame, exact_frame = decode_request(coded), decode_request(exact)
+            routes = self._router.route(coded_frame.header), self._router.route(exact_frame.header)
+            _check(coded_frame, exact_frame, *routes)
             device = object()
-            replies = [await answer(route, frame, device) for route, frame in zip(routes, (ours, right), strict=True)]
+            pairs = zip(routes, (coded_frame, exact_frame), strict=True)
+            replies = [await answer(route, frame, device) for route, frame in pairs]
             verdict = _compared(routes[0], *(_outputs(routes[0], reply) for reply in replies))
         except (WireError, InputError) as error:
             raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
@@ -91,11 +92,11 @@ class CodecAuditor:
             )
 
 
-def _check(ours: Frame, right: Frame, coded: Route, exact: Route) -> None:
-    if ours.id != right.id or coded.model is not exact.model or coded.k != exact.k:
-        raise FrameRefused("INVALID_ARGUMENT", "an audit is one frame twice: same id, model and split")
+def _check(coded_frame: Frame, exact_frame: Frame, coded: Route, exact: Route) -> None:
+    if coded_frame.id != exact_frame.id or coded.model is not exact.model or coded.k != exact.k:
+        raise FrameRefused("INVALID_ARGUMENT", "an audit needs one frame twice: same id, model and split")
     if not lossless(exact.k, exact.codec):
-        raise FrameRefused("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, {exact.codec} came")
+        raise FrameRefused("INVALID_ARGUMENT", f"an audit needs exact values beside the coded ones, not {exact.codec}")
 
 
 def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
@@ -104,15 +105,15 @@ def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
     return {head.name: unpack(head, data, tensors[head.name]) for head, data in pairs}
 
 
-def _compared(route: Route, ours: Mapping[str, Array], right: Mapping[str, Array]) -> Verdict:
-    plan, names = route.model.plan, sorted(right)
-    if sorted(ours) != names or any(ours[name].shape != right[name].shape for name in names):
-        raise FrameRefused("INVALID_ARGUMENT", "an audit is one frame twice: its samples or outputs differ")
-    frames = len(right[names[0]]) if route.model.batched and names else 1
+def _compared(route: Route, coded: Mapping[str, Array], exact: Mapping[str, Array]) -> Verdict:
+    plan, names = route.model.plan, sorted(exact)
+    if sorted(coded) != names or any(coded[name].shape != exact[name].shape for name in names):
+        raise FrameRefused("INVALID_ARGUMENT", "an audit needs one frame twice; these differ in samples or outputs")
+    frames = len(exact[names[0]]) if route.model.batched and names else 1
     value = plan.output.get("value") if plan.output.get("kind") == "classify" else None
-    classifies = value is not None and value in right
+    classifies = value is not None and value in exact
     agreed = frames
     if value is not None and classifies:
-        classes = [answers[value].reshape(frames, -1).argmax(1) for answers in (ours, right)]
+        classes = [answers[value].reshape(frames, -1).argmax(1) for answers in (coded, exact)]
         agreed = int(np.sum(classes[0] == classes[1]))
-    return Verdict(frames, agreed, classifies, relative_error(ours, right, names), cosine(ours, right, names))
+    return Verdict(frames, agreed, classifies, relative_error(coded, exact, names), cosine(coded, exact, names))

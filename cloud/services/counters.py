@@ -1,4 +1,4 @@
-"""What the cloud did, counted where it is done; cheap enough for every frame. Whoever publishes it reads it here."""
+"""Counters of answered and refused frames, cheap enough for every frame. Metrics read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Which = tuple[str, int, str]
 
 @dataclass(slots=True)
 class Served:
-    """Frames of one kind that were answered, and the seconds they took, summed."""
+    """The number of answered frames of one kind, and the sums of their seconds."""
 
     frames: int = 0
     queue_s: float = 0.0
@@ -22,7 +22,7 @@ class Served:
 
 
 class Counters:
-    """Counted from several threads."""
+    """Counters that several threads may change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Counters:
         self._refused: dict[tuple[str, str], int] = {}
 
     def answered(self, which: Which, durations: Durations) -> None:
-        """A frame was."""
+        """Count an answered frame."""
         with self._lock:
             served = self._served.get(which)
             if served is None:
@@ -41,16 +41,16 @@ class Counters:
             served.suffix_s += durations.suffix_s
 
     def refused(self, model: str, status: str) -> None:
-        """A frame was, with this gRPC status; ``model`` is empty where it is not one of ours."""
+        """Count a refused frame with its gRPC status; ``model`` is empty if the cloud does not serve it."""
         with self._lock:
             self._refused[model, status] = self._refused.get((model, status), 0) + 1
 
     def served(self) -> list[tuple[Which, Served]]:
-        """As it is now."""
+        """A copy of the current counts of answered frames."""
         with self._lock:
             return [(which, Served(s.frames, s.queue_s, s.decode_s, s.suffix_s)) for which, s in self._served.items()]
 
     def refusals(self) -> list[tuple[tuple[str, str], int]]:
-        """As it is now: by model and status."""
+        """The current counts of refused frames, by model and status."""
         with self._lock:
             return list(self._refused.items())

@@ -1,4 +1,4 @@
-"""The standard gRPC health service (grpc.health.v1), so that Kubernetes and load balancers can ask."""
+"""The standard gRPC health service (grpc.health.v1), for Kubernetes and load balancers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ OPEN_CALLS = frozenset(
     [f"/{SERVICE}/Check", f"/{SERVICE}/Watch"]
     + [f"/{m.INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady")]
 )
-"""Calls that need no token: Kubernetes and load balancers make them."""
+"""Calls that need no token, because Kubernetes and load balancers make them."""
 
 
 def health_handlers(serving: Callable[[], bool]) -> grpc.GenericRpcHandler:
-    """Check and Watch; every service name is answered alike, since the process serves as a whole."""
+    """Check and Watch. Every service name gets the same answer, because the process serves as a whole."""
 
     def status() -> bytes:
         return SERVING if serving() else _NOT_SERVING

@@ -1,7 +1,7 @@
 """The Open Inference Protocol over gRPC (asyncio): health, metadata, unary and streamed inference.
 
-Short suffixes run right on the event loop, because handing them to a thread would cost more than they take; longer ones
-go to the batcher.
+Short suffixes run on the event loop, because handing them to a thread takes longer than running them. Longer ones go to
+the batcher.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from partway.proto.tensors import TensorSpec
 log = logging.getLogger("partway.cloud")
 
 INLINE_S = 0.5e-3
-"""A suffix quicker than this runs on the event loop."""
+"""A suffix that takes less than this runs on the event loop."""
 MAX_UNANSWERED = 64
-"""Frames a stream may have unanswered before reading stops (back-pressure)."""
+"""A stream with this many unanswered frames is not read further (back-pressure)."""
 MAX_UNANSWERED_BYTES = 64 << 20
-"""The same in bytes; one frame is always read."""
+"""The same limit in bytes; one frame is always read."""
 PUSHBACK = "grpc-retry-pushback-ms"
-"""The trailing metadata that tells gRPC's own retries when (gRFC A6)."""
+"""The trailing metadata with the delay of gRPC's own retries (gRFC A6)."""
 
 
 class InferenceService:
-    """Answers frames for the models given. ``batcher`` runs the long suffixes."""
+    """Answers frames of these models. ``batcher`` runs the long suffixes."""
 
     def __init__(self, models: Mapping[str, ServedModel], batcher: Batcher) -> None:
         self._models = models
@@ -54,18 +54,18 @@ class InferenceService:
 
     @property
     def queue_s(self) -> float:
-        """Seconds that a frame arriving now would wait for those before it, by what their suffixes should take."""
+        """Expected seconds that a frame arriving now would wait for the frames before it."""
         return self.batcher.queue_s
 
     def _inline(self, route: Route) -> bool:
-        """Whether a frame is answered on the event loop: in less time than a thread costs, and before no other."""
+        """Whether a frame runs on the event loop: its suffix is short, and no other frame of its model waits."""
         if route.model.suffix_s[route.k] >= INLINE_S or not self.batcher.idle(route.model.plan.model):
             return False
         self.batcher.stats.inline += 1
         return True
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """Everything to register with a server."""
+        """The handlers to register with a server."""
         unary = {
             "ServerLive": (m.ServerLiveRequest, self._live),
             "ServerReady": (m.ServerReadyRequest, self._ready),
@@ -107,11 +107,11 @@ class InferenceService:
             frame = _decoded(message)
             route = self._router.route(frame.header)
             if self._inline(route):
-                made = self._counted(route, _made(route, frame, received_s))
+                outcome = self._counted(route, _answer_or_refusal(route, frame, received_s))
             else:
                 counted = partial(self._counted, route)
-                made = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
-            reply = _or_raise(made)
+                outcome = await self.batcher.submit(route, frame, received_s, context.peer(), counted)
+            reply = _or_raise(outcome)
         except FrameRefused as error:
             if route is None:
                 self.counters.refused("", error.code)
@@ -121,7 +121,7 @@ class InferenceService:
         return encode_response(reply.frame, reply.durations)
 
     async def _stream(self, _: Any, context: Any) -> None:
-        """Reply to every frame in the order they came; a frame's own error goes in-band and the stream stays open."""
+        """Reply to the frames in order. An error of a frame is sent in-band, and the stream stays open."""
         stream = object()
         async with OrderedReplies(context.write, MAX_UNANSWERED, MAX_UNANSWERED_BYTES) as replies:
             while isinstance(message := await self.streams.read(context), bytes):
@@ -130,7 +130,7 @@ class InferenceService:
             await end_stream(context)
 
     def _begin(self, message: bytes, received_s: float, stream: object) -> bytes | asyncio.Future[bytes]:
-        """The reply to a frame, or the promise of one."""
+        """The reply to a frame, or a future of it."""
         try:
             frame = decode_request(message)
         except WireError as error:
@@ -142,27 +142,29 @@ class InferenceService:
             self.counters.refused("", error.code)
             return encode_reply(refused(frame.id, frame.header.model, error))
         if self._inline(route):
-            return self._reply_bytes(route, frame, _made(route, frame, received_s))
+            return self._reply_bytes(route, frame, _answer_or_refusal(route, frame, received_s))
         return self.batcher.submit(route, frame, received_s, stream, partial(self._reply_bytes, route, frame))
 
     async def reply(self, route: Route, frame: Frame, device: object) -> Reply:
-        """The answer to a frame that waits its turn like any other, uncounted. Raises FrameRefused."""
+        """The answer to a frame that is queued like any other, but not counted. Raises FrameRefused."""
         return await self.batcher.submit(route, frame, perf_counter(), device, _or_raise)
 
-    def _reply_bytes(self, route: Route, frame: Frame, made: Reply | FrameRefused) -> bytes:
-        self._counted(route, made)
-        return encode_reply(refused(frame.id, frame.header.model, made) if isinstance(made, FrameRefused) else made)
+    def _reply_bytes(self, route: Route, frame: Frame, outcome: Reply | FrameRefused) -> bytes:
+        self._counted(route, outcome)
+        return encode_reply(
+            refused(frame.id, frame.header.model, outcome) if isinstance(outcome, FrameRefused) else outcome
+        )
 
-    def _counted(self, route: Route, made: Reply | FrameRefused) -> Reply | FrameRefused:
-        if isinstance(made, FrameRefused):
-            self.counters.refused(route.model.plan.model, made.code)
+    def _counted(self, route: Route, outcome: Reply | FrameRefused) -> Reply | FrameRefused:
+        if isinstance(outcome, FrameRefused):
+            self.counters.refused(route.model.plan.model, outcome.code)
         else:
-            self.counters.answered((route.model.plan.model, route.k, route.codec), made.durations)
-        return made
+            self.counters.answered((route.model.plan.model, route.k, route.codec), outcome.durations)
+        return outcome
 
 
-def _made(route: Route, frame: Frame, received_s: float) -> Reply | FrameRefused:
-    """The answer; what nobody foresaw is logged and becomes a FrameRefused that gives nothing away."""
+def _answer_or_refusal(route: Route, frame: Frame, received_s: float) -> Reply | FrameRefused:
+    """The answer or a refusal. An unexpected error is logged and becomes a refusal without its details."""
     try:
         return answer(route, frame, received_s)
     except FrameRefused as error:
@@ -172,10 +174,10 @@ def _made(route: Route, frame: Frame, received_s: float) -> Reply | FrameRefused
         return FrameRefused("INTERNAL", "the cloud failed on this frame; its log says why")
 
 
-def _or_raise(made: Reply | FrameRefused) -> Reply:
-    if isinstance(made, FrameRefused):
-        raise made
-    return made
+def _or_raise(outcome: Reply | FrameRefused) -> Reply:
+    if isinstance(outcome, FrameRefused):
+        raise outcome
+    return outcome
 
 
 def _decoded(message: bytes) -> Frame:
@@ -186,7 +188,7 @@ def _decoded(message: bytes) -> Frame:
 
 
 def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMethodHandler:
-    """A unary handler over protobuf messages of our own pool."""
+    """A unary handler for protobuf messages of our own descriptor pool."""
 
     async def handled(message: bytes, context: Any) -> bytes:
         return bytes((await method(await parsed(request, message, context), context)).SerializeToString())
@@ -195,7 +197,7 @@ def unary_handler(request: Any, method: Callable[[Any, Any], Any]) -> grpc.RpcMe
 
 
 async def parsed(request: Any, message: bytes, context: Any) -> Any:
-    """The request; a message that is none ends the call. (gRPC's own deserializers tell the caller our exceptions.)"""
+    """The parsed request; a malformed message ends the call. (gRPC's deserializers would send our exceptions.)"""
     try:
         return request.FromString(message)
     except DecodeError:

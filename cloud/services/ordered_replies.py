@@ -1,4 +1,4 @@
-"""Replies leave a stream in the order their frames came, whether they are ready at once or later."""
+"""Writes the replies of a stream in the order of its frames, whether they are ready at once or later."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Pending = bytes | asyncio.Future[bytes]
 
 
 class OrderedReplies:
-    """Writes replies one at a time, in order; a reply that is ready while nothing waits is written without a detour.
+    """Writes replies one at a time, in order. A reply that is ready while no other waits is written at once.
 
-    ``put`` blocks when ``most`` replies are unwritten, and after a frame with which those unwritten hold more than
+    ``put`` blocks while ``most`` replies are unwritten, and while the frames of unwritten replies hold more than
     ``most_bytes``. Leaving the block normally writes the remaining replies; leaving it by an exception cancels them.
     """
 
@@ -26,7 +26,7 @@ class OrderedReplies:
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, reply: Pending, size_bytes: int = 0) -> None:
-        """Hand over the next reply, or the promise of it, to a frame of this size."""
+        """Add the next reply, or a future of it; ``size_bytes`` is the size of its frame."""
         if self._unwritten == 0 and isinstance(reply, bytes):
             await self._write(reply)
             return

@@ -1,4 +1,4 @@
-"""The service the Open Inference Protocol lacks: the plan, the stage files by digest, and probes of the link."""
+"""The service for splits, beyond the Open Inference Protocol: plans, stage files by digest, and link probes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MAX_REPLY_BYTES = 1 << 22
 
 
 class SplitService:
-    """``partway.v1.Split`` over the models given.
+    """``partway.v1.Split`` for these models.
 
-    ``queue_s`` tells how long a frame arriving now would wait; ``audit`` compares a coded frame with an exact one.
+    ``queue_s`` returns how long a frame arriving now would wait; ``audit`` compares a coded frame with an exact one.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class SplitService:
         queue_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._models = models
-        self._audited = audit
+        self._compare = audit
         self._queue_s = queue_s
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """Everything to register with a server."""
+        """The handlers to register with a server."""
         table = {
             "Describe": unary_handler(m.DescribeRequest, self._describe),
             "Probe": unary_handler(m.ProbeRequest, self._probe),
@@ -58,8 +58,8 @@ class SplitService:
             return reply
         model = self._models.get(request.model)
         if model is None:
-            known = ", ".join(sorted(self._models))
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no model {request.model!r:.80} here; known: {known}")
+            served = ", ".join(sorted(self._models))
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no model {request.model!r:.80} here; served: {served}")
             raise AssertionError  # abort raises
         if request.known_digest != model.digest:
             reply.plan_json = json.dumps(plan_to_json(model.plan)).encode()
@@ -74,7 +74,7 @@ class SplitService:
 
     async def _audit(self, request: Any, context: Any) -> Any:
         try:
-            verdict = await self._audited(request.coded, request.exact)
+            verdict = await self._compare(request.coded, request.exact)
         except FrameRefused as error:
             await context.abort(grpc.StatusCode[error.code], str(error))
             raise AssertionError from error  # abort raises

@@ -1,7 +1,7 @@
-"""Open streams of frames, and how they end when this cloud leaves.
+"""Open streams of frames, and how they end when this cloud shuts down.
 
-A device has no reason to end an open stream, so a cloud that stops would wait for it. Reading goes on for a moment, for
-frames that are on their way; then every frame that was read is answered, and the call ends with a status that says why.
+A device does not end its open stream, so the cloud must. It reads for a moment longer, for frames that are on their
+way, and answers every frame that it has read. Then it ends the call with a status that gives the reason.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import grpc
 
 LEAVING = "it is leaving"
 LINGER_S = 0.1
-"""What was sent before a device could know is still read."""
+"""The cloud reads this long after ``leave``, for frames that devices have already sent."""
 
 
 class Streams:
-    """Reads messages for the service's streams until ``leave``."""
+    """Reads the messages of the service's streams until ``leave``."""
 
     def __init__(self) -> None:
         self.leaving = False
         self._reading: set[asyncio.Task[Any]] = set()
 
     async def read(self, context: Any) -> Any:
-        """The next message; ``aio.EOF`` at its end, None when this cloud leaves."""
+        """The next message; ``aio.EOF`` at the end of the stream, None if this cloud shuts down."""
         if self.leaving:
             return None
         task = asyncio.current_task()
@@ -41,7 +41,7 @@ class Streams:
             self._reading.discard(task)
 
     def leave(self) -> None:
-        """Soon read no more: every stream ends once what it has read is answered."""
+        """Stop reading after LINGER_S. Every stream then ends once its frames are answered."""
         asyncio.get_running_loop().call_later(LINGER_S, self._stop)
 
     def _stop(self) -> None:
@@ -51,5 +51,5 @@ class Streams:
 
 
 async def end_stream(context: Any) -> None:
-    """Tell the device why its stream ends, after the last reply."""
+    """End the stream after the last reply, with the reason for the device."""
     await context.abort(grpc.StatusCode.UNAVAILABLE, LEAVING)

@@ -1,4 +1,4 @@
-"""``partway doctor``: checks of this machine, its network and the clouds around it, each with what to do.
+"""``partway doctor``: checks of this machine, its network and the clouds around it, each with advice.
 
-May import decision and what lies below it.
+May import decision and the rooms below it.
 """

@@ -1,6 +1,6 @@
-"""What is seen of this machine, its network and the clouds around it, and what to do about what is wrong.
+"""Checks of this machine, with advice on what is wrong.
 
-Each check is a function that returns findings; none raises for what it is there to find.
+Each check is a function that returns findings. It never raises an error for the fault that it checks.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from partway.units import show_bytes, show_s
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 HOT_C = 80.0
-"""Where a Raspberry Pi begins to slow down; other boards are not far from it."""
+"""A Raspberry Pi begins to slow down at this temperature; other boards do at similar ones."""
 LEAST_FREE_BYTES = 200_000_000
 IMPORT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing seen: ``state`` is ``good``, ``note`` or ``bad``; ``todo`` one line, empty where there is nothing."""
+    """One result: ``state`` is ``good``, ``note`` or ``bad``; ``todo`` is one line of advice, or empty."""
 
     check: str
     state: str
@@ -42,12 +42,12 @@ class Finding:
     todo: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """As ``--json`` writes it."""
+        """The finding as ``--json`` writes it."""
         return asdict(self)
 
 
 def check_machine() -> list[Finding]:
-    """Processor, cores that may be used, load, Python."""
+    """Report processor, usable cores, load and Python."""
     usable, cores = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     load = os.getloadavg()[0]
     text = f"{machine_name()}, {usable} of {cores} cores, load {load:.1f}, Python {platform.python_version()}"
@@ -58,7 +58,7 @@ def check_machine() -> list[Finding]:
 
 
 def check_heat(root: Path = Path("/sys")) -> list[Finding]:
-    """Temperature, and whether the firmware slows the processor down (Raspberry Pi), where they can be read."""
+    """Report the temperature, and whether the firmware slows the processor down (Raspberry Pi), if readable."""
     zones = [_number(path) for path in root.glob("class/thermal/thermal_zone*/temp")]
     degrees = [value / 1000 for value in zones if value is not None and 0 < value < 200_000]
     if not degrees:
@@ -69,12 +69,16 @@ def check_heat(root: Path = Path("/sys")) -> list[Finding]:
     if flags & 0b0001:
         return [Finding("heat", BAD, f"{text}, under-voltage", "give it a stronger power supply or a shorter cable")]
     if flags & 0b0110 or max(degrees) >= HOT_C:
-        return [Finding("heat", NOTE, f"{text}, slowed down", "cool it; what is measured now holds for a hot device")]
+        return [
+            Finding(
+                "heat", NOTE, f"{text}, slowed down", "cool the device; times measured now are those of a hot device"
+            )
+        ]
     return [Finding("heat", GOOD, text)]
 
 
 def check_numpy() -> list[Finding]:
-    """numpy, and packages that were built for another major version of it."""
+    """Report NumPy, and packages that were built for another major version of it."""
     import numpy as np
 
     text = f"numpy {np.__version__}"
@@ -117,22 +121,22 @@ def _check_engine(name: str, package: str, versions: Mapping[str, str]) -> Findi
 
 
 def _broken(engine: str) -> str | None:
-    """Why an engine does not load, None when it does."""
+    """Why an engine does not load; None if it does."""
     code = f"from partway.engines.registry import engine_for; engine_for({engine!r})"
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)[:160]
-    if done.returncode == 0:
+    if process.returncode == 0:
         return None
-    said = done.stderr.strip().splitlines()
-    return said[-1][:160] if said else f"it ended with {done.returncode}"
+    lines = process.stderr.strip().splitlines()
+    return lines[-1][:160] if lines else f"it ended with {process.returncode}"
 
 
 def check_inference(engine: str = "auto") -> list[Finding]:
-    """Whether this device can answer by itself: the shipped digit model, once."""
+    """Report whether this device can answer alone, by one run of the shipped digit model."""
     import numpy as np
 
     from partway.partitioner.plan.chain import choose_engine, load_folder
@@ -151,10 +155,14 @@ def check_inference(engine: str = "auto") -> list[Finding]:
 
 
 def check_cache(folder: Path | None = None) -> list[Finding]:
-    """Whether stages that a cloud sends can be kept, and how much room there is."""
+    """Report whether the cache can store stages from a cloud, and how much room it has."""
     folder = folder or default_cache()
     if folder is None:
-        return [Finding("cache", NOTE, "this user has no home", "give a folder with --cache, or stages are not kept")]
+        return [
+            Finding(
+                "cache", NOTE, "this user has no home folder", "give a folder with --cache, or stages are not stored"
+            )
+        ]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -169,12 +177,12 @@ def check_cache(folder: Path | None = None) -> list[Finding]:
 
 
 def check_time() -> list[Finding]:
-    """Whether the clock is plausible: certificates are checked by it. No duration is ever taken from it."""
+    """Report whether the clock is plausible: checks of certificates depend on it. Durations use another clock."""
     now = time.gmtime()
     text = time.strftime("%Y-%m-%d %H:%M UTC", now)
     installed = time.gmtime(Path(str(partway.__file__)).stat().st_mtime)
     if now < installed:
-        todo = "set it (timedatectl set-ntp true): certificates look not yet valid to it"
+        todo = "set the clock (timedatectl set-ntp true): with this time, certificates look not yet valid"
         return [Finding("time", BAD, f"{text}, before this package was installed", todo)]
     return [Finding("time", GOOD, text)]
 
@@ -216,5 +224,5 @@ def ready(findings: list[Finding]) -> bool:
 
 
 def to_json(findings: list[Finding]) -> dict[str, Any]:
-    """What ``--json`` writes."""
+    """The findings as ``--json`` writes them."""
     return {"ready": ready(findings), "findings": [finding.to_json() for finding in findings]}

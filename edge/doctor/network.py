@@ -1,4 +1,4 @@
-"""What the doctor sees of the network: interfaces, clouds that announce themselves, and whether they answer."""
+"""Checks of the network: interfaces, the clouds that announce themselves, and whether they answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUSY = 1.5
 
 
 def check_interfaces() -> list[Finding]:
-    """Addresses by which others can reach this machine."""
+    """Report the addresses by which other machines can reach this one."""
     import ifaddr
 
     found = []
@@ -36,44 +36,44 @@ def check_interfaces() -> list[Finding]:
 def check_clouds(
     wait_s: float, addresses: Sequence[str] = (), timeout_s: float = 3.0, access: Access = OPEN
 ) -> list[Finding]:
-    """Clouds that announce themselves within ``wait_s`` seconds and those given, each asked and probed."""
+    """Query and probe the clouds that announce themselves within ``wait_s`` seconds, and the named ones."""
     with Search(wait_s) as search:
         announced = search.wait()
-    known = {cloud.address for cloud in announced}
-    given = [FoundCloud(address, {}) for address in addresses if address not in known]
-    if not announced and not given:
+    announced_addresses = {cloud.address for cloud in announced}
+    named = [FoundCloud(address, {}) for address in addresses if address not in announced_addresses]
+    if not announced and not named:
         todo = (
             "start `cloud-serve --host 0.0.0.0 --insecure` on another machine, or give --cloud HOST:PORT;"
             " multicast may be blocked"
         )
         return [Finding("zeroconf", NOTE, f"no cloud announced itself within {wait_s:g} s", todo)]
     found = [finding for cloud in announced for finding in _check_found(cloud, timeout_s, access)]
-    return [*found, *(finding for cloud in given for finding in check_cloud(cloud, timeout_s, access))]
+    return [*found, *(finding for cloud in named for finding in check_cloud(cloud, timeout_s, access))]
 
 
 def _check_found(cloud: FoundCloud, timeout_s: float, access: Access) -> list[Finding]:
     try:
         allowed = access.for_found(cloud.address, cloud.tls)
     except InputError as error:
-        return [Finding("cloud", NOTE, f"{_announced(cloud)}: not asked", str(error))]
+        return [Finding("cloud", NOTE, f"{_announced(cloud)}: not queried", str(error))]
     return check_cloud(cloud, timeout_s, allowed)
 
 
 def check_cloud(cloud: FoundCloud, timeout_s: float, access: Access = OPEN) -> list[Finding]:
-    """What a cloud announced, whether it answers, how far it is, and which of its models are those shipped here."""
+    """Report what a cloud announced, whether it answers, its link, and which of its models equal those shipped here."""
     try:
         with CloudClient(cloud.address, timeout_s, access=access) as client:
-            said = client.describe("")
+            description = client.describe("")
             link = probe_link(client.probe)
-            digests = {name: client.describe(name).digest for name in said.models}
+            digests = {name: client.describe(name).digest for name in description.models}
     except Refused as error:
         return [Finding("cloud", BAD, f"{_announced(cloud)}: {error}", "check its log")]
     except PartwayError as error:
         return [Finding("cloud", BAD, f"{_announced(cloud)}: does not answer", str(error))]
-    found = [Finding("cloud", GOOD, f"{_announced(cloud)}: {said.server}, {link}")]
+    found = [Finding("cloud", GOOD, f"{_announced(cloud)}: {description.server}, {link}")]
     if cloud.load is not None and cloud.load > BUSY:
         found.append(Finding("cloud load", NOTE, f"{cloud.load:.1f} per core", "it is busy; answers will take longer"))
-    return [*found, *_versions(said), *(_model(name, digest) for name, digest in sorted(digests.items()))]
+    return [*found, *_versions(description), *(_model(name, digest) for name, digest in sorted(digests.items()))]
 
 
 def _announced(cloud: FoundCloud) -> str:
@@ -83,8 +83,8 @@ def _announced(cloud: FoundCloud) -> str:
     return f"{cloud.address}{also}{', TLS' if cloud.tls else ''}"
 
 
-def _versions(said: Description) -> list[Finding]:
-    theirs = said.server.rpartition(" ")[2]
+def _versions(description: Description) -> list[Finding]:
+    theirs = description.server.rpartition(" ")[2]
     if theirs == partway.__version__:
         return []
     todo = "plans and stages are checked by digest; install the same version on both where one refuses the other's"
@@ -97,10 +97,12 @@ def _model(name: str, digest: str) -> Finding:
         return Finding("model", GOOD, f"{text} (edge-run --model {name} fetches it)")
     here = load_plan(model_folder(name)).digest
     if here == digest:
-        return Finding("model", GOOD, f"{text}, as here")
-    return Finding("model", NOTE, f"{text}, another than here ({here[:12]})", "install the same partway on both")
+        return Finding("model", GOOD, f"{text}, the same as here")
+    return Finding(
+        "model", NOTE, f"{text}, differs from the one here ({here[:12]})", "install the same partway on both"
+    )
 
 
 def network_checks(wait_s: float, addresses: Sequence[str], access: Access = OPEN) -> list[Callable[[], list[Finding]]]:
-    """The checks in order."""
+    """The network checks, in order."""
     return [check_interfaces, partial(check_clouds, wait_s, addresses, access=access)]

@@ -1,4 +1,4 @@
-"""Links that are worse than this machine's: a shaping relay, and whole runs replayed over recorded traces.
+"""Emulated links: a relay that shapes traffic, and whole runs replayed over recorded traces.
 
-A replay runs a session, so this room lies above session; nothing in edge but ``main`` may import it.
+A replay runs a session, so this room lies above session; in edge only ``main`` may import it.
 """

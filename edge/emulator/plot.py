@@ -1,4 +1,4 @@
-"""The picture of a replay: what the link gave, which split each frame took, how long it was."""
+"""The chart of a replay: the capacity of the link, and the split and the time of each frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {"cloud": BLUE, "device": GREEN, NOBODY: RED}
 def draw(
     frames: Sequence[Answered], stages: int, capacity: Capacity | None, deadline_s: float | None, heading: str
 ) -> Figure:
-    """Three charts over one axis of seconds. ``capacity``: times (s) and bits per second of the link, where known."""
+    """Draw three charts over one axis of seconds. ``capacity``: times (s) and bits per second of the link, if known."""
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     figure.suptitle(heading, x=0.01, ha="left")
     rows: tuple[Axes, Axes, Axes] = figure.subplots(3, 1, sharex=True, height_ratios=(2, 2, 3))
@@ -37,7 +37,7 @@ def draw(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As PNG."""
+    """Save the figure as PNG."""
     figure.savefig(path, dpi=120, format="png")
 
 

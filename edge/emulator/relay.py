@@ -1,6 +1,6 @@
-"""A TCP relay that behaves like a link: what comes in leaves when the link's shape says so. No root needed.
+"""A TCP relay that behaves like a link: the link's shape decides when data leaves. It needs no root.
 
-Threads that sleep until the moment, not an event loop: its clock ticks in milliseconds, theirs in some 60 µs.
+It uses threads, which sleep to within some 60 µs; an event loop has a resolution of a millisecond.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from partway.system.connections import connections
 log = logging.getLogger("partway.edge")
 
 QUEUE_S = 0.1
-"""What waits in front of the link at most, in seconds of its rate; then the sender feels back-pressure."""
+"""Length of the queue before the link, in seconds of its rate; beyond it the sender must wait."""
 CONNECT_S = 5.0
 
 
 class Relay:
     """Listens on ``host:port`` and passes every connection on to ``target``, shaped by ``up`` and ``down``.
 
-    ``up`` is from whoever connects to the target. All connections share the two directions, as they would a radio.
-    Use as a context manager; ``port`` is the one it got.
+    ``up`` is the direction towards the target. All connections share the two directions, as on a radio link.
+    Use it as a context manager; ``port`` is the port in use.
     """
 
     def __init__(self, target: tuple[str, int], up: Shape, down: Shape, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -43,20 +43,20 @@ class Relay:
         self._thread.start()
 
     def set_rate(self, rate_bps: float) -> None:
-        """Another rate, both ways, from now on."""
+        """Change the rate in both directions from now on."""
         with self._lock:
             self._up = replace(self._up, pace=RatePace(rate_bps))
             self._down = replace(self._down, pace=RatePace(rate_bps))
 
     def rewind(self) -> None:
-        """Traces start over with the next data."""
+        """Restart the traces when the next data arrives."""
         with self._lock:
             for pace in (self._up.pace, self._down.pace):
                 if isinstance(pace, TracePace):
                     pace.rewind()
 
     def stall(self, seconds: float) -> None:
-        """Nothing moves for this long; connections stay open."""
+        """Hold all data back for this long; connections stay open."""
         self._stalled_until_s = perf_counter() + seconds
 
     def cut(self) -> None:
@@ -65,11 +65,11 @@ class Relay:
         self._break()
 
     def restore(self) -> None:
-        """Accept connections again; end a stall."""
+        """Accept connections again, and end a stall."""
         self._cut, self._stalled_until_s = False, 0.0
 
     def close(self) -> None:
-        """Break everything and stop listening."""
+        """Break all connections and stop listening."""
         self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -91,52 +91,52 @@ class Relay:
                 end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
-        for near in connections(self._listener, self._closed, "the emulated link"):
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+        for client in connections(self._listener, self._closed, "the emulated link"):
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
-    def _connect(self, near: socket.socket) -> None:
+    def _connect(self, client: socket.socket) -> None:
         if self._cut:
-            near.close()
+            client.close()
             return
         try:
-            far = socket.create_connection(self._target, CONNECT_S)
+            server = socket.create_connection(self._target, CONNECT_S)
         except OSError as error:
             log.warning("nobody answers at %s:%d (%s)", *self._target, error.strerror or error)
-            near.close()
+            client.close()
             return
-        far.settimeout(None)
-        for end in (near, far):
+        server.settimeout(None)
+        for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
-            self._open |= {near, far}
-        pumps = [_Pump(near, far, lambda: self._up, self), _Pump(far, near, lambda: self._down, self)]
+            self._open |= {client, server}
+        pumps = [_Pump(client, server, lambda: self._up, self), _Pump(server, client, lambda: self._down, self)]
         for pump in pumps:
             pump.start()
         for pump in pumps:
             pump.join()
         with self._lock:
-            self._open -= {near, far}
-        near.close()
-        far.close()
+            self._open -= {client, server}
+        client.close()
+        server.close()
 
     def arrival_s(self, shape: Callable[[], Shape], size_bytes: int) -> float:
-        """When these bytes, there now, come out at the other end."""
+        """The time at which bytes that arrive now leave at the other end."""
         with self._lock:
             return shape().arrive(perf_counter(), size_bytes)
 
     def wait_until(self, due_s: float) -> None:
-        """Sleep until then, and through a stall."""
-        while (left_s := max(due_s, self._stalled_until_s) - perf_counter()) > 0 and not self._closed.is_set():
-            sleep(min(left_s, 0.05))
+        """Sleep until ``due_s``, and until a stall ends."""
+        while (remaining_s := max(due_s, self._stalled_until_s) - perf_counter()) > 0 and not self._closed.is_set():
+            sleep(min(remaining_s, 0.05))
 
 
 class _Pump:
-    """One direction of one connection: a thread that takes in, a thread that lets out."""
+    """One direction of one connection: one thread receives, another sends."""
 
     def __init__(self, source: socket.socket, sink: socket.socket, shape: Callable[[], Shape], relay: Relay) -> None:
         self._source, self._sink, self._shape, self._relay = source, sink, shape, relay
         self._queue: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._take_in, self._let_out)]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._receive, self._send)]
 
     def start(self) -> None:
         """Begin to pass data on."""
@@ -144,11 +144,11 @@ class _Pump:
             thread.start()
 
     def join(self) -> None:
-        """Wait until the source has ended and everything is through."""
+        """Wait until the source has ended and all its data is sent."""
         for thread in self._threads:
             thread.join()
 
-    def _take_in(self) -> None:
+    def _receive(self) -> None:
         data = b"-"
         while data:
             try:
@@ -159,7 +159,7 @@ class _Pump:
             self._queue.put((due_s, data))
             self._relay.wait_until(due_s - self._shape().delay_s - QUEUE_S)
 
-    def _let_out(self) -> None:
+    def _send(self) -> None:
         broken = False
         while True:
             due_s, data = self._queue.get()
@@ -172,6 +172,6 @@ class _Pump:
             except OSError:
                 broken = True
                 with contextlib.suppress(OSError):
-                    self._source.shutdown(socket.SHUT_RDWR)  # then the other thread ends, and says so
+                    self._source.shutdown(socket.SHUT_RDWR)  # this ends the receiving thread
             if not data:
                 return

@@ -1,6 +1,6 @@
-"""Replay a link's trace through the real two processes: edge-run's own code here, a cloud, the emulator between.
+"""Replay a link's trace with real processes: edge-run's code here, a cloud, and the emulated link between them.
 
-The link is a process of its own, too, so that shaping it takes nothing of the device's interpreter. Durations only.
+The link has a process of its own, so that shaping does not slow this interpreter. All times are durations.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from partway.partitioner.zoo import model_folder
 
 ENDLESS = 1_000_000_000
 MOST_SAMPLES = 64
-"""Inputs read beforehand and gone round, so that reading pictures is no part of what is measured."""
+"""At most this many inputs are read beforehand and repeated, so that reading pictures is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A frame and when its answer was there, in seconds from the moment the replay began."""
+    """A frame and the time of its answer, in seconds from the beginning of the replay."""
 
     at_s: float
     result: FrameResult
@@ -50,7 +50,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came of it. ``ran_s``: from the first frame to the last answer."""
+    """The result of a replay. ``ran_s``: seconds from the first frame to the last answer."""
 
     run_report: RunReport
     frames: tuple[Answered, ...]
@@ -58,7 +58,7 @@ class Replay:
 
 
 class EmulatedLink:
-    """``partway link emulate`` in a process of its own. ``options``: those of its command line but --to and --json."""
+    """``partway link emulate`` in its own process. ``options``: its command line without --to and --json."""
 
     def __init__(self, to: str, options: Sequence[str]) -> None:
         command = [sys.executable, "-m", "partway", "link", "emulate", "--to", to, "--json", *options]
@@ -68,18 +68,18 @@ class EmulatedLink:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            said = self._said()
+            message = self._last_message()
             self.close()
-            raise InputError(said or "the emulated link did not start")
+            raise InputError(message or "the emulated link did not start")
         self.address: str = json.loads(line)["address"]
 
-    def _said(self) -> str:
+    def _last_message(self) -> str:
         assert self._process.stderr is not None
         lines = self._process.stderr.read().strip().splitlines()
         return lines[-1].removeprefix("partway: ") if lines else ""
 
-    def tell(self, command: str) -> None:
-        """A command such as ``rewind`` or ``stall 2s``. Raises PartwayError when the link has ended."""
+    def send(self, command: str) -> None:
+        """Send a command such as ``rewind`` or ``stall 2s``. Raises PartwayError if the link has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(command + "\n")
@@ -88,7 +88,7 @@ class EmulatedLink:
             raise PartwayError("the emulated link has ended") from error
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.terminate()
         self._process.communicate()
 
@@ -103,31 +103,31 @@ class EmulatedLink:
 
 @dataclass(frozen=True, slots=True)
 class EmulatedDevice:
-    """``slow`` times as slow as this machine, or as the machine of a ``profile`` (a file of ``partway profile``)."""
+    """A device ``slow`` times as slow as this machine, or as the machine of ``profile`` (of ``partway profile``)."""
 
     slow: int = 1
     profile: Path | None = None
 
-    def engine(self, made: Engine, plan: Plan) -> Engine:
-        """This engine at the device's pace. Raises InputError where the profile is not one of this plan."""
+    def engine(self, fast: Engine, plan: Plan) -> Engine:
+        """Slow this engine down to the device's speed. Raises InputError if the profile is not of this plan."""
         if self.profile is None:
-            return made if self.slow == 1 else SlowEngine(made, self.slow)
+            return fast if self.slow == 1 else SlowEngine(fast, self.slow)
         seconds = load_profile(self.profile, plan).stage_s
-        stages = plan.stages_on(made.name)
-        return PacedEngine(made, {s.digest: self.slow * took_s for s, took_s in zip(stages, seconds, strict=True)})
+        stages = plan.stages_on(fast.name)
+        return PacedEngine(fast, {s.digest: self.slow * stage_s for s, stage_s in zip(stages, seconds, strict=True)})
 
 
 class _Source:
-    """The inputs round and round, until the time is over; on ``fps`` each when it is due, never before."""
+    """Repeats the inputs until the time is over. With ``fps``, it yields each frame when it is due."""
 
     def __init__(self, link: EmulatedLink, seconds: float, fps: float | None) -> None:
         self._link, self._seconds, self._fps = link, seconds, fps
         self.begun_s = 0.0
 
     def samples(self, read: Iterator[Sample]) -> Iterator[Sample]:
-        """The link's traces start over with the first one."""
+        """Yield the samples. The link's traces restart with the first one."""
         samples = _one_round(read)
-        self._link.tell("rewind")
+        self._link.send("rewind")
         self.begun_s = perf_counter()
         for index, sample in enumerate(cycle(samples)):
             due_s = index / self._fps if self._fps else 0.0
@@ -143,12 +143,12 @@ class _Source:
 
 
 def _one_round(samples: Iterator[Sample]) -> list[Sample]:
-    taken: dict[str, Sample] = {}
+    by_name: dict[str, Sample] = {}
     for sample in samples:
-        if sample.name in taken or len(taken) == MOST_SAMPLES:
+        if sample.name in by_name or len(by_name) == MOST_SAMPLES:
             break
-        taken[sample.name] = sample
-    return list(taken.values())
+        by_name[sample.name] = sample
+    return list(by_name.values())
 
 
 def replay(
@@ -158,9 +158,9 @@ def replay(
     fps: float | None = None,
     device: EmulatedDevice = EmulatedDevice(),
 ) -> Replay:
-    """Decide and answer frames for ``seconds``, over the link that the options say, on a device at this pace.
+    """Decide and answer frames for ``seconds``, over the link of ``link_options``, on a device of this speed.
 
-    ``options.cloud`` is not looked at: the cloud is started here, and ended. Raises InputError as edge-run does.
+    ``options.cloud`` is ignored: the replay starts and ends its own cloud. Raises InputError as edge-run does.
     """
     folder = _folder(options.model, options.cache)
     frames: list[Answered] = []
@@ -168,16 +168,16 @@ def replay(
         cloud = stack.enter_context(EmbeddedCloud(folder, options.threads))
         link = stack.enter_context(EmulatedLink(cloud.address(), link_options))
         emulated = replace(options, model=str(folder), cloud=link.address, frames=ENDLESS, access=OPEN)
-        ready = stack.enter_context(Run(emulated, Report(quiet=True), slowed=device.engine)).open()
-        run_report, work = new_run_report(ready, emulated), ready.opened.work
+        ready = stack.enter_context(Run(emulated, Report(quiet=True), wrap_engine=device.engine)).open()
+        run_report, run_input = new_run_report(ready, emulated), ready.opened.run_input
         source = _Source(link, seconds, fps)
         gc.collect()
         gc.freeze()  # as edge-run does
         answer_input(
             ready,
             run_report,
-            source.samples(readable(work.items(), run_report.add_unreadable)),
-            queue_policy(work, emulated),
+            source.samples(readable(run_input.items(), run_report.add_unreadable)),
+            queue_policy(run_input, emulated),
             lambda result: frames.append(Answered(source.elapsed_s(), result)),
         )
     return Replay(run_report, tuple(frames), frames[-1].at_s if frames else 0.0)

@@ -1,4 +1,4 @@
-"""What a replay came to: counts, percentiles, energy, shares of the splits; as data and as a table."""
+"""The summary of a replay: counts, percentiles, energy, shares of the splits; as data and as a table."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PERCENTILES = (50, 95, 99)
 
 
 def frame_energy_j(result: FrameResult, power: Power, rtt_s: float) -> float:
-    """Joules a frame cost the device, by the power model: an estimate, from measured times.
+    """Joules of a frame on the device: an estimate by the power model, from measured times.
 
-    What the device computed (also from the cut on, where it finished a frame itself), what it sent and received, and
-    what it waited; the round trip counts as waiting and the rest of the time on the link as transfer.
+    It counts computing (also after the cut, if the device finished the frame itself), transfer and waiting. The round
+    trip counts as waiting, and the rest of the time on the link as transfer.
     """
     here = result.suffix_s if result.answered_by == "device" else 0.0
     spent = Estimate(
@@ -39,7 +39,7 @@ def frame_energy_j(result: FrameResult, power: Power, rtt_s: float) -> float:
 
 
 def missed(result: FrameResult, deadline_s: float | None) -> bool:
-    """Whether a frame's answer came too late, or not at all."""
+    """Whether a frame's answer arrived too late, or not at all."""
     return result.missed or result.answered_by == NOBODY or (deadline_s is not None and result.total_s > deadline_s)
 
 
@@ -68,7 +68,7 @@ def summary(replay: Replay, power: Power, deadline_s: float | None) -> dict[str,
 
 
 def shares(frames: Sequence[Answered]) -> list[dict[str, Any]]:
-    """Per split and codec how many frames took it and their mean seconds, the most frequent first."""
+    """For each split and codec, the number of frames and their mean seconds; the most frequent first."""
     groups: dict[tuple[int, str | None], list[FrameResult]] = {}
     for answered in frames:
         groups.setdefault((answered.result.cut, answered.result.codec), []).append(answered.result)
@@ -80,7 +80,7 @@ def shares(frames: Sequence[Answered]) -> list[dict[str, Any]]:
 
 
 def series(frames: Sequence[Answered], deadline_s: float | None) -> list[dict[str, Any]]:
-    """Every frame in a few words: when it was answered, at which split, by whom, in how long."""
+    """The main values of every frame: when it was answered, its split, who answered, how long it took."""
     return [
         {
             "at_s": round(answered.at_s, 6),

@@ -121,7 +121,7 @@ class Runner:
             if group:
                 self.watch.frame_id = begun_id
                 chosen = candidate()
-                self._begin(FrameGroup(begun_id, group, chosen, {}, source.came_s[0], arrived_s=source.came_s))
+                self._begin(FrameGroup(begun_id, group, chosen, {}, source.arrived_s[0], arrived_s=source.arrived_s))
                 begun_id += len(group)
                 while self._at_limit(self._limits(chosen, source.behind())):
                     self._handle(uplink.wait())

@@ -1,4 +1,4 @@
-"""What people and programs are told of a run: the terminal's lines, the JSON object, statistics of bounded size.
+"""Reports of a run for people and programs: the terminal's lines, the JSON object, statistics of bounded size.
 
-May import decision and what lies below it; it knows no options.
+May import decision and the rooms below it; it does not know the options.
 """

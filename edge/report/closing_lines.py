@@ -8,7 +8,7 @@ from partway.partitioner.decide.candidates import candidate_name
 
 
 def closing_lines(run_report: RunReport, report: Report, when_behind: str, command: str | None) -> None:
-    """Print them. ``command`` begins the commands to try next; None suggests none."""
+    """Print the last lines. ``command`` is the beginning of the suggested commands; None prints no suggestion."""
     report.summary(run_report.results.summary(run_report.wall_s))
     if run_report.dropped:
         report.say(f"{run_report.dropped} frames were dropped before they began (--when-behind {when_behind})")

@@ -1,4 +1,4 @@
-"""What came of a run of edge-run: the object that ``--json`` writes."""
+"""The report of a run: the object that ``--json`` writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RunReport:
-    """What came of a run. ``notes``: what the decision assumes."""
+    """The results of a run, with its decision. ``notes``: assumptions of the decision."""
 
     plan: Plan
     engine: str
@@ -36,12 +36,12 @@ class RunReport:
     audits: Mapping[Candidate, Tally] = field(default_factory=dict)
 
     def add_unreadable(self, error: InputError) -> None:
-        """Note an input that cannot be read, once: ``--frames`` may come round to it again."""
+        """Record an input that cannot be read, only once: ``--frames`` may repeat the input."""
         if str(error) not in self.unreadable:
             self.unreadable.append(str(error))
 
     def json_pieces(self) -> Iterator[str]:
-        """The text of ``to_json``, a frame at a time: there may be more of them than memory."""
+        """The text of ``to_json``, one frame at a time: all frames may not fit into memory."""
         rest = {name: value for name, value in self._json(()).items() if name != "frames"}
         yield json.dumps(rest)[:-1] + ', "frames": ['
         for index, frame in enumerate(self.results.frames()):
@@ -87,23 +87,23 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 
 def _plan_json(plan: Plan, engine: str, decision: Decision | None, notes: tuple[str, ...]) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    data: dict[str, Any] = {
         "digest": plan.digest,
         "engine": engine,
         "stages": len(plan.stages),
         "cuts": [list(cut.values) for cut in plan.cuts],
     }
     if plan.weights:
-        made["weights"] = plan.weights
+        data["weights"] = plan.weights
     if decision is not None:
         ranking, rival = decision.ranking, decision.runner_up
-        made["objective"] = ranking.objective.name
-        made["candidates"] = [_estimate_json(e, ranking) for e in decision.estimates]
-        made["chosen"] = _estimate_json(decision.chosen, ranking)
-        made["runner_up"] = None if rival is None else _estimate_json(rival, ranking)
-        made["reason"] = decision.reason
-        made["notes"] = list(notes)
-    return made
+        data["objective"] = ranking.objective.name
+        data["candidates"] = [_estimate_json(e, ranking) for e in decision.estimates]
+        data["chosen"] = _estimate_json(decision.chosen, ranking)
+        data["runner_up"] = None if rival is None else _estimate_json(rival, ranking)
+        data["reason"] = decision.reason
+        data["notes"] = list(notes)
+    return data
 
 
 def _estimate_json(estimate: Estimate, ranking: Ranking) -> dict[str, Any]:

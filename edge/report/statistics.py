@@ -1,8 +1,8 @@
-"""What is kept of answered frames: enough for the report, and of bounded size however long a camera runs.
+"""Statistics of answered frames for the report, of bounded size however long a camera runs.
 
-Counts are exact. Durations are a sample of all frames (reservoir sampling, Vitter 1985), which is every frame up to
-SAMPLED. The frames themselves, for ``--json``, wait in memory up to HELD and in a temporary file after that. Outputs
-are never kept.
+Counts are exact. Durations are a sample of all frames (reservoir sampling, Vitter 1985), and of every frame up to
+SAMPLED frames. For ``--json``, the last IN_MEMORY frames stay in memory and older ones in a temporary file. Outputs are
+never stored.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ import numpy as np
 from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 
 SAMPLED = 100_000
-HELD = 10_000
+IN_MEMORY = 10_000
 
 
 class Results:
-    """Takes frames as they are answered. Without ``frames`` they are only counted and timed."""
+    """Collects frames as they are answered. Without ``frames`` it only counts and times them."""
 
-    def __init__(self, frames: bool = True, sampled: int = SAMPLED, held: int = HELD) -> None:
-        self._frames, self._sampled, self._most = frames, sampled, held
-        self._held: deque[FrameResult] = deque()
+    def __init__(self, frames: bool = True, sampled: int = SAMPLED, in_memory: int = IN_MEMORY) -> None:
+        self._frames, self._sampled, self._most = frames, sampled, in_memory
+        self._recent: deque[FrameResult] = deque()
         self._file: IO[str] | None = None
         self._counts: Counter[str] = Counter()
         self._seconds = {part: array("d") for part in ("total_s", *PARTS)}
-        self._random = random.Random(0)  # noqa: S311 - picks frames, hides nothing
+        self._random = random.Random(0)  # noqa: S311 - chooses samples, protects nothing
         self.missed = self.bytes_sent = self.bytes_received = 0
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Results:
         return self._counts[NOBODY]
 
     def add(self, result: FrameResult) -> None:
-        """Another one."""
+        """Add an answered frame."""
         self._counts[result.answered_by] += 1
         self.missed += result.missed
         self.bytes_sent += result.bytes_sent
@@ -56,9 +56,9 @@ class Results:
         if result.answered_by != NOBODY:
             self._time(result)
         if self._frames:
-            self._held.append(replace(result, outputs={}))
-            if len(self._held) > self._most:
-                self._write(self._held.popleft())
+            self._recent.append(replace(result, outputs={}))
+            if len(self._recent) > self._most:
+                self._write(self._recent.popleft())
 
     def _time(self, result: FrameResult) -> None:
         answered = len(self) - self.unanswered
@@ -70,28 +70,28 @@ class Results:
                 seconds[place] = getattr(result, part)
 
     def _write(self, result: FrameResult) -> None:
-        """One at a time, as frames come: writing many at once would hold a frame up."""
+        """Write one frame, as it is answered: writing many at once would delay a frame."""
         if self._file is None:
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - for this object's life
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed with this object
             weakref.finalize(self, self._file.close)
         self._file.write(json.dumps(result.to_json()) + "\n")
 
     def frames(self) -> Iterator[dict[str, Any]]:
-        """Each frame as ``--json`` has it, in the order they were answered."""
+        """Each frame as JSON, in the order of the answers."""
         if self._file is not None:
             self._file.seek(0)
             yield from map(json.loads, self._file)
             self._file.seek(0, SEEK_END)
-        for result in self._held:
+        for result in self._recent:
             yield result.to_json()
 
     def summary(self, wall_s: float) -> dict[str, Any]:
         """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second.
 
-        Frames that nobody answered count as such, and their bytes as sent; they have no part in the rest.
+        Unanswered frames have their own count, and their bytes count as sent; the other figures leave them out.
         """
         answered = len(self) - self.unanswered
-        made: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "answered": answered,
             "unanswered": self.unanswered,
             "missed": self.missed,
@@ -103,14 +103,14 @@ class Results:
             "frames_per_s": answered / wall_s if wall_s else 0.0,
         }
         totals = self._seconds["total_s"] or [0.0]
-        made |= {f"p{q}_s": float(np.percentile(totals, q)) for q in (50, 90, 99)}
-        made["parts"] = {part: statistics.median(self._seconds[part] or [0.0]) for part in PARTS}
-        return made
+        figures |= {f"p{q}_s": float(np.percentile(totals, q)) for q in (50, 90, 99)}
+        figures["parts"] = {part: statistics.median(self._seconds[part] or [0.0]) for part in PARTS}
+        return figures
 
 
 def summarize(results: Iterable[FrameResult], wall_s: float) -> dict[str, Any]:
-    """The summary of frames that are there already."""
-    kept = Results(frames=False)
+    """The summary of these frames."""
+    collected = Results(frames=False)
     for result in results:
-        kept.add(result)
-    return kept.summary(wall_s)
+        collected.add(result)
+    return collected.summary(wall_s)

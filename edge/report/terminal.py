@@ -1,6 +1,6 @@
-"""What people see: header, candidates, one line a prediction, summary. Plain text where the output is no terminal.
+"""The output for people: header, candidates, one line per prediction, summary. Plain text outside a terminal.
 
-rich, 5 MB of it, is only imported for a terminal and for the table, so a service does without.
+rich (5 MB) is imported only for a terminal and for the table, so a service does not load it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WIDTH = 130
 
 
 class Report:
-    """Prints to ``file``; ``quiet`` prints nothing (JSON on stdout), without ``table`` candidates are not listed."""
+    """Prints to ``file``. ``quiet`` prints nothing (JSON on stdout); without ``table``, candidates are not listed."""
 
     def __init__(self, file: TextIO | None = None, quiet: bool = False, table: bool = True) -> None:
         self.out = file or sys.stdout
@@ -37,12 +37,12 @@ class Report:
 
     @property
     def styled(self) -> bool:
-        """Whether somebody looks at it in a terminal."""
+        """Whether the output is a terminal, and not quiet."""
         return self.out.isatty() and not self.quiet
 
     @cached_property
     def console(self) -> Console:
-        """rich's."""
+        """The console of rich."""
         from rich.console import Console
 
         plain = not self.out.isatty()
@@ -50,12 +50,12 @@ class Report:
         return Console(file=self.out, quiet=self.quiet, highlight=False, width=width, soft_wrap=plain)
 
     def header(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Model, engine, cloud, link."""
+        """Print the header: model, engine, cloud, link."""
         for name, text in rows:
             self._line(f"{name:>7}", f"  {text}")
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._line("", text)
 
     def _line(self, bold: str, text: str) -> None:
@@ -68,7 +68,7 @@ class Report:
             self.out.flush()
 
     def candidates(self, decision: Decision, plan: Plan) -> None:
-        """The table of all candidates and the sentence of reason."""
+        """Print the table of all candidates and the reason for the choice."""
         if self._table and not self.quiet:
             self._candidates(decision, plan)
         self.say(f"-> {decision.reason}")
@@ -92,11 +92,11 @@ class Report:
         self.console.print(table)
 
     def frames(self, total: int | None) -> FrameLines:
-        """A context that prints a line a frame, over a progress bar on a terminal."""
+        """A context that prints one line per frame, with a progress bar on a terminal."""
         return FrameLines(self, total)
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """Counts, percentiles and where the time went."""
+        """Print counts, percentiles and the parts of the time."""
         if summary["missed"]:
             self.say(f"{summary['missed']} frames missed their deadline")
         if summary["unanswered"]:
@@ -118,46 +118,46 @@ class Report:
 
 
 class FrameLines:
-    """Lines are gathered and printed a few times a second, so that thousands of frames a second are not slowed down.
+    """Collects lines and prints them a few times a second, so that thousands of frames a second are not slowed down.
 
-    Those that were gathered are printed soon, whether or not another frame comes.
+    A timer prints the collected lines even if no further frame arrives.
     """
 
     def __init__(self, report: Report, total: int | None) -> None:
-        self._to, self._total = report, total
+        self._report, self._total = report, total
         self._lines: list[str] = []
         self._lock = Lock()
-        self._soon: Timer | None = None
+        self._timer: Timer | None = None
         self._printed_s = 0.0
         self._progress: Progress | None = None
 
     def __enter__(self) -> FrameLines:
-        if self._to.styled:
+        if self._report.styled:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=self._to.console, transient=True)
+            self._progress = Progress(*columns, console=self._report.console, transient=True)
             self._task = self._progress.add_task("frames", total=self._total)
             self._progress.start()
         return self
 
     def add(self, result: FrameResult) -> None:
-        """Another answered frame."""
-        if self._to.quiet:
+        """Add an answered frame."""
+        if self._report.quiet:
             return
         with self._lock:
             self._lines.append(frame_line(result))
             if time.perf_counter() - self._printed_s > REFRESH_S:
                 self._flush()
-            elif self._soon is None:
-                self._soon = Timer(REFRESH_S, self._late)
-                self._soon.daemon = True
-                self._soon.start()
+            elif self._timer is None:
+                self._timer = Timer(REFRESH_S, self._flush_late)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def _late(self) -> None:
+    def _flush_late(self) -> None:
         with self._lock:
-            self._soon = None
-            with suppress(Exception):  # whoever prints next meets the same error, where it can be handled
+            self._timer = None
+            with suppress(Exception):  # the next print raises the same error where it can be handled
                 self._flush()
 
     def _flush(self) -> None:
@@ -169,8 +169,8 @@ class FrameLines:
 
             self._progress.console.print(Text("\n".join(self._lines)))
         else:
-            self._to.out.write("\n".join(self._lines) + "\n")
-            self._to.out.flush()
+            self._report.out.write("\n".join(self._lines) + "\n")
+            self._report.out.flush()
         self._lines.clear()
         self._printed_s = time.perf_counter()
 
@@ -178,23 +178,23 @@ class FrameLines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            if self._soon is not None:
-                self._soon.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self._flush()
         if self._progress is not None:
             self._progress.stop()
 
 
 def frame_line(result: FrameResult) -> str:
-    """File, label, probability, where answered, time."""
+    """One line: file, label, probability, answering half, time."""
     if result.answered_by == NOBODY:
         return f"{result.name:<28} {'missed its deadline' if result.missed else 'not answered'}"
     if result.top:
         label, _, probability = result.top[0]
-        said = f"{label:<12} {probability * 100:5.1f} %"
+        answer = f"{label:<12} {probability * 100:5.1f} %"
     else:
-        said = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
-    return f"{result.name:<28} {said}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
+        answer = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
+    return f"{result.name:<28} {answer}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
 
 
 def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:

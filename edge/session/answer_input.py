@@ -1,6 +1,6 @@
-"""Answers the frames of ``--input``: reads them, queues them where reading takes long, and counts the results.
+"""Answers the frames of ``--input``: reads them, queues them if reading is slow, and counts the results.
 
-This is what the command lines do with a run that is ready; a program has its own frames (see ``opened``).
+The command lines use this module. A program that uses Session supplies its own frames (see ``opened``).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from partway.edge.sources.open_inputs import RunInput
 from partway.errors import InputError
 
 SLOW_READ_S = 1e-3
-"""Where reading a frame takes longer, a thread reads ahead: answers are timed when they come, not a read later."""
+"""If reading a frame takes longer, a thread reads ahead, so that an answer is not reported a read too late."""
 
 
 def new_run_report(ready: Ready, options: Options, keep_frames: bool = True) -> RunReport:
-    """The record of a run, to which its frames are added. Without ``keep_frames`` they are only counted and timed."""
-    decision, parts = ready.decision, ready.pipeline
+    """An empty record of a run. Without ``keep_frames``, frames are counted and timed but not stored."""
+    decision, pipeline = ready.decision, ready.pipeline
     return RunReport(
         ready.opened.chain.plan,
         ready.opened.engine.name,
         decision,
         Results(keep_frames),
         notes=options.notes,
-        changes=parts.controller.changes,
-        audits=parts.audits,
+        changes=pipeline.controller.changes,
+        audits=pipeline.audits,
     )
 
 
@@ -43,7 +43,7 @@ def readable(
     frame_read: Callable[[], None] = lambda: None,
     ended: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sample]:
-    """Every item that can be read, until ``ended``; the others are reported and do not cost the rest their answers."""
+    """Yield every item that can be read, until ``ended``. Items that cannot be read are reported and skipped."""
     for item in items:
         if ended():
             return
@@ -56,10 +56,10 @@ def readable(
             yield sample
 
 
-def queue_policy(work: RunInput, options: Options) -> str | None:
-    """The policy of the queue between source and runner; None where each frame is read when its turn comes."""
-    apart = work.waits or work.read_s > SLOW_READ_S or options.when_behind != "block"
-    return options.when_behind if apart else None
+def queue_policy(run_input: RunInput, options: Options) -> str | None:
+    """The policy of the queue between source and runner; None if frames are read one by one, without a queue."""
+    queued = run_input.live or run_input.read_s > SLOW_READ_S or options.when_behind != "block"
+    return options.when_behind if queued else None
 
 
 def answer_input(
@@ -70,9 +70,9 @@ def answer_input(
     answered: Callable[[FrameResult], None],
     on_end: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> None:
-    """Answer every sample and add the results to ``run_report``. An interrupted run keeps what was answered before.
+    """Answer every sample and add the results to ``run_report``. An interrupted run keeps the results it has.
 
-    ``on_end`` is given what ends the reading at once, from a signal's handler too.
+    ``on_end`` receives a function that ends reading at once; a signal handler may call it.
     """
     begun_s = perf_counter()
     with nullcontext(samples) if policy is None else FrameQueue(samples, policy) as source:

@@ -1,4 +1,4 @@
-"""The awaiting form of a session: everything that touches the cloud happens in one worker thread."""
+"""The asynchronous form of a session: one worker thread does everything that touches the cloud."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from partway.edge.sources.samples import Input
 
 AHEAD = 2
-"""Frames that ``run`` holds begun, in windows: enough that the worker never waits for the event loop."""
+"""How many windows of frames ``run`` begins ahead: enough that the worker never waits for the event loop."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class _Request:
 
 
 class _Requests(Arrivals):
-    """Requests of the tasks, for the worker; ``begun`` ones wait for answers. Ends when there are none of either."""
+    """Requests of the tasks, for the worker. Those in ``begun`` wait for answers. It ends when no request is open."""
 
     def __init__(self, plan: Plan, refuse: Callable[[_Request, BaseException], None]) -> None:
         self._plan, self._refuse = plan, refuse
@@ -48,7 +48,7 @@ class _Requests(Arrivals):
         self.on_ready = lambda: None
 
     def add(self, request: _Request) -> bool:
-        """Another one; whether somebody has to begin answering."""
+        """Add a request. Returns whether the caller has to start the worker."""
         with self.lock:
             self.waiting.append(request)
             begin, self.ended = self.ended, False
@@ -66,23 +66,23 @@ class _Requests(Arrivals):
             self.ended = not self.waiting
 
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
-        """See Arrivals. An input that cannot be read costs the others nothing."""
-        taken: list[tuple[Sample, float]] = []
-        while self.waiting and len(taken) < most:
+        """See Arrivals. An input that cannot be read fails its own request only."""
+        readable: list[tuple[Sample, float]] = []
+        while self.waiting and len(readable) < most:
             request = self.waiting.popleft()
             if request.answer.cancelled():
                 continue
             try:
-                taken.append((sample_of(request.value, self._plan, "frame"), request.arrived_s))
-            except Exception as error:  # the task that asked is told
+                readable.append((sample_of(request.value, self._plan, "frame"), request.arrived_s))
+            except Exception as error:  # the task that waits for this answer gets the error
                 self._refuse(request, error)
             else:
                 self.begun.append(request)
-        return None if self.ended and not taken else taken
+        return None if self.ended and not readable else readable
 
 
 async def open_async(options: Options) -> AsyncSession:
-    """Open a session in a thread of its own. Raises InputError as opening does."""
+    """Open a session in a thread of its own. Raises the same errors as OpenSession."""
     worker = ThreadPoolExecutor(1, thread_name_prefix="partway")
     loop = asyncio.get_running_loop()
     opening = loop.run_in_executor(worker, OpenSession, options)
@@ -103,7 +103,7 @@ class AsyncSession:
     def __init__(self, session: OpenSession, worker: ThreadPoolExecutor, window: int) -> None:
         self._session, self._worker, self._window = session, worker, window
         self._process, self._loop = os.getpid(), asyncio.get_running_loop()
-        self._requests = _Requests(session.plan, self._tell)
+        self._requests = _Requests(session.plan, self._deliver)
         self._closed = False
 
     @property
@@ -121,22 +121,22 @@ class AsyncSession:
         """See OpenSession."""
         return self._session.changes
 
-    async def infer(self, given: Input) -> FrameResult:
-        """See OpenSession.infer. Several tasks may ask at once: their frames are in flight together."""
+    async def infer(self, value: Input) -> FrameResult:
+        """See OpenSession.infer. Several tasks may call it at once; their frames are then in flight together."""
         if self._closed:
             raise RuntimeError("this session is closed")
         check_process(self._process)
-        request = _Request(given, self._loop.create_future(), perf_counter())
+        request = _Request(value, self._loop.create_future(), perf_counter())
         if self._requests.add(request):
             self._worker.submit(self._pump)
         return await request.answer
 
     async def run(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[FrameResult]:
-        """See OpenSession.run; inputs may come asynchronously, too."""
+        """See OpenSession.run; ``inputs`` may also be an asynchronous iterable."""
         begun: deque[asyncio.Task[FrameResult]] = deque()
         try:
-            async for given in _each(inputs):
-                begun.append(asyncio.ensure_future(self.infer(given)))
+            async for value in _each(inputs):
+                begun.append(asyncio.ensure_future(self.infer(value)))
                 await asyncio.sleep(0)
                 while begun and (len(begun) >= AHEAD * self._window or begun[0].done()):
                     yield await begun.popleft()
@@ -147,43 +147,43 @@ class AsyncSession:
                 task.cancel()
 
     async def close(self) -> None:
-        """Answer every open request, then end everything."""
-        if not self._closed and not forked(self._process):  # in a forked process it is the parent's to close
+        """Answer every open request, then close the session."""
+        if not self._closed and not forked(self._process):  # in a forked process the session belongs to the parent
             self._closed = True
             await self._loop.run_in_executor(self._worker, self._session.close)
             self._worker.shutdown()
 
     def _pump(self) -> None:
-        """In the worker: answer until no request waits and none is in flight."""
+        """Runs in the worker: answer until no request waits and none is in flight."""
         requests = self._requests
         try:
             for result in self._session.answers(requests):
-                self._tell(requests.begun.popleft(), result)
+                self._deliver(requests.begun.popleft(), result)
         except BaseException as error:
             with requests.lock:
                 failed, requests.ended = [*requests.begun, *requests.waiting], True
                 requests.begun.clear()
                 requests.waiting.clear()
             for request in failed:
-                self._tell(request, error)
+                self._deliver(request, error)
 
-    def _tell(self, request: _Request, run_report: FrameResult | BaseException) -> None:
-        self._loop.call_soon_threadsafe(_set, request.answer, run_report)
+    def _deliver(self, request: _Request, result: FrameResult | BaseException) -> None:
+        self._loop.call_soon_threadsafe(_set, request.answer, result)
 
 
-def _set(answer: asyncio.Future[FrameResult], run_report: FrameResult | BaseException) -> None:
-    if answer.done():  # the task has given up
+def _set(answer: asyncio.Future[FrameResult], result: FrameResult | BaseException) -> None:
+    if answer.done():  # the task was cancelled
         return
-    if isinstance(run_report, BaseException):
-        answer.set_exception(run_report)
+    if isinstance(result, BaseException):
+        answer.set_exception(result)
     else:
-        answer.set_result(run_report)
+        answer.set_result(result)
 
 
 async def _each(inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[Input]:
     if isinstance(inputs, AsyncIterable):
-        async for given in inputs:
-            yield given
+        async for value in inputs:
+            yield value
     else:
-        for given in inputs:
-            yield given
+        for value in inputs:
+            yield value

@@ -1,7 +1,7 @@
-"""Whether an edge-run is alive: it is while every frame that was read is answered within a minute.
+"""Health check of edge-run: it is alive while every frame it reads is answered within a minute.
 
-systemd's watchdog and ``edge-run --health``, which asks the edge-run of its container, follow this one rule. Nothing is
-written to disk for it.
+systemd's watchdog and ``edge-run --health`` both use this rule. The latter asks the edge-run of the same container,
+over a socket; nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from partway.system.connections import connections
 from partway.system.health_socket import health_name, wants_health
 
-LONG_S = 60.0
-"""A frame that is read and not answered for this long means that something hangs; waiting for a camera does not."""
-ASK_S = 5.0
+STALLED_S = 60.0
+"""If a frame waits longer for its answer, something hangs. Waiting for a camera does not count."""
+TIMEOUT_S = 5.0
 
 
 class Liveness:
-    """Counts frames that were read and frames that are done. As a context it answers ``edge-run --health``."""
+    """Counts frames that were read and frames that are done. As a context manager, it answers ``edge-run --health``."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.read = self.done = 0
@@ -39,7 +39,7 @@ class Liveness:
         self.read += 1
 
     def frame_done(self) -> None:
-        """A frame was answered, or nobody can answer it."""
+        """A frame was answered, or given up without an answer."""
         self.done += 1
         self._changed_s = self._clock()
 
@@ -50,34 +50,34 @@ class Liveness:
 
     @property
     def alive(self) -> bool:
-        """Whether no frame has waited for longer than LONG_S."""
-        return self.read <= self.done or self.quiet_s < LONG_S
+        """Whether no frame has waited for longer than STALLED_S."""
+        return self.read <= self.done or self.quiet_s < STALLED_S
 
     def state(self) -> dict[str, Any]:
-        """What ``edge-run --health`` is told."""
+        """The reply to ``edge-run --health``."""
         return {"well": self.alive, "frames": self.done, "quiet_s": round(self.quiet_s, 1)}
 
     def __enter__(self) -> Liveness:
-        """Answer ``--health`` where the image wants it; a second edge-run beside the first one stays silent."""
+        """Answer ``--health`` if the image asks for it. A second edge-run in the same container does not answer."""
         if wants_health():
             self._listen()
         return self
 
     def _listen(self) -> None:
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listening.bind("\0" + health_name("edge"))
-            listening.listen(4)
+            listener.bind("\0" + health_name("edge"))
+            listener.listen(4)
         except OSError:
-            listening.close()
+            listener.close()
             return
-        self._socket = listening
-        threading.Thread(target=self._serve, args=(listening,), name="health", daemon=True).start()
+        self._socket = listener
+        threading.Thread(target=self._serve, args=(listener,), name="health", daemon=True).start()
 
-    def _serve(self, listening: socket.socket) -> None:
-        for asker in connections(listening, self._closed, "the socket of --health"):
-            with asker, suppress(OSError):
-                asker.sendall(json.dumps(self.state()).encode())
+    def _serve(self, listener: socket.socket) -> None:
+        for connection in connections(listener, self._closed, "the socket of --health"):
+            with connection, suppress(OSError):
+                connection.sendall(json.dumps(self.state()).encode())
 
     def __exit__(self, *error: object) -> None:
         if self._socket is not None:
@@ -87,14 +87,14 @@ class Liveness:
             self._socket.close()
 
 
-def ask() -> tuple[bool, str]:
-    """Whether the edge-run of this container is well, and a sentence on it."""
+def ask_health() -> tuple[bool, str]:
+    """Whether the edge-run of this container is healthy, and a sentence that says so."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(ASK_S)
-            asking.connect("\0" + health_name("edge"))
-            state = json.loads(asking.makefile("rb").read())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(TIMEOUT_S)
+            connection.connect("\0" + health_name("edge"))
+            state = json.loads(connection.makefile("rb").read())
     except (OSError, ValueError):
-        return False, "no edge-run answers here (it tells its health where PARTWAY_HEALTH=1 is set, as in the images)"
-    said = f"{state['frames']} frames answered, the last change {state['quiet_s']} s ago"
-    return bool(state["well"]), said if state["well"] else f"{said}: frames are taken and not answered"
+        return False, "no edge-run answers here (it does so only with PARTWAY_HEALTH=1, which the images set)"
+    sentence = f"{state['frames']} frames answered, the last change {state['quiet_s']} s ago"
+    return bool(state["well"]), sentence if state["well"] else f"{sentence}: frames are read but not answered"

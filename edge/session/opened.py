@@ -1,7 +1,7 @@
-"""A model that is open: it answers what a program has in hand, one frame or many.
+"""An open model: it answers the inputs that a program gives it, one or many.
 
-It is edge-run's own opening, measuring and choosing (``Run``); only where frames come from and answers go differs.
-A cloud is driven by the thread that uses it, so a session is for one thread, and for the process that opened it.
+It opens, measures and chooses as edge-run does (``Run``); only the source of frames and the use of answers differ.
+The thread that uses a cloud also drives its connection, so a session belongs to one thread of one process.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 class OpenSession:
-    """A model ready to infer, for one thread: the one that opened it. ``close`` or the end of ``with`` ends it.
+    """A model ready to infer, for the thread that opened it. ``close`` or the end of ``with`` ends it.
 
-    It touches nothing that belongs to the whole process: no signals, no logging set-up, no environment.
+    It changes nothing that belongs to the whole process: no signals, no logging set-up, no environment.
     """
 
     def __init__(self, options: Options) -> None:
@@ -42,29 +42,29 @@ class OpenSession:
             raise
         self._pipeline = ready.pipeline
         self.plan: Plan = ready.opened.chain.plan
-        """What is run: stages, cuts, tensors, and how pictures become tensors."""
+        """The plan in use: stages, cuts, tensors, and how pictures become tensors."""
         self.decision: Decision = ready.decision
-        """The candidates, the one chosen on opening and why."""
+        """The candidates, the one chosen on opening, and the reason."""
         self.changes: Sequence[Change] = ready.pipeline.controller.changes
-        """What was chosen instead since then, from which frame on and why; grows while frames flow."""
+        """Every later change of the choice, with its first frame and its reason; grows while frames flow."""
         self._next_id = 0
         self._running: Iterator[FrameResult] | None = None
         self._closed = False
 
-    def infer(self, given: Input) -> FrameResult:
+    def infer(self, value: Input) -> FrameResult:
         """The answer to one picture (Pillow, uint8 array, path) or to the model's input tensors.
 
-        An answer says who gave it: ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``, ``nobody``. Raises
-        InputError on what does not fit the model.
+        ``answered_by`` is ``cloud``, ``device``, or ``nobody`` for a frame without an answer and without ``outputs``.
+        Raises InputError if the input does not fit the model.
         """
-        (result,) = self.run([given])
+        (result,) = self.run([value])
         return result
 
     def run(self, inputs: Iterable[Input]) -> Iterator[FrameResult]:
-        """The answers to all of them, in order, several in flight at once; inputs are taken as answers are.
+        """Yield the answers to all inputs, in order, with several in flight at once. Inputs are read on demand.
 
-        An input that cannot be read raises its InputError after the answers to those before it. A new ``run`` ends one
-        that was left half-way.
+        An input that cannot be read raises its InputError after the answers to those before it. A new ``run`` ends an
+        earlier one that was not read to its end.
         """
         self._check()
         self._end()
@@ -78,14 +78,14 @@ class OpenSession:
             yield from results
         finally:
             source.ended = True
-            for _ in results:  # left half-way: what is in flight is waited for and dropped
+            for _ in results:  # the caller stopped early: wait for the frames in flight and drop them
                 pass
             self._next_id = source.next_id
         if source.error is not None:
             raise source.error
 
     def answers(self, arrivals: Arrivals) -> Iterator[FrameResult]:
-        """The answers to frames that come when they come, in order; has to be run to its end."""
+        """Yield the answers to frames as they arrive, in order. The caller must read it to its end."""
         self._check()
         self._end()
         for result in self._pipeline.answers(arrivals, self._next_id):
@@ -98,8 +98,8 @@ class OpenSession:
             self._running = None
 
     def close(self) -> None:
-        """End the stream, the connection and, where one was started for this session, the embedded cloud."""
-        if not self._closed and not forked(self._process):  # in a forked process it is the parent's to close
+        """End the stream, the connection, and the embedded cloud if this session started one."""
+        if not self._closed and not forked(self._process):  # in a forked process the session belongs to the parent
             self._check()
             self._end()
             self._closed = True
@@ -128,7 +128,7 @@ def check_process(process: int) -> None:
 
 
 class _Source:
-    """Inputs as samples; the first that cannot be read, or is not given, ends them and is kept."""
+    """Inputs as samples. The first one that cannot be read ends them, and ``error`` keeps its exception."""
 
     def __init__(self, inputs: Iterable[Input], plan: Plan, next_id: int) -> None:
         self._inputs, self._plan = iter(inputs), plan
@@ -147,7 +147,7 @@ class _Source:
         except StopIteration:
             self.ended = True
             raise
-        except Exception as error:  # whatever the caller's own iterator raises, too; it is raised again to the caller
+        except Exception as error:  # includes errors of the caller's own iterator; all are raised again to the caller
             self.ended, self.error = True, error
             raise StopIteration from error
         self.next_id += 1

@@ -1,4 +1,4 @@
-"""One run of edge-run from its options to what answers its frames: open, decide, join. Prints through a Report."""
+"""One run of edge-run, from its options to the pipeline that answers frames: open, decide, wire. Prints to a Report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from partway.edge.options import Options
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.runner import Runner
 from partway.edge.report.terminal import Report
-from partway.edge.session.start.failover import elsewhere
+from partway.edge.session.start.failover import fail_over
 from partway.edge.session.start.startup import Opened, Startup
 from partway.edge.session.wiring import Pipeline, known_clouds, pipeline, trial_runner
 from partway.edge.transport.link_probe import probe_link
@@ -34,7 +34,7 @@ from partway.partitioner.profile.measure import StageTimes, measure
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A run that has decided: what it opened, what it chose, and what answers its frames."""
+    """A run that is ready for frames: what it opened, what it chose, and the pipeline that answers."""
 
     opened: Opened
     decision: Decision
@@ -43,18 +43,18 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the first choice is made by. ``link`` is None without a cloud; ``asked``: it was asked for, not measured."""
+    """The basis of the first choice. ``link`` is None without a cloud; ``link_requested``: options set it."""
 
     speeds: Speeds
     link: Link | None
-    asked: bool
+    link_requested: bool
 
 
 class Run:
-    """Holds what has to be closed again. ``with Run(options, report) as run: ready = run.open()``.
+    """Owns everything that a run opens. ``with Run(options, report) as run: ready = run.open()``.
 
-    It touches nothing that belongs to the whole process: no signals, no logging, no environment. ``slowed`` may put an
-    engine of another pace around the device's.
+    It changes nothing that belongs to the whole process: no signals, no logging, no environment. ``wrap_engine`` may
+    wrap the device's engine, for example to make it slower.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Run:
         options: Options,
         report: Report,
         search: Search | None = None,
-        slowed: Callable[[Engine, Plan], Engine] = lambda engine, _: engine,
+        wrap_engine: Callable[[Engine, Plan], Engine] = lambda engine, _: engine,
     ) -> None:
         self.options, self.report = options, report
-        self._search, self._slowed = search, slowed
+        self._search, self._wrap_engine = search, wrap_engine
         self._stack = ExitStack()
 
     def __enter__(self) -> Run:
@@ -75,11 +75,11 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Close everything that was opened, last first."""
+        """Close everything that was opened, in reverse order."""
         self._stack.close()
 
     def open(self) -> Ready:
-        """Open the model and a cloud, decide, and join what answers frames. Raises InputError, PartwayError."""
+        """Open the model and a cloud, decide, and build the pipeline. Raises InputError, PartwayError."""
         options = self.options
         opened = Startup(options, self.report, self._stack, self._engine, self._search).open()
         encoder = Encoder(opened.chain.plan, None if options.deadline_s is None else options.deadline_s * 1e3)
@@ -93,69 +93,71 @@ class Run:
 
     def _engine(self, plan: Plan) -> Engine:
         """The device's engine for this plan."""
-        return self._slowed(choose_engine(plan, self.options.engine, self.options.threads), plan)
+        return self._wrap_engine(choose_engine(plan, self.options.engine, self.options.threads), plan)
 
     def _decide(self, opened: Opened, encoder: Encoder, runner: Runner) -> Decision:
-        """The first choice. A cloud that is lost while it is measured is left for the next one, or for the device."""
+        """The first choice. If a cloud is lost while it is measured, the next one replaces it, or the device."""
         options, chain, sample = self.options, opened.chain, opened.sample
         times = measure(chain, sample.tensors(encoder.preprocess))
         codecs = None if options.codec == "auto" else [options.codec]
         candidates = measure_candidates(chain, encoder, sample, codecs)
         candidates = with_twin_agreement(candidates, chain.plan, opened.engine.name)
-        unheld = (math.inf,) * (len(chain.plan.stages) - len(times.stage_s))
-        measured = Measured(Speeds((*times.stage_s, *unheld), ()), None, False)
+        not_loaded = (math.inf,) * (len(chain.plan.stages) - len(times.stage_s))
+        measured = Measured(Speeds((*times.stage_s, *not_loaded), ()), None, False)
         decision: Decision | None = None
         while decision is None:
             try:
                 frames = TrialFrames(runner, sample)
-                measured = self._measured(opened, times, frames, measured.speeds)
-                decision = self._decided(opened, candidates, measured, frames)
+                measured = self._measure(opened, times, frames, measured.speeds)
+                decision = self._choose(opened, candidates, measured, frames)
             except LinkLost as error:
-                opened = elsewhere(opened, runner, options.constraints, error)
+                opened = fail_over(opened, runner, options.constraints, error)
                 if opened.reached is None:
-                    self._say_header(opened, times, None, None)
-                    decision = self._alone(opened, candidates, measured, error)
+                    self._print_header(opened, times, None, None)
+                    decision = self._decide_on_device(opened, candidates, measured, error)
         self.report.candidates(decision, chain.plan)
         return decision
 
-    def _measured(self, opened: Opened, times: StageTimes, frames: TrialFrames, speeds: Speeds) -> Measured:
-        """Both halves and the link between them. Raises LinkLost when the cloud is lost meanwhile."""
+    def _measure(self, opened: Opened, times: StageTimes, frames: TrialFrames, speeds: Speeds) -> Measured:
+        """Measure both halves and the link between them. Raises LinkLost if the cloud is lost meanwhile."""
         reached, stages = opened.reached, len(opened.chain.plan.stages)
         cloud_s = stage_seconds(reached.described.profile, stages) if reached else ()
-        measured = self._measured_link(opened, frames)
-        link, asked = self._link(measured)
-        self._say_header(opened, times, measured, link if asked else None)
-        return Measured(replace(speeds, cloud_s=cloud_s), link, asked)
+        measured = self._measure_link(opened, frames)
+        link, requested = self._link_to_use(measured)
+        self._print_header(opened, times, measured, link if requested else None)
+        return Measured(replace(speeds, cloud_s=cloud_s), link, requested)
 
-    def _decided(
+    def _choose(
         self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, frames: TrialFrames
     ) -> Decision:
-        """The choice, by trial frames where the link was not asked for. Raises LinkLost when the cloud is lost."""
+        """The choice, by trial frames unless options set the link. Raises LinkLost if the cloud is lost."""
         plan, link = opened.chain.plan, measured.link
-        trial = None if opened.reached is None or measured.asked else partial(try_candidate, frames)
+        trial = None if opened.reached is None or measured.link_requested else partial(try_candidate, frames)
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
         admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, trial, ranking)
         allowed = estimates if opened.reached is None else restrict(estimates, self.options.split, plan)
-        return make_decision(estimates, allowed, plan, link, not measured.asked, ranking)
+        return make_decision(estimates, allowed, plan, link, not measured.link_requested, ranking)
 
-    def _alone(self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, lost: LinkLost) -> Decision:
-        """All on the device. Where the link was measured before the loss, a cloud may be used once there is one."""
+    def _decide_on_device(
+        self, opened: Opened, candidates: Sequence[Candidate], measured: Measured, error: LinkLost
+    ) -> Decision:
+        """All on the device. If the link was measured before the loss, a cloud may be used later."""
         plan, link = opened.chain.plan, measured.link
         ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
         admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, None, ranking)
         here = [estimate for estimate in estimates if estimate.candidate.codec is None]
-        decision = make_decision(estimates, here, plan, None, link is not None and not measured.asked, ranking)
-        return replace(decision, reason=f"all on the device: {lost}")
+        decision = make_decision(estimates, here, plan, None, link is not None and not measured.link_requested, ranking)
+        return replace(decision, reason=f"all on the device: {error}")
 
     def _constraints(self) -> Constraints:
-        """A codec that was asked for may cost any agreement."""
+        """A codec that the user names may lose any agreement; other codecs keep ``max_drop``."""
         constraints = self.options.constraints
         return constraints if self.options.codec == "auto" else replace(constraints, max_drop=100.0)
 
-    def _measured_link(self, opened: Opened, frames: TrialFrames) -> Link | None:
-        """By probes, and by frames that carry the model's outputs where those may be made here and sent."""
+    def _measure_link(self, opened: Opened, frames: TrialFrames) -> Link | None:
+        """Measure the link with probes, and with frames that carry the model's outputs if those may be sent."""
         if opened.reached is None:
             return None
         plan = opened.chain.plan
@@ -164,24 +166,24 @@ class Run:
             return link
         return frame_link(frames, link, stages)
 
-    def _link(self, measured: Link | None) -> tuple[Link | None, bool]:
-        """The link to decide by, and whether it was asked for rather than measured."""
-        asked = (self.options.bandwidth_bps, self.options.rtt_s)
-        if measured is None or asked == (None, None):
+    def _link_to_use(self, measured: Link | None) -> tuple[Link | None, bool]:
+        """The link to decide by, and whether options set it instead of measurement."""
+        requested = (self.options.bandwidth_bps, self.options.rtt_s)
+        if measured is None or requested == (None, None):
             return measured, False
-        bandwidth_bps, rtt_s = asked
+        bandwidth_bps, rtt_s = requested
         return Link(bandwidth_bps or measured.bandwidth_bps, measured.rtt_s if rtt_s is None else rtt_s), True
 
-    def _say_header(self, opened: Opened, times: StageTimes, measured: Link | None, asked: Link | None) -> None:
+    def _print_header(self, opened: Opened, times: StageTimes, measured: Link | None, requested: Link | None) -> None:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
-        held = "" if opened.chain.whole else f", which holds the first {here}"
+        loaded = "" if opened.chain.whole else f", which holds the first {here}"
         engine = opened.engine
         link = "none" if measured is None else f"{measured} (measured)"
-        if asked is not None:
-            link = f"{asked} (asked for; measured: {measured})"
+        if requested is not None:
+            link = f"{requested} (asked for; measured: {measured})"
         rows = [
-            ("model", f"{plan.model}, {len(plan.stages)} stages, {device}{held}"),
+            ("model", f"{plan.model}, {len(plan.stages)} stages, {device}{loaded}"),
             *([("weights", plan.weights)] if plan.weights else []),
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),

@@ -1,7 +1,7 @@
-"""``edge-run --service``: runs until it is told to end, for systemd and containers.
+"""``edge-run --service``: runs until SIGTERM, for systemd and containers.
 
-It prints a line a frame and keeps none, tells systemd that it is ready and alive, and on SIGTERM answers every frame
-that was read before it ends with code 0.
+It prints one line per frame and stores no frame, and it notifies systemd that it is ready and alive. On SIGTERM it
+answers every frame that it has read, then ends with code 0.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ log = logging.getLogger("partway.edge")
 
 BEAT_S = 5.0
 MOST_CHANGES = 100
-"""Changes of the split that are remembered."""
+"""The service remembers this many changes of the split."""
 
 
 def serve(options: Options, search: Search | None, json_path: str | None) -> int:
     """Answer frames until the input ends or SIGTERM arrives. Returns the exit code: 0.
 
-    ``json_path``: lines of JSON there, ``-`` standard output, None lines for people on standard output.
+    ``json_path``: the file for lines of JSON, ``-`` for standard output. None prints lines for people there.
     """
     with ExitStack() as stack:
         sigterm = stack.enter_context(Sigterm(early=lambda: SystemExit(0)))
@@ -52,19 +52,19 @@ def serve(options: Options, search: Search | None, json_path: str | None) -> int
 
 
 def _answer(ready: Ready, policy: str, journal: Journal, sigterm: Sigterm) -> None:
-    work, parts = ready.opened.work, ready.pipeline
-    samples = readable(work.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
+    run_input, pipeline = ready.opened.run_input, ready.pipeline
+    samples = readable(run_input.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
     with FrameQueue(samples, policy) as frame_queue:
         sigterm.on_end(frame_queue.end)
         journal.ready(ready)
-        for result in parts.answers(frame_queue):
+        for result in pipeline.answers(frame_queue):
             journal.answered(result)
-            while len(parts.controller.changes) > MOST_CHANGES:
-                del parts.controller.changes[0]
+            while len(pipeline.controller.changes) > MOST_CHANGES:
+                del pipeline.controller.changes[0]
 
 
 class Journal:
-    """A line for each event, and what systemd is told: as a context it beats for the watchdog, and says the end."""
+    """Writes a line for each event and notifies systemd. As a context manager, it feeds the watchdog."""
 
     def __init__(self, lines: TextIO, as_json: bool, liveness: Liveness) -> None:
         self._lines, self._json, self.liveness = lines, as_json, liveness
@@ -86,7 +86,7 @@ class Journal:
             self._write({"event": "ended", **counts}, self._counts())
 
     def ready(self, ready: Ready) -> None:
-        """Frames flow from now on."""
+        """Report that frames flow from now on."""
         notify("READY=1", "STATUS=answering frames")
         plan = ready.opened.chain.plan
         self._write({"event": "ready", "model": plan.model, "plan": plan.digest}, "ready")
@@ -98,7 +98,7 @@ class Journal:
         self._write({"name": result.name, **result.to_json()}, frame_line(result))
 
     def unreadable(self, error: InputError) -> None:
-        """Warn of an input that cannot be read; not again while the same one fails again and again."""
+        """Warn of an input that cannot be read, once while the same input keeps failing."""
         if str(error) != self._warned:
             log.warning("%s", error)
         self._warned = str(error)
@@ -119,5 +119,5 @@ class Journal:
                 warned = True
 
     def _counts(self) -> str:
-        nobody = f", {self._unanswered} not" if self._unanswered else ""
-        return f"{self.liveness.done - self._unanswered} frames answered{nobody}"
+        unanswered = f", {self._unanswered} not" if self._unanswered else ""
+        return f"{self.liveness.done - self._unanswered} frames answered{unanswered}"

@@ -1,4 +1,4 @@
-"""edge-run as a library: how to open a model, for a program that blocks or one that awaits."""
+"""edge-run as a library: opens a model, for blocking and for asynchronous programs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """How to open a model; ``with`` gives an OpenSession, ``async with`` an AsyncSession.
+    """The options to open a model with. ``with`` gives an OpenSession, ``async with`` an AsyncSession.
 
     The arguments are edge-run's options of these names (docs/options.md). Quantities are numbers of the unit in the
     name, or text with a unit, as on the command line: ``deadline_s=0.02`` or ``"20ms"``, ``max_device_memory`` in bytes
     or ``"64MB"``. ``cloud`` may be a sequence of addresses, ``window`` None adapts, ``max_drop`` is points.
 
-    Raises InputError here for what is wrong in itself, and on opening for what cannot be found or run.
+    Raises InputError here if an option is invalid, and on opening if something cannot be found or run.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class Session:
         tls_key: str | Path | None = None,
         tls_name: str = "",
     ) -> None:
-        given = dict(locals())  # every argument is an option of the table by its name
-        self.options: Options = options_of(given)
+        arguments = dict(locals())  # each argument has the name of an option in the table
+        self.options: Options = options_of(arguments)
         self._open: OpenSession | None = None
         self._async: AsyncSession | None = None
 

@@ -1,6 +1,6 @@
-"""Joins the objects of a run; each is complete when it is made.
+"""Joins the objects of a run; each object is complete when it is made.
 
-Clouds and trial frames come first. The decision made by them gives the pipeline that answers frames on the same stream.
+Clouds and trial frames come first and lead to the decision. The pipeline then answers frames on the same stream.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What answers frames once the choice is made. ``audits``: what audits of lossy codecs found so far."""
+    """Answers frames once the choice is made. ``audits``: what audits of lossy codecs have found so far."""
 
     runner: Runner
     controller: SplitController
     audits: Mapping[Candidate, Tally]
 
     def answers(self, samples: Iterable[Sample] | Arrivals, first_id: int = 0) -> Iterator[FrameResult]:
-        """The answers to all samples, the candidate chosen anew before each frame."""
+        """Yield the answers to all samples; the controller chooses a candidate before each frame."""
         return self.runner.run(samples, self.controller, first_id)
 
 
 def known_clouds(opened: Opened, options: Options) -> KnownClouds | None:
-    """The clouds that were named, or those that zeroconf finds, now and later; None without a cloud."""
+    """The clouds that the user named, or those that zeroconf finds, now and later; None without a cloud."""
     reached, plan = opened.reached, opened.chain.plan
     if reached is None:
         return None
@@ -55,7 +55,7 @@ def known_clouds(opened: Opened, options: Options) -> KnownClouds | None:
 
 
 def trial_runner(opened: Opened, encoder: Encoder, clouds: KnownClouds | None) -> Runner:
-    """The runner of trial frames: one at a time, over the stream that the pipeline goes on with."""
+    """The runner of trial frames: one at a time, over the stream that the pipeline then uses."""
     return Runner(opened.chain, encoder, clouds=clouds, window=1)
 
 
@@ -67,10 +67,10 @@ def pipeline(
     options: Options,
     stack: ExitStack,
 ) -> Pipeline:
-    """Everything that answers frames, on the stream of the ``trial`` runner; ``stack`` closes it again.
+    """Build the pipeline that answers frames, on the stream of the ``trial`` runner; ``stack`` closes it again.
 
-    The choice before each frame is among what is admitted with ``--split auto``, else what was asked for. A link that
-    was asked for (``--bandwidth``, ``--rtt``) fixes the choice, too.
+    With ``--split auto`` the controller chooses among the admitted candidates before each frame. A given split or a
+    given link (``--bandwidth``, ``--rtt``) fixes the choice.
     """
     free = options.split == "auto" and decision.link_measured
     chosen = decision.chosen.candidate
@@ -107,7 +107,7 @@ def pipeline(
 
 
 def _auditor(options: Options, encoder: Encoder, clouds: KnownClouds | None) -> Auditor | None:
-    """The guard on lossy codecs, where one is wanted and there is a cloud. It starts a thread."""
+    """The auditor of lossy codecs, if ``--audit`` is set and there is a cloud. It starts a thread."""
     if not options.audit or clouds is None:
         return None
     from partway.edge.decision.audit import Auditor

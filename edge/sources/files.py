@@ -1,4 +1,4 @@
-"""Where frames come from: pictures, folders of pictures, IDX and .npz files, the samples shipped with a model."""
+"""Frames from pictures, folders of pictures, IDX and .npz files, and the samples shipped with a model."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ARRAYS = (".npz", ".npy")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One thing to infer on: uint8 pixels at the model's input size, or the model's input tensors themselves.
+    """One input of the model: uint8 pixels at the model's input size, or the model's input tensors themselves.
 
-    ``read_s``: what decoding and scaling it took. ``live``: it came by itself, from a camera or a pipe, and waits.
+    ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
     """
 
     name: str
@@ -53,9 +53,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sample that is read when its turn comes. ``read`` raises InputError when it cannot be.
+    """A sample that is read only when it is needed. ``read`` raises InputError if it cannot be read.
 
-    ``late``: reading it may wait for long, for something to come.
+    ``late``: ``read`` may block for a long time until an input arrives.
     """
 
     name: str
@@ -64,9 +64,9 @@ class Item:
 
 
 def open_source(paths: Sequence[str], plan: Plan) -> list[Item]:
-    """The items of ``--input``, in order, a folder's files sorted.
+    """The items of ``--input``, in order; the files of a folder are sorted.
 
-    Raises InputError at once when a path does not exist, or there is nothing in it to read.
+    Raises InputError at once if a path does not exist or holds nothing to read.
     """
     preprocess = plan.preprocess
     with mapped({OSError: InputError}, "the input cannot be read"):
@@ -127,7 +127,7 @@ def _picture(path: Path, preprocess: Preprocess | None) -> Item:
 
 
 def timed(begun_s: float, sample: Sample, live: bool = False) -> Sample:
-    """The sample with the seconds since then as what reading it took."""
+    """The sample with ``read_s`` set to the seconds since ``begun_s``."""
     return replace(sample, read_s=perf_counter() - begun_s, live=live)
 
 
@@ -140,13 +140,13 @@ def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
             return timed(begun_s, Sample(path.name, preprocess.pixels(picture)))
     except InputError:
         raise
-    except Exception as error:  # on a damaged file Pillow raises nearly anything: struct.error, IndexError, TypeError
+    except Exception as error:  # for damaged files Pillow raises many kinds: struct.error, IndexError, TypeError
         raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
 
 
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "it is no picture Pillow knows" if "cannot identify" in text else text[:120]
+    return "Pillow cannot read it" if "cannot identify" in text else text[:120]
 
 
 def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
@@ -189,18 +189,18 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
 
 
 def _are_pictures(array: Array) -> bool:
-    """uint8 [frames, height, width], or with 1, 3 or 4 channels behind."""
+    """Whether the array is uint8 [frames, height, width] or [frames, height, width, 1, 3 or 4 channels]."""
     return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4)))
 
 
 def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
     for spec in plan.crossing(0):
-        wanted, got = spec.shape[1:], arrays[spec.name].shape[1:]
+        expected, actual = spec.shape[1:], arrays[spec.name].shape[1:]
         if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
             raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
-        if len(wanted) != len(got) or any(w not in (None, g) for w, g in zip(wanted, got, strict=True)):
+        if len(expected) != len(actual) or any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
             raise InputError(
-                f"{name}: {spec.name} must be [frames, {', '.join(map(str, wanted))}], not {list(got)} a frame"
+                f"{name}: {spec.name} must be [frames, {', '.join(map(str, expected))}], not {list(actual)} a frame"
             )
     count = min(len(array) for array in arrays.values())
     for index in range(count):
@@ -215,7 +215,7 @@ def _read_tensors(name: str, frame: Mapping[str, Array], plan: Plan) -> Sample:
 
 def _load_arrays(path: Path) -> dict[str, Array]:
     try:
-        with path.open("rb") as file:  # np.load would leave a file open that turns out to be damaged
+        with path.open("rb") as file:  # np.load leaves a damaged file open
             loaded = np.load(file, allow_pickle=False)
             return {path.stem: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
     except (
@@ -236,4 +236,4 @@ def _load_arrays(path: Path) -> dict[str, Array]:
 
 
 FILES = Source(lambda text, plan: iter(open_source([text], plan)), suffixes=(*PICTURES, *ARRAYS))
-"""Files and folders of them."""
+"""The source for files and folders."""

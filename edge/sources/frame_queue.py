@@ -1,6 +1,6 @@
-"""Between a source that does not wait (a camera, a socket) and the runner: a bounded queue with a policy.
+"""A bounded queue with a policy, between a source that does not wait (a camera, a socket) and the runner.
 
-``block`` holds the source back, ``drop-oldest`` keeps what is newest (cameras), ``drop-newest`` what came first. Every
+``block`` makes the source wait, ``drop-oldest`` keeps the newest frames, ``drop-newest`` keeps the first ones. Every
 drop is counted.
 """
 
@@ -22,33 +22,33 @@ WAIT_S = 0.1
 
 
 class Arrivals(ABC):
-    """Frames that come when they come. ``on_ready`` is called from any thread whenever there is something to take."""
+    """Frames that arrive on their own. Any thread may call ``on_ready``, whenever there is something to take."""
 
     on_ready: Callable[[], None]
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether ``take`` has something to say at once."""
+        """Whether ``take`` returns frames, None or an error at once."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Until that is so, or the time is over. Only called while no frame is in flight."""
+        """Block until ``ready`` or until the time is over. Called only while no frame is in flight."""
 
     def behind(self) -> bool:
-        """Whether frames wait which their source could not hold back: another in flight makes them less late."""
+        """Whether live frames wait in the queue. If so, the runner sends more at once to reduce their delay."""
         return self.ready()
 
     @abstractmethod
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
-        """What is there, oldest first, at most so many, each with the moment it came; None when no more will come."""
+        """At most ``most`` frames, oldest first, each with its arrival time; None once no more frames will arrive."""
 
 
 class FrameQueue(Arrivals):
-    """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts what the policy cost.
+    """Reads ``samples`` in a thread of its own, ``size`` of them ahead. ``dropped`` counts the dropped frames.
 
-    A frame comes when its source has it: a live one, and any that may be dropped, waits from then on. Any other, read
-    ahead from a file that could be held back, comes when it is taken.
-    What the source raises is raised by ``take``. Use as a context manager, or close it.
+    A live frame, and one that may be dropped, arrives when its source has it. A frame that is read ahead from a file
+    arrives when it is taken.
+    ``take`` raises the errors of the source. Use the queue as a context manager, or close it.
     """
 
     def __init__(self, samples: Iterable[Sample], policy: str = "block", size: int = QUEUE) -> None:
@@ -72,7 +72,7 @@ class FrameQueue(Arrivals):
                 self._holding = False
                 if self._ending or not more:
                     break
-        except BaseException as error:  # whatever it is, it is the taker's
+        except BaseException as error:  # ``take`` raises it in the thread that takes
             self._error = error
         with self._changed:
             self._ended = True
@@ -80,8 +80,8 @@ class FrameQueue(Arrivals):
         self.on_ready()
 
     def _put(self, sample: Sample) -> bool:
-        """False once the feed is closed."""
-        came_s = perf_counter() - sample.read_s
+        """Add a frame by the policy. Returns False once the queue is closed."""
+        arrived_s = perf_counter() - sample.read_s
         with self._changed:
             if self.policy == "block":
                 self._changed.wait_for(lambda: len(self._queue) < self.size or self._closed)
@@ -90,17 +90,17 @@ class FrameQueue(Arrivals):
                 if self.policy == "drop-newest":
                     return not self._closed
                 self._queue.popleft()
-            self._queue.append((sample, came_s))
+            self._queue.append((sample, arrived_s))
             self._changed.notify_all()
         self.on_ready()
         return not self._closed
 
     def ready(self) -> bool:
-        """Whether ``take`` has something to say at once."""
-        return bool(self._queue) or self._over()
+        """Whether ``take`` returns frames, None or an error at once."""
+        return bool(self._queue) or self._is_exhausted()
 
-    def _over(self) -> bool:
-        """Whether no more will come. What the reader holds when the feed is ended from outside still does."""
+    def _is_exhausted(self) -> bool:
+        """Whether no more frames will arrive. After ``end``, a frame that the reader already holds still arrives."""
         return self._ended or (self._ending and not self._holding)
 
     def wait(self, seconds: float) -> None:
@@ -111,33 +111,34 @@ class FrameQueue(Arrivals):
     def take(self, most: int) -> list[tuple[Sample, float]] | None:
         """See Arrivals."""
         with self._changed:
-            taken = [self._came(*self._queue.popleft()) for _ in range(min(most, len(self._queue)))]
+            taken = [self._with_arrival(*self._queue.popleft()) for _ in range(min(most, len(self._queue)))]
             self._changed.notify_all()
-            if taken or not self._over():
+            if taken or not self._is_exhausted():
                 return taken
         if self._error is not None:
             raise self._error
         return None
 
-    def _came(self, sample: Sample, came_s: float) -> tuple[Sample, float]:
-        """The sample and when it came."""
-        return sample, came_s if self._waits(sample) else perf_counter() - sample.read_s
+    def _with_arrival(self, sample: Sample, arrived_s: float) -> tuple[Sample, float]:
+        """The sample and its arrival time."""
+        return sample, arrived_s if self._ages(sample) else perf_counter() - sample.read_s
 
-    def _waits(self, sample: Sample) -> bool:
+    def _ages(self, sample: Sample) -> bool:
+        """Whether the time that this sample waits in the queue counts as part of its age."""
         return sample.live or self.policy != "block"
 
     def behind(self) -> bool:
         """See Arrivals."""
         with self._changed:
-            return bool(self._queue) and self._waits(self._queue[0][0])
+            return bool(self._queue) and self._ages(self._queue[0][0])
 
     def end(self) -> None:
-        """No more is read, from a signal's handler too: what was read already can still be taken."""
-        self._ending = True  # no lock: the thread that is interrupted may hold it
+        """Stop reading; a signal handler may call this. Frames that were already read can still be taken."""
+        self._ending = True  # no lock: the interrupted thread may hold it
         self.on_ready()
 
     def close(self) -> None:
-        """No more is read; a source that waits for something is left to itself."""
+        """Stop reading. A source that is blocked in its own read is not waited for."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -151,38 +152,38 @@ class FrameQueue(Arrivals):
 
 
 class Groups:
-    """Samples by the batch, from an iterable or from Arrivals. ``came_s``: when each of those last taken came."""
+    """Samples in batches, from an iterable or from Arrivals. ``arrived_s``: arrival times of the last batch."""
 
     def __init__(self, samples: Iterable[Sample] | Arrivals, batch: int, wake: Callable[[], None]) -> None:
-        self._feed = samples if isinstance(samples, Arrivals) else None
+        self._arrivals = samples if isinstance(samples, Arrivals) else None
         self._source: Iterator[Sample] = iter(()) if isinstance(samples, Arrivals) else iter(samples)
         self._batch = batch
-        self.came_s: list[float] = []
-        if self._feed is not None:
-            self._feed.on_ready = wake
+        self.arrived_s: list[float] = []
+        if self._arrivals is not None:
+            self._arrivals.on_ready = wake
 
     def take(self, meanwhile: Callable[[Callable[[], bool]], None] | None) -> list[Sample] | None:
-        """The next group; empty when none is there yet, None at the end.
+        """The next group; empty if no frame has arrived yet, None at the end.
 
-        ``meanwhile(ready)`` is called where there is nothing to begin: it may wait for other things until ``ready()``.
+        If there is nothing to take, ``meanwhile(ready)`` is called; it may wait for other events until ``ready()``.
         """
-        if self._feed is None:
-            group, self.came_s = [], []
+        if self._arrivals is None:
+            group, self.arrived_s = [], []
             for sample in islice(self._source, self._batch):
                 group.append(sample)
-                self.came_s.append(perf_counter() - sample.read_s)
+                self.arrived_s.append(perf_counter() - sample.read_s)
             return group or None
-        if not self._feed.ready():
+        if not self._arrivals.ready():
             if meanwhile is None:
-                self._feed.wait(WAIT_S)
+                self._arrivals.wait(WAIT_S)
             else:
-                meanwhile(self._feed.ready)
-        taken = self._feed.take(self._batch)
+                meanwhile(self._arrivals.ready)
+        taken = self._arrivals.take(self._batch)
         if taken is None:
             return None
-        self.came_s = [came_s for _, came_s in taken]
+        self.arrived_s = [arrived_s for _, arrived_s in taken]
         return [sample for sample, _ in taken]
 
     def behind(self) -> bool:
-        """See Arrivals; an iterable holds everything back."""
-        return self._feed is not None and self._feed.behind()
+        """See Arrivals. An iterable never has frames that wait."""
+        return self._arrivals is not None and self._arrivals.behind()

@@ -1,4 +1,4 @@
-"""One thing to infer on, as a program has it in hand: a picture, an array, a path, tensors by name."""
+"""Samples from the values of a program: a picture, an array, a path, or tensors by name."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ if TYPE_CHECKING:
     Input: TypeAlias = Sample | Image | Array | str | Path | Mapping[str, Array]
 
 
-def sample_of(given: object, plan: Plan, name: str) -> Sample:
-    """A sample of a Pillow picture, an array, a path (of one picture), or a mapping of the model's input tensors.
+def sample_of(value: object, plan: Plan, name: str) -> Sample:
+    """Make a sample of a Pillow picture, an array, a path (of one picture), or a mapping of the model's input tensors.
 
-    An array is a picture where it is uint8 [height, width(, channels)] and the model takes pictures, of any size, RGB;
-    else it is the model's only input, with or without the axis of frames. Raises InputError on anything that does not
-    fit, naming what would.
+    An array is an RGB picture of any size if it is uint8 [height, width(, channels)] and the model takes pictures.
+    Otherwise it is the model's only input, with or without the axis of frames. Raises InputError on anything that does
+    not fit, and names what does.
     """
     preprocess = plan.preprocess
-    if isinstance(given, Sample):
-        return given
-    if isinstance(given, str | Path):
-        return _of_path(Path(given), plan)
-    if isinstance(given, Mapping):
-        return _of_tensors(given, plan, name)
-    if isinstance(given, np.ndarray):
-        return sample_of_array(given, plan, preprocess, name)
-    if hasattr(given, "convert") and hasattr(given, "size"):
+    if isinstance(value, Sample):
+        return value
+    if isinstance(value, str | Path):
+        return _of_path(Path(value), plan)
+    if isinstance(value, Mapping):
+        return _of_tensors(value, plan, name)
+    if isinstance(value, np.ndarray):
+        return sample_of_array(value, plan, preprocess, name)
+    if hasattr(value, "convert") and hasattr(value, "size"):
         if preprocess is None:
-            raise InputError(f"{plan.model} does not take pictures; give its input tensors ({_wanted(plan)}) by name")
+            raise InputError(
+                f"{plan.model} does not take pictures; give its input tensors ({_expected_inputs(plan)}) by name"
+            )
         begun_s = perf_counter()
-        return timed(begun_s, Sample(name, preprocess.pixels(given)))  # type: ignore[arg-type]
+        return timed(begun_s, Sample(name, preprocess.pixels(value)))  # type: ignore[arg-type]
     raise InputError(
-        f"cannot infer on a {type(given).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
+        f"cannot infer on a {type(value).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
     )
 
 
@@ -54,12 +56,12 @@ def sample_of_array(array: Array, plan: Plan, preprocess: Preprocess | None, nam
         return sample_of_pixels(name, array[0] if array.ndim == 4 else array, preprocess)
     specs = plan.crossing(0)
     if len(specs) != 1:
-        raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_wanted(plan)})")
+        raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_expected_inputs(plan)})")
     return _of_tensors({specs[0].name: array}, plan, name)
 
 
 def is_picture(array: Array) -> bool:
-    """uint8 [height, width], or with 1, 3 or 4 channels behind, or all that in a batch of one."""
+    """Whether the array is uint8 [height, width] or [height, width, 1, 3 or 4], or a batch of one such picture."""
     if array.dtype != np.uint8:
         return False
     return array.ndim == 2 or (
@@ -74,16 +76,18 @@ def _of_path(path: Path, plan: Plan) -> Sample:
     return items[0].read()
 
 
-def _of_tensors(given: Mapping[str, Array], plan: Plan, name: str) -> Sample:
-    missing = [spec.name for spec in plan.crossing(0) if spec.name not in given]
+def _of_tensors(value: Mapping[str, Array], plan: Plan, name: str) -> Sample:
+    missing = [spec.name for spec in plan.crossing(0) if spec.name not in value]
     if missing:
-        raise InputError(f"{name} lacks the model's input {', '.join(missing)}; {plan.model} takes {_wanted(plan)}")
-    return Sample(name, values={spec.name: _fitted(given[spec.name], spec, name) for spec in plan.crossing(0)})
+        raise InputError(
+            f"{name} lacks the model's input {', '.join(missing)}; {plan.model} takes {_expected_inputs(plan)}"
+        )
+    return Sample(name, values={spec.name: _fitted(value[spec.name], spec, name) for spec in plan.crossing(0)})
 
 
-def _fitted(given: object, spec: TensorSpec, name: str) -> Array:
-    """A batch of one in the model's own type."""
-    array = np.asarray(given)
+def _fitted(value: object, spec: TensorSpec, name: str) -> Array:
+    """The value as a batch of one, in the model's type."""
+    array = np.asarray(value)
     if array.ndim == len(spec.shape) - 1:
         array = array[None]
     fits = len(array.shape) == len(spec.shape) and array.shape[:1] == (1,)
@@ -92,7 +96,7 @@ def _fitted(given: object, spec: TensorSpec, name: str) -> Array:
     return np.ascontiguousarray(as_type_of(spec, array, name))
 
 
-def _wanted(plan: Plan) -> str:
+def _expected_inputs(plan: Plan) -> str:
     return ", ".join(f"{spec.name} {spec.dtype} {_shape(spec)}" for spec in plan.crossing(0))
 
 

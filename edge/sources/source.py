@@ -1,4 +1,4 @@
-"""What an input source is: its name on the command line, and the frames behind it."""
+"""The interface of an input source: its name on the command line, and how it opens its frames."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class Source:
     """One kind of input; an entry of the group ``partway.sources`` names such an object.
 
-    An ``--input`` is of this kind if it starts with ``prefix`` or ends with one of ``suffixes`` (in small letters). A
-    prefix without a colon at its end is the whole text.
-    ``open`` takes its text and the plan, raises InputError at once if it cannot be opened, and gives its frames.
-    ``endless`` frames never stop. ``live`` frames come as they are made: the next one may take long, and there is no
-    second round. Endless sources are live.
+    An ``--input`` is of this kind if it starts with ``prefix`` or ends with one of ``suffixes`` (lower case). A prefix
+    that does not end with a colon must equal the whole text.
+    ``open`` takes the text and the plan, and returns the frames. It raises InputError at once if opening fails.
+    ``endless``: the frames never stop. ``live``: the next frame may take long to arrive, and there is no second round.
+    Endless sources are live.
     """
 
     open: Callable[[str, Plan], Iterator[Item]]

@@ -23,7 +23,7 @@ from partway.partitioner.plan.preprocess import Preprocess
 Array = np.ndarray[Any, Any]
 STDIN = "-"
 MOST_BYTES = 1 << 28
-"""Of one frame: more than any picture, less than what would bring a small device down."""
+"""Limit of one frame: larger than any picture, small enough for the memory of a small device."""
 _SHAPE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})(?:x([134]))?")
 
 
@@ -39,19 +39,19 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def stdin_items(stream: BinaryIO, plan: Plan, shape: tuple[int, ...] | None) -> Iterator[Item]:
-    """Frame after frame until the stream ends: raw uint8 of ``shape`` (RGB), or without one .npy after .npy.
+    """Yield frames until the stream ends: raw uint8 of ``shape`` (RGB), or .npy after .npy if ``shape`` is None.
 
-    What ends within a frame, or is none, becomes a last item that says so when it is read.
+    A truncated or invalid frame becomes a last item, whose ``read`` raises the error.
     """
     preprocess = plan.preprocess
     if shape is not None and preprocess is None:
         raise InputError("--stdin-shape is for pictures, which this model does not take; send its tensors as .npy")
-    take: Callable[[BinaryIO], Array | None] = _npy if shape is None else partial(_raw, shape=shape)
+    read_frame: Callable[[BinaryIO], Array | None] = _npy if shape is None else partial(_raw, shape=shape)
     count = 0
     while True:
         name = f"stdin[{count}]"
         try:
-            array = take(stream)
+            array = read_frame(stream)
         except InputError as error:
             yield Item(name, partial(_failed, f"{name}: {error}"))
             return
@@ -81,7 +81,7 @@ def _raw(stream: BinaryIO, shape: tuple[int, ...]) -> Array | None:
 
 
 def _npy(stream: BinaryIO) -> Array | None:
-    """One array as numpy.save writes it; numpy's own reader wants to seek, which a pipe cannot."""
+    """Read one array as numpy.save writes it. NumPy's own reader needs to seek, which a pipe cannot."""
     first = stream.read(1)
     if not first:
         return None
@@ -90,12 +90,12 @@ def _npy(stream: BinaryIO) -> Array | None:
         version = npy.read_magic(header)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(header)
-    except Exception as error:  # numpy's parser of headers raises nearly anything: TokenError, SyntaxError, KeyError
+    except Exception as error:  # NumPy's header parser raises many kinds: TokenError, SyntaxError, KeyError
         raise InputError(
             "standard input holds no .npy here; write frames with numpy.save, or raw ones with --stdin-shape HxWxC"
         ) from error
     if dtype.hasobject or any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize > MOST_BYTES:
-        raise InputError(f"an array {list(shape)} of {dtype} is no frame; write plain numbers, one frame an array")
+        raise InputError(f"an array {list(shape)} of {dtype} is not a frame; write plain numbers, one frame an array")
     size = math.prod(shape) * dtype.itemsize
     data = stream.read(size)
     if len(data) < size:
@@ -105,27 +105,27 @@ def _npy(stream: BinaryIO) -> Array | None:
 
 
 class _Resumed:
-    """A stream with the byte put back that told that it goes on."""
+    """A stream with its first byte put back, which was read to detect the end."""
 
     def __init__(self, first: bytes, stream: BinaryIO) -> None:
         self._first, self._stream = first, stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """As of a file."""
+        """Read at most ``size`` bytes, as from a file."""
         first, self._first = self._first[:size], self._first[size:]
         return first + self._stream.read(size - len(first))
 
 
-def open_stdin(_given: str, plan: Plan, shape: tuple[int, ...] | None = None) -> Iterator[Item]:
+def open_stdin(_text: str, plan: Plan, shape: tuple[int, ...] | None = None) -> Iterator[Item]:
     """Frames from this process's standard input."""
     return stdin_items(_own_stdin(), plan, shape)
 
 
 def _own_stdin() -> BinaryIO:
-    """A reader of our own: Python's is closed at the end, and would abort where a thread still waits in it."""
+    """A separate reader: Python closes its own at exit, which aborts if a thread still waits in it."""
     try:
         return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (OSError, AttributeError):  # a replaced standard input, which has none
+    except (OSError, AttributeError):  # a replaced standard input has no file descriptor
         return sys.stdin.buffer
 
 

@@ -1,4 +1,4 @@
-"""Frames of video files and cameras, through OpenCV, which is imported when one is opened (``partway[video]``)."""
+"""Frames of video files and cameras. OpenCV (``partway[video]``) is imported only when one is opened."""
 
 from __future__ import annotations
 
@@ -23,34 +23,33 @@ VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mj
 CAMERA = "camera:"
 
 
-def is_camera(given: str) -> bool:
+def is_camera(text: str) -> bool:
     """Whether an ``--input`` names a camera: ``camera:0``, ``camera:/dev/video2``."""
-    return given.startswith(CAMERA)
+    return text.startswith(CAMERA)
 
 
-def check_video(given: str, plan: Plan) -> None:
-    """Refuse at once what cannot be opened. Raises InputError."""
-    _preprocess(given, plan)
-    _opened(given).release()
+def check_video(text: str, plan: Plan) -> None:
+    """Raise InputError at once if the video or camera cannot be opened."""
+    _preprocess(text, plan)
+    _open_capture(text).release()
 
 
-def video_items(given: str, plan: Plan) -> Iterator[Item]:
-    """Frame after frame, RGB, decoded when asked for and fitted to the model when read.
+def video_items(text: str, plan: Plan) -> Iterator[Item]:
+    """Yield RGB frames, decoded on demand and scaled to the model's input when read.
 
-    A camera never ends by itself; one that stops giving frames ends in an item that says so. Raises InputError when it
-    cannot be opened.
+    A camera has no end; if it stops, the last item's ``read`` raises InputError. Raises InputError if opening fails.
     """
-    preprocess, capture = _preprocess(given, plan), _opened(given)
-    live = is_camera(given)
-    label = given if live else Path(given).name
+    preprocess, capture = _preprocess(text, plan), _open_capture(text)
+    live = is_camera(text)
+    label = text if live else Path(text).name
     count = 0
     try:
         while True:
             begun_s = perf_counter()
-            there, frame = capture.read()
-            if not there:
+            captured, frame = capture.read()
+            if not captured:
                 break
-            decoded_s = 0.0 if live else perf_counter() - begun_s  # a camera's next frame is waited for, not decoded
+            decoded_s = 0.0 if live else perf_counter() - begun_s  # for a camera this is waiting, not decoding
             name = f"{label}[{count}]"
             yield Item(name, partial(_read, name, frame, preprocess, decoded_s, live))
             count += 1
@@ -59,7 +58,7 @@ def video_items(given: str, plan: Plan) -> Iterator[Item]:
     if live:
         yield Item(label, partial(_stopped, f"{label} gave no frame after {count}; check that it is still plugged in"))
     elif not count:
-        yield Item(label, partial(_stopped, f"video {given} holds no frame; give another with --input"))
+        yield Item(label, partial(_stopped, f"video {text} holds no frame; give another with --input"))
 
 
 def _read(name: str, frame: Array, preprocess: Preprocess, decoded_s: float, live: bool) -> Sample:
@@ -72,33 +71,31 @@ def _stopped(sentence: str) -> Sample:
     raise InputError(sentence)
 
 
-def _preprocess(given: str, plan: Plan) -> Preprocess:
+def _preprocess(text: str, plan: Plan) -> Preprocess:
     preprocess = plan.preprocess
     if preprocess is None:
-        raise InputError(
-            f"this model does not take pictures; give its input tensors as an .npz file instead of {given}"
-        )
+        raise InputError(f"this model does not take pictures; give its input tensors as an .npz file instead of {text}")
     return preprocess
 
 
-def _opened(given: str) -> Any:
+def _open_capture(text: str) -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise InputError(f"{given} needs OpenCV, which is not installed: pip install 'partway[video]'") from error
-    if is_camera(given):
-        where = given.removeprefix(CAMERA)
-        if not where or where.startswith("-"):
-            raise InputError(f"{given!r} names no camera; give a number or a device, for example camera:0")
-        device: int | str = where if (number := whole_number(where)) is None else number
+        raise InputError(f"{text} needs OpenCV, which is not installed: pip install 'partway[video]'") from error
+    if is_camera(text):
+        name = text.removeprefix(CAMERA)
+        if not name or name.startswith("-"):
+            raise InputError(f"{text!r} names no camera; give a number or a device, for example camera:0")
+        device: int | str = name if (number := whole_number(name)) is None else number
         why = (
-            f"camera {where} cannot be opened; `ls /dev/video*` shows which there are, and another program may hold it"
+            f"camera {name} cannot be opened; `ls /dev/video*` lists the cameras, and another program may use this one"
         )
     else:
-        if not Path(given).is_file():
-            raise InputError(f"video {given} does not exist or is no file; check the path")
-        device, why = given, f"video {given} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read"
-    _hush(cv2)
+        if not Path(text).is_file():
+            raise InputError(f"video {text} does not exist or is not a file; check the path")
+        device, why = text, f"video {text} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read"
+    _silence(cv2)
     try:
         capture = cv2.VideoCapture(device)
     except (cv2.error, OverflowError) as error:
@@ -106,23 +103,23 @@ def _opened(given: str) -> Any:
     if not capture.isOpened():
         capture.release()
         raise InputError(why)
-    if is_camera(given):
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not the oldest that still waits
+    if is_camera(text):
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # so that each read returns the newest picture
     return capture
 
 
-def _hush(cv2: Any) -> None:
-    """OpenCV and FFmpeg would print lines of their own for what is said in one sentence here."""
+def _silence(cv2: Any) -> None:
+    """Stop OpenCV and FFmpeg from printing their own messages; our error says it in one sentence."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging = getattr(cv2.utils, "logging", None)
     if logging is not None:
         logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
-def open_video(given: str, plan: Plan) -> Iterator[Item]:
-    """The frames of a video or a camera. Raises InputError at once where it cannot be opened."""
-    check_video(given, plan)
-    return video_items(given, plan)
+def open_video(text: str, plan: Plan) -> Iterator[Item]:
+    """The frames of a video or a camera. Raises InputError at once if it cannot be opened."""
+    check_video(text, plan)
+    return video_items(text, plan)
 
 
 CAMERAS = Source(open_video, prefix=CAMERA, endless=True)

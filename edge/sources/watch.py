@@ -1,4 +1,4 @@
-"""``--input watch:DIR``: pictures as they are put into a folder, each once it is whole."""
+"""``--input watch:DIR``: pictures as they appear in a folder, each once it is completely written."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from partway.system.files import unreadable
 WATCH = "watch:"
 POLL_S = 0.1
 SETTLED_S = 0.3
-"""A picture that has not changed for so long is whole; one that was renamed into the folder always was."""
+"""A picture that has not changed for this long counts as completely written."""
 
-Seen = tuple[int, int]
+FileState = tuple[int, int]
 
 
-def watched_folder(given: str) -> Path:
-    """The folder. Raises InputError when it is none that can be listed."""
-    folder = Path(given.removeprefix(WATCH))
+def watched_folder(text: str) -> Path:
+    """The folder. Raises InputError if it cannot be listed."""
+    folder = Path(text.removeprefix(WATCH))
     try:
         next(folder.iterdir(), None)
     except OSError as error:
@@ -32,14 +32,14 @@ def watched_folder(given: str) -> Path:
     return folder
 
 
-def watch_items(given: str, plan: Plan, read: Callable[[Path], Sample]) -> Iterator[Item]:
-    """Items without end, whose ``read`` waits for the next picture: those that are there first, then those that come.
+def watch_items(text: str, plan: Plan, read: Callable[[Path], Sample]) -> Iterator[Item]:
+    """Yield items without end. Their ``read`` waits for the next picture: first those present, then new ones.
 
-    A picture is taken again when its file has changed. Hidden files (``.name``) are left alone.
+    A picture is read again if its file changes. Hidden files (``.name``) are ignored.
     """
-    pictures = _pictures(watched_folder(given))
+    pictures = _pictures(watched_folder(text))
     while True:
-        yield Item(given, partial(_next, pictures, read), late=True)
+        yield Item(text, partial(_next, pictures, read), late=True)
 
 
 def _next(pictures: Iterator[Path], read: Callable[[Path], Sample]) -> Sample:
@@ -47,19 +47,19 @@ def _next(pictures: Iterator[Path], read: Callable[[Path], Sample]) -> Sample:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    seen: dict[Path, Seen] = {}
+    yielded: dict[Path, FileState] = {}
     while True:
-        there = _listed(folder)
-        seen = {path: state for path, state in seen.items() if path in there}
-        for path, state in sorted(there.items(), key=lambda entry: (entry[1], entry[0])):
-            if seen.get(path) != state and time.time_ns() - state[0] > SETTLED_S * 1e9:
-                seen[path] = state
+        present = _listed(folder)
+        yielded = {path: state for path, state in yielded.items() if path in present}
+        for path, state in sorted(present.items(), key=lambda entry: (entry[1], entry[0])):
+            if yielded.get(path) != state and time.time_ns() - state[0] > SETTLED_S * 1e9:
+                yielded[path] = state
                 yield path
         time.sleep(POLL_S)
 
 
-def _listed(folder: Path) -> dict[Path, Seen]:
-    """Pictures with the moment they were changed last (ns) and their size."""
+def _listed(folder: Path) -> dict[Path, FileState]:
+    """Pictures with the time of their last change (ns) and their size."""
     found = {}
     try:
         for path in folder.iterdir():
@@ -67,17 +67,17 @@ def _listed(folder: Path) -> dict[Path, Seen]:
                 try:
                     stat = path.stat()
                 except OSError:
-                    continue  # gone, or not whole yet
+                    continue  # removed meanwhile, or not complete yet
                 found[path] = (stat.st_mtime_ns, stat.st_size)
     except OSError:
-        return {}  # a folder on a stick or share that is away for a moment
+        return {}  # a folder on a stick or share may be missing for a moment
     return found
 
 
-def open_watch(given: str, plan: Plan) -> Iterator[Item]:
-    """The pictures of a watched folder. Raises InputError at once where it cannot be listed."""
-    watched_folder(given)
-    return watch_items(given, plan, picture_reader(plan))
+def open_watch(text: str, plan: Plan) -> Iterator[Item]:
+    """The pictures of a watched folder. Raises InputError at once if it cannot be listed."""
+    watched_folder(text)
+    return watch_items(text, plan, picture_reader(plan))
 
 
 WATCHED = Source(open_watch, prefix=WATCH, endless=True)

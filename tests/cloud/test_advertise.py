@@ -130,9 +130,9 @@ def test_a_network_that_goes_down_does_not_end_the_cloud(caplog: pytest.LogCaptu
         info = ServiceInfo(SERVICE_TYPE, f"cloud.{SERVICE_TYPE}", 1, properties={"load": "0.0"}, addresses=[])
         advert = Advert(Down(), info, asyncio.ensure_future(told()))  # type: ignore[arg-type]
         for load in (0.1, 0.2):
-            await advert.tell_load(load)
+            await advert.announce_load(load)
         failing = False
-        await advert.tell_load(0.3)
+        await advert.announce_load(0.3)
         await advert._announced
 
     asyncio.run(scenario())
@@ -198,7 +198,7 @@ def test_the_load_is_told_when_it_changes() -> None:
 
             advert._zeroconf.async_update_service = counted  # type: ignore[method-assign]
             for load in (7.25, 7.21, 8.0):
-                await advert.tell_load(load)
+                await advert.announce_load(load)
             assert [info.properties[b"load"] for info in sent] == [b"7.2", b"8.0"]
             assert sent[-1].properties[b"tls"] == b"1"
             assert sent[-1].properties[b"model.mnist"] == b"ab" * 16

@@ -87,4 +87,4 @@ def test_the_command_says_it_in_one_sentence() -> None:
     command = [sys.executable, "-m", "partway.cloud", "--max-batch", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == "cloud-serve: --max-batch must be 1 to 65536, 0 was given\n"
+    assert done.stderr == "cloud-serve: --max-batch must be 1 to 65536, not 0\n"

@@ -286,7 +286,7 @@ def test_an_unreadable_picture_costs_no_other_its_answer(
     assert len(made["summary"]["unreadable"]) == 1
     assert main(options) == 2
     captured = capsys.readouterr()
-    assert captured.err.count("a.png cannot be read (it is no picture Pillow knows)") == 1
+    assert captured.err.count("a.png cannot be read (Pillow cannot read it)") == 1
     assert "24 frames answered" in captured.out
 
 
@@ -351,7 +351,7 @@ def test_a_name_the_cloud_does_not_know_lists_those_it_does(
 ) -> None:
     """Unknown here and there: the cloud's own models are listed."""
     line = _refused(["--model", "resnet50", "--cloud", cloud.address], capsys)
-    assert "no model 'resnet50' here; known: " in line
+    assert "no model 'resnet50' here; served: " in line
     assert "mnist" in line
 
 
@@ -487,7 +487,7 @@ def test_when_no_cloud_is_found_an_embedded_one_is_used(
     monkeypatch.setattr(opening, "Search", lambda: Heard(None))
     with Run(Options("mnist", inputs=(str(digits),)), Report(quiet=True)) as run:
         ready = run.open()
-        samples = [item.read() for item in ready.opened.work.items()]
+        samples = [item.read() for item in ready.opened.run_input.items()]
         assert len(list(ready.pipeline.answers(samples))) == 12
 
 

@@ -192,7 +192,7 @@ CASES: dict[str, tuple[str, str]] = {
     "no shape": ("partway cuts {}/good.onnx --shape x", "not NAME=SIZES, for example"),
     "zero shape": ("partway cuts {}/good.onnx --shape x=1x0x8x8", "not NAME=SIZES, for example"),
     "wrong channels": ("partway slice {}/noshape.onnx --out {out} --shape x=1x4x8x8", "give others by --shape"),
-    "mean": ("partway slice {}/good.onnx --out {out} --mean a", "--mean 'a' is no list of numbers, for example"),
+    "mean": ("partway slice {}/good.onnx --out {out} --mean a", "--mean 'a' is not a list of numbers, for example"),
     "means": ("partway slice {}/good.onnx --out {out} --mean 1,2", "--mean needs 1 or 3 numbers"),
     "labels": ("partway slice {}/good.onnx --out {out} --labels {}/latin.txt", "labels.* give a text file"),
     "out is a file": ("partway slice {}/good.onnx --out {}/text.onnx", "File exists.*give another --out"),

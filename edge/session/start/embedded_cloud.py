@@ -1,4 +1,4 @@
-"""A cloud on this very machine, in a process of its own, for a first run that needs nothing else."""
+"""A cloud on this machine, in a process of its own, so that a first run needs no second machine."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from partway.system.files import in_memory
 
 START_S = 30.0
 PREPARE_S = 900.0
-"""The longest step of making a plan: fetching weights over a slow line."""
+"""Time limit of each step of making a plan; the longest one fetches weights over a slow line."""
 STOP_S = 5.0
 
 
 class EmbeddedCloud:
-    """Started at once, waited for when needed. It ends when its input closes: on exit, Ctrl-C and crash alike."""
+    """A cloud-serve process. It ends when its standard input closes: on exit, on Ctrl-C and after a crash."""
 
-    def __init__(self, models: Path | None, threads: int = 0, also: Sequence[str] = ()) -> None:
-        # Its log is a file: a pipe that nobody reads would stop the cloud when it is full.
+    def __init__(self, models: Path | None, threads: int = 0, extra_options: Sequence[str] = ()) -> None:
+        # The log is a file: a full pipe that nobody reads would block the cloud.
         self._address = ""
         self._log = in_memory("cloud-log")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "partway.cloud", *_options(models, threads), *also],
+            [sys.executable, "-m", "partway.cloud", *_options(models, threads), *extra_options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,  # line by line: select sees nothing of what Python has read ahead
+            bufsize=0,  # unbuffered: select does not see what Python has read ahead
             stderr=self._log,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},  # meant for others
+            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},  # it is for other clouds
         )
 
     @property
@@ -45,37 +45,37 @@ class EmbeddedCloud:
         return self._process.pid
 
     def address(self) -> str:
-        """HOST:PORT once it serves. Raises PartwayError with its own words when it could not start."""
+        """HOST:PORT once it serves. Raises PartwayError with the cloud's last message if it cannot start."""
         if not self._address:
-            said = self._said(START_S)
-            if "grpc_port" not in said:
-                raise PartwayError("the embedded cloud did not start: it said nothing of where it is")
-            self._address = f"127.0.0.1:{said['grpc_port']}"
+            message = self._next_message(START_S)
+            if "grpc_port" not in message:
+                raise PartwayError("the embedded cloud did not start: it gave no address")
+            self._address = f"127.0.0.1:{message['grpc_port']}"
         return self._address
 
-    def prepared(self, say: Callable[[str], None]) -> None:
-        """Wait until a model by name is made; ``say`` is told how far it is. Raises InputError in the cloud's words."""
+    def wait_prepared(self, say: Callable[[str], None]) -> None:
+        """Wait until a zoo model is prepared; ``say`` gets each step. Raises InputError with the cloud's message."""
         try:
-            while "preparing" in (said := self._said(PREPARE_S)):
-                say(str(said["preparing"]))
-        except PartwayError as error:  # what it asks for, torch or a network, is missing on this very machine
+            while "preparing" in (message := self._next_message(PREPARE_S)):
+                say(str(message["preparing"]))
+        except PartwayError as error:  # torch or a network is missing on this machine
             raise InputError(str(error).partition("cloud-serve: ")[2] or str(error)) from error
-        self._address = f"127.0.0.1:{said['grpc_port']}"
+        self._address = f"127.0.0.1:{message['grpc_port']}"
 
-    def _said(self, within_s: float) -> Mapping[str, Any]:
-        """Its next line."""
+    def _next_message(self, within_s: float) -> Mapping[str, Any]:
+        """The next line that the cloud prints. Raises PartwayError if it ends or takes too long."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], within_s)
         line = self._process.stdout.readline() if ready else b""
         if line:
             return dict(json.loads(line))
         self._log.seek(0)
-        words = self._log.read().decode(errors="replace").strip().splitlines()
-        last = words[-1] if words else "it said nothing"
-        raise PartwayError(f"the embedded cloud did not start: {last}")
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        last_line = lines[-1] if lines else "it printed no message"
+        raise PartwayError(f"the embedded cloud did not start: {last_line}")
 
     def close(self) -> None:
-        """End it and wait until it is gone."""
+        """End the process and wait for it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -97,5 +97,5 @@ class EmbeddedCloud:
 
 
 def _options(models: Path | None, threads: int) -> Sequence[str]:
-    chosen = [] if models is None else ["--models", str(models)]
-    return ["--grpc-port", "0", "--json", "--no-advertise", "--until-stdin-closes", "--threads", str(threads), *chosen]
+    fixed = ["--grpc-port", "0", "--json", "--no-advertise", "--until-stdin-closes"]
+    return [*fixed, "--threads", str(threads), *([] if models is None else ["--models", str(models)])]

@@ -1,4 +1,4 @@
-"""A cloud that is lost before frames flow: the next one takes its place, else the device goes on alone."""
+"""If a cloud is lost before frames flow, the next one replaces it, or else the device goes on alone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from partway.partitioner.decide.constraints import Constraints
 log = logging.getLogger("partway.edge")
 
 
-def elsewhere(opened: Opened, runner: Runner, constraints: Constraints, error: LinkLost) -> Opened:
-    """What to start with now that the cloud is lost: ``reached`` is the next one, or None for the device alone.
+def fail_over(opened: Opened, runner: Runner, constraints: Constraints, error: LinkLost) -> Opened:
+    """What to start with after the cloud is lost: ``reached`` is the next one, or None for the device alone.
 
-    Raises LinkLost where the device may not or cannot answer alone.
+    Raises LinkLost if the device may not or cannot answer alone.
     """
     serving = runner.next_cloud(error)
     if serving is not None:

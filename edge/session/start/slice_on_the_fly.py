@@ -1,4 +1,4 @@
-"""``edge-run --model FILE``: a model file is sliced once, and its plan kept beside the fetched stages."""
+"""``edge-run --model FILE``: slices a model file once and stores its plan data_files the fetched stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from partway.partitioner.plan.plan_file import PLAN_FILE
 
 
 def sliced_folder(model: Path, cache: Path | None) -> Path:
-    """The folder with the plan of a model file, made in ``cache`` (None: a temporary folder) when it is not there yet.
+    """The folder with the plan of a model file, made in ``cache`` (None: a temporary folder) if it does not exist.
 
     Raises InputError when the file is missing or cannot be sliced, or the ``partition`` extra is not installed.
     """
@@ -31,12 +31,12 @@ def sliced_folder(model: Path, cache: Path | None) -> Path:
 
 
 def _digest(model: Path) -> str:
-    """SHA-256 of the model file and of the data files it refers to: other weights are another model."""
+    """SHA-256 of the model file and of its data files: a model with other weights is another model."""
     try:
         with model.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
-            beside = _data_files(model, file)
-        for path in beside:
+            data_files = _data_files(model, file)
+        for path in data_files:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
@@ -45,25 +45,25 @@ def _digest(model: Path) -> str:
 
 
 def _data_files(model: Path, file: BinaryIO) -> list[Path]:
-    """The files beside a model that hold its weights; those of a model that is refused anyway are not looked for."""
-    homes = (model.parent.resolve(), model.resolve().parent)
+    """The data files beside a model that hold its weights; none for a file that is not ONNX."""
+    folders = (model.parent.resolve(), model.resolve().parent)
     try:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            places = {place for tensor in external_tensors(content) for place in tensor.locations}
+            locations = {location for tensor in external_tensors(content) for location in tensor.locations}
     except (InputError, ValueError):  # no ONNX model, or an empty file
         return []
-    paths = [(model.parent / place).resolve() for place in sorted(places)]
-    return [path for path in paths if path.is_file() and any(path.is_relative_to(home) for home in homes)]
+    paths = [(model.parent / location).resolve() for location in sorted(locations)]
+    return [path for path in paths if path.is_file() and any(path.is_relative_to(folder) for folder in folders)]
 
 
 def _slice(model: Path, target: Path) -> None:
-    """Into a folder of another name first, so that a plan is there whole or not at all."""
+    """Slice into a temporary folder, then rename it, so that no partial plan is ever visible."""
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
     try:
         SLICERS.get("file")(model, part)
         part.rename(target)
     except OSError as error:
-        if not (target / PLAN_FILE).is_file():  # else another run was quicker
-            raise InputError(f"the plan of {model} cannot be kept in {target.parent} ({error.strerror})") from error
+        if not (target / PLAN_FILE).is_file():  # otherwise another run has made it meanwhile
+            raise InputError(f"the plan of {model} cannot be stored in {target.parent} ({error.strerror})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Everything before the first measurement: the model, the frames, a cloud that serves this very plan, the stages."""
+"""Everything before the first measurement: the model, the frames, a cloud that serves the same plan, the stages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = logging.getLogger("partway.edge")
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A cloud, what it says of the model, and where it is in words."""
+    """A cloud, its description of the model, and its address in words."""
 
     client: CloudClient
     described: Description
@@ -54,15 +54,15 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a run works with. ``sample`` is the first frame, to measure with; ``reached`` is None without a cloud.
+    """What a run works with. ``sample`` is the first frame, for measuring; ``reached`` is None without a cloud.
 
-    ``search`` goes on where clouds are looked for; ``embedded`` is the address of the one on this machine, if any.
+    ``search`` continues in the background with ``--cloud auto``. ``embedded`` is the address of the embedded cloud.
     """
 
     engine: Engine
     chain: Chain
     sample: Sample
-    work: RunInput
+    run_input: RunInput
     reached: Reached | None
     search: Search | None = None
     embedded: str | None = None
@@ -82,31 +82,31 @@ class Startup:
         self.options, self.report = options, report
         self._stack, self._engine, self._search = stack, engine, search
         self._embedded: EmbeddedCloud | None = None
-        self._here: str | None = None
-        self._announced = ""
+        self._embedded_address: str | None = None
+        self._announced_address = ""
 
     def open(self) -> Opened:
-        """Everything, in order. Raises InputError for what cannot be run, before anything is printed or sent."""
+        """Open everything, in order. Raises InputError before anything is printed or sent."""
         cache = open_cache(self.options.cache) if self.options.cache is not None else None
         folder = self._find_model()
         reached = self._reach(None) if folder is None else None
         plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
         k = self._split(plan)
-        work = open_run_input(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
-        if work.random:
+        run_input = open_run_input(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
+        if run_input.random:
             self.report.say("no --input given: random input")
-        sample, work = read_ahead(work, plan)  # here, while a cloud starts: it also imports what reading takes
+        sample, run_input = read_ahead(run_input, plan)  # while a cloud starts: this also imports the readers
         engine = self._engine(plan)
         chain = self._load(plan, engine, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
-            reached = self._reach_or_stay(plan, chain)
+            reached = self._reach_or_none(plan, chain)
         if (sentence := no_fallback_warning(plan, self.options.constraints)) is not None:
             log.warning("%s", sentence)
         search = self._search if self.options.cloud == "auto" else None
-        return Opened(engine, chain, sample, work, reached, search, self._here)
+        return Opened(engine, chain, sample, run_input, reached, search, self._embedded_address)
 
     def _split(self, plan: Plan) -> int | None:
-        """The split asked for, None for auto. Raises InputError for what this plan cannot do or constraints exclude."""
+        """The given split, None for auto. Raises InputError if the plan or the constraints do not allow it."""
         options = self.options
         if options.batch > 1 and not plan.batches:
             raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
@@ -115,7 +115,7 @@ class Startup:
         return k
 
     def _find_model(self) -> Path | None:
-        """The model's folder, None when only a cloud can know it; what may be needed of clouds is begun."""
+        """The model's folder, None if only a cloud can have it. Also starts the search for clouds."""
         options = self.options
         try:
             if is_model_file(options.model):
@@ -130,11 +130,11 @@ class Startup:
             if ":" not in options.cloud:
                 raise
             return None
-        self._begin(folder)
+        self._start_clouds(folder)
         return folder
 
-    def _begin(self, folder: Path) -> None:
-        """Start and look for what serves a plan that is here, unless nothing of it is wanted."""
+    def _start_clouds(self, folder: Path) -> None:
+        """Start the embedded cloud and the search for others, if the options allow them."""
         options = self.options
         local = options.split == "device" or options.cloud == "none"
         if options.cloud in ("auto", "embedded") and not local and self._embedded is None:
@@ -143,7 +143,7 @@ class Startup:
             self._search = self._stack.enter_context(Search())
 
     def _find_zoo_model(self) -> Path | None:
-        """The same of a model that is made by name: the cloud that was named has it, or one here makes and keeps it.
+        """The folder of a zoo model; None if a named or announced cloud has it. Otherwise an embedded cloud makes it.
 
         Making it takes torch, which this process never imports.
         """
@@ -153,28 +153,28 @@ class Startup:
         name, random, cache = options.model, options.random_weights, open_cache(options.cache).folder
         found = prepared_folder(name, random, cache)
         if found is None and (options.split == "device" or options.cloud == "none"):
-            found = prepare(name, random, cache, self._say_preparing)
+            found = prepare(name, random, cache, self._report_preparing)
         if found is None and options.cloud == "auto":
-            self._announced = self._serving(plan_name(name, random))
-            if self._announced:
+            self._announced_address = self._address_serving(plan_name(name, random))
+            if self._announced_address:
                 return None
         if found is None and cache is not None:
-            also = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
-            self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, also))
-            self._embedded.prepared(self._say_preparing)
+            model_options = ["--model", name, "--cache", str(cache), *(["--random-weights"] if random else [])]
+            self._embedded = self._stack.enter_context(EmbeddedCloud(None, options.threads, model_options))
+            self._embedded.wait_prepared(self._report_preparing)
             found = prepared_folder(name, random, cache)
         if found is None:
-            raise InputError(f"the plan of {name} can be kept nowhere; give a folder with --cache")
-        self._begin(found)
+            raise InputError(f"there is no folder to store the plan of {name} in; give one with --cache")
+        self._start_clouds(found)
         return found
 
-    def _serving(self, name: str) -> str:
-        """The address of a cloud near by that has a model of this name; empty when there is none."""
+    def _address_serving(self, name: str) -> str:
+        """The address of an announced cloud that has a model of this name; empty if there is none."""
         if self._search is None:
             self._search = self._stack.enter_context(Search())
         return next((cloud.address for cloud in self._search.wait() if name in cloud.models), "")
 
-    def _say_preparing(self, step: str) -> None:
+    def _report_preparing(self, step: str) -> None:
         self.report.say(f"preparing {step}")
 
     def _needs_cloud(self, k: int | None, plan: Plan) -> bool:
@@ -186,8 +186,8 @@ class Startup:
             return False
         return k is None or k != len(plan.stages)
 
-    def _reach_or_stay(self, plan: Plan, chain: Chain) -> Reached | None:
-        """A cloud; None where it was there and broke off, and the device can answer alone."""
+    def _reach_or_none(self, plan: Plan, chain: Chain) -> Reached | None:
+        """A cloud; None if the connection is lost and the device can answer alone."""
         try:
             return self._reach(plan)
         except LinkLost as error:
@@ -197,15 +197,16 @@ class Startup:
             return None
 
     def _reach(self, plan: Plan | None) -> Reached:
-        """A cloud that serves this very plan."""
+        """Connect to a cloud that serves the same plan."""
         access = self.options.access
         nearest = partial(round_trip_s, access=access)
         found = self._search.result(plan.model, plan.digest, nearest) if self._search and plan else None
         if found is not None:
             try:
-                by = access.for_found(found.address, found.tls)
-                reached = self._reached(found.address, plan, f"found by zeroconf{', TLS' if found.tls else ''}", by)
-            except InputError as error:  # it left without a goodbye, or a firewall is between
+                found_access = access.for_found(found.address, found.tls)
+                how = f"found by zeroconf{', TLS' if found.tls else ''}"
+                reached = self._reach_address(found.address, plan, how, found_access)
+            except InputError as error:  # it ended without a goodbye, or a firewall is in the way
                 if self._embedded is None:
                     raise
                 log.warning("%s; using one on this machine", error)
@@ -215,28 +216,28 @@ class Startup:
                 return reached
         if self._embedded is not None:
             how = f"embedded: started on this machine, process {self._embedded.pid}; ends with this run"
-            self._here = self._embedded.address()
-            return self._reached(self._here, plan, how, OPEN)
-        if self._announced:
-            return self._reached(self._announced, plan, "found by zeroconf")
-        return self._first_of(self.options.cloud.split(","), plan)
+            self._embedded_address = self._embedded.address()
+            return self._reach_address(self._embedded_address, plan, how, OPEN)
+        if self._announced_address:
+            return self._reach_address(self._announced_address, plan, "found by zeroconf")
+        return self._reach_first(self.options.cloud.split(","), plan)
 
-    def _first_of(self, addresses: list[str], plan: Plan | None) -> Reached:
-        """The first that answers and serves the plan; what is wrong with those before it is said."""
+    def _reach_first(self, addresses: list[str], plan: Plan | None) -> Reached:
+        """Connect to the first cloud that answers and serves the plan. Logs a warning for each one before it."""
         for address in addresses[:-1]:
             try:
-                return self._reached(address, plan)
+                return self._reach_address(address, plan)
             except PartwayError as error:
                 log.warning("%s; trying the next cloud", error)
-        return self._reached(addresses[-1], plan)
+        return self._reach_address(addresses[-1], plan)
 
-    def _reached(self, address: str, plan: Plan | None, how: str = "", access: Access | None = None) -> Reached:
+    def _reach_address(self, address: str, plan: Plan | None, how: str = "", access: Access | None = None) -> Reached:
         client = self._connect(address, self.options.access if access is None else access)
         return Reached(client, self._describe(client, plan), f"{client.address} ({how})" if how else client.address)
 
     def _connect(self, address: str, access: Access) -> CloudClient:
         from partway.edge.transport.client import (
-            CloudClient,  # and with it gRPC: 20 MB that a device without a cloud saves
+            CloudClient,  # imports gRPC: 20 MB that a device without a cloud saves
         )
 
         return self._stack.enter_context(CloudClient(address, self.options.timeout_s, access=access))
@@ -257,31 +258,31 @@ class Startup:
     def _load(
         self, plan: Plan, engine: Engine, folder: Path | None, reached: Reached | None, cache: StageCache | None
     ) -> Chain:
-        """The stages that the device has room for; of no other is anything fetched or read."""
+        """Load the stages that the device has room for; nothing of the others is fetched or read."""
         most = stages_that_fit(plan, self.options.constraints)
         if folder is not None:
             return load_folder(folder, plan, engine, most)
         assert reached is not None
         from partway.edge.transport.fetching import Fetching
 
-        kept, fetching = cache or open_cache(None), Fetching(reached.client, self._others(reached, plan))
+        stages, fetching = cache or open_cache(None), Fetching(reached.client, self._other_clouds(reached, plan))
         return load_chain(
             plan,
             engine,
-            lambda stage: kept.read(stage, fetching.fetch),
-            lambda stage: kept.data(stage, fetching.fetch_into),
+            lambda stage: stages.read(stage, fetching.fetch),
+            lambda stage: stages.data(stage, fetching.fetch_into),
             most,
         )
 
-    def _others(self, reached: Reached, plan: Plan) -> Iterator[CloudClient]:
-        """The other clouds that were named, as far as they serve this plan; reached one by one, when asked for."""
+    def _other_clouds(self, reached: Reached, plan: Plan) -> Iterator[CloudClient]:
+        """The other named clouds that serve this plan; connects to each one only when it is needed."""
         named = self.options.cloud.split(",") if ":" in self.options.cloud else []
         for address in named:
             if parse_address(address) != reached.client.address:
                 try:
-                    yield self._reached(address, plan).client
+                    yield self._reach_address(address, plan).client
                 except PartwayError as error:
-                    log.warning("%s; it is not used", error)
+                    log.warning("%s; this cloud is not used", error)
 
 
 def _plan_of(reached: Reached | None, model: str) -> Plan:

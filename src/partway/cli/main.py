@@ -1,4 +1,4 @@
-"""The ``partway`` command: everything that is done to a model before and after it runs."""
+"""The ``partway`` command: slice, measure and explain models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _run(words: list[str]) -> int:
         print(overview().format_help(), end="")
         return 2
     if words[0].startswith("-"):
-        overview().parse_args(words)  # prints help or the version, or refuses; each ends the program
+        overview().parse_args(words)  # prints help, the version or an error; each ends the program
     verb = command(words[0])
     return verb.run(verb_parser(words[0], verb).parse_args(words[1:]))
 

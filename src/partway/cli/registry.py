@@ -16,10 +16,10 @@ PARTS = ("HELP", "add_arguments", "run")
 
 
 class Command(Protocol):
-    """One verb. A module with these three names is one."""
+    """One verb. A module with these three names implements it."""
 
     HELP: str
-    """What the verb does, in a line."""
+    """What the verb does, in one line."""
 
     def add_arguments(self, parser: Parser) -> None:
         """Declare the verb's arguments."""
@@ -32,7 +32,7 @@ COMMANDS: Registry[Command] = Registry("partway.commands", "command")
 
 
 def command(name: str) -> Command:
-    """The verb of this name, imported. Raises InputError for an unknown name and for an entry that is no verb."""
+    """Import the verb of this name. Raises InputError for an unknown name and for an entry that is not a verb."""
     found = COMMANDS.get(name)
     missing = [part for part in PARTS if not hasattr(found, part)]
     if missing:
@@ -41,7 +41,7 @@ def command(name: str) -> Command:
 
 
 def commands() -> Iterator[tuple[str, Command]]:
-    """Every verb by name, Partway's own first. Another package's that cannot be used is left out with a warning."""
+    """Every verb by name, Partway's own first. An unusable verb of another package is skipped with a warning."""
     for name in COMMANDS.names():
         try:
             yield name, command(name)

@@ -1,4 +1,4 @@
-"""The parser of every command line: no abbreviations, "did you mean", one sentence for a mistake, no secret echoed."""
+"""The parser of every command line: no abbreviations, "did you mean", one sentence per mistake, no secret printed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Parser(argparse.ArgumentParser):
         self._named: dict[str, argparse.Action] = {}
 
     def add_named(self, name: str, **options: Any) -> argparse.Action:
-        """Add a positional argument that ``--NAME VALUE`` gives as well."""
+        """Add a positional argument that can also be given as ``--NAME VALUE``."""
         metavar = options.setdefault("metavar", name.upper())
         options["help"] = f"{options.get('help', '')} (also as --{name} {metavar})".strip()
         self._named[f"--{name}"] = self.add_argument(name, **options)
         return self._named[f"--{name}"]
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As argparse does, but a flag that is unknown here is an error, and reported before any other."""
+        """Like argparse, except that an unknown flag is an error, which is reported before any other."""
         if args is None:
             import sys
 
@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(self._positional(words), namespace)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As argparse does; words that belong to no argument are an error."""
+        """Like argparse; words that belong to no argument are an error."""
         parsed, unexpected = self.parse_known_args(args, namespace)
         if unexpected:
             self.error(f"unexpected argument {unexpected[0]!r:.80}")
@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {sentence}{hint}\n")
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
-        """Ends the program at the first flag that nobody declared; its value, perhaps a secret, is not printed."""
+        """End the program at the first unknown flag. Its value may be a secret, so it is not printed."""
         for word in _own_words(words, self._subparsers is not None):
             flag = word.split("=", 1)[0]
             if flag not in self._option_string_actions and flag not in self._named and not self._is_short(word):
@@ -106,11 +106,11 @@ def _own_words(words: Iterable[str], has_verbs: bool) -> list[str]:
     return flags
 
 
-def _suggestion(given: str, names: Collection[str]) -> str:
-    """``; did you mean --model?`` where a name is close to the one given."""
+def _suggestion(word: str, names: Collection[str]) -> str:
+    """``; did you mean --model?`` if a name is close to ``word``."""
     from partway.plugins import did_you_mean  # only a mistake pays for it
 
-    return did_you_mean(given, names).replace("'", "")
+    return did_you_mean(word, names).replace("'", "")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written under another name first, then moved into place."""
+"""Writes files completely or not at all: under another name first, then moved into place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from partway.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write or replace a file, its folder made where missing. Raises InputError where that cannot be done."""
+    """Write or replace a file, and make its folder if it is missing. Raises InputError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:

@@ -1,4 +1,4 @@
-"""Where this user's downloads and made plans are kept."""
+"""The folder for this user's downloads and plans."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Tokens, keys and certificates as both halves read them from files; what cannot be read becomes one sentence.
+"""Reads tokens, keys and certificates from files, for both halves. Errors are one sentence.
 
-No error here quotes what a file holds: a token that is refused must not appear in a log.
+No error quotes the content of a file, because a refused token must not appear in a log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger("partway")
 TOKEN_VARIABLE = "PARTWAY_TOKEN"  # noqa: S105 - a variable's name
 MOST_BYTES = 1 << 20
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
-"""RFC 6750, section 2.1: what a bearer token may consist of."""
+"""RFC 6750, section 2.1: the characters of a bearer token."""
 _HOW = "make one with `openssl rand -hex 32`"
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
@@ -27,7 +27,7 @@ _OTHERS = stat.S_IROTH | stat.S_IWOTH
 def token_of(file: Path | None) -> str:
     """The bearer token: the file's only line, else that of the environment variable PARTWAY_TOKEN, else ''.
 
-    Raises InputError when the file cannot be read or what it holds is no token; warns when others may read it.
+    Raises InputError if the file cannot be read or holds no token; warns if other users may read it.
     """
     if file is None:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
@@ -40,21 +40,21 @@ def token_of(file: Path | None) -> str:
             raise InputError(f"{where} is empty ({described(file)}); {_HOW}")
         _warn_of_others(file, "token file")
     if token and not _TOKEN.fullmatch(token):
-        raise InputError(f"{where} holds no token: one line of letters, digits and ._~+/=- is; {_HOW}")
+        raise InputError(f"{where} holds no valid token, which is one line of letters, digits and ._~+/=-; {_HOW}")
     return token
 
 
 def read_key(file: Path) -> bytes:
-    """A private key in PEM. Raises InputError; warns when others may read it."""
+    """Read a private key in PEM. Raises InputError; warns if other users may read the file."""
     data = read_text(file, "TLS key").encode()
     if b"PRIVATE KEY-----" not in data or b"ENCRYPTED" in data:
-        raise InputError(f"TLS key {file} is no private key in PEM format without a passphrase; check the file")
+        raise InputError(f"TLS key {file} is not a private key in PEM format without a passphrase; check the file")
     _warn_of_others(file, "TLS key")
     return data
 
 
 def read_certificates(file: Path, what: str) -> bytes:
-    """One or more certificates in PEM; ``what`` is what the file is to the reader. Raises InputError."""
+    """Read one or more certificates in PEM. ``what`` names the file in errors. Raises InputError."""
     data = read_text(file, what).encode()
     if b"-----BEGIN CERTIFICATE-----" not in data:
         raise InputError(f"{what} {file} holds no certificate in PEM format; check the file")
@@ -62,7 +62,7 @@ def read_certificates(file: Path, what: str) -> bytes:
 
 
 def read_text(file: Path, what: str) -> str:
-    """A small file's text. Raises InputError that says who may not read what, and its mode."""
+    """Read the text of a small file. Raises InputError that names the process's user, the file's owner and its mode."""
     try:
         if file.is_dir():
             raise InputError(f"{what} {file} is a folder; give the file")
@@ -75,7 +75,7 @@ def read_text(file: Path, what: str) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
-        raise InputError(f"{what} {file} is no text; check the file") from None
+        raise InputError(f"{what} {file} is not text; check the file") from None
 
 
 def _warn_of_others(file: Path, what: str) -> None:

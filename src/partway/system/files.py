@@ -1,6 +1,6 @@
-"""Sentences about files that cannot be read or written: who this process is, and whose the file is.
+"""Error sentences for files that cannot be read or written: the user of this process, and the file's owner.
 
-In a container or under systemd that is the whole question, and neither is seen from outside.
+In a container or under systemd, these two decide access, and neither is visible from outside.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import BinaryIO
 
 
 def in_memory(name: str) -> BinaryIO:
-    """An open file that lies in no folder: a read-only file system has no room for a temporary one."""
+    """An open file in memory, because a read-only file system cannot hold a temporary file."""
     return os.fdopen(os.memfd_create(name), "w+b")
 
 
 def unreadable(path: Path, error: OSError, may: str = "read") -> str:
-    """``PATH cannot be read (why): this process runs as uid U, …``: who this is, and whose the path is.
+    """``PATH cannot be read (why): this process runs as uid U, …``, with the path's owner and mode.
 
-    What is missing, or a folder on the way that may not be entered, is named as well as can be seen from here.
+    For a missing or hidden path, it describes the last folder on the way that is visible.
     """
     why = (error.strerror or type(error).__name__).lower()
     past = {"read": "read", "write": "written"}[may]
@@ -27,12 +27,14 @@ def unreadable(path: Path, error: OSError, may: str = "read") -> str:
 
 
 def described(path: Path) -> str:
-    """Whose a path is and its mode; of one that is missing or hidden, those of the last folder that can be seen."""
+    """Owner and mode of a path; for a missing or hidden one, those of the last visible folder on the way."""
     for place in (path, *path.absolute().parents):
         try:
-            seen = place.stat()
+            status = place.stat()
         except OSError:
             continue
         name = "it" if place == path else f"{place} (the last folder on the way that can be seen)"
-        return f"{name} belongs to uid {seen.st_uid}, gid {seen.st_gid}, with mode {stat.S_IMODE(seen.st_mode):04o}"
+        return (
+            f"{name} belongs to uid {status.st_uid}, gid {status.st_gid}, with mode {stat.S_IMODE(status.st_mode):04o}"
+        )
     return "nothing on the way to it can be seen"

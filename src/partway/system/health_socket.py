@@ -1,7 +1,7 @@
-"""How a process in a container is asked for its health by another one beside it: a socket that is no file.
+"""Health checks between processes of one container, over a socket that is not a file.
 
-The name lies in the abstract namespace of Unix sockets, so a read-only root needs no folder for it. It holds the
-identity of the process namespace, because containers that share their host's network share that namespace of names too.
+The name lies in the abstract namespace of Unix sockets, so it works on a read-only root. It contains the identity of
+the process namespace, because containers that share their host's network also share the abstract namespace.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "PARTWAY_HEALTH"
-"""Set to 1 in the images: without it nothing listens."""
+"""The images set it to 1; without it, no process listens."""
 
 
 def wants_health() -> bool:
-    """Whether this process is to answer for its health."""
+    """Whether this process should answer health checks."""
     return os.environ.get(VARIABLE) == "1"
 
 
@@ -31,7 +31,7 @@ def health_name(half: str) -> str:
 
 
 class HealthAction(argparse.Action):
-    """``--health``: print what ``const`` says of the process beside this one, and exit: 0 where all is well, else 1."""
+    """``--health``: print the sentence of ``const`` on the other process, and exit: 0 if it is healthy, else 1."""
 
     const: Callable[[], tuple[bool, str]]
 
@@ -40,6 +40,6 @@ class HealthAction(argparse.Action):
         values: str | Sequence[Any] | None, option_string: str | None = None,
     ) -> None:  # fmt: skip
         """See argparse."""
-        well, sentence = self.const()
+        healthy, sentence = self.const()
         print(sentence)  # noqa: T201 - this is a command
-        parser.exit(0 if well else 1)
+        parser.exit(0 if healthy else 1)

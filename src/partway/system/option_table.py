@@ -1,11 +1,11 @@
-"""Options defined once: one row an option, from which parsers, checked values and the documentation follow.
+"""Options defined once: one row per option, the source of parsers, checked values and documentation.
 
 A row is the metadata of a dataclass field, and the field gives its name, type and default::
 
     threads: int = field(default=0, metadata=option("--threads", whole(0), "per frame", "N", programs=("edge-run",)))
 
-``rows`` reads the table of a class, ``add_options`` puts it on a command line, ``checked`` turns what was given, by a
-command line or by a program, into the values of the fields.
+``rows`` reads the table of a class, ``add_options`` adds it to a command line, and ``checked`` turns the values from a
+command line or a program into the values of the fields.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def option(flag: str, parse: Parse, help_text: str, metavar: str = "", *, progra
 
 
 def rows(table: type, program: str | None = None) -> tuple[Option, ...]:
-    """The options among the fields of a dataclass; of one program only, where it is named."""
+    """The options among the fields of a dataclass; only those of ``program``, if it is given."""
     found = (
         Option(field.name, default=field.default, required=field.default is MISSING, **field.metadata[_KEY])
         for field in fields(table)
@@ -70,7 +70,7 @@ def rows(table: type, program: str | None = None) -> tuple[Option, ...]:
 
 
 def add_options(parser: argparse.ArgumentParser, table: Iterable[Option]) -> None:
-    """Put the flags on a command line. Their values arrive in the namespace by the names of the fields, unchecked."""
+    """Add the flags to a command line. The namespace gets their unchecked values under the names of the fields."""
     for row in table:
         if row.required:
             parser.add_named(row.name, metavar=row.metavar, help=row.help)  # type: ignore[attr-defined]
@@ -83,43 +83,43 @@ def add_options(parser: argparse.ArgumentParser, table: Iterable[Option]) -> Non
         parser.add_argument(row.flag, dest=row.name, help=row.help.replace("%", "%%"), **more)
 
 
-def checked(table: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every row: what was given, checked, else the default. Other names in ``given`` are not looked at."""
-    return {row.name: row.read(given.get(row.name)) for row in table}
+def checked(table: Iterable[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every row: the checked value, or else the default. Other names in ``values`` are ignored."""
+    return {row.name: row.read(values.get(row.name)) for row in table}
 
 
 def text(value: Any, flag: str) -> str:
-    """Text, a number or a path, as text."""
+    """Accept text, a number or a path, as text."""
     if isinstance(value, str | int | Path) and not isinstance(value, bool) and str(value):
         return str(value)
     raise InputError(f"{flag} is text, not {value!r}")
 
 
 def texts(value: Any, flag: str) -> tuple[str, ...]:
-    """Several texts. One alone is not taken for its letters."""
+    """Accept several texts. A single text counts as one, not as its letters."""
     return (value,) if isinstance(value, str) else tuple(text(each, flag) for each in value)
 
 
 def path(value: Any, flag: str) -> Path:
-    """A file or folder."""
+    """Accept a file or folder."""
     if isinstance(value, str | Path):
         return Path(value)
     raise InputError(f"{flag} is a path, not {value!r}")
 
 
 def switch(value: Any, flag: str) -> bool:
-    """True or False."""
+    """Accept True or False."""
     if isinstance(value, bool):
         return value
     raise InputError(f"{flag} is True or False, not {value!r}")
 
 
 def one_of(*names: str) -> Parse:
-    """One of these words."""
+    """A parser that accepts one of these words."""
 
     def parse(value: Any, flag: str) -> str:
         if value not in names:
-            from partway.plugins import did_you_mean  # only a mistake pays for it
+            from partway.plugins import did_you_mean  # imported only for a mistake
 
             near = did_you_mean(str(value), names) or ";"
             raise InputError(f"{flag} cannot be {value!r}{near} known: {', '.join(names)}")
@@ -129,7 +129,7 @@ def one_of(*names: str) -> Parse:
 
 
 def whole(least: int, most: int | None = None, note: str = "") -> Parse:
-    """A whole number in a range, as text or int. ``note`` explains the least one, or names what else is allowed."""
+    """A parser of whole numbers in a range. ``note`` explains the least one, or names another allowed value."""
 
     def parse(value: Any, flag: str) -> int:
         try:
@@ -146,7 +146,7 @@ def whole(least: int, most: int | None = None, note: str = "") -> Parse:
 
 
 def amount(read: Callable[[str], float], unit: str, zero: bool = False) -> Parse:
-    """A quantity: text with its unit, for ``read``, or a number of ``unit``."""
+    """A parser of quantities: text with its unit, for ``read``, or a number of ``unit``."""
 
     def parse(value: Any, flag: str) -> float:
         if isinstance(value, str):

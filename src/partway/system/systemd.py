@@ -1,4 +1,4 @@
-"""What systemd is told over its notification socket (sd_notify(3)): ready, still alive, about to stop."""
+"""Notifies systemd over its socket (sd_notify(3)): ready, still alive, about to stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def notify(*lines: str) -> bool:
-    """Send assignments such as ``READY=1``; False where nobody asked for them. Never raises: a run is worth more."""
+    """Send assignments such as ``READY=1``. Returns False if systemd does not listen. It never raises an error."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
@@ -21,9 +21,9 @@ def notify(*lines: str) -> bool:
 
 
 def watchdog_s() -> float | None:
-    """How often systemd wants to hear of this process (WATCHDOG_USEC), in seconds; None where it does not."""
+    """The interval of systemd's watchdog in seconds (WATCHDOG_USEC); None without a watchdog."""
     with suppress(ValueError):
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
-            wanted_s = int(os.environ.get("WATCHDOG_USEC", "")) / 1e6
-            return wanted_s if wanted_s > 0 else None
+            interval_s = int(os.environ.get("WATCHDOG_USEC", "")) / 1e6
+            return interval_s if interval_s > 0 else None
     return None

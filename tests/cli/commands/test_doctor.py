@@ -42,7 +42,7 @@ def test_everything_is_told_with_what_to_do(
     assert "start one with `cloud-serve`" in clouds[1]["todo"]
     (model,) = [f for f in output["findings"] if f["check"] == "model" and f["text"].startswith("mnist,")]
     assert DIGEST[:12] in model["text"]
-    assert "as here" in model["text"]
+    assert "the same as here" in model["text"]
     for finding in output["findings"]:
         assert finding["state"] == GOOD or finding["todo"], finding
         assert "\n" not in finding["text"] + finding["todo"]

@@ -23,7 +23,7 @@ def test_a_profile_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.C
     """A file that is missing, and one that is no JSON: each sentence says how to make one."""
     text = tmp_path / "text.json"
     text.write_text("{")
-    for path, sentence in ((tmp_path / "none.json", "cannot be read"), (text, "is no profile")):
+    for path, sentence in ((tmp_path / "none.json", "cannot be read"), (text, "is not a profile")):
         assert main(["explain", "mnist", "--profile", str(path)]) == 2
         error = capsys.readouterr().err
         assert sentence in error and "partway profile" in error

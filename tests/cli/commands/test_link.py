@@ -70,7 +70,7 @@ def test_partway_link_emulate_as_a_process():
                 process.stdin.write("nonsense\ncut\n")
                 process.stdin.flush()
                 assert connection.recv(1) == b""
-            assert "is no command; known: rate RATE" in process.stderr.readline()
+            assert "is not a command; known: rate RATE" in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
         finally:

@@ -34,7 +34,7 @@ def test_a_running_cloud_gives_its_profile(
     profiles = ["--profile", str(path), "--cloud-profile", str(path)]
     assert main(["explain", "mnist", *profiles, "--json"]) == 0
     assert main(["profile", "--cloud", address, "--model", "nosuch"]) == 2
-    assert "known: mnist" in capsys.readouterr().err
+    assert "served: mnist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

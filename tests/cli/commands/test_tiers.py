@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from partway.cli.commands.tiers import _wanted, add_arguments
+from partway.cli.commands.tiers import _constraints, add_arguments
 from partway.errors import InputError
 from partway.system.arguments import Parser
 
@@ -19,7 +19,7 @@ def parsed(*words: str) -> Namespace:
 def test_places_are_read_from_the_options() -> None:
     """Tiers that take part, stages by number, hosts by tier."""
     words = ("--use", "edge", "--avoid", "cloud", "--at", "9=edge", "--host", "edge=a,b")
-    wanted = _wanted(parsed(*words))
+    wanted = _constraints(parsed(*words))
     assert (wanted.use, wanted.avoid) == (frozenset(["edge"]), frozenset(["cloud"]))
     assert (wanted.at, wanted.hosts) == ({9: "edge"}, {"edge": frozenset(["a", "b"])})
 
@@ -30,4 +30,4 @@ def test_places_are_read_from_the_options() -> None:
 def test_a_place_that_is_none_is_one_sentence(words: tuple[str, str]) -> None:
     """The sentence shows how it is written."""
     with pytest.raises(InputError, match="for example"):
-        _wanted(parsed(*words))
+        _constraints(parsed(*words))

@@ -36,7 +36,7 @@ def test_inputs_of_another_model_are_refused(tmp_path: Path, capsys: pytest.Capt
     text.write_text("no archive")
     for words, sentence in (
         (["--inputs", str(other)], "lacks the model's input"),
-        (["--inputs", str(text)], "is no .npz file"),
+        (["--inputs", str(text)], "is not an .npz file"),
         (["--inputs", str(tmp_path / "none.npz")], "cannot be read"),
         (["--runs", "0"], "--runs must be 1 or more"),
     ):

@@ -125,7 +125,7 @@ def test_listening_beyond_this_machine_needs_a_token_or_insecure(
     assert "--insecure" in said
     AccessPolicy().check_bind("0.0.0.0", insecure=True)
     assert [r.getMessage() for r in caplog.records] == [
-        "insecure: everybody who reaches 0.0.0.0 may use this cloud, no token is asked for"
+        "insecure: everybody who reaches 0.0.0.0 may use this cloud without a token"
     ]
     caplog.clear()
     AccessPolicy(TOKEN).check_bind("0.0.0.0", insecure=False)

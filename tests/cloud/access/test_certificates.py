@@ -48,7 +48,7 @@ def test_what_cannot_be_served_is_said(ca: Authority, tmp_path: Path, capfd: pyt
         (expired, expired_key, "(certificate has expired); renew it"),
         (tmp_path / "none.pem", key, missing),
         (key, key, "holds no certificate in PEM format"),
-        (good, good, "is no private key in PEM format"),
+        (good, good, "is not a private key in PEM format"),
         (damaged, key, "cannot be used; check both files"),
         (tmp_path, key, "is a folder; give the file"),
     ):  # fmt: skip

@@ -80,8 +80,8 @@ def test_frames_meet_at_the_first_common_stage() -> None:
         (replace(BUSY, streams=1), [0], 4),
         (replace(BUSY, streams=1), [0, 2], 2),
         (BUSY, [0], 1),
-        (replace(BUSY, whole=True), [0], 4),
-        (replace(BUSY, whole=True), [0, 3, 2], 2),
+        (replace(BUSY, fuses=True), [0], 4),
+        (replace(BUSY, fuses=True), [0, 3, 2], 2),
     ],
 )
 def test_how_far_a_batch_runs(known: ModelState, cuts: list[int], last: int) -> None:
@@ -114,7 +114,7 @@ def test_models_are_not_mixed() -> None:
 def test_nobody_waits_long_to_save_little(left: tuple[float, ...], behind: int, stage: int) -> None:
     """A frame near the end waits for those at the beginning when they are soon there or it has as far to go itself."""
     queue = [at(3), *(at(0) for _ in range(behind))]
-    assert ran(told(queue, known=replace(BUSY, suffix_s=left, whole=True)))[0] == stage
+    assert ran(told(queue, known=replace(BUSY, suffix_s=left, fuses=True)))[0] == stage
 
 
 def test_a_deadline_is_not_missed_for_company() -> None:

@@ -93,7 +93,7 @@ def test_an_unknown_model_is_not_found(client: Client) -> None:
     message = m.DescribeRequest(model="../etc" * 1000).SerializeToString()
     code, details = client.refusal("Describe", message, m.SPLIT_SERVICE)
     assert code == "NOT_FOUND"
-    assert "known: large, mnist" in details
+    assert "served: large, mnist" in details
     assert_readable(details)
 
 

@@ -121,7 +121,7 @@ def test_a_cloud_is_told_with_its_link_and_models() -> None:
     assert cloud.text.startswith(f"{address}: partway {partway.__version__}, ")
     assert cloud.text.endswith(" round trip")
     assert [(f.state, f.text) for f in found["model"]] == [
-        (GOOD, f"mnist, plan {DIGEST[:12]}, as here"),
+        (GOOD, f"mnist, plan {DIGEST[:12]}, the same as here"),
         (GOOD, f"zebra, plan {'e' * 12} (edge-run --model zebra fetches it)"),
     ]
     assert set(found) == {"cloud", "model"}
@@ -134,7 +134,7 @@ def test_another_plan_and_another_version_are_notes() -> None:
     notes = by_check(found)
     (version,), (model,) = notes["cloud version"], notes["model"]
     assert (version.state, version.text) == (NOTE, f"0.0.1, here {partway.__version__}")
-    assert (model.state, model.text) == (NOTE, f"mnist, plan {'f' * 12}, another than here ({DIGEST[:12]})")
+    assert (model.state, model.text) == (NOTE, f"mnist, plan {'f' * 12}, differs from the one here ({DIGEST[:12]})")
     assert version.todo
     assert model.todo
     assert ready(found)
@@ -179,7 +179,7 @@ def test_an_announced_cloud_without_tls_gets_no_token(announced: Callable[[Found
         announced(FoundCloud(address, {}))
         notes = [check_clouds(0.0, access=access) for access in (Access(TOKEN), Access("", Tls(b"roots")))]
     for (note,) in notes:
-        assert (note.state, note.text) == (NOTE, f"{address}: not asked")
+        assert (note.state, note.text) == (NOTE, f"{address}: not queried")
         assert "does not use TLS" in note.todo
         assert TOKEN not in note.todo
 

@@ -132,7 +132,7 @@ def test_weights_are_named_where_the_plan_does() -> None:
 @given(st.integers(0, 12), st.integers(0, 4))
 def test_the_pieces_are_the_whole_however_many_frames_there_are(count: int, held: int) -> None:
     """A frame at a time, from memory or from the disk, without a comma too many; no piece holds two frames."""
-    results = Results(held=held)
+    results = Results(in_memory=held)
     for index in range(count):
         results.add(frame(index))
     run_report = RunReport(PLAN, "onnx", results=results, decision=DECISION)

@@ -27,7 +27,7 @@ def _result(index: int, by: str = "cloud") -> FrameResult:
 
 @pytest.mark.parametrize("held", [0, 3, 1000])
 def test_frames_come_back_as_they_were_whether_from_memory_or_disk(held: int) -> None:
-    kept, given = Results(held=held), [_result(index) for index in range(20)]
+    kept, given = Results(in_memory=held), [_result(index) for index in range(20)]
     for result in given:
         kept.add(result)
     assert list(kept.frames()) == json.loads(json.dumps([result.to_json() for result in given]))

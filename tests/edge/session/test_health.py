@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from partway.edge.session.health import LONG_S, Liveness, ask
+from partway.edge.session.health import STALLED_S, Liveness, ask_health
 
 
 class Clock:
@@ -23,12 +23,12 @@ def test_a_source_may_be_silent_for_ever() -> None:
     """Without a frame that waits for its answer, no time is too long: before the first one, and between two."""
     clock = Clock()
     liveness = Liveness(clock)
-    clock.now_s += 10 * LONG_S
+    clock.now_s += 10 * STALLED_S
     assert liveness.alive
     liveness.frame_read()
     assert liveness.alive, "the frame was read just now"
     liveness.frame_done()
-    clock.now_s += 10 * LONG_S
+    clock.now_s += 10 * STALLED_S
     assert liveness.state() == {"well": True, "frames": 1, "quiet_s": 600.0}
 
 
@@ -37,7 +37,7 @@ def test_a_frame_that_is_not_answered_for_a_minute_means_a_hang() -> None:
     clock = Clock()
     liveness = Liveness(clock)
     liveness.frame_read()
-    clock.now_s += LONG_S - 1
+    clock.now_s += STALLED_S - 1
     liveness.frame_read()
     assert liveness.alive
     clock.now_s += 1
@@ -62,8 +62,8 @@ def test_health_is_told_again_after_an_accept_that_failed(
 
     monkeypatch.setattr(socket.socket, "accept", failing)
     with Liveness():
-        well, sentence = ask()
+        well, sentence = ask_health()
         assert well and sentence.startswith("0 frames answered")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "Too many open files" in caplog.text
-    assert not ask()[0]
+    assert not ask_health()[0]

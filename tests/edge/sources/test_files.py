@@ -100,7 +100,7 @@ def test_a_picture_is_read_when_its_turn_comes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.png cannot be read \(image file is truncated"):
         truncated.read()
     for item in foreign:
-        with pytest.raises(InputError, match="no picture Pillow knows"):
+        with pytest.raises(InputError, match="Pillow cannot read it"):
             item.read()
 
 

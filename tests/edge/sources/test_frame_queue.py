@@ -101,5 +101,5 @@ def test_a_frame_comes_when_its_source_has_it(policy: str, live: bool, waits: bo
         _until_ended(frame_queue)
         assert frame_queue.behind() is waits
         before_s = time.perf_counter()
-        ((_, came_s),) = frame_queue.take(1) or []
-    assert (came_s + 1.0 < before_s) is waits, "reading it is part of its age"
+        ((_, arrived_s),) = frame_queue.take(1) or []
+    assert (arrived_s + 1.0 < before_s) is waits, "reading it is part of its age"

@@ -76,7 +76,7 @@ def test_a_model_of_tensors_takes_no_video() -> None:
         (["camera:0", "a.png"], None, "never ends"),
         (["camera:0", "camera:1"], None, "never ends"),
         (["-", "-"], None, "can be read once"),
-        (["a.png"], (28, 28), "give --input - with it"),
+        (["a.png"], (28, 28), "give --input - as well"),
     ],
 )
 def test_inputs_that_cannot_follow_one_another_are_refused(inputs: list[str], shape: Any, says: str) -> None:
@@ -95,7 +95,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(stdin_module.sys, "stdin", Stdin)
     part = open_inputs([str(tmp_path), "-"], PICTURES, (28, 28))
-    assert (part.count, part.again, part.waits) == (None, False, True)
+    assert (part.count, part.repeatable, part.live) == (None, False, True)
     assert [item.name for item in part.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 
 

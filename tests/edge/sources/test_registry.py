@@ -65,4 +65,4 @@ def test_a_source_of_another_package_gives_frames() -> None:
     assert [item.name for item in items] == ["grey:7"] * 3
     pixels = items[0].read().pixels
     assert pixels is not None and set(pixels.ravel()) == {7}
-    assert (part.count, part.again, part.waits) == (None, False, True)
+    assert (part.count, part.repeatable, part.live) == (None, False, True)

@@ -68,7 +68,7 @@ def test_an_array_that_only_claims_to_be_large_is_refused() -> None:
         np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
         stream.seek(0)
         (item,) = stdin_items(stream, TENSORS, None)
-        with pytest.raises(InputError, match="is no frame"):
+        with pytest.raises(InputError, match="is not a frame"):
             item.read()
 
 

@@ -42,7 +42,7 @@ def test_a_cloud_describes_its_models(cloud: RealCloud) -> None:
         assert described.plan == PLAN
         assert described.digest == PLAN.digest
         assert len(described.profile["stage_s"]) == len(PLAN.stages)
-        with pytest.raises(Refused, match=r"mnits.* known: .*mnist"):
+        with pytest.raises(Refused, match=r"mnits.* served: .*mnist"):
             client.describe("mnits")
         assert client.describe("").plan is None
 

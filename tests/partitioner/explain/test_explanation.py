@@ -184,7 +184,7 @@ def test_without_profiles_this_machine_is_measured_and_that_is_said(
     assert run("--json", profiled=False) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["device"] == said["cloud"]
-    assert "the cloud is taken to be as fast as this device" in said["notes"][-1]
+    assert "the cloud is assumed to be as fast as this device" in said["notes"][-1]
 
 
 def test_energy_names_the_power_it_was_worked_out_with(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "replay a link's trace through real device and cloud processes"
 LINK = ("rate", "down_rate", "trace", "down_trace", "rtt", "jitter", "loss", "seed")
-"""Options that are those of ``partway link emulate``."""
+"""Options that are passed on to ``partway link emulate``."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -67,7 +67,7 @@ def _run_options() -> list[Option]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, then report. 1 when frames went unanswered."""
+    """Replay, then report. Returns 1 if frames stayed unanswered."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _check(args)
     args.window = args.window or ("1" if args.fps is None else "auto")
@@ -81,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
 
     options = options_of(vars(args))
     with Sigterm():
-        done = replay(
+        replayed = replay(
             options, _link_options(args), args.seconds, args.fps, EmulatedDevice(args.slow, args.device_profile)
         )
     power = parse_power(args.power) if args.power else power_of(machine_name()) or POWERS["pi4"]
-    plan, run_report = done.run_report.plan, done.run_report.to_json()
+    plan, run_report = replayed.run_report.plan, replayed.run_report.to_json()
     report: dict[str, Any] = {
         "model": plan.model,
         "plan": plan.digest,
@@ -104,16 +104,16 @@ def run(args: argparse.Namespace) -> int:
             "when_behind": args.when_behind,
         },
         "power": str(power),
-        "summary": summary(done, power, options.deadline_s),
+        "summary": summary(replayed, power, options.deadline_s),
         "decision": {key: run_report["plan"][key] for key in ("stages", "objective", "candidates", "chosen", "reason")},
         "link_found": run_report["link"],
         "changes": run_report["changes"],
-        "splits": shares(done.frames),
-        "frames": series(done.frames, options.deadline_s),
+        "splits": shares(replayed.frames),
+        "frames": series(replayed.frames, options.deadline_s),
     }
     _show(args, report, len(plan.stages))
     if args.png is not None:
-        _draw(args, done, _heading(args, report), options.deadline_s)
+        _draw(args, replayed, _heading(args, report), options.deadline_s)
     return 1 if report["summary"]["unanswered"] or not report["frames"] else 0
 
 
@@ -137,8 +137,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _link_options(args: argparse.Namespace) -> list[str]:
-    given = {name: getattr(args, name) for name in LINK}
-    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+    values = {name: getattr(args, name) for name in LINK}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
 
 
 def _show(args: argparse.Namespace, report: dict[str, Any], stages: int) -> None:
@@ -165,11 +165,11 @@ def _heading(args: argparse.Namespace, report: dict[str, Any]) -> str:
     return f"{report['model']} on {device}, {link}, {parse_s(args.rtt) * 1e3:g} ms round trip, split {args.split}"
 
 
-def _draw(args: argparse.Namespace, done: Replay, heading: str, deadline_s: float | None) -> None:
+def _draw(args: argparse.Namespace, replayed: Replay, heading: str, deadline_s: float | None) -> None:
     from partway.edge.emulator.plot import BIN_S, draw, save
     from partway.edge.emulator.shaper import capacity, read_trace
 
-    last_s = max([done.ran_s, args.seconds])
+    last_s = max([replayed.ran_s, args.seconds])
     capacity_bps = None if args.trace is None else capacity(read_trace(args.trace), last_s, BIN_S)
     with mapped({OSError: InputError}, f"{args.png} cannot be written"):
-        save(draw(done.frames, len(done.run_report.plan.stages), capacity_bps, deadline_s, heading), args.png)
+        save(draw(replayed.frames, len(replayed.run_report.plan.stages), capacity_bps, deadline_s, heading), args.png)

@@ -1,4 +1,4 @@
-"""``partway convert``: measurements that others published, as plans and profiles that everything here takes."""
+"""``partway convert``: turn published measurements into plans and profiles that other verbs read."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from partway.system.arguments import Parser
 
-HELP = "measurements of others as plans and profiles"
+HELP = "turn published measurements into plans and profiles"
 
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway convert``."""
     parser.add_argument("format", choices=tuple(FORMATS), metavar="FORMAT", help=f"of the file: {', '.join(FORMATS)}")
     parser.add_argument("file", type=Path, metavar="FILE", help="the measurements")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where a folder a model goes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the folders go, one per model")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the plans and profiles, and print what they are."""
+    """Write the plans and profiles, and print a summary."""
     FORMATS[args.format](args.file, args.out)
     return 0
 

@@ -1,4 +1,4 @@
-"""``partway doctor``: look at this machine, its network and the clouds around it, and say what to do."""
+"""``partway doctor``: check this machine, its network and the clouds around it, and give advice."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from partway.units import parse_s
 if TYPE_CHECKING:
     from partway.system.arguments import Parser
 
-HELP = "check this machine, its network and clouds, and say what to do"
+HELP = "check this machine, its network and clouds, and give advice"
 MARKS = {"good": "ok  ", "note": "note", "bad": "BAD "}
 
 
 def add_arguments(parser: Parser) -> None:
     """The options of ``partway doctor``."""
     add = parser.add_argument
-    add("--cloud", action="append", default=[], metavar="HOST:PORT", help="also ask this cloud (repeatable)")
+    add("--cloud", action="append", default=[], metavar="HOST:PORT", help="also check this cloud (repeatable)")
     add("--wait", default="1.5s", metavar="TIME", help="how long to listen for clouds (default: %(default)s)")
     add("--cache", type=Path, metavar="DIR", help="the folder for fetched stages (default: ~/.cache/partway)")
     add("--json", action="store_true", help="print one JSON object")
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything, printing as it goes. 0 when an inference could run, on this device or in a cloud; else 1."""
+    """Check everything, and print each result. Returns 0 if an inference can run here or in a cloud, else 1."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from partway.edge.doctor.checks import MACHINE_CHECKS, Finding, check_cache, ready, to_json
     from partway.edge.doctor.network import network_checks

@@ -1,4 +1,4 @@
-"""``partway explain``: what a plan decides on a link, and why, in the terminal, as a page, as a picture."""
+"""``partway explain``: what a plan decides on a link, and why; in the terminal, as a page, or as a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
-HELP = "what would be best on a link, and where the answer changes"
+HELP = "show the best split on a link, and where it changes"
 MEASURE_S = 0.5
 
 
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the candidates and the reason, and write the page and the picture where they are wanted."""
+    """Print the candidates and the reason; write the page and the picture if requested."""
     from partway.cli.show.explanation import show_explanation
     from partway.partitioner.decide.estimate import Link
     from partway.partitioner.decide.options import constraints_of, objective_of
@@ -46,26 +46,26 @@ def run(args: argparse.Namespace) -> int:
 
     link = Link(parse_bps(args.bandwidth), parse_s(args.rtt))
     constraints = constraints_of(args)
-    objective_of(args, "")  # an unknown objective is refused before anything is measured
+    objective_of(args, "")  # refuses an unknown objective before anything is measured
     folder = model_folder(args.model)
     plan = load_plan(folder)
     device, cloud, notes = _machines(args, plan, folder)
-    objective, remarks = objective_of(args, device.name)
-    made = explain(plan, device, cloud, link, objective, constraints, (*notes, *remarks))
-    _write(made, args)
-    show_explanation(made, args.json)
+    objective, objective_notes = objective_of(args, device.name)
+    explanation = explain(plan, device, cloud, link, objective, constraints, (*notes, *objective_notes))
+    _write(explanation, args)
+    show_explanation(explanation, args.json)
     return 0
 
 
 def _machines(args: argparse.Namespace, plan: Plan, folder: Path) -> tuple[Machine, Machine, list[str]]:
-    """Device and cloud from their profiles; this machine, measured once, for the one that has none."""
+    """Device and cloud from their profiles; a missing profile is replaced by a measurement of this machine."""
     device, cloud = (None if path is None else _read(path, plan) for path in (args.profile, args.cloud_profile))
     if device is not None and cloud is not None:
         return device, cloud, []
     here, notes = _measured(plan, folder)
     if device is None and cloud is None:
         notes.append(
-            "the cloud is taken to be as fast as this device; give a --cloud-profile, or the device's --profile"
+            "the cloud is assumed to be as fast as this device; give a --cloud-profile, or the device's --profile"
         )
     return device or here, cloud or here, notes
 
@@ -80,7 +80,7 @@ def _read(path: Path, plan: Plan) -> Machine:
             f"profile {path} cannot be read ({error.strerror}); make one with `partway profile`"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no profile, its text is no JSON; make one with `partway profile`") from error
+        raise InputError(f"{path} is not a profile: it is not JSON; make one with `partway profile`") from error
     return machine_of(data, plan)
 
 
@@ -95,13 +95,13 @@ def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
     return Machine(machine_name(), times.stage_s), [note] if note else []
 
 
-def _write(made: Explanation, args: argparse.Namespace) -> None:
+def _write(explanation: Explanation, args: argparse.Namespace) -> None:
     if args.html is None and args.png is None:
         return
     with mapped({ImportError: InputError}, "charts need matplotlib: pip install 'partway[explain]'"):
         from partway.partitioner.explain import charts, html
     with mapped({OSError: InputError}, "the explanation cannot be written"):
         if args.html is not None:
-            args.html.write_text(html.page(made), encoding="utf-8")
+            args.html.write_text(html.page(explanation), encoding="utf-8")
         if args.png is not None:
-            charts.save_png(made, args.png)
+            charts.save_png(explanation, args.png)

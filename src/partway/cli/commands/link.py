@@ -1,4 +1,4 @@
-"""``partway link emulate``: stand between a device and its cloud and be a worse link."""
+"""``partway link emulate``: relay between a device and its cloud, and emulate a slower link."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from partway.system.arguments import Parser
 
 HELP = "links between device and cloud"
-EMULATE = "stand between a device and its cloud and be a worse link"
+EMULATE = "relay between a device and its cloud, and emulate a slower link"
 COMMANDS = "rate RATE, stall TIME, cut, restore, rewind"
 
 
 def add_arguments(parser: Parser) -> None:
-    """Arguments of ``partway link``: what to do with a link."""
+    """Arguments of ``partway link``: its sub-commands."""
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
     emulate_arguments(kinds.add_parser("emulate", help=EMULATE, description=EMULATE))
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def shapes(args: argparse.Namespace) -> tuple[Shape, Shape]:
-    """The two directions asked for. Raises InputError."""
+    """The shapes of the two directions, by the arguments. Raises InputError."""
     if not 0 <= args.loss < 100:
         raise InputError(f"--loss is percent of the packets, 0 to 99, not {args.loss:g}")
     rtt_s, jitter_s = parse_s(args.rtt), parse_s(args.jitter)
@@ -100,7 +100,7 @@ def _host_port(text: str, free: bool = False) -> tuple[str, int]:
 
 
 def _listen(relay: Relay) -> None:
-    """Commands, one a line, until standard input closes."""
+    """Read commands, one per line, until standard input closes."""
     for line in sys.stdin:
         if words := line.split():
             try:
@@ -110,7 +110,7 @@ def _listen(relay: Relay) -> None:
 
 
 def obey(relay: Relay, words: list[str]) -> None:
-    """One command in words. Raises InputError on what is none."""
+    """Carry out one command, given as words. Raises InputError if it is not a command."""
     actions: dict[str, tuple[int, Callable[..., Any]]] = {
         "rate": (1, lambda text: relay.set_rate(parse_bps(text))),
         "stall": (1, lambda text: relay.stall(parse_s(text))),
@@ -118,7 +118,7 @@ def obey(relay: Relay, words: list[str]) -> None:
         "restore": (0, relay.restore),
         "rewind": (0, relay.rewind),
     }
-    wanted, action = actions.get(words[0], (-1, None))
-    if action is None or wanted != len(words) - 1:
-        raise InputError(f"{' '.join(words)!r} is no command; known: {COMMANDS}")
+    argument_count, action = actions.get(words[0], (-1, None))
+    if action is None or argument_count != len(words) - 1:
+        raise InputError(f"{' '.join(words)!r} is not a command; known: {COMMANDS}")
     action(*words[1:])

@@ -1,4 +1,4 @@
-"""``partway models``: every name that ``--model`` takes, what goes in and comes out, where weights come from."""
+"""``partway models``: every model name, with its input, its answers and the source of its weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from partway.partitioner.zoo import bundled_models
     from partway.partitioner.zoo.catalogue import ZOO
 
-    show_models([*map(_shipped, bundled_models()), *map(_made, ZOO)], args.json)
+    show_models([*map(_shipped, bundled_models()), *map(_of_zoo, ZOO)], args.json)
     return 0
 
 
@@ -42,7 +42,7 @@ def _shipped(name: str) -> dict[str, Any]:
     }
 
 
-def _made(name: str) -> dict[str, Any]:
+def _of_zoo(name: str) -> dict[str, Any]:
     from partway.partitioner.zoo.cache import prepared_folder
     from partway.partitioner.zoo.catalogue import ZOO
 

@@ -1,4 +1,4 @@
-"""``partway profile``: what a model's stages and operators take on this machine or on a cloud, as a file to share."""
+"""``partway profile``: the times of a model's stages and operators on this machine or on a cloud, as a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--example-input", action="append", default=[], metavar="SHAPE|FILE", help="for module:factory: 1x3x224x224")
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
-    add("--random-weights", action="store_true", help="for a name of the zoo: weights never trained")
+    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
     add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
     add("--operators", action="store_true", help="time every operator too")
@@ -44,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, predict or ask; then print and write. Refuses when the machine was busy."""
+    """Measure, predict or query a cloud; then print and write. Raises InputError if the machine was busy."""
     _check(args)
     plan, profile = _of_cloud(args) if args.cloud is not None else _of_machine(args)
     from partway.cli.show.profile import show_profile
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     if args.cloud is not None and args.predict is not None:
-        raise InputError("--cloud asks for what was measured and --predict for what was not; give one of them")
+        raise InputError("--cloud reads a measurement and --predict makes a prediction; give one of them")
     if args.predict is not None and args.operators:
         raise InputError("--predict measures nothing; leave out --operators (predicted ones are always given)")
     if args.threads < 0 or not 0 < args.seconds < 1e6:
@@ -77,17 +77,17 @@ def _of_cloud(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
     try:
         with CloudClient(args.cloud, parse_s(args.timeout), access=access_of(args)) as client:
             description = client.describe(args.model)
-    except Refused as error:  # the cloud has no such model: the question is at fault
+    except Refused as error:  # the cloud has no such model: an error of the user
         raise InputError(str(error)) from error
     if description.plan is None:
-        known = ", ".join(description.models)
-        raise InputError(f"the cloud at {args.cloud} does not describe {args.model}; it has {known}")
+        served = ", ".join(description.models)
+        raise InputError(f"the cloud at {args.cloud} does not describe {args.model}; it serves {served}")
     profile_from_json(description.profile, description.plan)
     return description.plan, description.profile
 
 
 def _of_machine(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
-    """The profile of this machine, or with ``--predict`` of the one that was calibrated."""
+    """The profile of this machine, or with ``--predict`` of the calibrated machine."""
     from partway.partitioner.plan.plan_file import load_plan
 
     with ExitStack() as stack:
@@ -101,7 +101,7 @@ def _of_machine(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
 
 
 def _folder(args: argparse.Namespace, stack: ExitStack) -> Path:
-    """The plan's folder; one that is made of a model file lasts as long as the stack."""
+    """The plan's folder. For a model file it is temporary, and ends with the stack."""
     from partway.partitioner.plan.model_format import is_model_file
     from partway.partitioner.resolve import is_torch, is_zoo_name
     from partway.partitioner.zoo import model_folder
@@ -152,5 +152,5 @@ def _measured(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, A
 
 
 def _runs_for(times: StageTimes, seconds: float) -> int:
-    """How often the model runs twice in so many seconds, within reason."""
+    """The number of runs, each plain and profiled, that fit into ``seconds``, within LEAST and MOST_WATCHED."""
     return int(min(max(seconds / 2 / (sum(times.stage_s) or 1.0), LEAST), MOST_WATCHED))

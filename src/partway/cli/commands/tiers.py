@@ -1,4 +1,4 @@
-"""``partway tiers``: where the stages of a plan run best when there are more places than a device and a cloud."""
+"""``partway tiers``: where the stages of a plan run best if there are more tiers than device and cloud."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from partway.partitioner.decide.tiers import AssignmentConstraints
     from partway.system.arguments import Parser
 
-HELP = "the best places for a chain over device, edge and cloud"
+HELP = "find the best tiers for the stages: device, edge and cloud"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
     add("--avoid", action="append", default=[], metavar="TIER", help="must not take part")
     add("--at", action="append", default=[], metavar="STAGE=TIER", help="this stage, counted from 0, runs there")
     add("--host", action="append", default=[], metavar="TIER=HOST[,HOST]", help="the only hosts of a tier that may run")
-    add("--reply", action="store_true", help="count the answer's way back as well (Scission does not)")
+    add("--reply", action="store_true", help="also count sending the answer back (Scission does not)")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     plan = load_plan(args.model)
     folder = args.model if args.model.is_dir() else args.model.parent
     tiers = read_tiers(args.tiers or folder / TIERS_FILE, plan, args.reply)
-    found = best_assignments(tiers, _wanted(args), args.best)
+    found = best_assignments(tiers, _constraints(args), args.best)
     show_assignments(plan, [tier.name for tier in tiers.tiers], found, args.json)
     return 0
 
 
-def _wanted(args: argparse.Namespace) -> AssignmentConstraints:
-    """Which tiers and hosts must, may and may not run what. Raises InputError."""
+def _constraints(args: argparse.Namespace) -> AssignmentConstraints:
+    """Which tiers and hosts must, may and may not run which stages. Raises InputError."""
     from partway.partitioner.decide.tiers import AssignmentConstraints
 
     at: dict[int, str] = {}

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
-    """What the original, unsplit model answers."""
+    """The answers of the original, unsplit model."""
     from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
@@ -90,7 +90,7 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
-        raise InputError(f"{path} is no .npz file of plain numbers; make one with numpy.savez") from error
+        raise InputError(f"{path} is not an .npz file of plain numbers; make one with numpy.savez") from error
     specs = plan.crossing(0)
     missing = [spec.name for spec in specs if spec.name not in arrays]
     if missing:

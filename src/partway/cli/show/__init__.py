@@ -1,1 +1,1 @@
-"""What the verbs print: tables for people and JSON for programs. Only the verbs import this room."""
+"""Prints the results of the verbs: tables for people, JSON for programs. Only the verbs import this room."""

@@ -1,4 +1,4 @@
-"""What ``partway explain`` prints: the candidates of a decision, the reason, and where the answer changes."""
+"""The output of ``partway explain``: the candidates, the reason, and where the choice changes."""
 
 from __future__ import annotations
 
@@ -15,39 +15,43 @@ from partway.partitioner.explain.explanation import Explanation, Machine, Row, c
 from partway.units import show_bytes, show_s
 
 
-def show_explanation(made: Explanation, as_json: bool) -> None:
+def show_explanation(explanation: Explanation, as_json: bool) -> None:
     """Print the table of candidates, the reason and the changes, or one JSON object."""
     if as_json:
-        print(json.dumps(to_json(made)))
+        print(json.dumps(to_json(explanation)))
         return
     tty = sys.stdout.isatty()
     console = Console(highlight=False, soft_wrap=not tty, width=None if tty else 120)
-    title = f"{made.plan.model}: candidates by {made.objective.name} on {made.link}"
+    title = f"{explanation.plan.model}: candidates by {explanation.objective.name} on {explanation.link}"
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in ("split", "at", "codec"):
         table.add_column(column)
-    for column in ("sends", "prefix", "encode", "link", "cloud", "total", *_extra(made)):
+    for column in ("sends", "prefix", "encode", "link", "cloud", "total", *_extra(explanation)):
         table.add_column(column, justify="right", no_wrap=True)
-    for row in made.rows:
-        table.add_row(*map(Text, _cells(made, row)), style=_style(made, row))
+    for row in explanation.rows:
+        table.add_row(*map(Text, _cells(explanation, row)), style=_style(explanation, row))
     console.print(table)
-    out = dict.fromkeys(row.excluded for row in made.rows if row.excluded)
+    out = dict.fromkeys(row.excluded for row in explanation.rows if row.excluded)
     notes = [f"out: excluded by {' or '.join(out)}"] if out else []
-    for line in (f"-> {reason(made)}", *changes(made), *(f"note: {note}" for note in (*made.notes, *notes))):
+    for line in (
+        f"-> {reason(explanation)}",
+        *changes(explanation),
+        *(f"note: {note}" for note in (*explanation.notes, *notes)),
+    ):
         console.print(Text(line))
 
 
-def _extra(made: Explanation) -> list[str]:
-    return [] if made.objective.is_latency else [made.objective.name]
+def _extra(explanation: Explanation) -> list[str]:
+    return [] if explanation.objective.is_latency else [explanation.objective.name]
 
 
-def _cells(made: Explanation, row: Row) -> list[str]:
+def _cells(explanation: Explanation, row: Row) -> list[str]:
     candidate, parts = row.candidate, row.estimate
-    where = {0: " (cloud)", len(made.plan.stages): " (device)"}.get(candidate.k, "")
-    prefix, cloud, total = made.marks(candidate)
+    where = {0: " (cloud)", len(explanation.plan.stages): " (device)"}.get(candidate.k, "")
+    prefix, cloud, total = explanation.marks(candidate)
     return [
         f"{candidate.k}{where}" + (" out" if row.excluded else ""),
-        str(made.plan.cuts[candidate.k]) if candidate.codec else "-",
+        str(explanation.plan.cuts[candidate.k]) if candidate.codec else "-",
         candidate.codec or "-",
         show_bytes(candidate.size_bytes),
         prefix + show_s(parts.prefix_s),
@@ -55,26 +59,28 @@ def _cells(made: Explanation, row: Row) -> list[str]:
         show_s(parts.link_s),
         cloud + show_s(parts.cloud_s),
         total + show_s(parts.total_s),
-        *(made.score(row) for _ in _extra(made)),
+        *(explanation.score(row) for _ in _extra(explanation)),
     ]
 
 
-def _style(made: Explanation, row: Row) -> str:
-    return "dim" if row.excluded else "bold green" if row is made.chosen else ""
+def _style(explanation: Explanation, row: Row) -> str:
+    return "dim" if row.excluded else "bold green" if row is explanation.chosen else ""
 
 
-def to_json(made: Explanation) -> dict[str, Any]:
-    """The explanation as one JSON object; ``to_bps`` is null where a range is endless."""
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as one JSON object; ``to_bps`` is null if a range has no end."""
     return {
-        "model": made.plan.model,
-        "plan": made.plan.digest,
-        "objective": made.objective.name,
-        "link": {"bandwidth_bps": made.link.bandwidth_bps, "rtt_s": made.link.rtt_s},
-        "device": _machine_json(made.device),
-        "cloud": _machine_json(made.cloud),
-        "candidates": [{**_row_json(row), "predicted": bool(made.marks(row.candidate)[2])} for row in made.rows],
-        "reason": reason(made),
-        "changes": changes(made),
+        "model": explanation.plan.model,
+        "plan": explanation.plan.digest,
+        "objective": explanation.objective.name,
+        "link": {"bandwidth_bps": explanation.link.bandwidth_bps, "rtt_s": explanation.link.rtt_s},
+        "device": _machine_json(explanation.device),
+        "cloud": _machine_json(explanation.cloud),
+        "candidates": [
+            {**_row_json(row), "predicted": bool(explanation.marks(row.candidate)[2])} for row in explanation.rows
+        ],
+        "reason": reason(explanation),
+        "changes": changes(explanation),
         "crossovers": [
             {
                 "from_bps": win.from_bps,
@@ -82,9 +88,9 @@ def to_json(made: Explanation) -> dict[str, Any]:
                 "k": win.candidate.k,
                 "codec": win.candidate.codec,
             }
-            for win in made.wins
+            for win in explanation.wins
         ],
-        "notes": list(made.notes),
+        "notes": list(explanation.notes),
     }
 
 

@@ -1,4 +1,4 @@
-"""What ``partway models`` prints."""
+"""The output of ``partway models``."""
 
 from __future__ import annotations
 

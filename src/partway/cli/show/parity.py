@@ -1,4 +1,4 @@
-"""What ``partway verify`` prints: for every split, how far its answers are from the whole model's."""
+"""The output of ``partway verify``: for every split, the error of its answers against the whole model."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
 
 @contextmanager
 def progress(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[str, int], None]]:
-    """A bar on a terminal; called with what is done now and how many of ``total`` are complete."""
+    """A progress bar on a terminal. Yields a function of the current step and the number of complete ones."""
     with Progress(transient=True, disable=quiet or not Console().is_terminal) as bar:
         task = bar.add_task(title, total=total)
         yield lambda what, completed: bar.update(task, completed=completed, description=what)
@@ -64,7 +64,7 @@ def _stage_table(plan: Plan) -> Table:
 
 
 def _codec_table(plan: Plan, max_drop: float) -> Table:
-    """What crosses at each split: uncoded, and every codec that might be chosen, those within the budget marked."""
+    """What crosses at each split: uncoded and with every useful codec; those within the budget are marked."""
     table = Table(title=f"what crosses (budget: {max_drop:g} points)", title_justify="left")
     for column in ("split", "codec", "mean bytes", "95 %", "coding", "equal", "right", "admitted"):
         table.add_column(column)
@@ -82,12 +82,12 @@ def _codec_cells(entry: Mapping[str, Any]) -> list[str]:
     """Sizes, coding time, and the shares of answers that stay equal and right."""
     shares = [share(entry.get(name)) for name in ("agreement", "accuracy")]
     if entry.get("agreement") is None and entry.get("relative_error") is not None:
-        shares[0] = f"off {entry['relative_error']:.1%}"  # of a model that does not classify
+        shares[0] = f"off {entry['relative_error']:.1%}"  # the model does not classify
     p95 = entry.get("bytes_p95")  # plans made by early versions lack it
     sizes = [show_bytes(entry["bytes_mean"]), "-" if p95 is None else show_bytes(p95)]
     return [*sizes, show_s(entry["encode_s"] + entry["decode_s"]), *shares]
 
 
 def share(number: float | None) -> str:
-    """A share in percent, ``-`` where it is unknown."""
+    """A share in percent; ``-`` if it is unknown."""
     return "-" if number is None else f"{number:.1%}"

@@ -1,4 +1,4 @@
-"""What ``partway profile`` prints: tables of stages and operators, or the profile's JSON."""
+"""The output of ``partway profile``: tables of stages and operators, or the profile's JSON."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _operator_table(profile: Profile) -> Table:
 
 
 def _shown_s(seconds: float, profile: Profile) -> str:
-    """Seconds for people, with a ``~`` where they are predicted."""
+    """Seconds for people, with a ``~`` if they are predicted."""
     return show_s(seconds) if profile.predicted is None else f"~{show_s(seconds)}"
 
 

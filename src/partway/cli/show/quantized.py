@@ -1,4 +1,4 @@
-"""What ``partway quantize`` prints: sizes, times and equal answers of the float and the int8 stages."""
+"""The output of ``partway quantize``: sizes, times and equal answers of the float and the int8 stages."""
 
 from __future__ import annotations
 

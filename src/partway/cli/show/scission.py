@@ -1,4 +1,4 @@
-"""What ``partway convert scission`` prints: the models, platforms and links of the measurements."""
+"""The output of ``partway convert scission``: the models, platforms and links of the measurements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from partway.units import show_bytes, show_s
 
 
 def show_scission(measured: Scission, folders: Sequence[Path]) -> None:
-    """Print what was read, and the command to go on with the first of the folders."""
+    """Print what was read, and a command to try with the first folder."""
     console = Console(highlight=False)
     console.print(_models(measured))
     for platform, text in measured.platforms.items():

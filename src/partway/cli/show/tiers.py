@@ -1,4 +1,4 @@
-"""What ``partway tiers`` prints: where each stage runs, fastest assignment first."""
+"""The output of ``partway tiers``: where each stage runs, fastest assignment first."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_numbers_are_read_with_their_option() -> None:
     """Nothing given is nothing; what is no number is refused with the option's name."""
     assert numbers(None, "--mean") is None
     assert numbers("0.5,1", "--mean") == (0.5, 1.0)
-    with pytest.raises(InputError, match="--std 'x' is no list of numbers"):
+    with pytest.raises(InputError, match="--std 'x' is not a list of numbers"):
         numbers("x", "--std")
 
 

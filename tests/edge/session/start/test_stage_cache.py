@@ -205,5 +205,5 @@ def test_no_room_for_the_weights_is_said(tmp_path: Path) -> None:
     def full(digest: str, file: BinaryIO, most_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(InputError, match=r"10\.2 KB\) cannot be kept in .*No space left.*--cache"):
+    with pytest.raises(InputError, match=r"10\.2 KB\) cannot be stored in .*No space left.*--cache"):
         open_cache(tmp_path).data(BOTH, full)

@@ -79,7 +79,7 @@ def test_frames_go_by_tls_with_the_token(
     refused = edge_run(*run, *reached)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
-    assert "wants a token and none came: give --token-file FILE or set PARTWAY_TOKEN" in refused.stderr
+    assert "requires a token and none was sent: give --token-file FILE or set PARTWAY_TOKEN" in refused.stderr
 
 
 def test_why_a_guarded_cloud_cannot_be_reached_is_said(
@@ -88,9 +88,9 @@ def test_why_a_guarded_cloud_cannot_be_reached_is_said(
     """Token, CA, name, dates, TLS on one side only: each has its sentence, with what to do."""
     port, name = guarded.port, "localhost"
     other = authority(tmp_path, "other")
-    assert "the token is not this cloud's" in said_of(guarded, Access("wrong", tls(ca)))
-    assert "wants a token" in said_of(guarded, Access("", tls(ca)))
-    assert "not from a CA that this device trusts" in said_of(guarded, Access(TOKEN, tls(other)))
+    assert "the token does not match this cloud's" in said_of(guarded, Access("wrong", tls(ca)))
+    assert "requires a token" in said_of(guarded, Access("", tls(ca)))
+    assert "not of a CA trusted here" in said_of(guarded, Access(TOKEN, tls(other)))
     assert "give the CA's own certificate with --tls-ca FILE" in said_of(guarded, Access(TOKEN, tls(other)))
     wrong_name = said_of(guarded, Access(TOKEN, tls(ca, "cloud.example")))
     assert "its certificate is not for cloud.example; give the address" in wrong_name
@@ -156,10 +156,10 @@ def test_a_token_that_is_refused_in_mid_run_costs_no_frame(
         while not said and time.monotonic() < until_s:
             assert session.infer(picture).answered_by == "device"
             time.sleep(0.02)
-            said = [r.getMessage() for r in caplog.records if "token is not this cloud's" in r.getMessage()]
+            said = [r.getMessage() for r in caplog.records if "token does not match this cloud's" in r.getMessage()]
         time.sleep(1.0)  # it looks again meanwhile
         assert session.infer(picture).answered_by == "device"
-    said = [r.getMessage() for r in caplog.records if "token is not this cloud's" in r.getMessage()]
+    said = [r.getMessage() for r in caplog.records if "token does not match this cloud's" in r.getMessage()]
     assert len(said) == 1
     assert TOKEN not in caplog.text
 

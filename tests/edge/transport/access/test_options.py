@@ -102,7 +102,7 @@ def test_a_certificate_and_its_key_come_together(option: str, device: tuple[Path
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "is empty"), ("two words", "holds no token"), ("a\nb", "holds no token"), ("é", "is no text")],
+    [("", "is empty"), ("two words", "holds no valid token"), ("a\nb", "holds no valid token"), ("é", "is not text")],
 )
 def test_what_is_no_token_is_refused_and_not_shown(text: str, says: str, tmp_path: Path) -> None:
     """The sentence names the file, never what is in it."""
@@ -127,7 +127,7 @@ def test_files_that_cannot_be_used_are_refused_at_once(
         ("--tls-ca", key): "holds no certificate in PEM format",
         ("--tls-ca", damaged): "the CA file holds a damaged certificate; check --tls-ca",
         ("--tls-ca", ca.ca, "--tls-cert", key, "--tls-key", key): "holds no certificate in PEM format",
-        ("--tls-ca", ca.ca, "--tls-cert", certificate, "--tls-key", certificate): "is no private key in PEM format",
+        ("--tls-ca", ca.ca, "--tls-cert", certificate, "--tls-key", certificate): "is not a private key in PEM format",
         ("--tls-ca", ca.ca, "--tls-cert", certificate, "--tls-key", other_key): "is not the key of certificate",
         ("--token-file", tmp_path / "missing"): "missing cannot be read",
     }

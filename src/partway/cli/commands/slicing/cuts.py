@@ -1,4 +1,4 @@
-"""``partway cuts``: the places where a model can be cut, with their bytes and the share of the work before them."""
+"""``partway cuts``: where a model can be cut, with the bytes that cross and the share of work before each cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELP = "list the legal and the useful cuts of a model"
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway cuts``."""
     model_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="legal cuts too, not only the useful ones")
+    parser.add_argument("--all", action="store_true", help="print all legal cuts, not only the useful ones")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

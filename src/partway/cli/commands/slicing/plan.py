@@ -1,4 +1,4 @@
-"""``partway plan``: slice a model and measure its stages and codecs here."""
+"""``partway plan``: slice a model, and measure its stages and codecs on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
-HELP = "slice a model and measure it and its codecs here"
+HELP = "slice a model, and measure its stages and codecs on this machine"
 MEASURE_S = 0.5
 
 
@@ -24,10 +24,12 @@ def add_arguments(parser: Parser) -> None:
     slice_arguments(parser)
     add = parser.add_argument
     add("--calibrate", type=Path, metavar="DIR|NPZ", help="real inputs to measure and fit codecs on")
-    add("--frames", type=int, default=64, metavar="N", help="of them, at most this many (default: 64)")
+    add("--frames", type=int, default=64, metavar="N", help="use at most this many of them (default: 64)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
     add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
-    add("--max-drop", type=float, default=1.0, metavar="PP", help="what a codec may cost, points (default: 1)")
+    add(
+        "--max-drop", type=float, default=1.0, metavar="PP", help="agreement that a codec may cost, points (default: 1)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
-    """What ``--calibrate`` names, random frames without it."""
+    """The frames of ``--calibrate``, or random frames without it."""
     from partway.partitioner.calibrate.inputs import random_frames, read_frames
 
     if args.calibrate is None:

@@ -1,4 +1,4 @@
-"""``partway quantize``: int8 stages for the device, with what they cost the answer and what they gain."""
+"""``partway quantize``: int8 stages for the device, with their loss of agreement and their gain of speed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
-HELP = "int8 stages for the device, and what they cost the answer"
+HELP = "make int8 stages for the device, and measure their loss of agreement"
 MEASURE_S = 0.5
 
 
@@ -25,10 +25,10 @@ def add_arguments(parser: Parser) -> None:
     slice_arguments(parser)
     add = parser.add_argument
     add("--calibrate", type=Path, required=True, metavar="DIR|NPZ", help="real inputs: every other one sets ranges")
-    add("--frames", type=int, default=128, metavar="N", help="of them, at most this many (default: 128)")
+    add("--frames", type=int, default=128, metavar="N", help="use at most this many of them (default: 128)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
     add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
-    add("--threads", type=int, default=1, metavar="N", help="for the times (default: 1)")
+    add("--threads", type=int, default=1, metavar="N", help="threads for measuring the times (default: 1)")
     add("--max-drop", type=float, default=1.0, metavar="PP", help="marks the splits within it (default: 1)")
     add("--json", action="store_true", help="print one JSON object")
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace) -> tuple[Chain, list[CalibrationFrame]]:
-    """The float chain, its files in ``--out``: a plan's are copied there, a model file is sliced into it."""
+    """The float chain with its files in ``--out``: copied from a plan, or sliced from a model file."""
     from partway.engines.registry import engine_for
     from partway.partitioner.plan.chain import load_folder
     from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
@@ -95,6 +95,6 @@ def _copy(folder: Path, plan: Plan, out: Path) -> None:
         if out.exists() and out.samefile(folder):
             raise InputError(f"--out {out} is the model's own folder; give another")
         out.mkdir(parents=True, exist_ok=True)
-        (out / PLAN_FILE).unlink(missing_ok=True)  # until all files are copied, the folder holds no plan
+        (out / PLAN_FILE).unlink(missing_ok=True)  # the folder holds no plan until all files are copied
         for file in (file for stage in plan.stages for file in stage.files):
             shutil.copyfile(folder / file.file, out / file.file)

@@ -1,4 +1,4 @@
-"""What ``partway cuts``, ``slice``, ``plan`` and ``quantize`` share: the model, its cuts and its description."""
+"""Shared parts of ``partway cuts``, ``slice``, ``plan`` and ``quantize``: the model, its cuts, its description."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("partway.partitioner")
 
 
 def model_arguments(parser: Parser) -> None:
-    """Arguments that name a model and say how it is exported."""
+    """Arguments for the model and its export."""
     parser.add_named("model", help="an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name of the zoo")
     add = parser.add_argument
     add(
@@ -33,12 +33,12 @@ def model_arguments(parser: Parser) -> None:
         help="for module:factory: 1x3x224x224, 1x16:int64, an .npy or .npz file; once for each argument",
     )
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
-    add("--random-weights", action="store_true", help="for a name of the zoo: weights never trained")
+    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes")
 
 
 def slice_arguments(parser: Parser) -> None:
-    """Arguments that say where a model is cut, where the stages go and what its input and output mean."""
+    """Arguments for the cuts, the output folder, and the meaning of the model's input and output."""
     from partway.partitioner.plan.preprocess import FITS
 
     model_arguments(parser)
@@ -61,7 +61,7 @@ def model_source(args: argparse.Namespace) -> AbstractContextManager[Path]:
 
 
 def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
-    """Slice a model as the arguments say; the plan with its input and output described, loaded."""
+    """Slice a model by the arguments. Returns the plan with its input and output described, and the loaded chain."""
     from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
     from partway.partitioner.plan.chain import Chain, load_folder
@@ -86,7 +86,7 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
 
 
 def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
-    """The plan of a model by name, with the pictures and classes that the catalogue gives where no option does."""
+    """The plan of a zoo model, with the catalogue's pictures and classes unless options set them."""
     from partway.partitioner.resolve import is_zoo_name
 
     if not is_zoo_name(args.model):
@@ -98,17 +98,17 @@ def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
-    """Warns where cuts by name cost accuracy; they are taken as given."""
+    """Warn if cuts by name cost accuracy; they are used all the same."""
     from partway.partitioner.calibrate.quantized_cuts import warning
 
     if (sentence := warning(graph, model, chain, engine)) is not None:
         log.warning("%s", sentence)
 
 
-def shapes(given: list[str]) -> dict[str, tuple[int, ...]]:
+def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
     """``NAME=1x3x224x224`` as value name and sizes. Raises InputError on anything else."""
     found = {}
-    for text in given:
+    for text in texts:
         name, _, sizes = text.rpartition("=")
         shape = tuple(whole_number(part) or 0 for part in sizes.split("x"))
         if not name or 0 in shape:
@@ -124,4 +124,4 @@ def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"{option} {text!r} is no list of numbers, for example {option} 0.5,0.5,0.5") from None
+        raise InputError(f"{option} {text!r} is not a list of numbers, for example {option} 0.5,0.5,0.5") from None
