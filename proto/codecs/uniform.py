@@ -18,6 +18,8 @@ from partway.proto.codecs.zstd import compressed, decompressed
 from partway.proto.tensors import TensorSpec
 
 _RANGE = struct.Struct("<dd")
+LEAST_STEP = 1e-300
+"""Smaller steps have no finite inverse, or lose digits as subnormal numbers."""
 
 
 def _compressed_by_channel(array: Array, symbols: Array) -> bytes:
@@ -49,18 +51,21 @@ class Levels:
         return spec.dtype in ("float16", "float32", "float64") and spec.size_bytes() > 0
 
     def fits(self, array: Array) -> bool:
-        """Nothing but finite numbers, none next to the largest there is."""
+        """Finite floats below half the dtype's maximum; equal, or far enough apart for steps of normal size."""
         if array.dtype.kind != "f" or not array.size:
             return False
-        largest = max(-float(array.min()), float(array.max()))
-        return largest <= 0.49 * float(np.finfo(array.dtype).max) and math.isfinite(float(array.sum(dtype=np.float64)))
+        low, high = float(array.min()), float(array.max())
+        if not max(-low, high) <= 0.49 * float(np.finfo(array.dtype).max):
+            return False
+        divisible = low == high or high - low > LEAST_STEP * (2**self.bits - 1)
+        return divisible and math.isfinite(float(array.sum(dtype=np.float64)))
 
     def encode(self, array: Array) -> bytes:
         """See Codec."""
         low, high = float(array.min()), float(array.max())
         step = (high - low) / (2**self.bits - 1)
         wide = array.astype(np.float64) if array.dtype.itemsize == 8 or step < 1e-30 else array.astype(np.float32)
-        scaled = (wide - wide.dtype.type(low)) * wide.dtype.type(1 / step) if step > 1e-300 else np.zeros_like(wide)
+        scaled = (wide - wide.dtype.type(low)) * wide.dtype.type(1 / step) if step > LEAST_STEP else np.zeros_like(wide)
         symbols = np.rint(scaled).clip(0, 2**self.bits - 1).astype(np.uint8)
         return _RANGE.pack(low, step) + _compressed_by_channel(array, symbols)
 
