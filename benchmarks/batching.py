@@ -119,11 +119,11 @@ async def _plain(model: ServedModel, engine: str, seconds: float) -> Measured:
     return _measured(model, engine, "a plain thread", taken, error, seconds, 1.0, 0.0)
 
 
-def or_raise(made: Reply | FrameRefused) -> Reply:
+def or_raise(reply: Reply | FrameRefused) -> Reply:
     """The answer."""
-    if isinstance(made, FrameRefused):
-        raise made
-    return made
+    if isinstance(reply, FrameRefused):
+        raise reply
+    return reply
 
 
 async def _closed_loops(
@@ -138,11 +138,11 @@ async def _closed_loops(
         error, turn = 0.0, index
         while (sent_s := perf_counter()) < begun_s + seconds:
             turn += 1
-            frame, whole = frames[turn % len(frames)]
+            frame, expected = frames[turn % len(frames)]
             reply = await send(frame, index)
             if sent_s >= begun_s + WARM * seconds:
                 taken.append(perf_counter() - sent_s)
-            error = max(error, _error(reply, whole)) if len(taken) < 3 else error
+            error = max(error, _error(reply, expected)) if len(taken) < 3 else error
         return taken, error
 
     done = await asyncio.gather(*(device(index) for index in range(devices)))
@@ -153,16 +153,16 @@ def _frame(model: ServedModel, k: int, seed: int) -> tuple[Frame, dict[str, np.n
     """A raw frame of cut k, and the unsplit model's answer."""
     values = sample_values(model.chain, seed)
     live = model.chain.run(values, 0, k)
-    whole = model.chain.answer(model.chain.run(live, k, len(model.plan.stages)))
+    expected = model.chain.answer(model.chain.run(live, k, len(model.plan.stages)))
     packed = [pack(RAW, spec.name, np.asarray(live[spec.name])) for spec in model.plan.crossing(k)]
     header = Header(model.plan.model, (("partway.cut", k),), tuple(head for head, _ in packed))
-    return Frame(header, str(seed), tuple(data for _, data in packed)), whole
+    return Frame(header, str(seed), tuple(data for _, data in packed)), expected
 
 
-def _error(reply: Reply, whole: dict[str, np.ndarray[Any, Any]]) -> float:
+def _error(reply: Reply, expected: dict[str, np.ndarray[Any, Any]]) -> float:
     worst = 0.0
     for head, data in zip(reply.frame.header.tensors, reply.frame.raw, strict=True):
-        exact = np.asarray(whole[head.name])
+        exact = np.asarray(expected[head.name])
         found = np.frombuffer(data, exact.dtype).reshape(exact.shape)
         worst = max(worst, float(np.abs(found - exact).max() / (np.abs(exact).max() or 1.0)))
     return worst
@@ -195,17 +195,17 @@ def table(rows: list[Measured]) -> str:
     return "\n".join(lines)
 
 
-def folders(given: list[Path], into: Path) -> list[Path]:
+def folders(plans: list[Path], into: Path) -> list[Path]:
     """The plans to measure."""
-    if given:
-        return given
+    if plans:
+        return plans
     from benchmarks.models import export
 
-    made = []
+    exported = []
     for name in MODELS:
         save_plan(make_plan(export(name, into), into / name, name=name), into / name)
-        made.append(into / name)
-    return made
+        exported.append(into / name)
+    return exported
 
 
 def main() -> None:

@@ -75,8 +75,8 @@ def compared(model: Path, folder: Path, rounds: int, threads: int) -> Row | None
         return None
     engine = engine_for(plan.engine, threads)
     chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
-    whole, values = engine.load(model.read_bytes()), sample_values(chain)
-    ways: list[Callable[[], object]] = [lambda: whole.run(values), lambda: chain.run(values, 0, len(plan.stages))]
+    unsplit, values = engine.load(model.read_bytes()), sample_values(chain)
+    ways: list[Callable[[], object]] = [lambda: unsplit.run(values), lambda: chain.run(values, 0, len(plan.stages))]
     times = max(1, round(LEAST_S / min(_seconds(way, WARM) for way in ways)))
     found: list[list[float]] = [[], []]
     for index in range(rounds):

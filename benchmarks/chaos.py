@@ -111,10 +111,10 @@ class Stranger:
         values = {"image": np.zeros((1, 1, 28, 28), np.float32)}
         self._message = Encoder(plan).frame("0", 0, "raw", [Sample("", values=values)], values)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
-        self._gone = False
+        self._stopped = False
 
     def _frames(self) -> Iterator[bytes]:
-        while not self._gone:
+        while not self._stopped:
             yield self._message
 
     def __enter__(self) -> None:
@@ -122,7 +122,7 @@ class Stranger:
         self._call = stream(self._frames())
 
     def __exit__(self, *error: object) -> None:
-        self._gone = True
+        self._stopped = True
         self._call.cancel()
         self._channel.close()
 
@@ -139,8 +139,8 @@ class Device:
         """Until there were ``frames`` and it is ``enough``."""
         samples = [item.read() for item in ready.opened.work.items()]
         chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
-        whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
-        right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
+        unsplit = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
+        right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in unsplit]
         self.begin.set()
         for result in ready.pipeline.answers(self._paced(samples)):
             same = not result.top or result.top[0][1] == right[result.id % len(right)]
@@ -243,8 +243,8 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
         stack.callback(cloud.kill)
         link = Link(cloud.port, "--rate", RATE, "--rtt", "10ms")
         stack.callback(link.close)
-        given = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
-        run, device = stack.enter_context(Run(options_of(given), Report(quiet=True))), Device(frames)
+        options = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
+        run, device = stack.enter_context(Run(options_of(options), Report(quiet=True))), Device(frames)
         havoc = Havoc(kind, cloud, link, device, other)
         thread = threading.Thread(target=havoc.run, args=(moments,))
         thread.start()

@@ -35,8 +35,8 @@ Times = tuple[list[float], list[float], list[int]]
 
 def timed(case: rate_cases.Case) -> Iterator[tuple[int, str, Times]]:
     """Every cut and codec."""
-    known, others = case.halves
-    lives = [dict(frame.values) for frame in known]
+    fitted, others = case.halves
+    lives = [dict(frame.values) for frame in fitted]
     frames = [dict(frame.values) for frame in others[:FRAMES]]
     for k in range(1, len(CUTS) + 1):
         lives = [case.chain.run(live, k - 1, k) for live in lives]

@@ -149,17 +149,21 @@ def cell(rate_bps: int) -> dict[str, Any]:
 
 
 def _median(rounds: list[list[float]], first: int, last: int) -> float:
-    return statistics.median(seconds for took in rounds for seconds in took[first:last])
+    return statistics.median(seconds for times in rounds for seconds in times[first:last])
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, str, str, float]]:
     """(what, tc, ours, how far ours is off) of a cell."""
     bulk = found["bulk_bps"]
-    made = [("bulk", f"{bulk['tc'] / 1e6:.2f} Mbps", f"{bulk['ours'] / 1e6:.2f} Mbps", bulk["ours"] / bulk["tc"] - 1)]
-    for size, took in found["frames_s"].items():
+    table_rows = [
+        ("bulk", f"{bulk['tc'] / 1e6:.2f} Mbps", f"{bulk['ours'] / 1e6:.2f} Mbps", bulk["ours"] / bulk["tc"] - 1)
+    ]
+    for size, times in found["frames_s"].items():
         what = f"{int(size) / 1e3:g} KB there, 100 B back"
-        made.append((what, f"{took['tc'] * 1e3:.2f} ms", f"{took['ours'] * 1e3:.2f} ms", took["ours"] / took["tc"] - 1))
-    return made
+        table_rows.append(
+            (what, f"{times['tc'] * 1e3:.2f} ms", f"{times['ours'] * 1e3:.2f} ms", times["ours"] / times["tc"] - 1)
+        )
+    return table_rows
 
 
 def table(cells: list[dict[str, Any]]) -> str:
@@ -191,8 +195,8 @@ def main() -> None:
     worst = {what: max((off for found in cells for w, *_, off in rows(found) if w == what), key=abs) for what in kinds}
     kernel = os.uname().release.split("-")[0]
     machine = f"{machine_line('grpcio')}, Linux {kernel}"
-    said = "worst: " + ", ".join(f"{what} {off * 100:+.1f} %" for what, off in worst.items())
-    print(f"{table(cells)}\n\n{said}\n\n{machine}")
+    worst_line = "worst: " + ", ".join(f"{what} {off * 100:+.1f} %" for what, off in worst.items())
+    print(f"{table(cells)}\n\n{worst_line}\n\n{machine}")
     if args.json is not None:
         args.json.write_text(json.dumps({"machine": machine, "worst": worst, "cells": cells}, indent=1) + "\n")
 

@@ -122,8 +122,8 @@ def steps(path: Path) -> Iterator[tuple[float, int]]:
 
     def timed(work: Callable[[], Any]) -> tuple[float, Any]:
         begun = process_time()
-        made = work()
-        return process_time() - begun, made
+        result = work()
+        return process_time() - begun, result
 
     seconds, model = timed(lambda: open_onnx(path))
     graph: Graph = model.graph
@@ -176,8 +176,8 @@ def main() -> None:
     print(table(rows))
     print(f"\nprocessor seconds, median of {args.rounds}; {machine_line('onnx', 'scipy')}")
     if args.json:
-        made = {"machine": machine_line("onnx", "scipy"), "models": rows}
-        args.json.write_text(json.dumps(made, indent=1) + "\n")
+        document = {"machine": machine_line("onnx", "scipy"), "models": rows}
+        args.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -60,11 +60,11 @@ def choices(result: Result) -> str:
 
 def chosen(rows: Sequence[Row], least: float) -> Row | None:
     """The smallest of those that the half they were fitted to expects to keep so many answers."""
-    good = [row for row in rows if kept(row["chosen_on"]) >= least]
+    good = [row for row in rows if expected_agreement(row["chosen_on"]) >= least]
     return min(good, key=lambda row: float(row["chosen_on"]["bytes_mean"]), default=None)
 
 
-def kept(entry: Row) -> float:
+def expected_agreement(entry: Row) -> float:
     """Expected agreement where scores are known, else what was counted."""
     return float(entry.get("agreement_expected", entry["agreement"]))
 

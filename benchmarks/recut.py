@@ -115,13 +115,13 @@ def main() -> None:
     if args.only:
         print(json.dumps(measure(args.model, args.frames, args.every, args.only == "change")))
         return
-    made = []
+    measured = []
     for only in ("change", "whole"):
         options = ["--model", args.model, "--frames", str(args.frames), "--every", str(args.every), "--only", only]
         command = [sys.executable, "-m", "benchmarks.recut", *options]
-        made.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
-    changed, whole = made
-    changed["memory_ratio"] = changed["peak_bytes"] / whole["peak_bytes"]
+        measured.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    changed, unchanged = measured
+    changed["memory_ratio"] = changed["peak_bytes"] / unchanged["peak_bytes"]
     for key, value in changed.items():
         print(f"{key:>14}  {value * 1e3:.3f} ms" if key.endswith("_s") else f"{key:>14}  {value}")
     print(f"\n{machine_line('onnxruntime', 'grpcio')}")

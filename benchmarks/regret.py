@@ -65,8 +65,8 @@ def started(stack: ExitStack, *command: str) -> dict[str, Any]:
     stack.callback(process.wait)
     stack.callback(process.terminate)
     assert process.stdout is not None
-    said: dict[str, Any] = json.loads(process.stdout.readline())
-    return said
+    announced: dict[str, Any] = json.loads(process.stdout.readline())
+    return announced
 
 
 def cell(plan: Path, port: int, rate: str, rtt: str, picture: Path) -> Rows:
@@ -138,18 +138,20 @@ def summary(cells: list[dict[str, Any]]) -> str:
     )
 
 
-def measure(wanted: list[tuple[str, str, str]], pictures: Path, cells: list[dict[str, Any]], out: Path | None) -> None:
+def measure(
+    selected: list[tuple[str, str, str]], pictures: Path, cells: list[dict[str, Any]], out: Path | None
+) -> None:
     """Every cell that is wanted and not there yet, one after another; kept in ``out`` and told as they come."""
     files = sorted(path for path in pictures.iterdir() if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
-    there = {(c["model"], c["rate"], c["rtt"]) for c in cells}
-    left = [key for key in wanted if key not in there]
+    measured = {(c["model"], c["rate"], c["rtt"]) for c in cells}
+    remaining = [key for key in selected if key not in measured]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "models").mkdir()
-        plans = {name: prepared(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in left)}
+        plans = {name: prepared(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in remaining)}
         serve = ("partway.cloud", "--models", str(folder / "models"), "--grpc-port", "0", "--threads", "1", "--json")
         port = started(stack, *serve, "--no-advertise")["grpc_port"]
-        for name, rate, rtt in left:
+        for name, rate, rtt in remaining:
             samples = sample_folder(plans[name]) if name == "mnist" else None
             picture = sorted(samples.iterdir())[0] if samples else files[len(cells) % len(files)]
             rows = cell(plans[name], port, rate, rtt, picture)
@@ -169,8 +171,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="results; cells that are there already are not measured again")
     args = parser.parse_args()
     cells = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
-    wanted = list(product(args.models.split(","), args.rates.split(","), args.round_trips.split(",")))
-    measure(wanted, args.input, cells, args.json)
+    selected = list(product(args.models.split(","), args.rates.split(","), args.round_trips.split(",")))
+    measure(selected, args.input, cells, args.json)
     print(f"{table(cells)}\n\n{summary(cells)}\n\n{MACHINE}; device slowed {SLOW} times")
 
 

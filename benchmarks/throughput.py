@@ -83,9 +83,11 @@ def together(
     """Frames per second, the window adapting."""
     size = FLOATS["xaby"[k]] * 4 + 200
     candidate = Candidate(k, "raw", size, 200)
-    told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
+    split_estimate = Estimate(
+        candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"]
+    )
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    controller = SplitController([told], candidate, objective("throughput"), chain.plan, link, free=False)
+    controller = SplitController([split_estimate], candidate, objective("throughput"), chain.plan, link, free=False)
     runner = Runner(chain, Encoder(chain.plan), client.open_stream, window=64, watch=controller)
     stamps = []
     results: list[FrameResult] = []

@@ -41,17 +41,17 @@ MOST_BYTES = 200_000
 """Candidates that send more are not replayed: they are the best on neither trace."""
 
 
-def world(said: dict[str, Any], plan: Path, trace: Path) -> World:
+def world(report: dict[str, Any], plan: Path, trace: Path) -> World:
     """What a decision found, over the same trace."""
-    link = Link(said["link_found"]["bandwidth_bps"], said["link_found"]["rtt_s"])
+    link = Link(report["link_found"]["bandwidth_bps"], report["link_found"]["rtt_s"])
     road = Road(read_trace(trace), read_trace(trace), parse_s(RTT))
-    return World(estimates_of(said["decision"]), load_plan(plan), road, link)
+    return World(estimates_of(report["decision"]), load_plan(plan), road, link)
 
 
-def ranked(known: World, seconds: float) -> list[tuple[float, Candidate]]:
+def ranked(simulated: World, seconds: float) -> list[tuple[float, Candidate]]:
     """Every static candidate's mean in virtual time, best first."""
-    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
-    return sorted(((mean_s(list(static(known, c, seconds))), c) for c in small), key=lambda pair: pair[0])
+    small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
+    return sorted(((mean_s(list(static(simulated, c, seconds))), c) for c in small), key=lambda pair: pair[0])
 
 
 def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
@@ -84,15 +84,15 @@ def named(candidate: Candidate, stages: int) -> str:
 
 def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
     """A cell in numbers: what was really measured, what virtual replays say, and the fastest two changes."""
-    said, seconds = autos[0], autos[0]["asked"]["seconds"]
-    known = world(said, plan, trace)
-    virtual = mean_s(list(Replay(known).frames(seconds)))
+    report, seconds = autos[0], autos[0]["asked"]["seconds"]
+    simulated = world(report, plan, trace)
+    virtual = mean_s(list(Replay(simulated).frames(seconds)))
     best = min(statics, key=lambda one: float(one["summary"]["mean_s"]))
-    stages = said["decision"]["stages"]
-    rows = ranked(known, seconds)
+    stages = report["decision"]["stages"]
+    rows = ranked(simulated, seconds)
     by_name = {named(c, stages): mean for mean, c in rows}
-    moments = [frame["at_s"] - frame["total_s"] for frame in said["frames"]]  # begun
-    changed = [moments[min(change["frame"], len(moments) - 1)] for change in said["changes"]]
+    moments = [frame["at_s"] - frame["total_s"] for frame in report["frames"]]  # begun
+    changed = [moments[min(change["frame"], len(moments) - 1)] for change in report["changes"]]
     name, slow, drop = case.split(":")
     return {
         "model": name,
@@ -100,13 +100,13 @@ def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[di
         "max_drop": float(drop),
         "trace": trace.name,
         "seconds": seconds,
-        "auto_s": said["summary"]["mean_s"],
-        "changes": len(said["changes"]),
+        "auto_s": report["summary"]["mean_s"],
+        "changes": len(report["changes"]),
         "least_between_changes_s": min((b - a for a, b in pairwise(changed)), default=None),
         "statics": {one["name"]: one["summary"]["mean_s"] for one in statics},
         "best_static": best["name"],
         "best_static_s": best["summary"]["mean_s"],
-        "clairvoyant_s": mean_s(list(clairvoyant(known, seconds))),
+        "clairvoyant_s": mean_s(list(clairvoyant(simulated, seconds))),
         "virtual": {"auto_s": virtual, **{one["name"]: by_name.get(one["name"]) for one in statics}},
     }
 
@@ -116,8 +116,8 @@ def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folde
     name, _, _ = case.split(":")
     plan, first = args.plans / name, folder / f"{case}.json"
     together([begun(case, trace, 1.0, first, args)])
-    known = world(json.loads(first.read_text()), plan, trace)
-    chosen = [candidate for _, candidate in ranked(known, seconds)[:STATICS]]
+    simulated = world(json.loads(first.read_text()), plan, trace)
+    chosen = [candidate for _, candidate in ranked(simulated, seconds)[:STATICS]]
     outs = [folder / f"{case}-{trace.stem}-{index}.json" for index in range(len(chosen) + 1)]
     more = [(), *(fixed(candidate) for candidate in chosen)]
 
@@ -139,19 +139,19 @@ def in_theory(case: str, trace: Path, seconds: float, args: argparse.Namespace, 
     first = folder / f"{case}.json"
     if not first.exists():
         together([begun(case, trace, 1.0, first, args)])
-    known = world(json.loads(first.read_text()), args.plans / name, trace)
+    simulated = world(json.loads(first.read_text()), args.plans / name, trace)
     seconds = min(seconds, int(trace.read_text().split()[-1]) / 1e3)
     found: dict[str, Any] = {}
-    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
+    small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
     for key, rescued in (("stubborn", False), ("static", True)):
-        means = [(mean_s(list(static(known, c, seconds, rescued))), c) for c in small]
+        means = [(mean_s(list(static(simulated, c, seconds, rescued))), c) for c in small]
         mean, best = min(means, key=lambda pair: pair[0])
-        found |= {f"{key}_s": mean, key: named(best, len(known.plan.stages))}
+        found |= {f"{key}_s": mean, key: named(best, len(simulated.plan.stages))}
         small = [c for _, c in sorted(means, key=lambda pair: pair[0])[:RESCUED]]
-    replay = Replay(known)
+    replay = Replay(simulated)
     auto = list(replay.frames(seconds))
     about = {"model": name, "slow": int(slow), "max_drop": float(drop), "trace": trace.name, "seconds": seconds}
-    more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(known, seconds)))}
+    more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(simulated, seconds)))}
     return {**about, **found, **more, "frames": len(auto), "changes": len(replay.controller.changes)}
 
 
@@ -219,10 +219,10 @@ def main() -> None:
         print(theory_table(found))
         return
     rows = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
-    there = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
+    measured = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
     for trace in traces:
-        wanted = (args.cases or ",".join(CASES)).split(",")
-        cases = [case for case in wanted if (case, trace.name) not in there]
+        selected = (args.cases or ",".join(CASES)).split(",")
+        cases = [case for case in selected if (case, trace.name) not in measured]
         with tempfile.TemporaryDirectory() as folder:
             cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
             for run, judge in cells:

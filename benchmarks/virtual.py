@@ -55,37 +55,37 @@ class Road:
     down: TracePace
     rtt_s: float
 
-    def there_s(self, now_s: float, size_bytes: int) -> float:
+    def arrival_s(self, now_s: float, size_bytes: int) -> float:
         """When bytes sent now are in the cloud."""
         return self.up.depart(now_s, size_bytes) + self.rtt_s / 2
 
-    def back_s(self, now_s: float, size_bytes: int) -> float:
+    def reply_arrival_s(self, now_s: float, size_bytes: int) -> float:
         """When bytes that the cloud sends now are here."""
         return self.down.depart(now_s, size_bytes) + self.rtt_s / 2
 
     def begin(self) -> Road:
         """The same link with its trace at the beginning."""
-        made = copy.copy(self)
-        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
-        for pace in (made.up, made.down):
+        copied_road = copy.copy(self)
+        copied_road.up, copied_road.down = copy.copy(self.up), copy.copy(self.down)
+        for pace in (copied_road.up, copied_road.down):
             pace.rewind()
             pace.depart(0.0, 0)
-        return made
+        return copied_road
 
     def copied(self) -> Road:
         """As it is now, to look ahead with."""
-        made = copy.copy(self)
-        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
-        return made
+        copied_road = copy.copy(self)
+        copied_road.up, copied_road.down = copy.copy(self.up), copy.copy(self.down)
+        return copied_road
 
 
 def estimates_of(decision: Mapping[str, Any]) -> list[Estimate]:
     """The estimates of a decision as ``partway bench --json`` tells it, with the parts that trial frames had."""
     found = []
     for row in decision["candidates"]:
-        known = row["measured"] or row
+        times = row["measured"] or row
         candidate = Candidate(row["cut"], row["codec"], row["bytes"], row["reply_bytes"])
-        parts = {part: float(known[part]) for part in PARTS}
+        parts = {part: float(times[part]) for part in PARTS}
         found.append(Estimate(candidate, **parts))
     return found
 
@@ -116,7 +116,7 @@ class World:
         self.estimates = {estimate.candidate: estimate for estimate in estimates}
         self.plan, self.road, self.link = plan, road, link
         self.home = next(c for c in self.estimates if c.codec is None)
-        self.whole_s = self.estimates[self.home].prefix_s
+        self.unsplit_s = self.estimates[self.home].prefix_s
 
     def here_s(self, candidate: Candidate) -> float:
         """Prefix and coding."""
@@ -131,9 +131,9 @@ class World:
     def answered_s(self, road: Road, candidate: Candidate, now_s: float) -> float:
         """When the answer to a frame begun now is here; moves the road on."""
         if candidate.codec is None:
-            return now_s + self.whole_s
-        there_s = road.there_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
-        return road.back_s(there_s + self.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+            return now_s + self.unsplit_s
+        arrived_s = road.arrival_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
+        return road.reply_arrival_s(arrived_s + self.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
 
 
 class Replay:
@@ -149,7 +149,7 @@ class Replay:
             clock=lambda: self.now_s,
             probes=self._probes,
         )
-        self._given_up: list[tuple[float, FrameGroup]] = []
+        self._late: list[tuple[float, FrameGroup]] = []
         self._silent_s = self._back_s = inf
         self._back_link = world.link
         self._probing: tuple[float, list[Probed]] | None = None
@@ -170,15 +170,15 @@ class Replay:
 
     def _turn(self) -> None:
         """Late answers, the silence, the way back."""
-        came = [pair for pair in self._given_up if pair[0] <= self.now_s]
-        for received_s, group in came:
-            self._given_up.remove((received_s, group))
+        answered = [pair for pair in self._late if pair[0] <= self.now_s]
+        for received_s, group in answered:
+            self._late.remove((received_s, group))
             self._silent_s = inf
             self._tell(group, received_s)
         if self.controller.connected and self._silent_s < inf:
-            expected = [self.controller.expected_s(group.candidate, 0) or 0.0 for _, group in self._given_up]
+            expected = [self.controller.expected_s(group.candidate, 0) or 0.0 for _, group in self._late]
             if self.now_s - self._silent_s > max(LOST_S, 4 * max(expected, default=0.0)):
-                self._given_up.clear()
+                self._late.clear()
                 self._silent_s = inf
                 self.controller.lost(LinkLost("no reply"))
                 self._back_s = self._look(self.now_s)
@@ -190,8 +190,8 @@ class Replay:
     def _frame(self, candidate: Candidate) -> bool:
         world, controller = self.world, self.controller
         if candidate.codec is None or not controller.connected or self._silent_s < inf:
-            self.now_s += world.whole_s
-            controller.prefix(len(world.plan.stages), world.whole_s)
+            self.now_s += world.unsplit_s
+            controller.prefix(len(world.plan.stages), world.unsplit_s)
             return False
         estimate = world.estimates[candidate]
         self.now_s += estimate.prefix_s
@@ -200,16 +200,16 @@ class Replay:
         group = FrameGroup(0, [None], candidate, {}, self.now_s, sent_s=self.now_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
         expected_s = controller.expected_s(candidate, 0) or 0.0
         until_s = give_up_s(self.now_s, inf, expected_s, controller.finish_s(candidate.k))
-        there_s = self.road.there_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
-        received_s = self.road.back_s(there_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+        arrived_s = self.road.arrival_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
+        received_s = self.road.reply_arrival_s(arrived_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
         if received_s <= until_s:
             self.now_s = received_s
             self._tell(group, received_s)
             return True
         controller.given_up(group, until_s)
-        self._given_up.append((received_s, group))
+        self._late.append((received_s, group))
         self._silent_s = min(self._silent_s, until_s)
-        self.now_s = until_s + world.whole_s - estimate.prefix_s
+        self.now_s = until_s + world.unsplit_s - estimate.prefix_s
         return False
 
     def _tell(self, group: FrameGroup, received_s: float) -> None:
@@ -242,7 +242,7 @@ class Replay:
 
     def _ask(self, now_s: float, size_bytes: int) -> float:
         """When a small request with so much payload is answered."""
-        return self.road.back_s(self.road.there_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
+        return self.road.reply_arrival_s(self.road.arrival_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
 
     def _look(self, now_s: float) -> float:
         """When the cloud is found again (edge/lookout.py)."""
@@ -255,11 +255,11 @@ class Replay:
                 small.append(self._ask(now_s, 16) - now_s)
                 now_s += small[-1]
             rtt_s, size = sorted(small)[4], 16 << 10
-            took_s = self._ask(now_s, size) - now_s
-            worst_s = max(*small, took_s, now_s - begun_s - sum(small))
-            now_s += took_s
+            transfer_s = self._ask(now_s, size) - now_s
+            worst_s = max(*small, transfer_s, now_s - begun_s - sum(small))
+            now_s += transfer_s
             if worst_s < ANSWER_S:
-                self._back_link = Link(size * 8 / max(took_s - rtt_s, took_s * 0.05), rtt_s)
+                self._back_link = Link(size * 8 / max(transfer_s - rtt_s, transfer_s * 0.05), rtt_s)
                 return now_s
             now_s = begun_s + ANSWER_S + pause_s
             pause_s = min(pause_s * 1.5, 1.2)

@@ -167,13 +167,13 @@ def main() -> None:
     cells = len(measured.models) * len(BANDWIDTHS_BPS)
     print(f"{len(measured.models)} models, {device} and {cloud}, {RTT_S * 1e3:g} ms round trip: {cells} cells")
     print("measured: " + ", ".join(f"{share:.0%} of the time {ratio:.1f} ({codec})" for share, ratio, codec in points))
-    print("\n" + whole_table(rows, list(ratios)) + "\n\n" + by_bandwidth([r for r in rows if r["ratio"] == "measured"]))
+    print("\n" + win_table(rows, list(ratios)) + "\n\n" + by_bandwidth([r for r in rows if r["ratio"] == "measured"]))
     if args.json:
         data = {"models": list(measured.models), "bandwidths_bps": BANDWIDTHS_BPS, "measured": points, "rows": rows}
         args.json.write_text(json.dumps(data, default=float) + "\n")
 
 
-def whole_table(rows: Sequence[Row], ratios: Sequence[str]) -> str:
+def win_table(rows: Sequence[Row], ratios: Sequence[str]) -> str:
     """Wins of every rival, objective, speed and ratio."""
     lines = [
         "| rival | objective | device | " + " | ".join(ratios) + " |",

@@ -218,7 +218,7 @@ def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
     plan = model.plan
     made = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
     outputs = tuple(name for name in plan.outputs if name in made)
-    wanted = header.wanted
+    wanted = header.requested
     if len(set(wanted)) != len(wanted) or not set(wanted) <= set(outputs):
         raise FrameRefused("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
     return wanted or outputs

@@ -91,7 +91,7 @@ class StaysOnDevice(Protocol):
     def join(self, parts: Sequence[Any]) -> Any:
         """Values of several frames, arrays or not, as one batch."""
 
-    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> LoadedStage:
+    def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> LoadedStage:
         """This stage and those after it as one that makes those of their values that are ``wanted``."""
 
 

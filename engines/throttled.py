@@ -60,12 +60,12 @@ class PacedStage(_WrappingStage):
     def run(self, values: Values) -> Outputs:
         """See LoadedStage."""
         due_s = perf_counter() + self.seconds
-        made = self.stage.run(values)
-        if (left_s := due_s - perf_counter() - SPIN_S) > 0:
-            sleep(left_s)
+        outputs = self.stage.run(values)
+        if (remaining_s := due_s - perf_counter() - SPIN_S) > 0:
+            sleep(remaining_s)
         while perf_counter() < due_s:
             pass
-        return made
+        return outputs
 
 
 @dataclass(frozen=True, slots=True)

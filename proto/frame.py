@@ -46,14 +46,14 @@ class Header:
     parameters: tuple[tuple[str, Parameter], ...] = ()
     tensors: tuple[TensorHead, ...] = ()
     version: str = ""
-    wanted: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
     contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = field(default=(), compare=False)
     _kinds: tuple[type, ...] = field(init=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_kinds", tuple(type(value) for _, value in self.parameters))
-        key = (self.model, self.parameters, self.tensors, self.version, self.wanted)
+        key = (self.model, self.parameters, self.tensors, self.version, self.requested)
         object.__setattr__(self, "_hash", hash(key))
 
     def __hash__(self) -> int:
@@ -150,10 +150,10 @@ def _response_parts(frame: Frame, durations: Durations) -> list[Buffer]:
 
 def decode_reply(message: bytes) -> Reply:
     """Inverse of encode_reply. Raises WireError on malformed bytes."""
-    return _known_reply(message) or _parsed_reply(message)
+    return _cached_reply(message) or _parsed_reply(message)
 
 
-def _known_reply(message: bytes) -> Reply | None:
+def _cached_reply(message: bytes) -> Reply | None:
     """A reply whose header is that of the one before; None for any other."""
     prefix, header = _last_reply
     if not prefix or message[:1] != b"\x12":
@@ -243,12 +243,12 @@ def _message(kind: Any, header: bytes) -> Any:
         raise WireError("the message is malformed: its header does not parse") from None
 
 
-def _header_of(message: Any, tensors: Any, wanted: tuple[str, ...]) -> Header:
+def _header_of(message: Any, tensors: Any, outputs: tuple[str, ...]) -> Header:
     heads = tuple(TensorHead(t.name, t.datatype, tuple(t.shape)) for t in tensors)
     contents = tuple(_contents(t) if t.HasField("contents") else None for t in tensors)
     parameters = tuple(sorted((key, _parameter(value)) for key, value in message.parameters.items()))
     typed = contents if any(content is not None for content in contents) else ()
-    return Header(message.model_name, parameters, heads, message.model_version, wanted, typed)
+    return Header(message.model_name, parameters, heads, message.model_version, outputs, typed)
 
 
 def _parameter(value: Any) -> Parameter:
@@ -278,7 +278,7 @@ def _request_header(header: Header) -> bytes:
     _fill(message.parameters, header.parameters)
     for head in header.tensors:
         message.inputs.add(name=head.name, datatype=head.datatype, shape=head.shape)
-    for name in header.wanted:
+    for name in header.requested:
         message.outputs.add(name=name)
     return bytes(message.SerializeToString(deterministic=True))
 

@@ -137,7 +137,7 @@ class Slowdown:
 
 def _as_measured(estimate: Estimate) -> Estimate:
     """With the parts and bytes that trial frames had, but the same candidate, for that is what is asked for."""
-    return replace(estimate.known, candidate=estimate.candidate, measured=None, measured_s=None)
+    return replace(estimate.best_known, candidate=estimate.candidate, measured=None, measured_s=None)
 
 
 def _followed(pace: float, seen: float) -> float:

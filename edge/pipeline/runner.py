@@ -78,7 +78,7 @@ class Runner:
         self._full_until_s = -inf
         self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
-            self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
+            self._clouds, stall_s, chain.complete, watch, after=None if after is None else after._uplink
         )
 
     @property
@@ -166,7 +166,7 @@ class Runner:
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
-        spared = self.chain.whole and (self._uplink.silent or group.started_s < self._full_until_s)
+        spared = self.chain.complete and (self._uplink.silent or group.started_s < self._full_until_s)
         if candidate.codec is None or spared or not self._uplink.open:
             self._answer_here(group)
             return
@@ -208,7 +208,7 @@ class Runner:
         expected_s = self.watch.expected_s(candidate, ahead_bytes)
         group.give_up_s = group.deadline_s
         if expected_s is not None:
-            finish_s = self.watch.finish_s(candidate.k) * count if self.chain.whole else None
+            finish_s = self.watch.finish_s(candidate.k) * count if self.chain.complete else None
             group.give_up_s = give_up_s(group.sent_s, group.deadline_s, expected_s * count, finish_s)
         self._uplink.send(group, message)
         if self.audit is not None and not group.resent:
@@ -216,7 +216,7 @@ class Runner:
 
     def _answer_here(self, group: FrameGroup) -> None:
         """All of it on the device, if it can and there is time left."""
-        if not self.chain.whole or perf_counter() > group.deadline_s:
+        if not self.chain.complete or perf_counter() > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(), 0)
             return
         self._prefix(group, self._stages)
@@ -233,7 +233,7 @@ class Runner:
     def _unanswered(self, groups: list[FrameGroup], error: LinkLost | None) -> None:
         """Another cloud takes what is in flight, where one is at hand and time is left; else it is finished here."""
         if error is not None and not self._uplink.open:
-            then = "continuing on the device" if self.chain.whole else "what is left goes unanswered"
+            then = "continuing on the device" if self.chain.complete else "what is left goes unanswered"
             log.warning("%s; %s", error, then)
         for group in groups:
             if error is not None and self._uplink.open and perf_counter() < group.give_up_s:
@@ -262,12 +262,12 @@ class Runner:
 
     def _refused(self, group: FrameGroup, why: str, busy: bool = False) -> None:
         """Said once for each reason, not once for each of thousands of frames."""
-        then = "finished on the device" if self.chain.whole else "not answered"
+        then = "finished on the device" if self.chain.complete else "not answered"
         log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, then)
         self._refusals.add(why)
         self._finish_here(group)
         self._refused_in_a_row += self.deadline_s is None and not busy  # else it may be the deadline's fault
-        if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.whole:
+        if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.complete:
             self._refused_in_a_row = 0
             lost = self._uplink.lose(LinkLost(f"the cloud refused {MOST_REFUSALS} frames in a row"))
             self._unanswered(lost.groups, lost.error)
@@ -275,7 +275,7 @@ class Runner:
     def _finish_here(self, group: FrameGroup) -> None:
         """Run what is left from the cut on, where it is here: nothing that was computed is computed again."""
         begun_s = perf_counter()
-        if not self.chain.whole or begun_s > group.deadline_s:
+        if not self.chain.complete or begun_s > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(link_s=begun_s - group.sent_s), 0)
             return
         live: Mapping[str, Array] = group.live or self.encoder.tensors(group.samples)

@@ -175,7 +175,7 @@ class Run:
     def _say_header(self, opened: Opened, times: StageTimes, measured: Link | None, asked: Link | None) -> None:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
-        held = "" if opened.chain.whole else f", which holds the first {here}"
+        held = "" if opened.chain.complete else f", which holds the first {here}"
         engine = opened.engine
         link = "none" if measured is None else f"{measured} (measured)"
         if asked is not None:

@@ -71,9 +71,9 @@ class LitertStage:
             self._resize(shapes)
             return self._invoke(arrays)
         if self._resizes:
-            made = self._batch(arrays, shapes, frames)
-            if made is not None:
-                return made
+            outputs = self._batch(arrays, shapes, frames)
+            if outputs is not None:
+                return outputs
         each = [self._run([array[index : index + 1] for array in arrays]) for index in range(frames)]
         return {name: np.concatenate([outputs[name] for outputs in each]) for name, _ in self._out}
 
@@ -87,9 +87,9 @@ class LitertStage:
         """All frames at once, None when this stage turns out not to take them so."""
         try:
             self._resize(shapes)
-            made = self._invoke(arrays)
-            if all(len(array) == frames for array in made.values()):
-                return made
+            outputs = self._invoke(arrays)
+            if all(len(array) == frames for array in outputs.values()):
+                return outputs
         except _FOREIGN:
             pass
         self._shapes, self._resizes = None, False

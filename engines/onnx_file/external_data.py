@@ -60,10 +60,10 @@ class External:
 
     def number(self, key: str, default: int) -> int:
         """A number among its entries. Raises ValueError when it is none or there are two."""
-        given = [value for name, value in self.entries if name == key]
-        if len(given) > 1 or not all(_NUMBER.fullmatch(value) for value in given):
+        values = [value for name, value in self.entries if name == key]
+        if len(values) > 1 or not all(_NUMBER.fullmatch(value) for value in values):
             raise ValueError(key)
-        return int(given[0]) if given else default
+        return int(values[0]) if values else default
 
 
 def external_tensors(model: FileBytes) -> list[External]:
@@ -91,19 +91,19 @@ def _tensors(model: FileBytes) -> Iterator[tuple[int, int, bool]]:
 
 
 def _tensor(model: FileBytes, start: int, stop: int, top: bool) -> External:
-    made = External(top)
+    external = External(top)
     for number, wire, _, begin, end in fields(model, start, stop):
         if number == EXTERNAL_DATA and wire == LENGTH:
-            made.entries.append(_entry(model, begin, end))
+            external.entries.append(_entry(model, begin, end))
         elif number == NAME and wire == LENGTH:
-            made.name = model[begin:end].decode()
+            external.name = model[begin:end].decode()
         elif number == DIMS:
-            made.dims += list(_numbers(model, begin, end))
+            external.dims += list(_numbers(model, begin, end))
         elif number == DATA_TYPE and wire == VARINT:
-            made.data_type = read_varint(model, begin, end)[0]
+            external.data_type = read_varint(model, begin, end)[0]
         elif number == DATA_LOCATION and wire == VARINT:
-            made.outside = read_varint(model, begin, end)[0] == EXTERNAL
-    return made
+            external.outside = read_varint(model, begin, end)[0] == EXTERNAL
+    return external
 
 
 def _numbers(model: FileBytes, begin: int, end: int) -> Iterator[int]:

@@ -134,8 +134,8 @@ def _captured(data: FileBytes, begin: int, stop: int) -> Iterator[str]:
         yield from (name for name in read if name not in inside)
 
 
-def _texts(data: FileBytes, begin: int, stop: int, wanted: int) -> list[str]:
-    return [_text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == wanted]
+def _texts(data: FileBytes, begin: int, stop: int, field: int) -> list[str]:
+    return [_text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == field]
 
 
 def _text(data: FileBytes, begin: int, stop: int) -> str:

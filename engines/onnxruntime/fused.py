@@ -52,20 +52,20 @@ def groups(model: OnnxGraph, ran: Sequence[Node]) -> tuple[list[tuple[int, ...]]
     found = _Found(model, ran)
     of_node: list[int | None] = []
     of_operator: dict[int, int] = {}
-    made: list[set[int]] = []
+    fused_groups: list[set[int]] = []
     for seeds in found.seeds:
         if not seeds:
             of_node.append(None)
             continue
-        number = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(made))
-        if number == len(made):
-            made.append(set())
+        number = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(fused_groups))
+        if number == len(fused_groups):
+            fused_groups.append(set())
         members = found.group(seeds) - of_operator.keys()
-        made[number] |= members
+        fused_groups[number] |= members
         of_operator.update(dict.fromkeys(members, number))
         of_node.append(number)
-    made += [{operator} for operator in sorted(found.moving - of_operator.keys())]
-    return [tuple(sorted(group)) for group in made], of_node
+    fused_groups += [{operator} for operator in sorted(found.moving - of_operator.keys())]
+    return [tuple(sorted(group)) for group in fused_groups], of_node
 
 
 def leader(model: OnnxGraph, group: Sequence[int]) -> int:
@@ -108,8 +108,8 @@ class _Found:
             for value in node.inputs:
                 readers.setdefault(value, []).append(at)
         for node, seeds in zip(self.ran, self.seeds, strict=True):
-            made = [value for seed in seeds for value in self.model.nodes[seed].outputs]
-            after = {at for value in made for at in readers.get(value, ())} - self.claimed
+            outputs = [value for seed in seeds for value in self.model.nodes[seed].outputs]
+            after = {at for value in outputs for at in readers.get(value, ())} - self.claimed
             kind = node.activation or ("QuantizeLinear" if node.kind.startswith("QLinear") else None)
             new = {at for at in after if self.model.nodes[at].kind == kind}
             seeds.update(new)
@@ -126,17 +126,17 @@ class _Found:
         """Walk back from every value of the model's through nodes of which nothing is known yet."""
         maker = {value: at for at, node in enumerate(self.ran) for value in node.outputs}
         for at, node in enumerate(self.ran):
-            made = {self.makers[value] for value in node.outputs if value in self.makers}
+            produced = {self.makers[value] for value in node.outputs if value in self.makers}
             if node.kind in INSERTED:
-                made -= self.claimed
-            waiting = self._fresh(node, maker) if made else []
+                produced -= self.claimed
+            waiting = self._fresh(node, maker) if produced else []
             while waiting:
                 before = waiting.pop()
                 if self.seeds[before] or self.ran[before].kind in INSERTED:
                     continue
-                self.seeds[before] |= self.seeds[at] or made
+                self.seeds[before] |= self.seeds[at] or produced
                 waiting += self._fresh(self.ran[before], maker)
-            self.claimed |= made
+            self.claimed |= produced
 
     def _fresh(self, node: Node, maker: dict[str, int]) -> list[int]:
         """The nodes that make what this one reads, as far as that is no value of the model's."""

@@ -26,16 +26,16 @@ NO_MEMORY = ("out of memory", "Failed to allocate memory", "cudaErrorMemoryAlloc
 class OnnxDeviceStage:
     """A session, or several in a row, with inputs and outputs bound to a device (``cpu`` to try it without one)."""
 
-    def __init__(self, stages: Sequence[OnnxStage], device: str, wanted: Collection[str] | None = None) -> None:
+    def __init__(self, stages: Sequence[OnnxStage], device: str, outputs: Collection[str] | None = None) -> None:
         self._stages, (self._kind, _, index) = tuple(stages), device.partition(":")
         self._index = int(index or 0)
-        made: dict[str, TensorSpec] = {}
+        produced: dict[str, TensorSpec] = {}
         read: dict[str, TensorSpec] = {}
         for stage in stages:
-            read.update((spec.name, spec) for spec in stage.inputs if spec.name not in made)
-            made.update((spec.name, spec) for spec in stage.outputs)
+            read.update((spec.name, spec) for spec in stage.inputs if spec.name not in produced)
+            produced.update((spec.name, spec) for spec in stage.outputs)
         self.inputs = tuple(read.values())
-        self.outputs = tuple(spec for name, spec in made.items() if wanted is None or name in wanted)
+        self.outputs = tuple(spec for name, spec in produced.items() if outputs is None or name in outputs)
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -78,10 +78,10 @@ class OnnxDeviceStage:
         """On the host: ONNX Runtime has nothing that joins device values."""
         return np.concatenate([part if isinstance(part, np.ndarray) else part.numpy() for part in parts])
 
-    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> OnnxDeviceStage:
+    def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> OnnxDeviceStage:
         """All of them in a row."""
         more = [one for other in others if isinstance(other, OnnxDeviceStage) for one in other._stages]
-        return OnnxDeviceStage([*self._stages, *more], f"{self._kind}:{self._index}", wanted)
+        return OnnxDeviceStage([*self._stages, *more], f"{self._kind}:{self._index}", outputs)
 
 
 class OnnxDeviceEngine(OnnxEngine):
@@ -90,11 +90,11 @@ class OnnxDeviceEngine(OnnxEngine):
     def __init__(self, threads: int = 0, device: str = "cuda:0", tensorrt: bool = False) -> None:
         super().__init__(threads)
         kind, _, index = device.partition(":")
-        wanted = {"cuda": [CUDA], "cpu": []}.get(kind)
-        if wanted is None:
+        providers = {"cuda": [CUDA], "cpu": []}.get(kind)
+        if providers is None:
             raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:i")
         has = ort.get_available_providers()
-        for provider in [TENSORRT, *wanted] if tensorrt else wanted:
+        for provider in [TENSORRT, *providers] if tensorrt else providers:
             if provider not in has:
                 raise InputError(
                     f"the onnxruntime installed here has no {provider}; pip install onnxruntime-gpu, or --engine torch"
@@ -103,7 +103,7 @@ class OnnxDeviceEngine(OnnxEngine):
         options = {"device_id": int(index or 0)}
         self._providers: list[Any] = [
             *([(TENSORRT, {**options, "trt_fp16_enable": False})] if tensorrt else []),
-            *([(provider, {**options, "use_tf32": 0}) for provider in wanted]),
+            *([(provider, {**options, "use_tf32": 0}) for provider in providers]),
             CPU,
         ]
 

@@ -98,8 +98,8 @@ class Cuda:
         self._compute.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._compute, capture_error_mode="thread_local"):
-            made = list(work())
-        return graph.replay, made
+            outputs = list(work())
+        return graph.replay, outputs
 
     def download(self, tensors: Sequence[torch.Tensor]) -> Fetch:
         """Into pinned memory of the caller's own, beside what is computed next."""

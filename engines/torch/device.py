@@ -60,13 +60,13 @@ class Cpu:
 
     def capture(self, work: Work) -> tuple[Callable[[], None], Sequence[Tensor]]:
         """Work that is done anew each time, into the same tensors."""
-        made = [tensor.clone() for tensor in work()]
+        outputs = [tensor.clone() for tensor in work()]
 
         def repeat() -> None:
-            for mine, new in zip(made, work(), strict=True):
+            for mine, new in zip(outputs, work(), strict=True):
                 mine.copy_(new)
 
-        return repeat, made
+        return repeat, outputs
 
     def download(self, tensors: Sequence[Tensor]) -> Fetch:
         """They are here already."""

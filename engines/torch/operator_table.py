@@ -67,7 +67,7 @@ class OperatorContext:
             return default
         return value
 
-    def whole(self, name: str, default: Any = _MISSING) -> Any:
+    def integer(self, name: str, default: Any = _MISSING) -> Any:
         """A number; ``default`` as it is where there is none."""
         return self._get(name, default)
 
@@ -99,14 +99,14 @@ class OperatorContext:
         return self.floats if DTYPES[value] is torch.float32 else DTYPES[value]
 
     @property
-    def made(self) -> int:
+    def output_count(self) -> int:
         """How many outputs are wanted, those left out at the end not counted."""
-        wanted = [at for at, name in enumerate(self.operator.outputs) if name]
-        return wanted[-1] + 1 if wanted else 0
+        named = [at for at, name in enumerate(self.operator.outputs) if name]
+        return named[-1] + 1 if named else 0
 
     def only(self, outputs: int) -> None:
         """Say that no more than so many outputs can be made."""
-        if self.made > outputs:
+        if self.output_count > outputs:
             raise self.unsupported(f"output {outputs + 1}")
 
     def unsupported(self, what: str) -> Unsupported:
@@ -173,14 +173,14 @@ def to_tensor(constant: Constant) -> torch.Tensor:
     return tensor.view(torch.bfloat16) if constant.kind == BFLOAT16 else tensor
 
 
-def numbers(given: Any) -> list[Any]:
+def numbers(value: Any) -> list[Any]:
     """What came into a host place as a list: literals, or a tensor on the CPU (on a device: it waits for it)."""
-    if isinstance(given, torch.Tensor):
-        return list(given.reshape(-1).tolist())
-    return list(given) if isinstance(given, tuple | list) else [given]
+    if isinstance(value, torch.Tensor):
+        return list(value.reshape(-1).tolist())
+    return list(value) if isinstance(value, tuple | list) else [value]
 
 
-def number(given: Any) -> Any:
+def number(value: Any) -> Any:
     """The same for a single number."""
-    (found,) = numbers(given)
+    (found,) = numbers(value)
     return found

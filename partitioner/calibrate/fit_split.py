@@ -63,8 +63,8 @@ def qualities(
     """Codecs ``t15`` to ``t100`` for one tensor."""
     most = max(LEAST_FRAMES, MOST_VALUES // spec.elements())
     samples = np.stack([live[spec.name][0] for live in lives[:most]])
-    made = fit(samples, layout_of(chain.plan.engine), answers(chain, k, spec.name, lives, last_stage))
-    return [made.transform(f"t{quality}", quality / 100) for quality in QUALITIES]
+    fitted = fit(samples, layout_of(chain.plan.engine), answers(chain, k, spec.name, lives, last_stage))
+    return [fitted.transform(f"t{quality}", quality / 100) for quality in QUALITIES]
 
 
 def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage: LastStage | None) -> Response:

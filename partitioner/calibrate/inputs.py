@@ -49,9 +49,9 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
-        made = range(RANDOM_FRAMES)
+        count = range(RANDOM_FRAMES)
         return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made
+            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in count
         ]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
@@ -127,8 +127,8 @@ def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[
     for spec in specs:
         first = columns[spec.name][0][None]
         if not spec.accepts(first.shape, first.dtype.name):
-            wanted = f"{spec.dtype} {list(spec.shape[1:])}"
-            raise InputError(f"{path}: a frame of {spec.name} must be {wanted}, not {first.dtype} {first.shape[1:]}")
+            expected = f"{spec.dtype} {list(spec.shape[1:])}"
+            raise InputError(f"{path}: a frame of {spec.name} must be {expected}, not {first.dtype} {first.shape[1:]}")
     for number in range(len(columns[specs[0].name])):
         frames.append(
             CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})

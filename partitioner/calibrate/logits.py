@@ -38,9 +38,9 @@ def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None
         value = _logits(source.graph)
         if value is None:
             return None
-        with TemporaryDirectory() as made:
-            first = plan_model(source, (cut_from_names(source.graph, (value,)),), Path(made), "logits").stages[0]
-            loaded = engine.load((Path(made) / first.file).read_bytes())
+        with TemporaryDirectory() as scratch:
+            first = plan_model(source, (cut_from_names(source.graph, (value,)),), Path(scratch), "logits").stages[0]
+            loaded = engine.load((Path(scratch) / first.file).read_bytes())
     except InputError:
         return None
     return lambda live: np.asarray(loaded.run(live)[value], np.float64).reshape(-1)

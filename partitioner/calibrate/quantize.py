@@ -73,28 +73,28 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._left = iter(lives)
+            self._remaining = iter(lives)
 
         def get_next(self) -> dict[str, Array] | None:
-            live = next(self._left, None)
+            live = next(self._remaining, None)
             return None if live is None else {spec.name: live[spec.name] for spec in stage.inputs}
 
     level = logging.root.level
     logging.root.setLevel(logging.ERROR)  # its advice is about options that are not the user's
     with tempfile.TemporaryDirectory() as scratch:
-        ready, made = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
+        prepared, int8 = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
         try:
-            quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+            quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
             quantize_static(
-                str(ready),
-                str(made),
+                str(prepared),
+                str(int8),
                 Reader(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
             )
-            return made.read_bytes()
+            return int8.read_bytes()
         except Exception as error:  # whatever the quantizer meets in a model of any kind
             raise InputError(
                 f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"

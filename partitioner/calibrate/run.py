@@ -28,7 +28,7 @@ from partway.proto.codecs.transform.codebook import codebook
 
 Array = np.ndarray[Any, Any]
 CandidateEntry = dict[str, Any]
-LEAST_KEPT = 0.9
+LEAST_AGREEMENT = 0.9
 """Fitted codecs that keep fewer answers are measured but not put into the plan."""
 PART_FILE = "calibration.part"
 
@@ -38,23 +38,23 @@ class Notes:
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
-        self._known: dict[str, Any] = {}
+        self._pieces: dict[str, Any] = {}
         if path is not None and path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     note = json.loads(line)
                     if note["of"] == key:
-                        self._known[note["what"]] = note["data"]
+                        self._pieces[note["what"]] = note["data"]
                 except (ValueError, TypeError, KeyError):
                     continue
 
     def get(self, what: str) -> Any:
         """What was noted, or None."""
-        return self._known.get(what)
+        return self._pieces.get(what)
 
     def add(self, what: str, data: Any) -> None:
         """Note a finished piece."""
-        self._known[what] = data
+        self._pieces[what] = data
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"of": self._key, "what": what, "data": data}) + "\n")
@@ -164,7 +164,7 @@ def _frontier(entries: Sequence[CandidateEntry]) -> list[str]:
     for entry in sorted(entries, key=lambda e: float(e["bytes_mean"])):
         score = entry["agreement"]
         worth = -float(entry["relative_error"]) if score is None else score
-        if worth > best and (score is None or score >= LEAST_KEPT):
+        if worth > best and (score is None or score >= LEAST_AGREEMENT):
             names.append(str(entry["codec"]))
             best = worth
     return names

@@ -71,9 +71,9 @@ def _noise(plain: Basis, mask: Array, deviation: float, rng: np.random.Generator
     pattern = rng.standard_normal(mask.size) * mask
     pattern *= np.sqrt(energy / np.square(pattern).sum())
     zero = Basis(plain.layout, plain.shape, np.zeros(channels, np.float32), None)
-    made = np.zeros((channels, *plain.shape), np.float32)
+    patterns = np.zeros((channels, *plain.shape), np.float32)
     for channel in range(channels):
         coefficients = np.zeros((mask.size, channels), np.float32)
         coefficients[:, channel] = pattern
-        made[channel] = zero.inverse(coefficients)
-    return made, energy
+        patterns[channel] = zero.inverse(coefficients)
+    return patterns, energy

@@ -81,8 +81,8 @@ def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
     found: list[OperatorSet] = []
     for between in [(0, graph.everything), *pairs]:
         for span in sweep(cut_problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
-            wanted = [settled(graph, span.prefix)]
-            for prefix in [span.prefix, *wanted] if between == (0, graph.everything) else wanted:
+            settled_prefix = [settled(graph, span.prefix)]
+            for prefix in [span.prefix, *settled_prefix] if between == (0, graph.everything) else settled_prefix:
                 if all(prefix & other in (prefix, other) for other in found):
                     found.append(prefix)
     return sorted(found, key=int.bit_count)

@@ -33,7 +33,7 @@ class Problem:
     device_s: tuple[float, ...]
     cloud_s: tuple[float, ...]
     bits: tuple[float, ...]
-    kept: frozenset[str]
+    staying: frozenset[str]
     least: OperatorSet
     most: OperatorSet
 
@@ -44,7 +44,7 @@ class Problem:
     def crossing_bits(self, prefix: OperatorSet) -> float:
         """Bits that cross after a prefix; endless where a value crosses that must not."""
         names = self.graph.crossing(prefix)
-        if not self.kept.isdisjoint(names):
+        if not self.staying.isdisjoint(names):
             return math.inf
         return math.fsum(self._bits_of[name] for name in names)
 
@@ -78,10 +78,10 @@ def cut_problem(
     for times in (device_s, cloud_s):
         if len(times) != len(graph.operators) or not all(0 <= time < math.inf for time in times):
             raise InputError(f"a model of {len(graph.operators)} operators needs as many times, none of them negative")
-    kept = graph.local | frozenset(keep)
-    bits = tuple(0.0 if name in kept else 8 * _bytes(graph, name, bytes_of) for name in graph.activations)
+    staying = graph.local | frozenset(keep)
+    bits = tuple(0.0 if name in staying else 8 * _bytes(graph, name, bytes_of) for name in graph.activations)
     least, most = between or (0, graph.everything)
-    return Problem(graph, tuple(device_s), tuple(cloud_s), bits, kept, least, most)
+    return Problem(graph, tuple(device_s), tuple(cloud_s), bits, staying, least, most)
 
 
 def _bytes(graph: Graph, name: str, bytes_of: Callable[[TensorSpec], float] | None) -> float:
@@ -130,7 +130,7 @@ def _value_edges(problem: Problem) -> Iterator[_Edge]:
     first = FIRST + len(graph.operators)
     for at, (name, bits) in enumerate(zip(graph.activations, problem.bits, strict=True), start=first):
         producer = FIRST + graph.producers[name] if name in graph.producers else SOURCE
-        yield producer, at, 0.0, bits, name in problem.kept
+        yield producer, at, 0.0, bits, name in problem.staying
         for reader in members(graph.readers.get(name, 0)):
             yield at, FIRST + reader, 0.0, 0.0, True
 

@@ -29,7 +29,9 @@ def plan_candidates(plan: Plan) -> list[Candidate]:
     """
     recorded = [_recorded(plan, entry) for entry in plan.candidates]
     recorded_splits = {candidate.k for candidate in recorded}
-    by_size = [made for k in range(len(plan.stages)) if k not in recorded_splits for made in _by_size(plan, k)]
+    by_size = [
+        candidate for k in range(len(plan.stages)) if k not in recorded_splits for candidate in _by_size(plan, k)
+    ]
     sending = sorted((*recorded, *by_size), key=lambda candidate: candidate.k)
     return [*sending, Candidate(len(plan.stages), None)]
 

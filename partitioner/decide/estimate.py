@@ -77,7 +77,7 @@ class Estimate:
     read_s: float = 0.0
 
     @property
-    def known(self) -> Estimate:
+    def best_known(self) -> Estimate:
         """The parts as they were measured where they were, else as they are estimated."""
         return self.measured or self
 

@@ -65,10 +65,10 @@ OBJECTIVES: Registry[ObjectiveFactory] = Registry("partway.objectives", "objecti
 
 def objective(name: str = "latency", power: Power = POWERS["pi4"]) -> Objective:
     """The objective of that name for a device that draws ``power``. Raises InputError on an unknown name."""
-    made: object = OBJECTIVES.get(name)(power)
-    if not isinstance(made, Objective):
-        raise InputError(f"the objective {name!r} gives a {type(made).__name__}, no Objective; mend its package")
-    return made
+    entry: object = OBJECTIVES.get(name)(power)
+    if not isinstance(entry, Objective):
+        raise InputError(f"the objective {name!r} gives a {type(entry).__name__}, no Objective; mend its package")
+    return entry
 
 
 def best(choices: Iterable[T], score: Callable[[T], float], ties: Callable[[T], tuple[float, float]]) -> T:

@@ -83,13 +83,13 @@ class DecisionOptions:
     def objective_on(self, machine: str) -> tuple[Objective, tuple[str, ...]]:
         """The objective for a device of this name, and notes on what it assumes."""
         power = self.power or power_of(machine) or POWERS["pi4"]
-        made = objective(self.objective, power)
-        return made, made.notes
+        chosen = objective(self.objective, power)
+        return chosen, chosen.notes
 
 
-def decision_options(given: Mapping[str, Any]) -> DecisionOptions:
+def decision_options(values: Mapping[str, Any]) -> DecisionOptions:
     """The checked options. Raises InputError."""
-    return DecisionOptions(**checked(rows(DecisionOptions), given))
+    return DecisionOptions(**checked(rows(DecisionOptions), values))
 
 
 def decision_arguments(parser: argparse.ArgumentParser) -> None:

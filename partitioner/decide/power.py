@@ -55,13 +55,13 @@ def parse_power(text: str) -> Power:
     """
     first, *rest = (part.strip() for part in text.split(","))
     base = POWERS.get(first.lower())
-    given = dict(_part(part, text) for part in (rest if base else [first, *rest]))
+    powers = dict(_part(part, text) for part in (rest if base else [first, *rest]))
     if base is not None:
-        return replace(base, name=f"{base.name}, adapted", **given) if given else base
-    missing = [name for name in ("compute", "send", "wait") if f"{name}_w" not in given]
+        return replace(base, name=f"{base.name}, adapted", **powers) if powers else base
+    missing = [name for name in ("compute", "send", "wait") if f"{name}_w" not in powers]
     if missing:
         raise InputError(f"power {text!r} lacks {' and '.join(missing)}; give all three, for example {_EXAMPLE}")
-    return Power("the given device", given["compute_w"], given["send_w"], given["wait_w"])
+    return Power("the given device", powers["compute_w"], powers["send_w"], powers["wait_w"])
 
 
 def _part(part: str, text: str) -> tuple[str, float]:

@@ -41,7 +41,7 @@ def throughput(_power: Power) -> Objective:
     """The seconds between answers when frames overlap."""
     return Objective(
         "throughput",
-        lambda estimate, rtt_s: period_s(estimate.known, rtt_s),
+        lambda estimate, rtt_s: period_s(estimate.best_known, rtt_s),
         _period_terms,
         _show_rate,
         unit="",
@@ -53,7 +53,7 @@ def bytes_sent(_power: Power) -> Objective:
     """The bytes over the link, both ways."""
     return Objective(
         "bytes",
-        lambda estimate, _: crossing_bytes(estimate.known),
+        lambda estimate, _: crossing_bytes(estimate.best_known),
         lambda estimate: Terms(0.0, crossing_bytes(estimate), 0.0, 0.0),
         show_bytes,
         is_timed=False,
@@ -64,7 +64,7 @@ def energy(power: Power) -> Objective:
     """The joules that the device spends."""
     return Objective(
         "energy",
-        lambda estimate, rtt_s: energy_j(estimate.known, power, rtt_s),
+        lambda estimate, rtt_s: energy_j(estimate.best_known, power, rtt_s),
         lambda estimate: _energy_terms(estimate, power),
         show_j,
         notes=(f"power: {power}",),

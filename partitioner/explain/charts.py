@@ -37,7 +37,7 @@ class Chart:
 
 def charts(explanation: Explanation) -> list[Chart]:
     """Every chart that the explanation has data for, each a figure of its own."""
-    made = [
+    drawn = [
         Chart(heading, text, _figure(explanation, draw, height))
         for heading, text, draw, height in (
             ("Which candidate wins on which link", "bandwidth against round trip", draw_map, 5.2),
@@ -59,8 +59,8 @@ def charts(explanation: Explanation) -> list[Chart]:
     if explanation.device.operators or explanation.cloud.operators:
         rows = min(MOST_OPERATORS, len(_operator_names(explanation))) * 2
         text = "seconds per operator on both sides"
-        made.append(Chart("Time per operator", text, _figure(explanation, draw_operators, _tall(rows))))
-    return made
+        drawn.append(Chart("Time per operator", text, _figure(explanation, draw_operators, _tall(rows))))
+    return drawn
 
 
 def picture(explanation: Explanation) -> Figure:

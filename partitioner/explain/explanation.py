@@ -213,10 +213,10 @@ def changes(explanation: Explanation) -> list[str]:
 
 def rivals(explanation: Explanation) -> list[tuple[str, int]]:
     """What a cut has to beat: bytes of the raw input, and of the smallest admitted JPEG and WebP of it."""
-    whole = [row for row in explanation.rows if row.candidate.k == 0 and row.candidate.codec is not None]
+    input_rows = [row for row in explanation.rows if row.candidate.k == 0 and row.candidate.codec is not None]
     found = []
     for label, begins in (("raw input", ("u8", "raw")), ("JPEG", ("jpeg",)), ("WebP", ("webp",))):
-        fitting = [row for row in whole if str(row.candidate.codec).startswith(begins)]
+        fitting = [row for row in input_rows if str(row.candidate.codec).startswith(begins)]
         smallest = min(fitting, key=lambda row: (row.excluded is not None, row.candidate.size_bytes), default=None)
         if smallest is not None:
             found.append((f"{label} ({smallest.candidate.codec})", smallest.candidate.size_bytes))

@@ -44,19 +44,19 @@ def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
     guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
     if guessed is None:
         return {}
-    given = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
+    settings = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
     for name in ("mean", "std"):
-        if name in given and len(given[name]) not in (1, guessed.channels):
-            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(given[name])} were given")
-    widest = max(len(given.get("mean", (0,))), len(given.get("std", (1,))))
-    if not given.keys() & {"mean", "std", "scale"}:
-        return replace(guessed, **given).to_json()
+        if name in settings and len(settings[name]) not in (1, guessed.channels):
+            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(settings[name])} were given")
+    widest = max(len(settings.get("mean", (0,))), len(settings.get("std", (1,))))
+    if not settings.keys() & {"mean", "std", "scale"}:
+        return replace(guessed, **settings).to_json()
     meaning = plan.crossing(0)[0].quantization
     if meaning is not None:
-        given.setdefault("scale", 1 / 255)
-    mean, std = (_widened(given.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
+        settings.setdefault("scale", 1 / 255)
+    mean, std = (_widened(settings.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
     mean, std = _quantized(mean, std, meaning)
-    return replace(guessed, **{**given, "mean": mean, "std": std}).to_json()
+    return replace(guessed, **{**settings, "mean": mean, "std": std}).to_json()
 
 
 def _quantized(

@@ -30,7 +30,7 @@ class Chain:
     def __init__(self, plan: Plan, stages: Sequence[LoadedStage]) -> None:
         self.plan = plan
         self.stages = tuple(stages)
-        self.whole = len(self.stages) == len(plan.stages)
+        self.complete = len(self.stages) == len(plan.stages)
         self._stays = bool(self.stages) and all(isinstance(stage, StaysOnDevice) for stage in self.stages)
         self._ranges: dict[tuple[int, int], LoadedStage] = {}
         self._joining = Lock()
@@ -75,8 +75,8 @@ class Chain:
         stage = self.stages[0] if self._stays else None
         if not isinstance(stage, StaysOnDevice):
             return dict(values)
-        wanted = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
-        return stage.fetch(wanted, self._specs)
+        fetched = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
+        return stage.fetch(fetched, self._specs)
 
     def _as_one(self, first: int, last: int) -> LoadedStage:
         """Stages as one, made when first asked for; its outputs are what later stages or the answer need."""
@@ -85,8 +85,8 @@ class Chain:
             if found is None:
                 head, *others = self.stages[first:last]
                 assert isinstance(head, StaysOnDevice)
-                wanted = {*self.plan.cuts[min(last, len(self.stages))].values, *self.plan.outputs}
-                found = self._ranges[first, last] = head.followed_by(others, wanted)
+                outputs = {*self.plan.cuts[min(last, len(self.stages))].values, *self.plan.outputs}
+                found = self._ranges[first, last] = head.followed_by(others, outputs)
             return found
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
@@ -104,14 +104,14 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
-def choose_engine(plan: Plan, wanted: str = "auto", threads: int = 0) -> Engine:
+def choose_engine(plan: Plan, name_or_auto: str = "auto", threads: int = 0) -> Engine:
     """The engine asked for; with ``auto`` the plan's own, or a twin's where the plan's own is not installed.
 
     Raises InputError when the plan has no stages for it, MissingPackage when no engine of the plan is installed.
     """
-    if wanted != "auto":
-        plan.stages_on(wanted)
-        return engine_for(wanted, threads)
+    if name_or_auto != "auto":
+        plan.stages_on(name_or_auto)
+        return engine_for(name_or_auto, threads)
     missing: MissingPackage | None = None
     for name in plan.engines:
         try:

@@ -161,7 +161,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def _stage_to_json(stage: Stage) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "file": stage.file,
         "digest": stage.digest,
         "size_bytes": stage.size_bytes,
@@ -170,7 +170,7 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
         "operators": stage.operators,
     }
     if stage.data is not None:
-        made["data"] = asdict(stage.data)
+        document["data"] = asdict(stage.data)
     if stage.twins:  # left out where there are none: plans without twins keep their digests
-        made["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
-    return made
+        document["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
+    return document

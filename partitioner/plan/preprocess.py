@@ -110,17 +110,17 @@ class Preprocess:
         if data.get("kind") != "image":
             return None
         try:
-            known = {key: value for key, value in data.items() if key != "kind"}
-            known["mean"], known["std"] = tuple(known.get("mean", (0.0,))), tuple(known.get("std", (1.0,)))
-            made = cls(**known)
-            wrong = made._wrong()
+            fields = {key: value for key, value in data.items() if key != "kind"}
+            fields["mean"], fields["std"] = tuple(fields.get("mean", (0.0,))), tuple(fields.get("std", (1.0,)))
+            preprocess = cls(**fields)
+            wrong = preprocess._wrong()
         except (TypeError, OverflowError) as error:
             raise InputError(
                 f"the plan's input entry is damaged ({error}); write it again with `partway plan`"
             ) from error
         if wrong:
             raise InputError(f"the plan's input entry is damaged ({wrong}); write it again with `partway plan`")
-        return made
+        return preprocess
 
     def _wrong(self) -> str:
         """The name of the first field whose value cannot be, empty when all can."""

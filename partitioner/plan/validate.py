@@ -59,12 +59,12 @@ def _chain(plan: Plan) -> str:
         absent = [name for name in plan.cuts[k + 1].values if name not in available | _answers(plan, k)]
         if absent:
             return f"hands on {absent[0]} after {stage.file}, which nothing before makes"
-    made = {*plan.inputs, *(spec.name for stage in plan.stages for spec in stage.outputs)}
-    absent = [name for name in plan.outputs if name not in made]
+    produced = {*plan.inputs, *(spec.name for stage in plan.stages for spec in stage.outputs)}
+    absent = [name for name in plan.outputs if name not in produced]
     return f"promises the output {absent[0]}, which no stage makes" if absent else ""
 
 
 def _answers(plan: Plan, k: int) -> set[str]:
     """Model outputs that stages up to ``k`` made: they are kept where they were made and need not cross."""
-    made = {*plan.inputs, *(spec.name for stage in plan.stages[: k + 1] for spec in stage.outputs)}
-    return made & set(plan.outputs)
+    produced = {*plan.inputs, *(spec.name for stage in plan.stages[: k + 1] for spec in stage.outputs)}
+    return produced & set(plan.outputs)

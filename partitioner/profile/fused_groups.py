@@ -110,8 +110,8 @@ def measured_groups(
             leaders.append((_signature(graphs[stage].operators[at] for at in members), leader.kind))
     for graph, groups in zip(graphs, taken, strict=True):
         _count_pairs(graph, groups, together, apart)
-    named_s, known_s = sum(one.time_s for one in operators if one.name), sum(seconds for _, seconds in found)
-    if not found or known_s < named_s / 2:
+    named_s, found_s = sum(one.time_s for one in operators if one.name), sum(seconds for _, seconds in found)
+    if not found or found_s < named_s / 2:
         raise InputError(
             f"the profile of {model} names operators that its stages do not have; profile it again with --operators"
         )
@@ -149,9 +149,9 @@ def group_of(graph: Graph, members: Sequence[int], leader: Operator, stage: int)
     """Some operators that run as one."""
     operators = [graph.operators[at] for at in members]
     mask = sum(1 << at for at in members)
-    made = dict.fromkeys(name for one in operators for name in one.outputs)
-    read = dict.fromkeys(name for one in operators for name in one.inputs if name not in made)
-    leaving = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
+    produced = dict.fromkeys(name for one in operators for name in one.outputs)
+    read = dict.fromkeys(name for one in operators for name in one.inputs if name not in produced)
+    leaving = [name for name in produced if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
     return FusedGroup(
         leader.name,
         kind_of(graph, leader),

@@ -103,22 +103,22 @@ def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
     return Prediction(tuple(stage_s), tuple(rest_s), tuple(timed), strange_s / total_s if total_s else 0.0)
 
 
-def calibration_to_json(made: Calibration) -> dict[str, Any]:
+def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
     """The file's format (docs/profiles.md)."""
-    found = made.regression
+    found = calibration.regression
     return {
         "format": FORMAT,
         "kind": "calibration",
-        **made.about,
-        "error": {"models": len(made.models), "median": made.total.median, "p90": made.total.p90},
-        "models": dict(made.models),
+        **calibration.about,
+        "error": {"models": len(calibration.models), "median": calibration.total.median, "p90": calibration.total.p90},
+        "models": dict(calibration.models),
         "features": list(FEATURES),
         "operators": {
-            kind: {**_line_to_json(line), **_errors_to_json(made.operators.get(kind))}
+            kind: {**_line_to_json(line), **_errors_to_json(calibration.operators.get(kind))}
             for kind, line in sorted(found.kinds.items(), key=lambda item: -item[1].points)
         },
         "pooled": _line_to_json(found.pooled),
-        "few": {kind: _errors_to_json(e) for kind, e in made.operators.items() if kind not in found.kinds},
+        "few": {kind: _errors_to_json(e) for kind, e in calibration.operators.items() if kind not in found.kinds},
         "stage": {"features": list(STAGE_FEATURES), **_line_to_json(found.rest)},
         "fused": sorted(list(pair) for pair in found.habits.fused),
         "leaders": dict(found.habits.leaders),

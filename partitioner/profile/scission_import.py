@@ -134,9 +134,9 @@ def write_all(measured: Scission, out: Path) -> list[Path]:
 
     files = {platform: f"{file_name(platform)}.json" for platform in measured.platforms}
     folders = {model: out / file_name(model) for model in measured.models}
-    for made in (files, folders):
-        if len(set(made.values())) < len(made):
-            raise InputError(f"two of {', '.join(made)} would be written to the same file; rename one")
+    for names in (files, folders):
+        if len(set(names.values())) < len(names):
+            raise InputError(f"two of {', '.join(names)} would be written to the same file; rename one")
     tiers = tiers_of(measured)
     with mapped({OSError: InputError}, f"{out} cannot be written"):
         for model, folder in folders.items():

@@ -57,10 +57,10 @@ def prepare(name: str, random: bool, cache: Path | None, say: Say) -> Path:
     options = ["--random-weights"] if random else []
     command = [sys.executable, "-m", "partway.partitioner.zoo.export", name, "--cache", str(base), *options]
     _run(command, say)
-    made = prepared_folder(name, random, base)
-    if made is None:
+    prepared = prepared_folder(name, random, base)
+    if prepared is None:
         raise InputError(f"the plan of {name} was made, but is not in {base}; give another folder with --cache")
-    return made
+    return prepared
 
 
 def _run(command: list[str], say: Say) -> None:

@@ -32,9 +32,9 @@ class ZooModel:
     def preprocess(self) -> Preprocess:
         """As the published weights were trained: see torchvision's ``Weights.transforms``."""
         fit = "crop" if self.crop_from else "stretch"
-        made = Preprocess(IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from)
+        plain = Preprocess(IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from)
         if not self.imagenet:
-            return made
+            return plain
         return Preprocess(
             IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from, mean=IMAGENET_MEAN, std=IMAGENET_STD
         )

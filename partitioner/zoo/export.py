@@ -51,9 +51,9 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         say(f"{name}: slicing")
         source = open_model(file)
         plan = plan_model(source, cuts_of(source.graph), out, plan_name(name, random))
-    made = knowing(name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random)
-    save_plan(made, out)
-    return made
+    described_plan = knowing(name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random)
+    save_plan(described_plan, out)
+    return described_plan
 
 
 def knowing(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:

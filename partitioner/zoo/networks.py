@@ -52,12 +52,12 @@ def network(name: str, random: bool = False) -> Any:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        made = _built(model)
+        module = _built(model)
         if random:
-            _fill(made)
+            _fill(module)
     if not random:
-        _load(made, model)
-    return (_Heads(made) if name == "ssdlite320" else made).eval()
+        _load(module, model)
+    return (_Heads(module) if name == "ssdlite320" else module).eval()
 
 
 def _built(model: ZooModel) -> Any:
@@ -72,10 +72,10 @@ def _built(model: ZooModel) -> Any:
         return getattr(models, model.name)(weights=None, **OPTIONS.get(model.name, {}))
 
 
-def _fill(made: Any) -> None:
+def _fill(module: Any) -> None:
     """A last layer that a definition begins with zeros (the transformer's head) would answer zero to everything."""
     nn = import_torch().nn
-    for layer in made.modules():
+    for layer in module.modules():
         if isinstance(layer, nn.Linear) and not layer.weight.any():
             nn.init.normal_(layer.weight, std=0.02)
 
@@ -91,7 +91,7 @@ def labels_of(model: ZooModel) -> list[str]:
     return list(weights_of(model).meta["categories"]) if model.imagenet else []
 
 
-def _load(made: Any, model: ZooModel) -> None:
+def _load(module: Any, model: ZooModel) -> None:
     published = weights_of(model)
     try:
         with silenced():
@@ -101,9 +101,9 @@ def _load(made: Any, model: ZooModel) -> None:
             f"the weights of {model.name} cannot be fetched ({error}); put {published.url.rpartition('/')[2]} into"
             f" {import_torch().hub.get_dir()}/checkpoints, or add --random-weights (times and sizes are the same)"
         ) from error
-    made.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
+    module.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
     if model.name in OPTIONS:
-        made.transform_input = True  # as its weights were trained: torchvision sets it with them
+        module.transform_input = True  # as its weights were trained: torchvision sets it with them
 
 
 def _Heads(detector: Any) -> Any:  # noqa: N802 - a class that needs torch to be one

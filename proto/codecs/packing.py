@@ -143,8 +143,8 @@ def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec], l
 
 def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec, least: int = 1) -> None:
     if min(shape, default=1) < least or not spec.accepts(shape, dtype):
-        wanted = [-1 if size is None else size for size in spec.shape]
-        raise CodecError(f"{name!r:.80} must be {spec.dtype} {wanted}, {dtype} {list(shape)!s:.80} came")
+        expected = [-1 if size is None else size for size in spec.shape]
+        raise CodecError(f"{name!r:.80} must be {spec.dtype} {expected}, {dtype} {list(shape)!s:.80} came")
 
 
 def _header(body: memoryview) -> tuple[dict[str, Any], int]:

@@ -48,7 +48,7 @@ def test_outputs_the_device_has_already_are_not_sent() -> None:
     reply = ask(model, Header("double", (), (HEAD,)))
     assert [head.name for head in reply.frame.header.tensors] == ["y"]
     with pytest.raises(FrameRefused, match="outputs must be among y"):
-        ask(model, Header("double", (), (HEAD,), wanted=("early",)))
+        ask(model, Header("double", (), (HEAD,), requested=("early",)))
 
 
 def test_a_header_is_checked_once() -> None:

@@ -394,7 +394,7 @@ def _as_we_see(frame: Frame) -> tuple[Any, ...]:
         frame.id,
         parameters,
         header.tensors,
-        header.wanted,
+        header.requested,
         tuple(map(bytes, frame.raw)),
     )
 

@@ -48,13 +48,13 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
     check_operators(file)
     ordered = _sorted_nodes(file)
     folded, live = _apart(file, ordered)
-    shaped = find_shapes(file, _known_inputs(file, sizes or {}), _all_values(file, ordered))
+    shaped = find_shapes(file, _checked_sizes(file, sizes or {}), _all_values(file, ordered))
     names = _operator_names(live)
     graph = _graph(file, names, live, folded, shaped)
     return ParsedOnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
 
 
-def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:
+def _checked_sizes(file: ModelFile, sizes: Sizes) -> Sizes:
     names = [value.name for value in model_inputs(file.proto)]
     for name in sizes:
         if name not in names:
@@ -109,8 +109,8 @@ def _apart(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], lis
 
 
 def _all_values(file: ModelFile, nodes: Sequence[Any]) -> list[str]:
-    made = [name for node in nodes for name in node.output if name]
-    return [value.name for value in model_inputs(file.proto)] + made
+    outputs = [name for node in nodes for name in node.output if name]
+    return [value.name for value in model_inputs(file.proto)] + outputs
 
 
 def _operator_names(nodes: Sequence[Any]) -> list[str]:

@@ -54,7 +54,7 @@ class Shaped:
         return tuple(one if one == two else None for one, two in zip(self.single[name], self.double[name], strict=True))
 
 
-def find_shapes(file: ModelFile, sizes: Sizes, wanted: Sequence[str]) -> Shaped:
+def find_shapes(file: ModelFile, sizes: Sizes, names: Sequence[str]) -> Shaped:
     """Shapes of all ``wanted`` values that are tensors.
 
     Raises :class:`InputError` when neither inference nor a run tells them.
@@ -67,7 +67,7 @@ def find_shapes(file: ModelFile, sizes: Sizes, wanted: Sequence[str]) -> Shaped:
     for size in BATCHES if batch is not None else BATCHES[:1]:
         fixed = {value.name: input_shape(value, batch, size, sizes.get(value.name, ())) for value in inputs}
         shapes = _infer(file, fixed, dtypes)
-        missing = [name for name in wanted if name not in shapes]
+        missing = [name for name in names if name not in shapes]
         if missing:
             try:
                 seen = _run(file, fixed, missing, dtypes)
@@ -138,8 +138,8 @@ def _run(
     model = onnx.ModelProto()
     model.CopyFrom(file.proto)
     feeds = {value.name: _noise(fixed[value.name], value) for value in model_inputs(model)}
-    made = {value.name for value in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing if name not in made)
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing if name not in outputs)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

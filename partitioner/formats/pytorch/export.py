@@ -31,13 +31,13 @@ def write_onnx(traced: Traced, path: Path, inputs: Sequence[str] = (), outputs: 
     program = traced.program
     try:
         with torch.no_grad(), silenced():
-            made = torch.onnx.export(program, traced.args, dynamo=True, verbose=False)
+            exported = torch.onnx.export(program, traced.args, dynamo=True, verbose=False)
     except Exception as error:  # the exporter's own types are private
         raise InputError(_sentence(error)) from error
-    name_values(made.model, inputs, outputs or _keys(program, len(traced.answers)))
-    _name_batch(made.model)
+    name_values(exported.model, inputs, outputs or _keys(program, len(traced.answers)))
+    _name_batch(exported.model)
     with silenced():
-        made.save(str(path))
+        exported.save(str(path))
     _check(traced, path)
 
 

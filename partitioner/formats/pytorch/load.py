@@ -38,12 +38,12 @@ def load_module(spec: str, weights: Path | None = None) -> Any:
     """
     torch = import_torch()
     where, _, name = spec.partition(":")
-    made = _made(_imported(where), name, spec)
-    if not isinstance(made, torch.nn.Module):
-        raise InputError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module; name what makes the model")
+    model = _instantiated(_imported(where), name, spec)
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"{spec} gives a {type(model).__name__}, not a torch.nn.Module; name what makes the model")
     if weights is not None:
-        load_weights(made, weights)
-    return made.eval()
+        load_weights(model, weights)
+    return model.eval()
 
 
 def _imported(where: str) -> Any:
@@ -61,7 +61,7 @@ def _imported(where: str) -> Any:
         sys.path.remove(here)
 
 
-def _made(module: Any, name: str, spec: str) -> Any:
+def _instantiated(module: Any, name: str, spec: str) -> Any:
     torch = import_torch()
     found: Any = module
     for part in name.split("."):

@@ -48,5 +48,5 @@ def _write_stage(
     tensors = {name: index for index, name in enumerate(model.parts.names)}
     stage = stage_model(model.parts, places, [tensors[name] for name in inputs], [tensors[name] for name in outputs])
     digest, size_bytes = write_model(stage, path)
-    read, made = (tuple(model.graph.values[name] for name in names) for names in (inputs, outputs))
-    return Stage(path.name, digest, size_bytes, read, made, operators=len(places))
+    read, produced = (tuple(model.graph.values[name] for name in names) for names in (inputs, outputs))
+    return Stage(path.name, digest, size_bytes, read, produced, operators=len(places))

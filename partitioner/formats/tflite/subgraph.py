@@ -97,13 +97,13 @@ def _apart(model: Any, main: Any) -> tuple[frozenset[int], list[int], dict[int, 
     moving, acting, folded = set(ints(main.inputs)), [], {}
     for at, operator in enumerate(main.operators):
         read = [tensor for tensor in ints(operator.inputs) if tensor >= 0]
-        made = ints(operator.outputs)
+        outputs = ints(operator.outputs)
         moves = any(tensor in moving or main.tensors[tensor].isVariable for tensor in read)
-        if moves or not made or _acts(model, operator):
-            moving.update(made)
+        if moves or not outputs or _acts(model, operator):
+            moving.update(outputs)
             acting.append(at)
         else:
-            folded.update(dict.fromkeys(made, at))
+            folded.update(dict.fromkeys(outputs, at))
     return frozenset(moving), acting, folded
 
 
@@ -120,8 +120,8 @@ def _live(main: Any, acting: Sequence[int]) -> list[int]:
     found = []
     for at in reversed(acting):
         operator = main.operators[at]
-        made = ints(operator.outputs)
-        if not made or called(operator) or needed.intersection(made):
+        outputs = ints(operator.outputs)
+        if not outputs or called(operator) or needed.intersection(outputs):
             found.append(at)
             needed.update(ints(operator.inputs))
     return found[::-1]

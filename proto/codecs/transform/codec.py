@@ -105,13 +105,13 @@ class Transform:
             raise CodecError(
                 f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}"
             )
-        made = np.empty(shape, self.dtype)
+        decoded = np.empty(shape, self.dtype)
         at = 0
         for number in range(shape[0]):
-            made[number], at = self._decode_sample(body, at)
+            decoded[number], at = self._decode_sample(body, at)
         if at != len(body):
             raise CodecError(f"a tensor coded by {self.name} has {len(body) - at} bytes too many")
-        return made
+        return decoded
 
     def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
         (*sizes, escapes), at = read_counts(body, at, self.code.used + 1)

@@ -111,10 +111,10 @@ class Basis:
 
     def _mixed(self, values: Array, *, analysis: bool) -> Array:
         """Channels to components, or back, group by group."""
-        made = np.empty_like(values)
+        mixed = np.empty_like(values)
         for (begin, end), (analysing, synthesising) in zip(self._spans, self._matrices, strict=True):
-            np.matmul(values[begin:end], analysing if analysis else synthesising, out=made[begin:end])
-        return made
+            np.matmul(values[begin:end], analysing if analysis else synthesising, out=mixed[begin:end])
+        return mixed
 
     @cached_property
     def _matrices(self) -> list[tuple[Array, Array]]:

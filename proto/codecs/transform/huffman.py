@@ -163,8 +163,8 @@ class HuffmanCode:
         except zlib.error as error:
             raise CodecError(f"a coded stream holds words that are none ({error})") from None
         symbols = np.frombuffer(b"".join(parts), np.uint8)
-        whole = [len(part) for part in parts] == [count for _, count in readers]
-        if not whole or unread or (symbols > self._limits).any():
+        complete = [len(part) for part in parts] == [count for _, count in readers]
+        if not complete or unread or (symbols > self._limits).any():
             raise CodecError("a coded stream does not hold the symbols it should")
         return symbols
 
@@ -190,9 +190,9 @@ def _header(lengths: Array) -> bytes:
     every = np.zeros(MAX_SYMBOLS + 2, np.int64)  # literals, the end, the one distance that there is not
     every[: lengths.size - 1], every[MAX_SYMBOLS] = lengths[:-1], lengths[-1]
     fields += [(int(f"{one:04b}"[::-1], 2), 4) for one in every]
-    made, at = 0, 0
+    packed, at = 0, 0
     for value, bits in fields:
-        made |= value << at
+        packed |= value << at
         at += bits
     assert at % 8 == 0
-    return made.to_bytes(at // 8, "little")
+    return packed.to_bytes(at // 8, "little")

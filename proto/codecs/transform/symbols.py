@@ -71,9 +71,9 @@ def _numbers(size: int, most: int) -> Array:
     """The symbol of every group, its values read as digits; int16 [groups]."""
     base = 2 * most + 1
     rows = patterns(size, most)
-    made = np.full(base**size, len(rows), np.int16)
-    made[((rows + most) * base ** np.arange(size)).sum(1)] = np.arange(len(rows))
-    return made
+    symbols = np.full(base**size, len(rows), np.int16)
+    symbols[((rows + most) * base ** np.arange(size)).sum(1)] = np.arange(len(rows))
+    return symbols
 
 
 def segment_of(deviation: Array) -> Array:
