@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine_line
-from benchmarks.regret import SLOW, started
+from benchmarks.regret import SLOW, start_server
 
 RATES = ("0.25Mbps", "1Mbps", "4Mbps")
 RTT = "40ms"
@@ -98,12 +98,12 @@ def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     ]
     with ExitStack() as stack:
         serve = ("partway.cloud", "--models", str(args.plans), "--grpc-port", "0", "--threads", "1", "--json")
-        port = started(stack, *serve, "--no-advertise")["grpc_port"]
+        port = start_server(stack, *serve, "--no-advertise")["grpc_port"]
         links: dict[str, str] = {}
         for name, rate, objective, keep in missing:
             if rate not in links:
                 where = ("--to", f"127.0.0.1:{port}", "--rate", rate, "--rtt", RTT, "--json")
-                links[rate] = started(stack, "partway", "link", "emulate", *where)["address"]
+                links[rate] = start_server(stack, "partway", "link", "emulate", *where)["address"]
             figures = cell(args.plans / name, links[rate], objective, keep, args)
             rows.append({"model": name, "rate": rate, "objective": objective, "keep": keep, "took": figures})
             print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)

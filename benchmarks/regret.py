@@ -34,7 +34,7 @@ PARTWAY = (sys.executable, "-m", "partway")
 Rows = list[dict[str, Any]]
 
 
-def prepared(name: str, folder: Path, pictures: Path) -> Path:
+def prepare_model(name: str, folder: Path, pictures: Path) -> Path:
     """The model's plan in ``folder/models``, its codecs measured on a few of the pictures."""
     target = folder / "models" / name
     if name == "mnist":
@@ -57,7 +57,7 @@ def prepared(name: str, folder: Path, pictures: Path) -> Path:
     return target
 
 
-def started(stack: ExitStack, *command: str) -> dict[str, Any]:
+def start_server(stack: ExitStack, *command: str) -> dict[str, Any]:
     """A server process; what it says of itself."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -73,14 +73,14 @@ def cell(plan: Path, port: int, rate: str, rtt: str, picture: Path) -> Rows:
     """All candidates of a model over one link."""
     with ExitStack() as stack:
         where = ("--to", f"127.0.0.1:{port}", "--rate", rate, "--rtt", rtt, "--json")
-        address = started(stack, "partway", "link", "emulate", *where)["address"]
+        address = start_server(stack, "partway", "link", "emulate", *where)["address"]
         options = ("--model", str(plan), "--cloud", address, "--slow", str(SLOW), "--input", str(picture))
         command = [sys.executable, "-m", "benchmarks.regret_cell", *options]
         rows: Rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         return rows
 
 
-def brief(rows: Rows) -> Rows:
+def candidate_figures(rows: Rows) -> Rows:
     """What is kept of a cell: of each candidate the estimate, what trial frames took, and what was measured after."""
     return [
         {
@@ -95,7 +95,7 @@ def brief(rows: Rows) -> Rows:
     ]
 
 
-def judged(rows: Rows) -> dict[str, Any]:
+def cell_figures(rows: Rows) -> dict[str, Any]:
     """A cell in a few numbers."""
     chosen, best = next(row for row in rows if row["chosen"]), min(rows, key=lambda row: float(row["p50_s"]))
     errors = [row["estimate"]["total_s"] / row["p50_s"] - 1 for row in rows]
@@ -148,14 +148,18 @@ def measure(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "models").mkdir()
-        plans = {name: prepared(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in remaining)}
+        plans = {
+            name: prepare_model(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in remaining)
+        }
         serve = ("partway.cloud", "--models", str(folder / "models"), "--grpc-port", "0", "--threads", "1", "--json")
-        port = started(stack, *serve, "--no-advertise")["grpc_port"]
+        port = start_server(stack, *serve, "--no-advertise")["grpc_port"]
         for name, rate, rtt in remaining:
             samples = sample_folder(plans[name]) if name == "mnist" else None
             picture = sorted(samples.iterdir())[0] if samples else files[len(cells) % len(files)]
             rows = cell(plans[name], port, rate, rtt, picture)
-            cells.append({"model": name, "rate": rate, "rtt": rtt, **judged(rows), "candidates": brief(rows)})
+            cells.append(
+                {"model": name, "rate": rate, "rtt": rtt, **cell_figures(rows), "candidates": candidate_figures(rows)}
+            )
             print(table(cells[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             if out is not None:
                 out.write_text(json.dumps({"machine": MACHINE, "slow": SLOW, "cells": cells}, indent=1) + "\n")

@@ -63,7 +63,7 @@ def plan_in(folder: Path) -> Plan:
     return plan
 
 
-def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, float]:
+def parts_alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, float]:
     """Median seconds of the parts of frames that go one at a time."""
     found = list(runner.run([sample] * ALONE, lambda: Candidate(k, "raw")))[2:]
 
@@ -77,7 +77,7 @@ def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, flo
     }
 
 
-def together(
+def pipelined_fps(
     client: CloudClient, chain: Chain, sample: Sample, k: int, parts: dict[str, float], rtt_s: float, frames: int
 ) -> float:
     """Frames per second, the window adapting."""
@@ -118,8 +118,8 @@ def measure(frames: int) -> list[dict[str, Any]]:
         rtt_s = statistics.median(result.link_s for result in empty)
         rows = []
         for k in range(len(plan.stages)):
-            parts = alone(runner, sample, k, rtt_s)
-            rate = together(client, chain, sample, k, parts, rtt_s, frames)
+            parts = parts_alone(runner, sample, k, rtt_s)
+            rate = pipelined_fps(client, chain, sample, k, parts, rtt_s, frames)
             rows.append({"split": k, **parts, "frames_per_s": rate, "share": rate * max(parts.values())})
         return rows
 

@@ -41,20 +41,20 @@ MOST_BYTES = 200_000
 """Candidates that send more are not replayed: they are the best on neither trace."""
 
 
-def world(report: dict[str, Any], plan: Path, trace: Path) -> World:
+def world_of(report: dict[str, Any], plan: Path, trace: Path) -> World:
     """What a decision found, over the same trace."""
     link = Link(report["link_found"]["bandwidth_bps"], report["link_found"]["rtt_s"])
     road = Road(read_trace(trace), read_trace(trace), parse_s(RTT))
     return World(estimates_of(report["decision"]), load_plan(plan), road, link)
 
 
-def ranked(simulated: World, seconds: float) -> list[tuple[float, Candidate]]:
+def ranked_statics(simulated: World, seconds: float) -> list[tuple[float, Candidate]]:
     """Every static candidate's mean in virtual time, best first."""
     small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
     return sorted(((mean_s(list(static(simulated, c, seconds))), c) for c in small), key=lambda pair: pair[0])
 
 
-def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
+def start_replay(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
     """A real replay in a process of its own."""
     name, slow, drop = case.split(":")
     plan = args.plans / name
@@ -64,33 +64,33 @@ def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Name
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def together(processes: list[Any]) -> None:
+def wait_for_all(processes: list[Any]) -> None:
     """Wait for all. Raises RuntimeError when one failed."""
     codes = [process.wait() for process in processes]
     if any(codes):
         raise RuntimeError("a replay failed; run `partway bench` by hand to see why")
 
 
-def fixed(candidate: Candidate) -> tuple[str, ...]:
+def fixed_options(candidate: Candidate) -> tuple[str, ...]:
     """As options."""
     return ("--split", str(candidate.k), *(("--codec", candidate.codec) if candidate.codec else ()))
 
 
-def named(candidate: Candidate, stages: int) -> str:
+def candidate_label(candidate: Candidate, stages: int) -> str:
     """In a few letters."""
     where = {0: "cloud", stages: "device"}.get(candidate.k, f"split {candidate.k}")
     return where if candidate.codec is None else f"{where}, {candidate.codec}"
 
 
-def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
+def cell_figures(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
     """A cell in numbers: what was really measured, what virtual replays say, and the fastest two changes."""
     report, seconds = autos[0], autos[0]["asked"]["seconds"]
-    simulated = world(report, plan, trace)
+    simulated = world_of(report, plan, trace)
     virtual = mean_s(list(Replay(simulated).frames(seconds)))
     best = min(statics, key=lambda one: float(one["summary"]["mean_s"]))
     stages = report["decision"]["stages"]
-    rows = ranked(simulated, seconds)
-    by_name = {named(c, stages): mean for mean, c in rows}
+    rows = ranked_statics(simulated, seconds)
+    by_name = {candidate_label(c, stages): mean for mean, c in rows}
     moments = [frame["at_s"] - frame["total_s"] for frame in report["frames"]]  # begun
     changed = [moments[min(change["frame"], len(moments) - 1)] for change in report["changes"]]
     name, slow, drop = case.split(":")
@@ -115,38 +115,40 @@ def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folde
     """What is to be waited for, and how to judge it then."""
     name, _, _ = case.split(":")
     plan, first = args.plans / name, folder / f"{case}.json"
-    together([begun(case, trace, 1.0, first, args)])
-    simulated = world(json.loads(first.read_text()), plan, trace)
-    chosen = [candidate for _, candidate in ranked(simulated, seconds)[:STATICS]]
+    wait_for_all([start_replay(case, trace, 1.0, first, args)])
+    simulated = world_of(json.loads(first.read_text()), plan, trace)
+    chosen = [candidate for _, candidate in ranked_statics(simulated, seconds)[:STATICS]]
     outs = [folder / f"{case}-{trace.stem}-{index}.json" for index in range(len(chosen) + 1)]
-    more = [(), *(fixed(candidate) for candidate in chosen)]
+    more = [(), *(fixed_options(candidate) for candidate in chosen)]
 
     def run() -> list[Any]:
-        return [begun(case, trace, seconds, out, args, *options) for out, options in zip(outs, more, strict=True)]
+        return [
+            start_replay(case, trace, seconds, out, args, *options) for out, options in zip(outs, more, strict=True)
+        ]
 
     def judge() -> Any:
         auto, *rest = (json.loads(out.read_text()) for out in outs)
-        names = [named(candidate, auto["decision"]["stages"]) for candidate in chosen]
+        names = [candidate_label(candidate, auto["decision"]["stages"]) for candidate in chosen]
         statics = [{**one, "name": name} for one, name in zip(rest, names, strict=True)]
-        return judged(case, trace, [auto], statics, plan)
+        return cell_figures(case, trace, [auto], statics, plan)
 
     return run, judge
 
 
-def in_theory(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def virtual_cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """A cell of ``--virtual``: means over the trace, and the best static candidates, with a way back and without."""
     name, slow, drop = case.split(":")
     first = folder / f"{case}.json"
     if not first.exists():
-        together([begun(case, trace, 1.0, first, args)])
-    simulated = world(json.loads(first.read_text()), args.plans / name, trace)
+        wait_for_all([start_replay(case, trace, 1.0, first, args)])
+    simulated = world_of(json.loads(first.read_text()), args.plans / name, trace)
     seconds = min(seconds, int(trace.read_text().split()[-1]) / 1e3)
     found: dict[str, Any] = {}
     small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
     for key, rescued in (("stubborn", False), ("static", True)):
         means = [(mean_s(list(static(simulated, c, seconds, rescued))), c) for c in small]
         mean, best = min(means, key=lambda pair: pair[0])
-        found |= {f"{key}_s": mean, key: named(best, len(simulated.plan.stages))}
+        found |= {f"{key}_s": mean, key: candidate_label(best, len(simulated.plan.stages))}
         small = [c for _, c in sorted(means, key=lambda pair: pair[0])[:RESCUED]]
     replay = Replay(simulated)
     auto = list(replay.frames(seconds))
@@ -213,7 +215,7 @@ def main() -> None:
     if args.virtual:
         cases = (args.cases or THEORY).split(",")
         with tempfile.TemporaryDirectory() as folder:
-            found = [in_theory(case, trace, inf, args, Path(folder)) for case in cases for trace in traces]
+            found = [virtual_cell(case, trace, inf, args, Path(folder)) for case in cases for trace in traces]
         if args.json is not None:
             args.json.write_text(json.dumps({**about, "cells": found}, indent=1) + "\n")
         print(theory_table(found))
@@ -226,7 +228,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
             for run, judge in cells:
-                together(run())
+                wait_for_all(run())
                 rows.append(judge())
         if args.json is not None:
             args.json.write_text(json.dumps({**about, "cells": rows}, indent=1) + "\n")

@@ -20,7 +20,7 @@ def engine_names() -> list[str]:
 
 
 def engine_entry(name: str) -> EngineEntry:
-    """What is known of an engine without its package. Raises InputError for an unknown name."""
+    """The engine's entry, read without importing its package. Raises InputError for an unknown name."""
     entry = _ENTRIES.get(name)
     if not isinstance(entry, EngineEntry):
         raise InputError(f"the engine {name!r} of another package is no EngineEntry; mend or uninstall that package")
@@ -42,17 +42,17 @@ def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any)
 
 
 def files_of(name: str) -> str:
-    """Whose stage files an engine runs: its own, but for those that run another's. An unknown engine's are its own."""
+    """The engine whose stage files this one runs; an unknown engine runs its own."""
     return engine_entry(name).files if _is_engine(name) else name
 
 
 def layout_of(name: str) -> str:
-    """Where the engine's models have their channels, ``NCHW`` or ``NHWC``; NCHW where the engine is not installed."""
+    """The layout of the engine's models, ``NCHW`` or ``NHWC``; ``NCHW`` when the engine is not installed."""
     return engine_entry(name).layout if _is_engine(name) else "NCHW"
 
 
 def computes_on(name: str, kind: str) -> bool:
-    """Whether an engine is there and computes on this kind of device, ``cpu`` or ``cuda``."""
+    """Whether the engine is installed and computes on this kind of device, ``cpu`` or ``cuda``."""
     return _is_engine(name) and kind in engine_entry(name).devices
 
 

@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 @dataclass(slots=True)
 class External:
-    """What a tensor says of itself, where any of it lies in another file; ``top`` marks an initialiser of the graph."""
+    """The fields of a tensor that may lie in another file; ``top`` marks an initialiser of the main graph."""
 
     top: bool
     name: str = ""
@@ -59,7 +59,7 @@ class External:
         return [value for key, value in self.entries if key == "location"]
 
     def number(self, key: str, default: int) -> int:
-        """A number among its entries. Raises ValueError when it is none or there are two."""
+        """A number from its entries. Raises ValueError when it is not a number or is given twice."""
         values = [value for name, value in self.entries if name == key]
         if len(values) > 1 or not all(_NUMBER.fullmatch(value) for value in values):
             raise ValueError(key)
@@ -113,7 +113,7 @@ def _numbers(model: FileBytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _entry(model: FileBytes, start: int, stop: int) -> tuple[str, str]:
-    """One key and one value; what says either twice could be read in two ways."""
+    """One key and one value. Raises when either is given twice, which would be ambiguous."""
     found = [(number, model[begin:end].decode()) for number, _, _, begin, end in fields(model, start, stop)]
     texts = dict(found)
     if len(texts) != len(found) or not texts.keys() <= {1, 2}:

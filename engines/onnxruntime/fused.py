@@ -1,7 +1,7 @@
-"""Which of a model's operators a kernel of ONNX Runtime runs.
+"""Find which of a model's operators each kernel of ONNX Runtime runs.
 
-ONNX Runtime fuses, renames, moves and inserts operators before it runs a model. What it made of them is known from the
-graph it writes after that, compared with the model's own, in which every operator had been given a number as its name:
+ONNX Runtime fuses, renames, moves and inserts operators before it runs a model. Each operator gets a number as its name
+first; the optimised graph that ONNX Runtime writes is then compared with the model's own:
 
 1. the number is in the kernel's name (``@3@``, ``fused @3@``, ``@17@/MatMulScaleFusion/``), or the name of the value
    that the operator made is (``relu2_nchwc``: a convolution in the blocked layout);
@@ -9,9 +9,9 @@ graph it writes after that, compared with the model's own, in which every operat
 3. else it lies within what makes such a value: an operator that became several (a function, a fusion undone);
 4. else it was inserted (``ReorderInput``, ``Cast``), and belongs to no operator.
 
-An activation that is an attribute of the kernel now is the operator of that kind after what it was found to run, and
-what an integer kernel writes is quantised by the operator that did. A kernel's group is the operators it was found to
-run and those before them that no other kernel runs.
+An activation that became an attribute of a kernel is the operator of that kind after the kernel's other operators. An
+integer kernel includes the operator that quantises its output. A kernel's group is the operators found this way and
+those before them that no other kernel runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEADING = frozenset(
         *("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "Softmax"),
     ]
 )
-"""A fused group goes by the first of these in it, because that is where the time goes…"""
+"""The first of these kinds leads a fused group, because most of the time goes there…"""
 ALONG = frozenset(
     [
         *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
@@ -69,7 +69,7 @@ def groups(model: OnnxGraph, ran: Sequence[Node]) -> tuple[list[tuple[int, ...]]
 
 
 def leader(model: OnnxGraph, group: Sequence[int]) -> int:
-    """The operator by which a group goes."""
+    """The operator that represents a group."""
     first = next((at for at in group if model.nodes[at].kind in LEADING), None)
     if first is not None:
         return first
@@ -123,7 +123,7 @@ class _Found:
                 self.claimed |= new
 
     def _by_place(self) -> None:
-        """Walk back from every value of the model's through nodes of which nothing is known yet."""
+        """Walk back from every value of the model through nodes that are not matched yet."""
         maker = {value: at for at, node in enumerate(self.ran) for value in node.outputs}
         for at, node in enumerate(self.ran):
             produced = {self.makers[value] for value in node.outputs if value in self.makers}

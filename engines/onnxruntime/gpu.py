@@ -20,7 +20,7 @@ from partway.proto.tensors import TensorSpec, Values
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 NO_MEMORY = ("out of memory", "Failed to allocate memory", "cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How ONNX Runtime's providers say it."""
+"""ONNX Runtime's providers report exhausted memory with these words."""
 
 
 class OnnxDeviceStage:
@@ -47,7 +47,7 @@ class OnnxDeviceStage:
         return {name: value.numpy() for name, value in self.advance(values).items()}
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The same, left on the device."""
+        """Like ``run``, but the outputs stay on the device."""
         live = dict(values)
         try:
             for stage in self._stages:
@@ -75,11 +75,11 @@ class OnnxDeviceStage:
         return {name: value if isinstance(value, np.ndarray) else value.numpy() for name, value in values.items()}
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """On the host: ONNX Runtime has nothing that joins device values."""
+        """Joins on the host: ONNX Runtime cannot join device values."""
         return np.concatenate([part if isinstance(part, np.ndarray) else part.numpy() for part in parts])
 
     def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> OnnxDeviceStage:
-        """All of them in a row."""
+        """This stage and the following ones as a single stage."""
         more = [one for other in others if isinstance(other, OnnxDeviceStage) for one in other._stages]
         return OnnxDeviceStage([*self._stages, *more], f"{self._kind}:{self._index}", outputs)
 

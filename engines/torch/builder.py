@@ -1,8 +1,7 @@
 """From an ONNX model to a torch module: the same operators, one torch function each, weights as buffers.
 
-What only shapes are made of stays on the host as the module runs (ONNX exporters compute sizes with operators), so that
-nothing waits for the device and a run on a GPU can be captured as a CUDA graph. What depends on constants alone is
-computed while building.
+Sizes, which ONNX exporters compute with operators, stay on the host while the module runs. So nothing waits for the
+device, and a GPU run can be captured as a CUDA graph. Operators of constants alone are computed while building.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ _INTEGER_TYPES = frozenset({2, 3, 4, 5, 6, 7, 9, 12, 13})
 class Built:
     """A module on its device: positional inputs in, a tuple of outputs out.
 
-    ``waits`` marks one that has to look at numbers to know its shapes: it cannot be captured. ``mixes`` marks one whose
-    samples see each other, so that a batch may not be filled up.
+    ``waits`` marks a module whose shapes depend on computed numbers: it cannot be captured. ``mixes`` marks one that
+    combines the samples of a batch, so that padding would change answers.
     """
 
     module: fx.GraphModule

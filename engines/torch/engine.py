@@ -39,7 +39,7 @@ class TorchStage:
         return self.runner.start(values)()
 
     def start(self, values: Mapping[str, Any]) -> Callable[[], Outputs]:
-        """The same in two steps: what is returned waits for the answer. Meanwhile the next batch can be on its way."""
+        """Start a run; the returned function waits for the outputs. The next batch can start meanwhile."""
         return self.runner.start(values)
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class TorchStage:
             return torch.cat([next(uploaded) if isinstance(part, np.ndarray) else part for part in parts])
 
     def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> TorchStage:
-        """This stage and those after it as one, which makes those of their values that are wanted."""
+        """This stage and the following ones as a single stage that returns only ``outputs``."""
         stages = [self, *(stage for stage in others if isinstance(stage, TorchStage))]
         if len(stages) != len(others) + 1:
             raise InputError("stages of different engines cannot run as one")
@@ -126,7 +126,7 @@ def _place(device: str, tf32: bool, graphs: bool) -> TorchDevice:
 
 
 def _joined(programs: Sequence[Program], names: Collection[str]) -> Program:
-    """Programs one after another: what they read and nobody among them makes goes in, what is wanted comes out."""
+    """Programs in sequence as one: inputs are what none of them computes, outputs are ``names``."""
     produced: dict[str, TensorSpec] = {}
     read: dict[str, TensorSpec] = {}
     for program in programs:

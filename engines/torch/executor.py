@@ -1,7 +1,7 @@
 """Run a torch module on named tensors: checks, batch buckets, captured graphs, errors.
 
-On a device that captures, a batch is filled up to the next bucket and one graph is replayed per bucket; the rows that
-were added are zeros, and what they give is dropped.
+On a device that captures, a batch is padded with zeros to the next bucket, one graph is replayed per bucket, and the
+results of the padding are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger("partway.engines")
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 MOST_GRAPHS = 16
-"""Per range of stages; the one used least lately makes room."""
+"""Captured graphs per range of stages; the least recently used one is dropped."""
 Shapes = tuple[tuple[int, ...], ...]
 NUMPY = {
     np.dtype(name): dtype
@@ -77,7 +77,7 @@ class ProgramRunner:
         self._batched = bool(program.inputs) and all(spec.shape and spec.shape[0] is None for spec in specs)
 
     def start(self, values: Mapping[str, Any]) -> Callable[[], Outputs]:
-        """Give the device its work. What is returned waits for the outputs: arrays of the declared types."""
+        """Submit the work; the returned function waits for the outputs, arrays of the declared types."""
         outputs = self.program.outputs
         with self.device.working(), self._errors(), torch.inference_mode():
             results = self._compute(values, lambda spec: NUMPY[np.dtype(spec.dtype)])
@@ -90,7 +90,7 @@ class ProgramRunner:
         return result
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        """The outputs where they were computed, as the device has them, for the next stages."""
+        """The outputs as device tensors, for the next stages."""
         with self.device.working(), self._errors(), torch.inference_mode():
             results = self._compute(values, self.program.native)
         return {spec.name: tensor for spec, tensor in zip(self.program.outputs, results, strict=True)}
@@ -129,14 +129,14 @@ class ProgramRunner:
         return [tensor.to(self.program.native(s)) for tensor, s in zip(tensors, self.program.inputs, strict=True)]
 
     def _count(self, tensors: Sequence[torch.Tensor]) -> int | None:
-        """How many samples came, when a batch may be filled up."""
+        """The number of samples, or None when the batch must not be padded."""
         if not self._batched or self.program.mixes:
             return None
         counts = {tensor.shape[0] for tensor in tensors}
         return counts.pop() if len(counts) == 1 and 0 not in counts else None
 
     def _captured(self, shapes: Shapes, batched: bool) -> Captured | None:
-        """The graph for these shapes, made if need be; None where there can be none."""
+        """The captured graph for these shapes, created on first use; None when capture is impossible."""
         if shapes in self._graphs:
             self._graphs.move_to_end(shapes)
             return self._graphs[shapes]
@@ -173,7 +173,7 @@ class ProgramRunner:
         results: Sequence[torch.Tensor],
         dtype: Callable[[TensorSpec], torch.dtype],
     ) -> list[torch.Tensor]:
-        """Results of the right type that share memory with nothing else."""
+        """Results of the declared types that share memory with no input, weight or other result."""
         taken = {_place(tensor) for tensor in inputs} | self.program.weights
         found = []
         for spec, tensor in zip(self.program.outputs, results, strict=True):
@@ -186,7 +186,7 @@ class ProgramRunner:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """torch's errors as ours. No memory: what is kept is given back, so that a smaller batch has room."""
+        """Translate torch's errors; on exhausted memory free the caches, so that a smaller batch fits."""
         try:
             yield
         except PartwayError:

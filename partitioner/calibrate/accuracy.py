@@ -61,7 +61,7 @@ class UnsplitAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trip:
+class _CodecRun:
     """One frame through one codec and back."""
 
     values: dict[str, Array]
@@ -106,7 +106,7 @@ def measure_codec(
     last = len(chain.plan.stages) - 1
     trips, answers, scores = [], [], []
     for frame, live in zip(unsplit.frames, lives, strict=True):
-        trip = _trip(chain.plan, preprocess, frame, live, k, codec, book)
+        trip = _run_codec(chain.plan, preprocess, frame, live, k, codec, book)
         before = {**live, **chain.run({**live, **trip.values}, k, last)}
         answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
         if last_stage is not None and unsplit.scores:
@@ -162,7 +162,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
     return statistics.fmean(a == b for a, b in zip(found, right, strict=True))
 
 
-def _trip(
+def _run_codec(
     plan: Plan,
     preprocess: Preprocess | None,
     frame: CalibrationFrame,
@@ -170,17 +170,17 @@ def _trip(
     k: int,
     codec: str,
     book: Codebook,
-) -> _Trip:
+) -> _CodecRun:
     if k == 0 and codec != RAW and is_image_codec(codec) and preprocess is not None and frame.pixels is not None:
         begun_s = perf_counter()
         body = encode_image(codec, frame.pixels)
         encoded_s = perf_counter()
         values = {preprocess.value: preprocess.tensor(decode_image(codec, memoryview(body), preprocess.shape))}
-        return _Trip(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
+        return _CodecRun(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
     begun_s = perf_counter()
     packed = [(spec, *pack(codec, spec.name, live[spec.name], book)) for spec in plan.crossing(k)]
     encoded_s = perf_counter()
     values = {spec.name: unpack(head, data, spec, book) for spec, head, data in packed}
     decoded_s = perf_counter()
     size = sum(len(data) for _, _, data in packed)
-    return _Trip(values, size, encoded_s - begun_s, decoded_s - encoded_s)
+    return _CodecRun(values, size, encoded_s - begun_s, decoded_s - encoded_s)

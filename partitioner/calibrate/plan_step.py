@@ -36,6 +36,6 @@ def calibrated(
     return replace(chain.plan, codecs=tuple(work.codecs), candidates=tuple(entries))
 
 
-def done(out: Path) -> None:
+def remove_notes(out: Path) -> None:
     """The plan is written: what a calibration would go on from is not needed any more."""
     (out / PART_FILE).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ QUANTISED = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 SAMPLES = 4
 
 
-def careless(graph: Graph, cuts: Sequence[Cut]) -> list[Cut]:
+def cuts_in_floats(graph: Graph, cuts: Sequence[Cut]) -> list[Cut]:
     """Those of some cuts that cross a quantized model where its values are floats."""
     if not any(operator.kind in QUANTISED for operator in graph.operators):
         return []
@@ -38,7 +38,7 @@ def _is_float(graph: Graph, name: str) -> bool:
 def nearest(graph: Graph, cut: Cut) -> Cut | None:
     """The legal cut of quantized values nearest to a careless one, by the work before it; None when there is none."""
     rows = {row.cut: row for row in legal_cuts(graph)}
-    sound = [row for row in rows.values() if not careless(graph, [row.cut])]
+    sound = [row for row in rows.values() if not cuts_in_floats(graph, [row.cut])]
     here = graph.work(_prefix(graph, cut))
     return min(sound, key=lambda row: abs(row.work - here)).cut if sound else None
 
@@ -64,7 +64,7 @@ def difference(model: Path, chain: Chain, engine: Engine) -> float:
 
 def warning(graph: Graph, model: Path, chain: Chain, engine: Engine) -> str | None:
     """One sentence when a cut of the chain is careless and the answers show it."""
-    found = careless(graph, chain.plan.cuts[1:-1])
+    found = cuts_in_floats(graph, chain.plan.cuts[1:-1])
     if not found or not (worst := difference(model, chain, engine)):
         return None
     better = nearest(graph, found[0])

@@ -97,7 +97,7 @@ def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Ro
     """Bandwidths at which the best row changes, ascending, and the rows between them (one more)."""
     score, latency = _Bent.of([row.score for row in rows], rtt_s), _Bent.of([row.latency for row in rows], rtt_s)
     points = np.concatenate([score.meetings(), latency.meetings()])
-    points = _apart(np.sort(points[np.isfinite(points) & (points > 0)]))
+    points = _distinct(np.sort(points[np.isfinite(points) & (points > 0)]))
     size_bytes = np.array([[row.size_bytes] for row in rows])
     winners = _best(score, latency, size_bytes, _between(points))
     changes = np.flatnonzero(winners[1:] != winners[:-1])
@@ -131,7 +131,7 @@ class _Bent:
         return np.concatenate([lines.ravel(), floors.ravel()])
 
 
-def _apart(points: Array) -> Array:
+def _distinct(points: Array) -> Array:
     """Sorted points without those that differ from the one before by rounding only."""
     keep = np.ones(len(points), dtype=bool)
     keep[1:] = np.diff(points) > EPSILON * points[1:]

@@ -57,21 +57,21 @@ def measure(chain: Chain, values: Values, budget_s: float = 0.2, least: int = 5,
         chain.timed(values)
     rounds: list[Round] = []
     begun = perf_counter()
-    with waiting() as waited_s:
+    with processor_waits() as waited_s:
         while len(rounds) < least or (perf_counter() - begun < budget_s and len(rounds) < most):
             rounds.append(timed_round(chain, values, waited_s))
     return stage_times(rounds)
 
 
 def timed_round(chain: Chain, values: Values, waited_s: Callable[[], float]) -> Round:
-    """One run; ``waited_s`` as :func:`waiting` gives it."""
+    """One run; ``waited_s`` as :func:`processor_waits` gives it."""
     before_s = waited_s()
     seconds = chain.timed(values)[1]
     return Round(tuple(seconds), waited_s() - before_s)
 
 
 @contextmanager
-def waiting() -> Iterator[Callable[[], float]]:
+def processor_waits() -> Iterator[Callable[[], float]]:
     """A function that says how many seconds this thread has been ready to run and waited; always 0 if unknown."""
     try:
         file = os.open(SCHEDSTAT, os.O_RDONLY)
@@ -92,7 +92,7 @@ def stage_times(rounds: Sequence[Round]) -> StageTimes:
     return StageTimes(seconds, spread(totals), len(rounds), statistics.median(shares))
 
 
-def busy(times: StageTimes) -> str | None:
+def busy_warning(times: StageTimes) -> str | None:
     """One sentence when the times say that the machine was busy."""
     if times.spread > BUSY_SPREAD:
         why = f"spread {times.spread:.0%} of the median, at most {BUSY_SPREAD:.0%} is sound"
@@ -105,7 +105,7 @@ def busy(times: StageTimes) -> str | None:
 
 def check_quiet(times: StageTimes) -> None:
     """Raise InputError with that sentence."""
-    if sentence := busy(times):
+    if sentence := busy_warning(times):
         raise InputError(sentence)
 
 

@@ -10,7 +10,14 @@ from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Stage
 from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, OperatorSeconds
-from partway.partitioner.profile.measure import Round, StageTimes, check_quiet, stage_times, timed_round, waiting
+from partway.partitioner.profile.measure import (
+    Round,
+    StageTimes,
+    check_quiet,
+    processor_waits,
+    stage_times,
+    timed_round,
+)
 from partway.proto.tensors import Values
 
 BLOCKS = 5
@@ -36,7 +43,7 @@ def measure_operators(
     with ExitStack() as stack:
         stages = [stack.enter_context(engine.watch(read(stage))) for stage in chain.plan.stages]
         with_profiler = Chain(chain.plan, stages)
-        waited_s = stack.enter_context(waiting())
+        waited_s = stack.enter_context(processor_waits())
         for _ in range(BLOCKS):
             for one, rounds in ((chain, plain), (with_profiler, watched)):
                 rounds += [timed_round(one, values, waited_s) for _ in range(1 + turn)]

@@ -51,12 +51,14 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         say(f"{name}: slicing")
         source = open_model(file)
         plan = plan_model(source, cuts_of(source.graph), out, plan_name(name, random))
-    described_plan = knowing(name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random)
+    described_plan = with_zoo_metadata(
+        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random
+    )
     save_plan(described_plan, out)
     return described_plan
 
 
-def knowing(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:
+def with_zoo_metadata(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:
     """The plan with what is known of a model by name: its pictures, its classes' names, where its weights are from."""
     from partway.partitioner.zoo.networks import labels_of
 

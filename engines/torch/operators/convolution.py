@@ -74,7 +74,7 @@ def conv(context: OperatorContext) -> Run:
 
 @op("ConvTranspose")
 def conv_transpose(context: OperatorContext) -> Run:
-    """The whole of it first, then cut or filled to what the padding leaves (sizes: the ONNX specification)."""
+    """Convolves without padding, then crops or pads the result to the size the ONNX specification gives."""
     window, groups = Window.of(context), context.integer("group", 1)
     shape, extra = context.many("output_shape"), context.many("output_padding")
     context.many("kernel_shape")
@@ -121,7 +121,7 @@ def _padded(
         full = size + before[at] + after[at]
         more = _ceil_extra(full, kernel[at], strides[at], dilations[at], ceil)
         begins = full + more - ((kernel[at] - 1) * dilations[at] + 1)
-        if more and begins >= size + before[at]:  # a window that begins in the padding is none
+        if more and begins >= size + before[at]:  # a window that begins in the padding is not counted
             more -= strides[at]
         grown.append(after[at] + more)
     return strides, dilations, before, grown

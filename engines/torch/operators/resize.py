@@ -52,7 +52,7 @@ class Way:
                 return (at + half) / ratio - half
 
     def nearest(self, size: int, out_size: int, scale: float) -> Array:
-        """Which input number each output number is."""
+        """The index of the input number that each output number copies."""
         at = self.places(size, out_size, scale)
         match self.rounding:
             case "round_prefer_floor":
@@ -66,7 +66,7 @@ class Way:
         return np.clip(at, 0, size - 1).astype(np.int64)
 
     def weights(self, size: int, out_size: int, scale: float) -> Array:
-        """What each output number has of each input number, float32 [made, size]."""
+        """The weight of each input number in each output number, float32 [out_size, size]."""
         at = self.places(size, out_size, scale).astype(np.float64)
         if self.antialias and scale < 1:
             return self._smooth(at, size, scale)
@@ -194,7 +194,7 @@ def _along(x: Tensor, way: Way, axis: int, out_size: int, ratio: float, cache: S
 def _fast(
     x: Tensor, way: Way, out_sizes: dict[int, int], ratios: dict[int, float], changed: list[int]
 ) -> Tensor | None:
-    """torch's own interpolation, where it does the same."""
+    """torch's own interpolation where it gives the same result, else None."""
     if x.ndim != 4 or changed not in ([2, 3], [3, 2]) or way.antialias or way.exclude:
         return None
     size, scale = (out_sizes[2], out_sizes[3]), (ratios[2], ratios[3])

@@ -47,7 +47,7 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
     file = open_file(path)
     check_operators(file)
     ordered = _sorted_nodes(file)
-    folded, live = _apart(file, ordered)
+    folded, live = _folded_and_live(file, ordered)
     shaped = find_shapes(file, _checked_sizes(file, sizes or {}), _all_values(file, ordered))
     names = _operator_names(live)
     graph = _graph(file, names, live, folded, shaped)
@@ -88,7 +88,7 @@ def _sorted_nodes(file: ModelFile) -> list[Any]:
     return ordered
 
 
-def _apart(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+def _folded_and_live(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
     """Nodes that compute from constants only (by value), and the others that some model output needs."""
     activations = {value.name for value in model_inputs(file.proto)}
     folded: dict[str, Any] = {}

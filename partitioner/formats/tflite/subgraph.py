@@ -58,7 +58,7 @@ def take_apart(model: Any) -> Parts:
     """The parts of a model that was checked."""
     main = model.subgraphs[0]
     names = unique_names([text(tensor.name) for tensor in main.tensors])
-    moving, acting, folded = _apart(model, main)
+    moving, acting, folded = _moving_and_folded(model, main)
     return Parts(model, main, names, moving, _live(main, acting), folded, _weights(model, names))
 
 
@@ -93,7 +93,7 @@ def called_deep(model: Any, operator: Any) -> list[int]:
     return sorted(found)
 
 
-def _apart(model: Any, main: Any) -> tuple[frozenset[int], list[int], dict[int, int]]:
+def _moving_and_folded(model: Any, main: Any) -> tuple[frozenset[int], list[int], dict[int, int]]:
     moving, acting, folded = set(ints(main.inputs)), [], {}
     for at, operator in enumerate(main.operators):
         read = [tensor for tensor in ints(operator.inputs) if tensor >= 0]
