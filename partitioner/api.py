@@ -1,4 +1,4 @@
-"""``partway.plan``: from a module in a program's hands to a folder that edge-run and cloud-serve take."""
+"""``partway.plan``: turn a module in memory into a plan folder for edge-run and cloud-serve."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A frame as bytes: ModelInferRequest there, ModelStreamInferResponse back, tensors never touched by protobuf.
+"""Frames as bytes: ModelInferRequest to the cloud, ModelStreamInferResponse back; protobuf never copies tensors.
 
-What repeats from frame to frame (model name, parameters, tensor names and shapes) is serialised once and parsed once:
-both directions keep a small cache of headers. Fields may come in any order, repeated or unknown, as protobuf allows.
+The header (model name, parameters, tensor names and shapes) repeats from frame to frame. Both directions cache it, so
+that it is serialised and parsed once. Fields may come in any order, repeated or unknown, as protobuf allows.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class TensorHead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it.
+    """Everything in a frame except its id and its bytes. The hash is computed once: caches use headers as keys.
 
-    Headers that differ in ``contents`` alone are equal. A parameter's type counts, though 1, 1.0 and True are equal.
+    Headers that differ only in ``contents`` are equal. Parameters of different types are not, even 1, 1.0 and True.
     """
 
     model: str
@@ -109,9 +109,9 @@ def _parsed_request(message: bytes) -> Frame:
 
 
 def _rest(message: bytes, at: int, raw_tag: int) -> tuple[str, tuple[memoryview, ...]] | None:
-    """Id and tensors of a message that begins like the one before; None when anything else follows.
+    """Id and tensors of a message with the same header as the one before; None when anything else follows.
 
-    Frames of a stream differ in nothing else, so that most are never scanned.
+    Frames of a stream differ in nothing else, so most are never scanned.
     """
     end = len(message)
     if at + 2 > end or message[at] != _ID_TAG or message[at + 1] > 0x7F:
@@ -154,7 +154,7 @@ def decode_reply(message: bytes) -> Reply:
 
 
 def _cached_reply(message: bytes) -> Reply | None:
-    """A reply whose header is that of the one before; None for any other."""
+    """The reply when its header equals the previous one's, else None."""
     prefix, header = _last_reply
     if not prefix or message[:1] != b"\x12":
         return None

@@ -1,4 +1,4 @@
-"""Measure codecs on real frames: bytes, seconds, and what a lossy one costs the answer.
+"""Measure codecs on real frames: bytes, seconds, and how many answers a lossy codec changes.
 
 The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class) and, with labels,
 of right answers; for models that do not classify, the relative error and the cosine of their outputs.
@@ -25,7 +25,7 @@ from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, p
 
 Array = np.ndarray[Any, Any]
 NEAR = 0.2
-"""The share of frames whose two best classes count as near to each other."""
+"""The share of frames, those with the smallest margins, that count as close decisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CalibrationFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnsplitAnswers:
-    """What the unsplit model answers to every frame. ``classes`` is None for models that do not classify."""
+    """The unsplit model's answer to every frame. ``classes`` is None for models that do not classify."""
 
     frames: Sequence[CalibrationFrame]
     answers: Sequence[Mapping[str, Array]]
@@ -62,7 +62,7 @@ class UnsplitAnswers:
 
 @dataclass(frozen=True, slots=True)
 class _CodecRun:
-    """One frame through one codec and back."""
+    """One frame encoded and decoded by one codec."""
 
     values: dict[str, Array]
     size_bytes: int
@@ -132,11 +132,11 @@ def measure_codec(
 
 
 def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
-    """The share of frames to be answered alike, from scores before the softmax: what chance did to these frames apart.
+    """The expected share of equal answers, estimated from the scores before the softmax to reduce sampling noise.
 
-    A frame's answer turns when its two best classes are nearer to each other than loss moves them. How many frames lie
-    near 0 is a matter of luck among a few hundred; how many lie within the lowest fifth of all distances is less so,
-    and near 0 they are taken to be as dense as there.
+    An answer changes when the loss moves the scores by more than the margin between the two best classes. Among a few
+    hundred frames the number of margins near 0 is random. The lowest fifth of all margins gives a steadier density,
+    which is assumed to hold near 0 as well.
     """
     best = [np.argsort(one)[-2:] for one in right]
     margins = np.array([one[b] - one[a] for one, (a, b) in zip(right, best, strict=True)])

@@ -1,4 +1,4 @@
-"""Fit codecs to the tensors that cross at a split, judging errors by what they do to the model's answer."""
+"""Fit codecs to the tensors that cross at a split, weighing errors by their effect on the model's answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUALITIES = (15, 20, 25, 30, 33, 36, 40, 44, 48, 53, 60, 70, 85, 100)
 LEAST_FRAMES = 8
 LEAST_VALUES = 256
 MOST_VALUES = 1 << 25
-"""Values of all samples together that a fit takes; of larger tensors it sees fewer frames."""
+"""The most values in all samples of a fit; larger tensors are fitted on fewer frames."""
 
 
 def fits(spec: TensorSpec) -> bool:
@@ -68,7 +68,7 @@ def qualities(
 
 
 def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage: LastStage | None) -> Response:
-    """What the model answers when others replace ``value``."""
+    """A function from replaced values of ``value`` to the model's answers."""
     last = len(chain.plan.stages)
 
     def response(decoded: Array, number: int) -> Array:

@@ -1,4 +1,4 @@
-"""Fit transform coding to one tensor: the basis, where errors matter, and the statistics, from calibration samples."""
+"""Fit transform coding to one tensor from calibration samples: the basis, the error weights and the statistics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from partway.proto.codecs.transform.symbols import SEGMENTS, segment_of
 Array = np.ndarray[Any, Any]
 MOST_CHANNELS = 512
 POSITIONS_PER_CHANNEL = 4
-"""Fewer samples than this per channel do not tell a basis from chance."""
+"""With fewer samples per channel a basis is mostly chance."""
 STRENGTH = 0.8
 """How far steps follow sensitivity: 1 would equalise what each component costs, 0 ignore it."""
 FLOOR = 0.05
@@ -72,7 +72,7 @@ def by_band(flat: Array, band: Array) -> Array:
 
 
 def smoothed(counts: Array, size: int) -> Array:
-    """Counts of single values with some of each neighbour's, so that a value just not seen costs little more."""
+    """Counts of single values, smoothed with their neighbours', so that an unseen value costs little more."""
     if size > 1 or counts.size < 16:
         return counts
     radius = max(1, counts.size // 64)
@@ -114,10 +114,10 @@ def _coefficients(basis: Basis, samples: Array) -> Array:
 
 
 def mixed_basis(fitted: Fit, cost: Array | None) -> tuple[Basis, Array]:
-    """Components by groups of frequencies that cost least bits for what they cost the answer; relative steps.
+    """The basis with the fewest bits for a given change of the answer, by frequency group, and its relative steps.
 
-    Principal components of what is left when channels are scaled by the root of the cost matrix: there, equal steps
-    are best (Karhunen-Loeve under a weighted error).
+    It holds the principal components after channels are scaled by the root of the cost matrix: there, equal steps are
+    best (Karhunen-Loeve under a weighted error).
     """
     plain = fitted.basis
     groups = groups_of(*plain.size[:2])
@@ -139,7 +139,7 @@ def mixed_basis(fitted: Fit, cost: Array | None) -> tuple[Basis, Array]:
 
 
 def _covariances(fitted: Fit, group: Array) -> list[Array]:
-    """Of channels, per group of positions; the fewer samples there are the more like that of all."""
+    """Channel covariances per group of positions, shrunk towards the overall one when samples are few."""
     found = []
     channels = fitted.coefficients.shape[-1]
     flat = fitted.coefficients.reshape(-1, channels)
@@ -176,6 +176,6 @@ def packed_vectors(vectors: Array) -> Array:
 
 
 def rounded(values: Array, fitted: Fit) -> Array:
-    """As decoding would leave them."""
+    """Values clipped and rounded as decoding does."""
     clipped = values.clip(fitted.low, fitted.high)
     return (clipped if np.dtype(fitted.dtype).kind == "f" else np.rint(clipped)).astype(fitted.dtype)

@@ -45,7 +45,7 @@ def read_frames(
 
 
 def random_frames(plan: Plan) -> list[CalibrationFrame]:
-    """Frames that tell sizes and times, but nothing of answers."""
+    """Random frames: good for sizes and times, meaningless for answers."""
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
@@ -58,7 +58,7 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
-    """Evenly spaced ones: data is often sorted by class."""
+    """Evenly spaced items, because data is often sorted by class."""
     count = min(most, len(items))
     return [items[number * len(items) // count] for number in range(count)]
 

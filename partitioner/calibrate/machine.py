@@ -1,4 +1,4 @@
-"""A machine's speed, learned from profiles of several models, and the profile it would have of another model."""
+"""Learn a machine's speed from profiles of several models, and predict its profile of another model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def calibrate_machine(profiles: Iterable[Path], folders: Iterable[Path]) -> Cali
 
 
 def predicted_profile(path: Path, plan: Plan, folder: Path) -> dict[str, Any]:
-    """The JSON of the profile that the calibrated machine would have of a plan, marked as predicted.
+    """The predicted profile of a plan on the calibrated machine, as JSON.
 
     Raises InputError when the calibration cannot be read or is of another engine than the plan.
     """

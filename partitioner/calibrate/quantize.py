@@ -31,7 +31,7 @@ LEAST_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class TwinAgreement:
-    """What stays of the answers with the first ``k`` stages in int8: shares, None where not known."""
+    """Answers with the first ``k`` stages in int8 against the float model: shares, None where unknown."""
 
     k: int
     frames: int
@@ -64,7 +64,7 @@ def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], sa
 
 
 def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
-    """One stage's file in QDQ form, int8 weights by channel and int8 activations, its inputs and outputs as before."""
+    """One stage's file in QDQ form: int8 weights by channel, int8 activations, unchanged inputs and outputs."""
     try:
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -80,7 +80,7 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
             return None if live is None else {spec.name: live[spec.name] for spec in stage.inputs}
 
     level = logging.root.level
-    logging.root.setLevel(logging.ERROR)  # its advice is about options that are not the user's
+    logging.root.setLevel(logging.ERROR)  # its warnings advise on options that users cannot set here
     with tempfile.TemporaryDirectory() as scratch:
         prepared, int8 = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
         try:
@@ -95,7 +95,7 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
                 weight_type=QuantType.QInt8,
             )
             return int8.read_bytes()
-        except Exception as error:  # whatever the quantizer meets in a model of any kind
+        except Exception as error:  # the quantizer raises many types
             raise InputError(
                 f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"
             ) from error
@@ -132,7 +132,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
 
 
 def with_agreements(plan: Plan, rows: Sequence[TwinAgreement]) -> Plan:
-    """The plan that knows what its int8 twins keep; splits of models that do not classify get 0 where answers moved."""
+    """The plan with the agreement of its int8 twins; for models that do not classify, 0 where answers changed."""
     shares = [1.0 if row.k == 0 else 0.0 if row.agreement is None else row.agreement for row in rows]
     return replace(plan, twin_agreement={**plan.twin_agreement, INT8: tuple(shares)})
 

@@ -1,4 +1,4 @@
-"""Run real inputs through every (split, codec) of a plan; what is done is kept, to go on where it stopped."""
+"""Run real inputs through every (split, codec) of a plan; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from partway.proto.codecs.transform.codebook import codebook
 Array = np.ndarray[Any, Any]
 CandidateEntry = dict[str, Any]
 LEAST_AGREEMENT = 0.9
-"""Fitted codecs that keep fewer answers are measured but not put into the plan."""
+"""Fitted codecs with less agreement are measured but left out of the plan."""
 PART_FILE = "calibration.part"
 
 
 class Notes:
-    """Finished pieces of a calibration in a file of one JSON line each; a damaged last line is done again."""
+    """Finished pieces of a calibration, one JSON line each in a file; a damaged last line is measured again."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
@@ -49,7 +49,7 @@ class Notes:
                     continue
 
     def get(self, what: str) -> Any:
-        """What was noted, or None."""
+        """The recorded data of a piece, or None."""
         return self._pieces.get(what)
 
     def add(self, what: str, data: Any) -> None:
@@ -60,13 +60,13 @@ class Notes:
                 file.write(json.dumps({"of": self._key, "what": what, "data": data}) + "\n")
 
     def close(self) -> None:
-        """All is done: the file goes."""
+        """Delete the file."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 def calibration_key(plan: Plan, frames: Sequence[CalibrationFrame]) -> str:
-    """Changes whenever the model, its cuts or the frames do."""
+    """A key that changes with the model, its cuts or the frames."""
     digest = hashlib.sha256(replace(plan, codecs=()).digest.encode())
     for frame in frames:
         for name, array in frame.values.items():
@@ -99,7 +99,7 @@ class CodecCalibration:
         self.entries: list[CandidateEntry] = []
 
     def steps(self) -> Iterator[tuple[str, int, int]]:
-        """Do it all; yields (what comes next, splits done, splits in all)."""
+        """Run all pieces; yields (next step, splits done, number of splits)."""
         lives = [dict(frame.values) for frame in self.unsplit.frames]
         pictures = all(frame.pixels is not None for frame in self.unsplit.frames)
         last = len(self.chain.plan.stages)
@@ -132,7 +132,7 @@ class CodecCalibration:
         return found
 
     def _prune(self) -> None:
-        """Keep of the fitted codecs those that may ever be chosen: what no other beats in bytes and in answers kept."""
+        """Drop the fitted codecs that another one beats in both bytes and agreement."""
         plan = self.chain.plan
         chosen: set[tuple[str, str]] = set()
         for k in range(len(plan.stages)):
@@ -152,13 +152,13 @@ class CodecCalibration:
 
 
 def _needed(plan: Plan, live: Mapping[str, Array], k: int) -> dict[str, Array]:
-    """The values that cross at k, and outputs that are made already."""
+    """The values that cross at k, and the model outputs that the prefix made."""
     names = {*plan.cuts[k].values, *plan.outputs}
     return {name: array for name, array in live.items() if name in names}
 
 
 def _frontier(entries: Sequence[CandidateEntry]) -> list[str]:
-    """Smallest first, each keeping more answers (or erring less) than all before it."""
+    """Codec names, smallest first, each with more agreement (or less error) than all before it."""
     names: list[str] = []
     best = -np.inf
     for entry in sorted(entries, key=lambda e: float(e["bytes_mean"])):

@@ -1,4 +1,4 @@
-"""What a cut means in a graph: the operators before it, the values that cross, their bytes."""
+"""A cut in a graph: the operators before it, the values that cross, their bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from partway.partitioner.plan.cut import Cut
 from partway.proto.tensors import TensorSpec
 
 BytesOf = Callable[[TensorSpec], float]
-"""Bytes that a value costs on the wire at batch 1, coded as it will be."""
+"""Coded bytes of a value on the wire at batch 1."""
 
 
 def crossing(graph: Graph, prefix: OperatorSet) -> Cut:
@@ -25,7 +25,7 @@ def input_cut(graph: Graph) -> Cut:
 
 
 def output_cut(graph: Graph) -> Cut:
-    """The last split: the device has run everything, the model's outputs are left."""
+    """The last split: the device runs everything, and only the model's outputs remain."""
     return Cut(graph.outputs)
 
 
@@ -53,12 +53,12 @@ def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """States have names with quotes of their own."""
+    """The name in backquotes, unless it contains quotes itself, as names of states do."""
     return name if "`" in name else f"`{name}`"
 
 
 def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
-    """The smallest operator set that makes some values and after which nothing else crosses; everything at the most."""
+    """The smallest operator set that makes ``values`` and after which no other value crosses; at most all operators."""
     names = set(values)
     prefix = _runnable_before(graph, names)
     while missing := [name for name in graph.crossing(prefix) if name not in names]:

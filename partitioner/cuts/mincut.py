@@ -26,7 +26,7 @@ class Problem:
     """What a cut costs: seconds of each operator on either side, bits of each value, values that stay on the device.
 
     ``device_s`` and ``cloud_s`` go with ``graph.operators``; ``bits`` with ``graph.activations``. Only prefixes that
-    hold ``least`` and lie within ``most`` are asked for (prefixes themselves).
+    contain ``least`` and lie within ``most`` (both prefixes) are solutions.
     """
 
     graph: Graph
@@ -38,11 +38,11 @@ class Problem:
     most: OperatorSet
 
     def own_s(self, prefix: OperatorSet) -> float:
-        """What running a prefix on the device costs more than running it in the cloud."""
+        """Extra seconds of running a prefix on the device instead of in the cloud."""
         return math.fsum(self.device_s[index] - self.cloud_s[index] for index in members(prefix))
 
     def crossing_bits(self, prefix: OperatorSet) -> float:
-        """Bits that cross after a prefix; endless where a value crosses that must not."""
+        """Bits that cross after a prefix; infinite when a value crosses that must stay."""
         names = self.graph.crossing(prefix)
         if not self.staying.isdisjoint(names):
             return math.inf
@@ -67,7 +67,7 @@ def cut_problem(
     keep: Collection[str] = (),
     between: tuple[OperatorSet, OperatorSet] | None = None,
 ) -> Problem:
-    """State what is to be minimised.
+    """Build the minimisation problem.
 
     ``keep`` names values that must not leave the device, ``between`` a smallest and a largest prefix.
     Raises :class:`InputError` for a value in ``keep`` that the model does not have, or times that do not fit the graph.
@@ -116,7 +116,7 @@ FIRST = 2
 
 
 def _operator_edges(problem: Problem) -> Iterator[_Edge]:
-    """What an operator costs on the slower side; fixed where it is on one side anyway."""
+    """An operator's extra seconds on the slower side; a fixed edge when its side is given."""
     for at, (device_s, cloud_s) in enumerate(zip(problem.device_s, problem.cloud_s, strict=True), start=FIRST):
         inside = problem.most & ~problem.least & 1 << at - FIRST
         on_device = problem.least & 1 << at - FIRST if not inside else device_s <= cloud_s
@@ -125,7 +125,7 @@ def _operator_edges(problem: Problem) -> Iterator[_Edge]:
 
 
 def _value_edges(problem: Problem) -> Iterator[_Edge]:
-    """A value left behind is paid once: its producer (the source, for a model input) to it, and on to each reader."""
+    """A crossing value is paid once: an edge from its producer (or the source) to it, then one to each reader."""
     graph = problem.graph
     first = FIRST + len(graph.operators)
     for at, (name, bits) in enumerate(zip(graph.activations, problem.bits, strict=True), start=first):
@@ -136,7 +136,7 @@ def _value_edges(problem: Problem) -> Iterator[_Edge]:
 
 
 def _order_edges(graph: Graph) -> Iterator[_Edge]:
-    """An operator must have what it reads."""
+    """An operator runs after the producers of its inputs."""
     for at, operator in enumerate(graph.operators):
         for producer in sorted({graph.producers[name] for name in operator.inputs if name in graph.producers}):
             yield FIRST + at, FIRST + producer, 0.0, 0.0, True

@@ -1,4 +1,4 @@
-"""From nested cuts to stages, whatever the file format: which operators each holds, what it reads and what it makes."""
+"""From nested cuts to stages of any file format: the operators, inputs and outputs of each."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _points(value: Any, flag: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class DecisionOptions:
-    """What to choose by. ``max_device_memory`` is bytes, ``max_drop`` percentage points."""
+    """The options of a decision. ``max_device_memory`` is bytes, ``max_drop`` percentage points."""
 
     objective: str = field(
         default="latency",
@@ -77,7 +77,7 @@ class DecisionOptions:
     )
 
     def constraints(self) -> Constraints:
-        """What every candidate must keep to."""
+        """The constraints on every candidate."""
         return Constraints(self.max_device_memory, self.keep_on_device, self.max_drop)
 
     def objective_on(self, machine: str) -> tuple[Objective, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from partway.partitioner.decide.power import Power, energy_j, show_j
 from partway.units import show_bytes, show_s
 
 TIMING_NOISE_S = 0.5e-3
-"""Gains below this are within what timing a frame is worth."""
+"""Gains below this are within the noise of timing a frame."""
 
 
 def latency_s(estimate: Estimate, _rtt_s: float = 0.0) -> float:
@@ -17,7 +17,7 @@ def latency_s(estimate: Estimate, _rtt_s: float = 0.0) -> float:
 
 
 def latency_terms(estimate: Estimate) -> Terms:
-    """Those seconds as a function of the link."""
+    """The latency as a function of the link."""
     own_s = estimate.device_s + estimate.cloud_s
     return Terms(0.0, own_s, _bits(estimate), _sends(estimate))
 

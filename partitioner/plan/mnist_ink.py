@@ -42,7 +42,7 @@ def greys(image: Image.Image) -> list[Array]:
 
 
 def ink_of(candidates: list[Array]) -> Array | None:
-    """The ink, floats 0..1 of the picture's shape, read as shows it best; None for an empty picture."""
+    """The ink, floats 0..1 of the picture's shape, from the clearest reading; None for an empty picture."""
     readings = [reading for grey in candidates if (reading := _reading(grey)) is not None]
     if not readings:
         return None
@@ -51,7 +51,7 @@ def ink_of(candidates: list[Array]) -> Array | None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The modes Pillow can hardly convert made ones it can."""
+    """Convert modes that Pillow handles badly into ones it handles well."""
     if image.mode == "LAB":
         return image.getchannel("L")
     return image.convert("LA") if image.mode == "La" else image

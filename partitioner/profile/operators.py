@@ -1,4 +1,4 @@
-"""Seconds per operator of a chain, made to add up to what its stages take without a profiler."""
+"""Seconds per operator of a chain, scaled to add up to the stages' times without a profiler."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_KERNELS = 400_000
 def measure_operators(
     chain: Chain, engine: Engine, read: Callable[[Stage], bytes], values: Values, runs: int
 ) -> tuple[StageTimes, OperatorProfile]:
-    """Run the chain about ``runs`` times with the engine's profiler, and as often without, in turns of several runs.
+    """Run the chain about ``runs`` times with the engine's profiler and as often without, in alternating blocks.
 
     In turns, because a machine changes its speed; of several runs, because each way has weights of its own that the
     other drives out of the caches. The first run of every turn only warms up. Raises InputError when the engine has no

@@ -1,7 +1,7 @@
-"""A calibration: what one machine was seen to need for the operators of some models, to predict it for other models.
+"""A calibration: the measured operator times of one machine, from which other models' times are predicted.
 
-Its error is measured, not assumed: every model in turn is left out, all is fitted to the rest, and the model left out
-is predicted as a user would predict it, from its graph alone.
+Its error is measured by leaving out each model in turn: the fit uses the others, and the left-out model is predicted
+from its graph alone, as a user would.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Predicted seconds per stage, of each beyond its groups, and per group.
+    """Predicted seconds: per stage, of each stage beyond its groups, and per group.
 
     ``strange`` is the share of the time from kinds or sizes never seen.
     """
@@ -66,7 +66,7 @@ class Prediction:
 
 
 def calibrate(seen: Sequence[tuple[MeasuredModel, Sequence[Graph]]], about: Mapping[str, Any]) -> Calibration:
-    """Fit to all models, and tell the error by leaving out each in turn. Raises InputError with fewer than three."""
+    """Fit to all models, and measure the error by leaving out each in turn. Raises InputError for fewer than three."""
     names = list(dict.fromkeys(one.model for one, _ in seen))
     if len(names) < LEAST_MODELS:
         raise InputError(
@@ -87,7 +87,7 @@ def calibrate(seen: Sequence[tuple[MeasuredModel, Sequence[Graph]]], about: Mapp
 
 
 def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
-    """What the stages with these graphs will take."""
+    """Predict the times of stages with these graphs."""
     stage_s: list[float] = []
     rest_s: list[float] = []
     timed: list[tuple[FusedGroup, float]] = []

@@ -1,4 +1,4 @@
-"""Scission's published measurements as plans and profiles: a chain of blocks, measured, of which no file exists.
+"""Scission's published measurements as plans and profiles of block chains without files.
 
 Scission (Lockhart et al., UCC'20) timed the blocks of Keras models on a device, edge hosts and cloud hosts. Nothing of
 that can be run here, but everything can be decided: a block becomes a stage without a file, a platform a profile, the
@@ -94,7 +94,7 @@ def plan_of(measured: Scission, model: str) -> Plan:
 
 
 def profile_of(measured: Scission, model: str, platform: str, plan: Plan) -> dict[str, Any]:
-    """The profile of one model on one platform; what the file does not tell is left out."""
+    """The profile of one model on one platform; fields that the file lacks are left out."""
     return {
         "format": 1,
         "plan": plan.digest,

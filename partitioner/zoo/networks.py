@@ -1,4 +1,4 @@
-"""The modules of the zoo: torchvision's definitions, and our own where it has none."""
+"""The modules of the zoo: torchvision's definitions, and our own for the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": False},
     "inception_v3": {"aux_logits": False, "init_weights": False},
 }
-"""What a definition needs besides its name, to be what answers: without the outputs that only training reads."""
+"""Arguments of a definition that remove the outputs used only in training."""
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 SEED = 0
 BUILDERS = {"ssdlite320": "ssdlite320_mobilenet_v3_large"}
@@ -73,7 +73,7 @@ def _built(model: ZooModel) -> Any:
 
 
 def _fill(module: Any) -> None:
-    """A last layer that a definition begins with zeros (the transformer's head) would answer zero to everything."""
+    """Fill layers that a definition starts at zero (the transformer's head), which would answer zero to everything."""
     nn = import_torch().nn
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and not layer.weight.any():
@@ -96,18 +96,18 @@ def _load(module: Any, model: ZooModel) -> None:
     try:
         with silenced():
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except Exception as error:  # urllib's, sockets', a full disk, a wrong digest
+    except Exception as error:  # many types: network, a full disk, a wrong digest
         raise InputError(
             f"the weights of {model.name} cannot be fetched ({error}); put {published.url.rpartition('/')[2]} into"
             f" {import_torch().hub.get_dir()}/checkpoints, or add --random-weights (times and sizes are the same)"
         ) from error
     module.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
     if model.name in OPTIONS:
-        module.transform_input = True  # as its weights were trained: torchvision sets it with them
+        module.transform_input = True  # torchvision sets it together with the trained weights
 
 
 def _Heads(detector: Any) -> Any:  # noqa: N802 - a class that needs torch to be one
-    """A detector up to its two heads: what comes after them decides by the data and stays with whoever asks."""
+    """A detector up to its two heads: the data-dependent part after them is left to the caller."""
     torch = import_torch()
 
     class Heads(torch.nn.Module):  # type: ignore[misc,name-defined]

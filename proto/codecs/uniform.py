@@ -87,11 +87,12 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class ChannelLevels:
-    """Floats in 2**bits even steps between the smallest and the largest of each channel of a frame: one channel far out
-    costs the others nothing. Off by at most half a step of its channel, and what float32 loses; 8 bytes a channel.
+    """Floats in 2**bits even steps between each channel's own smallest and largest value in a frame.
 
-    Which axis counts channels no shape tells for sure: the second or the last, whichever has the narrower ranges, and a
-    byte says which.
+    An outlying channel does not widen the steps of others. The error is at most half a step of the channel plus float32
+    rounding. The ranges take 8 bytes a channel.
+
+    The channel axis is the second or the last, whichever has the narrower ranges; a byte names it.
     """
 
     bits: int
@@ -103,7 +104,7 @@ class ChannelLevels:
         return f"c{self.bits}"
 
     def packs(self, spec: TensorSpec) -> bool:
-        """Floats of at least 16 values a channel, or the ranges would outweigh them."""
+        """Floats with at least 16 values per channel; with fewer, the ranges would take more bytes than the values."""
         shape = tuple(size or 1 for size in spec.shape)
         channels = max(shape[1], shape[-1]) if len(shape) > 1 else 1
         return spec.dtype in ("float16", "float32") and 1 < channels <= spec.elements() // 16
@@ -167,11 +168,11 @@ class Step:
         return f"s{self.step}"
 
     def packs(self, spec: TensorSpec) -> bool:
-        """Integers of eight bits: what quantised models hand on."""
+        """8-bit integers, the activations of quantised models."""
         return spec.dtype in ("int8", "uint8") and spec.size_bytes() > 0
 
     def fits(self, array: Array) -> bool:
-        """Every array of theirs."""
+        """Every array of 8-bit integers."""
         return array.dtype.name in ("int8", "uint8") and array.size > 0
 
     def encode(self, array: Array) -> bytes:

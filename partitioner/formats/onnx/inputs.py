@@ -1,4 +1,4 @@
-"""The inputs of an ONNX model: which dimension is the batch, and what size the other open ones get."""
+"""The inputs of an ONNX model: the batch dimension, and the sizes of the other dynamic dimensions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model_inputs(proto: Any) -> list[Any]:
 
 
 def batch_symbol(inputs: Sequence[Any]) -> str | None:
-    """The name of the dynamic batch dimension: one called so, or else a first dimension that is open."""
+    """The name of the dynamic batch dimension: one named like a batch, else a dynamic first dimension."""
     symbols = [dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param]
     named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in ("N", "n", "bs")]
     if named:
@@ -38,7 +38,7 @@ def batch_symbol(inputs: Sequence[Any]) -> str | None:
 
 
 def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int | None]) -> Shape:
-    """The shape of one model input at a batch size, with open dimensions as given or at their usual size."""
+    """The shape of one model input at a batch size; dynamic dimensions are as declared or of a usual size."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or numpy_name(tensor.elem_type) is None:
         raise InputError(f"the input `{value.name}` is not a tensor of numbers; Partway splits models of those only")

@@ -1,4 +1,4 @@
-"""Read a ``.onnx`` file into a :class:`Graph`, whatever its exporter did: opset 7 to the newest that onnx knows."""
+"""Read a ``.onnx`` file of any exporter into a :class:`Graph`: opset 7 to the newest that onnx supports."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _checked_sizes(file: ModelFile, sizes: Sizes) -> Sizes:
 
 
 def _sorted_nodes(file: ModelFile) -> list[Any]:
-    """The nodes in topological order, their own order kept wherever it already is one."""
+    """The nodes in topological order; a file order that is topological stays."""
     graph = file.proto.graph
     available = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     available |= {sparse.values.name for sparse in graph.sparse_initializer}
@@ -114,7 +114,7 @@ def _all_values(file: ModelFile, nodes: Sequence[Any]) -> list[str]:
 
 
 def _operator_names(nodes: Sequence[Any]) -> list[str]:
-    """A name for each node that no other has: its own if it can be."""
+    """A unique name for each node: its own if possible."""
     taken = [node.name for node in nodes]
     used: set[str] = set()
     names = []
@@ -168,7 +168,7 @@ def _work(node: Any, constants: Mapping[str, None], weights: Mapping[str, int], 
     single = shaped.single
     outputs = [single.get(name) for name in node.output if name]
     opaque = node.domain not in ("", "ai.onnx", *FOREIGN_DOMAINS) or any(True for _ in bodies(node))
-    if opaque:  # a function or a control-flow body: its weights are used at least once
+    if opaque:  # a function or a control-flow body uses its weights at least once
         return sum(map(elements, outputs)) + sum(weights[name] for name in constants) // 4
     attributes = {
         attribute.name: onnx.helper.get_attribute_value(attribute)

@@ -53,7 +53,7 @@ def _write_stage(
 
 
 def _named(node: Any, name: str) -> Any:
-    """The node by its operator's name, where it has another or none: profiles name operators by what a stage says."""
+    """The node renamed to its operator's name, because profiles name operators as the stage file does."""
     if node.name == name:
         return node
     copy = type(node)()
@@ -96,7 +96,7 @@ def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
 
 
 def _constants(model: ParsedOnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
-    """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
+    """Nodes that compute the constants of ``nodes`` and ``outputs``, in order, and the initialisers they read."""
     nodes_by_id: dict[int, Any] = {}
     names: set[str] = set()
 
@@ -114,7 +114,7 @@ def _constants(model: ParsedOnnxModel, nodes: Sequence[Any], outputs: Sequence[s
 
 
 def _value(model: ParsedOnnxModel, spec: TensorSpec) -> Any:
-    """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
+    """A graph input or output; the batch dimension has the model's own name for it."""
     value = onnx.ValueInfoProto(name=spec.name)
     value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
     single, double = model.shaped.single[spec.name], model.shaped.double[spec.name]

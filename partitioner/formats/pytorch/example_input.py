@@ -1,4 +1,4 @@
-"""What a module is traced with: ``--example-input`` as arrays, by position or by the name of the argument."""
+"""``--example-input`` as arrays for tracing a module, by position or by argument name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a ``.tflite`` file into a :class:`Graph`: the main subgraph, what its operators run kept inside them."""
+"""Read a ``.tflite`` file into a :class:`Graph` of its main subgraph; other subgraphs stay inside their operators."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _check_entries(file: TfliteFile) -> None:
 
 
 def _specs(parts: Parts) -> dict[int, TensorSpec]:
-    """What is known of each tensor that could be sent: numbers of a type that numpy has."""
+    """The description of each tensor that can be sent: numbers of a numpy type."""
     return {
         index: TensorSpec(parts.names[index], NUMPY[tensor.type], _shape(tensor), _quantization(tensor.quantization))
         for index, tensor in enumerate(parts.main.tensors)
@@ -128,7 +128,7 @@ def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:
 
 
 def _operators(parts: Parts, states: Mapping[str, Sequence[int]]) -> tuple[tuple[Operator, ...], dict[str, int]]:
-    """The graph's operators; those that share a state hang on the first of them by a value that cannot be sent."""
+    """The graph's operators; those that share state depend on the first of them through a value that cannot be sent."""
     alive = set(parts.places)
     first = {state: next((at for at in users if at in alive), -1) for state, users in states.items()}
     taken: set[str] = set()
@@ -168,7 +168,7 @@ def _work(parts: Parts, at: int, weight_bytes: int) -> int:
 
 
 def _data_dependent(parts: Parts) -> set[int]:
-    """Tensors whose shape only a run tells."""
+    """Tensors whose shape is known only in a run."""
     found: set[int] = set()
     for operator in parts.main.operators:
         if operator_kind(parts.model, operator) in DATA_DEPENDENT or found.intersection(ints(operator.inputs)):

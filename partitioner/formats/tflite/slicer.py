@@ -1,8 +1,8 @@
 """Slice a TFLite model at nested cuts: one valid file per stage, every weight in the stage that uses it.
 
-A stage's tensors, buffers, operator kinds and subgraphs are numbered anew; what describes a tensor (quantization,
-sparsity, shape signature) goes with it. Of the model's metadata only what still holds for a part of it is kept, and no
-signatures: their names are those of the whole model's ends, a stage's ends are the value names.
+A stage's tensors, buffers, operator kinds and subgraphs are renumbered; quantization, sparsity and shape signatures go
+with their tensors. Metadata is copied only if it holds for a part of the model. Signatures are dropped: they name the
+model's inputs and outputs, while a stage's are named by its values.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from partway.partitioner.formats.tflite.subgraph import Parts, called_deep, ints
 from partway.partitioner.formats.tflite.validate import BLOCKWISE, subgraph_fields
 
 PART_METADATA = ("min_runtime_version", "reduced_precision_support")
-"""What metadata says of any part of a model too: the oldest interpreter that runs it, whether float16 will do."""
+"""Metadata that also holds for a part of a model: the oldest interpreter that runs it, whether float16 suffices."""
 
 
 def stage_model(parts: Parts, places: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> Any:
@@ -22,7 +22,7 @@ def stage_model(parts: Parts, places: Sequence[int], inputs: Sequence[int], outp
 
 
 class _Copy:
-    """One stage in the making: what of the whole model it has so far, by old number."""
+    """One stage under construction: the copied parts, by their old numbers."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts

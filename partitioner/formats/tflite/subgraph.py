@@ -13,7 +13,7 @@ from partway.partitioner.formats.tflite.validate import called
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the reader and the slicer need to know of the main subgraph.
+    """The main subgraph, analysed for the reader and the slicer.
 
     ``names`` are the tensors' names, made unique; ``moving`` the tensors that a frame's answer may depend on;
     ``places`` the operators that make them and that some output needs, by index in the file; ``folded`` which operator

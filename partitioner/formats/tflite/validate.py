@@ -1,6 +1,6 @@
-"""What must hold between the parts of a TFLite model before anyone computes with it: indices, shapes, types, order.
+"""Check the relations between the parts of a TFLite model: indices, shapes, types, order.
 
-The interpreter trusts much of this; a wrong index or shape there can end the process instead of raising an error.
+The interpreter trusts most of them; a wrong index or shape can end the process instead of raising an error.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ BLOCKWISE = ("scales", "zeroPoints")
 
 
 class _DamagedError(Exception):
-    """Says what is wrong; the file's name is added where it is caught."""
+    """A fault of the model; the handler adds the file's name."""
 
 
 def check_model(file: TfliteFile) -> None:
-    """Raise :class:`InputError`, one sentence, for the first thing in the model that cannot be."""
+    """Raise :class:`InputError`, one sentence, for the first fault in the model."""
     try:
         _check(file.model)
     except _DamagedError as error:

@@ -1,4 +1,4 @@
-"""Transform coding of activations: what image codecs do with pixels, with the basis learned from the model's own.
+"""Transform coding of activations: as image codecs code pixels, with a basis learned from the model's activations.
 
 Channels are decorrelated by a basis from calibration (Karhunen-Loeve), each component's map by a two-dimensional
 cosine transform (Ahmed, Natarajan and Rao 1974); one quantiser, whose step widens where errors do not change the
@@ -66,7 +66,7 @@ class Transform:
 
     @cached_property
     def _scales_back(self) -> Array:
-        """Steps for decoding: whatever stands where a group is padded is not a number to multiply by infinity."""
+        """Steps for decoding: 0 where a group is padded, because 0 times infinity is not a number."""
         return np.where(np.isfinite(self._scales[0]), self._scales[0], np.float32(0))
 
     @cached_property

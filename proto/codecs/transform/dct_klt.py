@@ -1,4 +1,4 @@
-"""From an activation to coefficients that have little to do with each other, and back.
+"""Transform an activation into weakly correlated coefficients, and back.
 
 Each channel's map goes through a two-dimensional cosine transform (Ahmed, Natarajan and Rao 1974); at each frequency
 the channels are mixed into components by a matrix from calibration, one for all frequencies or one per group of bands.

@@ -107,7 +107,7 @@ def test_real_profiles_are_calibrated_and_the_error_is_told(calibration: Path) -
     assert data["error"]["models"] == len(data["models"]) == len(NETWORKS) - 1
     assert 0 <= data["error"]["median"] <= data["error"]["p90"]
     assert data["operators"]["Conv"]["points"] >= 20
-    assert data["operators"]["Conv"]["measured_groups"] >= 20
+    assert data["operators"]["Conv"]["measured"] >= 20
     assert ["Conv", "Relu"] in data["fused"]
     print({key: data[key] for key in ("error", "models")})  # noqa: T201
 
