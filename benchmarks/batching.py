@@ -1,8 +1,8 @@
-"""What running frames together is worth: devices at mixed cuts, batched across cuts, per cut, and not at all.
+"""Measure batching: devices at mixed cuts, with batches across cuts, per cut, and without batches.
 
 Every device takes turns at the cuts and sends its next frame when the last is answered, straight to the batcher (no
-sockets, so that what is measured is not gRPC in Python): decode, queue, suffix, encode. Two rows more: a lone device,
-with the batcher and with the plain thread that a cloud without one would have.
+sockets, so that gRPC in Python is not measured): decode, queue, suffix, encode. Two more rows measure a lone device,
+with the batcher and with a plain thread.
 
     python -m benchmarks.batching [MODELS] [--engine NAME] [--devices N] [--seconds S] [--max-batch N] [--json FILE]
 
@@ -41,7 +41,7 @@ from partway.units import show_s
 
 MODELS = ("alexnet", "resnet18")
 WARM = 0.3
-"""Share of the time that goes by before frames are counted: batch sizes are being learned."""
+"""Share of the time before frames are counted, in which the batch sizes are learned."""
 Send = Callable[[Frame, object], Awaitable[Reply]]
 
 
@@ -186,7 +186,7 @@ def _measured(
 
 
 def table(rows: list[Measured]) -> str:
-    """For people."""
+    """The results as a Markdown table."""
     heads = ("model", "devices", "batching", "frames/s", "p50", "p99", "frames a batch", "merged", "largest error")
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""What the chain costs: the stages one after another against the whole model, in one process, taking turns.
+"""Measure the cost of the chain: the stages in sequence against the unsplit model, alternating in one process.
 
 Cuts are the plan's own useful ones; a model that has none is named and left out. ONNX models are torchvision's
 architectures with random weights; TFLite models are the same by litert-torch, where the extra ``convert`` is
@@ -33,7 +33,7 @@ ARCHITECTURES = ("mobilenet_v2", "resnet18", "squeezenet1_1", "shufflenet_v2_x1_
 SIDE = 224
 WARM = 5
 LEAST_S = 2e-3
-"""One timing covers at least this long, so that the clock does not matter."""
+"""One timing covers at least this long, so that the clock's resolution does not matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What happens to frames when the cloud is killed, hangs, or the link is cut, at random moments, with real processes.
+"""Count frames while the cloud is killed or hangs, or the link is cut, at random moments, with real processes.
 
 The device is this process and runs edge-run's own code; the cloud and the link between are processes of their own.
 
@@ -38,14 +38,14 @@ from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
 
 KINDS = ("kill", "stop", "cut", "stall", "late", "version", "reader")
-"""SIGKILL, SIGSTOP, a cut link, a half-open one, one so slow that replies come too late, another version of the model,
+"""SIGKILL, SIGSTOP, a cut link, a half-open one, one too slow for the deadline, another version of the model,
 and a stranger who sends frames and does not read the answers."""
 AWAY_S = 0.7
 BACK_S = 20.0
-"""A device that has not come back by then never does."""
+"""A device that has not come back after this time never does."""
 FRAME_S = 0.004
 RATE, LATE = "20Mbps", "8kbps"
-"""At the second a frame of the shipped model takes more than two seconds: longer than the deadline it is tried with."""
+"""At the second rate a frame of the shipped model takes over two seconds, longer than its deadline."""
 
 
 class Cloud:
@@ -56,7 +56,7 @@ class Cloud:
         self.start(models)
 
     def start(self, models: Path | None = None) -> None:
-        """Again, perhaps with other models."""
+        """Start the process on the same port, perhaps with other models."""
         chosen = [] if models is None else ["--models", str(models)]
         options = ["--grpc-port", str(self.port), "--threads", "1", "--json", "--no-advertise", "--until-stdin-closes"]
         self.process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Cloud:
 
 
 class Link:
-    """A ``partway link emulate`` process, told what to do over its standard input."""
+    """A ``partway link emulate`` process, controlled over its standard input."""
 
     def __init__(self, port: int, *options: str) -> None:
         command = [sys.executable, "-m", "partway", "link", "emulate", "--to", f"127.0.0.1:{port}", "--json", *options]
@@ -128,7 +128,7 @@ class Stranger:
 
 
 class Device:
-    """Frames of an open run without end, every ``frame_s``; notes when each was answered and by whom."""
+    """Endless frames of an open run, one every ``frame_s``; records when each was answered and by whom."""
 
     def __init__(self, frames: int, frame_s: float = FRAME_S) -> None:
         self.frames, self.frame_s = frames, frame_s
@@ -136,7 +136,7 @@ class Device:
         self.stamps: list[tuple[float, int, str, float, bool, bool]] = []
 
     def answer(self, ready: Ready) -> None:
-        """Until there were ``frames`` and it is ``enough``."""
+        """Answer frames until there are ``frames`` of them and ``enough`` is set."""
         samples = [item.read() for item in ready.opened.work.items()]
         chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
         unsplit = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]

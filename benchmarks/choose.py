@@ -1,4 +1,4 @@
-"""What the choice costs a frame: microseconds per ``chooser(link)``, and milliseconds to work it out beforehand."""
+"""Measure the choice of a candidate: microseconds per ``chooser(link)``, and milliseconds of preparation."""
 
 from __future__ import annotations
 

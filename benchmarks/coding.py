@@ -2,9 +2,8 @@
 
     python -m benchmarks.coding [--data DIR] [--json FILE]
 
-Fitted on one half of the photographs, timed on the other, in 400 short blocks of four frames a codec; a block's time
-over its frames. "Best" is the quickest of the blocks, what the work itself takes when nothing else runs; the median is
-what it took on this machine meanwhile.
+Codecs are fitted on one half of the photographs and timed on the other, in 400 short blocks of four frames per codec.
+"Best" is the time per frame of the fastest block, without other load; the median includes the machine's load.
 """
 
 from __future__ import annotations

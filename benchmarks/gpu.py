@@ -132,7 +132,7 @@ def latency(reference: Chain, chain: Chain, batches: Sequence[int], budget_s: fl
 
 
 def _replay(place: Any, work: Callable[[], object]) -> Callable[[], object]:
-    """The work captured and replayed with nothing around it; on the processor the work itself."""
+    """A bare replay of the captured work; on the processor the work itself."""
     replay: Callable[[], object] = place.capture(work)[0] if place.torch.type == "cuda" else work
     return replay
 
@@ -156,7 +156,7 @@ def throughput(
 
 
 def copies(engine: Engine, size: int, budget_s: float) -> dict[str, Any] | None:
-    """Bytes per second to the device, by the ring and by a plain pinned copy; None where there is no bus."""
+    """Bytes per second to the device, by the ring and by a plain pinned copy; None on the processor."""
     import torch
 
     place: Any = engine._place  # type: ignore[attr-defined]
@@ -197,7 +197,7 @@ def measure(folder: Path, args: argparse.Namespace, pictures: Sequence[Path]) ->
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """For people."""
+    """The results as Markdown tables."""
     lines = [f"{found['device']}; {found['machine']}; {found['precision']}", ""]
     lines += ["| model | splits | largest error | same top | at 16: floor | resident | run | eager | over floor |"]
     lines += ["|" + " --- |" * 9]

@@ -1,4 +1,4 @@
-"""What planning costs without timing runs: read a model, find its cuts, solve for every bandwidth, choose for one link.
+"""Measure planning without timing runs: read a model, find its cuts, solve for every bandwidth, choose for one link.
 
 One generated model of 500 operators with skip connections, and the torchvision zoo with random weights, exported to
 ONNX on the fly. Processor seconds of this process (not of the wall), the median of some rounds.
@@ -41,7 +41,7 @@ ZOO: dict[str, dict[str, Any]] = {
 SIDES = {"inception_v3": 299}
 OPERATORS = 500
 DEVICE_OPS, CLOUD_OPS = 1e9, 1e10
-"""Multiply-adds a second: what stands for a measured profile here."""
+"""Multiply-adds per second, in place of a measured profile."""
 STEPS = ("read", "legal cuts", "useful cuts", "solve", "choose")
 
 
@@ -150,7 +150,7 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """For people; ``planning`` is all but the list of legal cuts, which is for people too."""
+    """The results as a Markdown table; ``planning`` leaves out the list of legal cuts, which only people read."""
     heads = ("model", "operators", "legal cuts", *STEPS, "planning")
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for name, row in rows.items():

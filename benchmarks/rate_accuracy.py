@@ -1,4 +1,4 @@
-"""Bytes a frame against what the answers keep: every cut with every codec, and JPEG and WebP at many qualities.
+"""Bytes per frame against agreement: every cut with every codec, and JPEG and WebP at many qualities.
 
     python -m benchmarks.rate_accuracy [--data DIR] [--picture docs/rate_accuracy.png] [--json FILE] [mobilenet ...]
     python -m benchmarks.rate_accuracy --again benchmarks/results/rate_accuracy.json [--picture docs/rate_accuracy.png]
@@ -65,7 +65,7 @@ def rows_of(case: Case) -> list[Row]:
 def measured(
     case: Case, frames: Sequence[CalibrationFrame], selected: Collection[tuple[int, str]], book: Codebook
 ) -> Iterator[Row]:
-    """Every codec wanted on these frames."""
+    """Measure the selected codecs on these frames."""
     unsplit = unsplit_answers(case.chain, frames, case.last_stage)
     lives: list[Mapping[str, Array]] = [frame.values for frame in frames]
     for k in range(len(case.chain.plan.stages)):
@@ -118,7 +118,7 @@ def both_ways(rows: Sequence[Row], codec: str, what: str) -> tuple[float, float]
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no smaller one matches."""
+    """The points that no smaller one matches."""
     found: list[tuple[float, float]] = []
     for size, share in sorted(points, key=lambda point: (point[0], -point[1])):
         if not found or share > found[-1][1]:
@@ -127,7 +127,7 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def _short(row: Row) -> Row:
-    """Five digits of every number, and of the half that it was fitted to only what differs by it."""
+    """The row with five digits per number, and only the differing fields of the half it was fitted to."""
     fields = ("bytes_mean", "agreement", "agreement_expected", "accuracy")
     inner = {k: v for k, v in row["chosen_on"].items() if k in fields}
     return _rounded({**row, "chosen_on": _rounded(inner)})
@@ -170,7 +170,7 @@ def main() -> None:
 
 
 def timed_again(make: Callable[[Path, Path], Case], data: Path, rows: Sequence[Row]) -> None:
-    """Shares of time measured anew, of rows that are known."""
+    """The rows with their shares of time measured again."""
     with tempfile.TemporaryDirectory() as folder:
         case = make(data, Path(folder, "case"))
         share, builtin = shares(case, Path(folder)), builtin_shares(case, Path(folder))

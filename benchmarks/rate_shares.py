@@ -1,4 +1,4 @@
-"""How much of a model's time lies before a cut: both halves of the model cut there, timed in turns on one thread."""
+"""Measure the share of a model's time before a cut: both halves timed alternately on one thread."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def builtin_shares(case: Case, folder: Path) -> list[float] | None:
 
 
 def noise(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-    """Some input."""
+    """Random input of this shape and dtype."""
     values = np.random.default_rng(0).standard_normal(tuple(shape)) * (1 if dtype.kind == "f" else 30)
     return values.astype(dtype) if dtype.kind != "u" else (values + 128).clip(0, 255).astype(dtype)
 

@@ -30,12 +30,12 @@ MAX_DROP = 5.0
 OBJECTIVES = ("latency", "throughput")
 SCORE = {"latency": "p50_s", "throughput": "frames_per_s"}
 NEAR = 0.03
-"""A difference of less is none."""
+"""Smaller differences count as a draw."""
 Key = tuple[str, str, str, bool]
 
 
 def cell(plan: Path, address: str, objective: str, keep: bool, args: argparse.Namespace) -> dict[str, Any]:
-    """What auto and its rivals took."""
+    """The measured figures of auto and its rivals."""
     options = {"model": plan, "cloud": address, "profile": plan / "profile.json", "slow": args.slow}
     options |= {"input": args.input, "objective": objective, "max-drop": args.max_drop, "seconds": args.seconds}
     command = [sys.executable, "-m", "benchmarks.real_cell", *(f"--{key}={value}" for key, value in options.items())]
@@ -70,7 +70,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _rival(figures: dict[str, Any], score: str) -> str:
-    """What a rival that sends took; one whose connection broke under what it had sent has no figure."""
+    """The figure of a rival that sends; a rival whose connection broke has none."""
     return _show(figures[score], score) if figures["by_cloud"] == figures["frames"] else "broke"
 
 
@@ -89,7 +89,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 
 def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Every cell that is not there yet; kept as they come."""
+    """Measure the missing cells, and save each when it is done."""
     names = args.models.split(",") if args.models else sorted(p.parent.name for p in args.plans.glob("*/plan.json"))
     missing = [
         key
@@ -113,7 +113,7 @@ def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
 
 
 def keys(rows: list[dict[str, Any]]) -> set[Key]:
-    """What has been measured."""
+    """The keys of the measured cells."""
     return {(row["model"], row["rate"], row["objective"], row["keep"]) for row in rows}
 
 

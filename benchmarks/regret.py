@@ -1,8 +1,8 @@
-"""How much worse is what auto chose than the best there was? Every candidate is run for real over emulated links.
+"""Measure how much worse auto's choice is than the best candidate, by running all of them over emulated links.
 
-Device (slowed down, engines/slow.py), cloud and link (``partway link emulate``) are three processes; one frame at a
-time, one photograph per cell. ``regret`` is the p50 of the chosen candidate over the best p50 measured, less one;
-``within`` the share of estimates (by the formula, never the trial frames) no more than 10 % from the measured p50.
+Device (slowed down, engines/throttled.py), cloud and link (``partway link emulate``) are three processes; one frame at
+a time, one photograph per cell. ``regret`` is the p50 of the chosen candidate over the best p50 measured, less one;
+``within`` is the share of estimates (by the formula, never the trial frames) at most 10 % from the measured p50.
 
     python -m benchmarks.regret --input DIR [--models NAMES] [--json FILE]
 """
@@ -58,7 +58,7 @@ def prepare_model(name: str, folder: Path, pictures: Path) -> Path:
 
 
 def start_server(stack: ExitStack, *command: str) -> dict[str, Any]:
-    """A server process; what it says of itself."""
+    """Start a server process; returns the JSON line it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -81,7 +81,7 @@ def cell(plan: Path, port: int, rate: str, rtt: str, picture: Path) -> Rows:
 
 
 def candidate_figures(rows: Rows) -> Rows:
-    """What is kept of a cell: of each candidate the estimate, what trial frames took, and what was measured after."""
+    """A cell's saved figures: each candidate's estimate, trial time and measured time."""
     return [
         {
             "k": row["k"],
@@ -96,7 +96,7 @@ def candidate_figures(rows: Rows) -> Rows:
 
 
 def cell_figures(rows: Rows) -> dict[str, Any]:
-    """A cell in a few numbers."""
+    """The summary figures of a cell."""
     chosen, best = next(row for row in rows if row["chosen"]), min(rows, key=lambda row: float(row["p50_s"]))
     errors = [row["estimate"]["total_s"] / row["p50_s"] - 1 for row in rows]
     return {
@@ -141,7 +141,7 @@ def summary(cells: list[dict[str, Any]]) -> str:
 def measure(
     selected: list[tuple[str, str, str]], pictures: Path, cells: list[dict[str, Any]], out: Path | None
 ) -> None:
-    """Every cell that is wanted and not there yet, one after another; kept in ``out`` and told as they come."""
+    """Measure the selected cells that are missing, and save and print each when it is done."""
     files = sorted(path for path in pictures.iterdir() if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
     measured = {(c["model"], c["rate"], c["rtt"]) for c in cells}
     remaining = [key for key in selected if key not in measured]

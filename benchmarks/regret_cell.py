@@ -24,7 +24,7 @@ FRAMES_S = 1.5
 
 
 def measured(ready: Ready) -> dict[Candidate, list[float]]:
-    """What frames of all candidates took, in random order."""
+    """Seconds of frames of all candidates, measured in random order."""
     sample = ready.opened.work.first.read()
     candidates = [estimate.candidate for estimate in ready.decision.estimates]
     random.Random(0).shuffle(candidates)
@@ -32,7 +32,7 @@ def measured(ready: Ready) -> dict[Candidate, list[float]]:
 
 
 def seconds(runner: Runner, sample: Sample, candidate: Candidate) -> list[float]:
-    """What frames took, one at a time, the first, cold ones apart; fewer of those that take very long."""
+    """Seconds of frames, one at a time, without the first, cold ones; fewer frames where they take very long."""
     found: list[float] = []
     begun_s = perf_counter()
     while len(found) < MOST_FRAMES and (len(found) <= LEAST_FRAMES or perf_counter() - begun_s < FRAMES_S):

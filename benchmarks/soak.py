@@ -34,7 +34,7 @@ from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 WARM = 0.2
-"""Of the frames, before memory is looked at: caches and pools fill up first, and a loss has happened."""
+"""Share of the frames before memory is first read: caches and pools are full and a loss has happened by then."""
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 

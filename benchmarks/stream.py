@@ -26,7 +26,7 @@ SETTINGS = (("cloud", 1), ("1", 1), ("2", 1), ("device", 1), ("cloud", 16), ("1"
 
 
 def unsplit_labels(images: np.ndarray[Any, Any]) -> list[int]:
-    """What the unsplit chain says, image by image, in this process."""
+    """The labels of the unsplit chain, image by image, in this process."""
     folder = model_folder("mnist")
     plan = load_plan(folder)
     chain = load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))

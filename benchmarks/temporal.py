@@ -1,4 +1,4 @@
-"""What predicting a video's activations from the frame before would save: estimated, nothing of it is in the product.
+"""Estimate the saving of predicting a video's activations from the previous frame, which Partway does not do.
 
     python -m benchmarks.temporal CLIP [CLIP ...] [--data DIR] [--json FILE]
 
@@ -35,7 +35,7 @@ HEADER_BYTES = 44
 
 
 def coded_bytes(fitted: Array, tested: Array, steps: Array, bands: Array) -> float:
-    """Mean bytes of coefficients [frames, positions, components], by tables fitted to ``known``."""
+    """Mean bytes of the coefficients ``tested`` [frames, positions, components], with tables fitted to ``fitted``."""
     deviation = np.sqrt(by_band(np.square(fitted, dtype=np.float64).mean(0), bands)[bands])
     grouping = SymbolCoder(segment_of(deviation / steps).reshape(-1))
     counts = [np.zeros(segment.symbols) for segment in SEGMENTS]
@@ -59,7 +59,7 @@ def _levels(frames: Array, steps: Array, grouping: SymbolCoder) -> list[Array]:
 
 
 def differences(frames: Array, scale: Array, steps: Array) -> Array:
-    """What is left of every frame but the first when the one before, as decoded, is taken off."""
+    """Every frame but the first minus the decoded previous one."""
     found = []
     decoded = np.rint(frames[0] / steps) * steps
     for frame in frames[1:]:
@@ -69,7 +69,7 @@ def differences(frames: Array, scale: Array, steps: Array) -> Array:
 
 
 def scales(frames: Array, steps: Array, bands: Array) -> Array:
-    """How much of a coefficient to expect again, by component and band: least squares."""
+    """The share of a coefficient that repeats, by component and band: least squares."""
     before = np.rint(frames[:-1] / steps) * steps
     both = by_band((before * frames[1:]).mean(0), bands)
     alone = by_band(np.square(before).mean(0), bands)

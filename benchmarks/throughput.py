@@ -125,7 +125,7 @@ def measure(frames: int) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """For people."""
+    """The results as a Markdown table."""
     lines = ["| split | prefix | transfer | suffix | frames/s | of 1 / slowest |", "|" + " --- |" * 6]
     for row in rows:
         parts = [f"{row[part] * 1e3:.1f} ms" for part in ("prefix_s", "transfer_s", "suffix_s")]

@@ -1,4 +1,4 @@
-"""Auto on recorded links against what hindsight would have taken, and against a clairvoyant.
+"""Compare auto on recorded links with the best static candidates in hindsight, and with a clairvoyant.
 
 Real replays (``partway bench``: device, link and cloud are processes) of auto and of the best static candidates; those
 are found by replaying every candidate in virtual time (benchmarks/virtual.py), where the clairvoyant runs, too: once a
@@ -36,13 +36,13 @@ RTT = "40ms"
 STATICS = 2
 THEORY = "mobilenet_v2_int8:60:5,efficientnet_lite2:15:1,efficientnet_lite2:30:5,resnet50:15:5"
 RESCUED = 12
-"""So many of the best static candidates without a way back are tried with one."""
+"""The number of best static candidates without rescue that are also tried with it."""
 MOST_BYTES = 200_000
-"""Candidates that send more are not replayed: they are the best on neither trace."""
+"""Candidates that send more are not replayed: they are best on no trace."""
 
 
 def world_of(report: dict[str, Any], plan: Path, trace: Path) -> World:
-    """What a decision found, over the same trace."""
+    """The simulated world of a decision's report over the same trace."""
     link = Link(report["link_found"]["bandwidth_bps"], report["link_found"]["rtt_s"])
     road = Road(read_trace(trace), read_trace(trace), parse_s(RTT))
     return World(estimates_of(report["decision"]), load_plan(plan), road, link)
@@ -55,7 +55,7 @@ def ranked_statics(simulated: World, seconds: float) -> list[tuple[float, Candid
 
 
 def start_replay(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
-    """A real replay in a process of its own."""
+    """Start a real replay in a process of its own."""
     name, slow, drop = case.split(":")
     plan = args.plans / name
     command = [sys.executable, "-m", "partway", "bench", str(plan), "--trace", str(trace), "--rtt", RTT]
@@ -65,25 +65,25 @@ def start_replay(case: str, trace: Path, seconds: float, out: Path, args: argpar
 
 
 def wait_for_all(processes: list[Any]) -> None:
-    """Wait for all. Raises RuntimeError when one failed."""
+    """Wait for all processes. Raises RuntimeError when one failed."""
     codes = [process.wait() for process in processes]
     if any(codes):
         raise RuntimeError("a replay failed; run `partway bench` by hand to see why")
 
 
 def fixed_options(candidate: Candidate) -> tuple[str, ...]:
-    """As options."""
+    """The options that fix the candidate."""
     return ("--split", str(candidate.k), *(("--codec", candidate.codec) if candidate.codec else ()))
 
 
 def candidate_label(candidate: Candidate, stages: int) -> str:
-    """In a few letters."""
+    """The candidate in short form."""
     where = {0: "cloud", stages: "device"}.get(candidate.k, f"split {candidate.k}")
     return where if candidate.codec is None else f"{where}, {candidate.codec}"
 
 
 def cell_figures(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
-    """A cell in numbers: what was really measured, what virtual replays say, and the fastest two changes."""
+    """The figures of a cell: real measurements, virtual replays, and the shortest time between two changes."""
     report, seconds = autos[0], autos[0]["asked"]["seconds"]
     simulated = world_of(report, plan, trace)
     virtual = mean_s(list(Replay(simulated).frames(seconds)))
@@ -112,7 +112,7 @@ def cell_figures(case: str, trace: Path, autos: list[dict[str, Any]], statics: l
 
 
 def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> Any:
-    """What is to be waited for, and how to judge it then."""
+    """Two functions: start the real replays, and read their figures when they are done."""
     name, _, _ = case.split(":")
     plan, first = args.plans / name, folder / f"{case}.json"
     wait_for_all([start_replay(case, trace, 1.0, first, args)])
@@ -136,7 +136,7 @@ def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folde
 
 
 def virtual_cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A cell of ``--virtual``: means over the trace, and the best static candidates, with a way back and without."""
+    """A cell of ``--virtual``: means over the trace, and the best static candidates with and without rescue."""
     name, slow, drop = case.split(":")
     first = folder / f"{case}.json"
     if not first.exists():
@@ -189,7 +189,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """How far virtual replays are from real ones."""
+    """The difference between virtual and real replays."""
     pairs = [(row["virtual"]["auto_s"], row["auto_s"]) for row in rows]
     pairs += [(row["virtual"][name], mean) for row in rows for name, mean in row["statics"].items()]
     off = sorted(abs(virtual / real - 1) for virtual, real in pairs if virtual)

@@ -1,6 +1,6 @@
-"""A replay of a trace in virtual time: the very code that estimates the link and chooses, against a computed link.
+"""Replay a trace in virtual time: the real code that estimates the link and chooses, on a simulated link.
 
-Device and cloud take what a real decision measured; the link is the emulator's own shaping (edge/shaper.py) without
+Device and cloud take the times of a real decision; the link is the emulator's shaping (edge/emulator/shaper.py) without
 sockets; one frame at a time, as fast as they are answered. What happens to a frame that is overdue or a cloud that is
 silent is what the runner does. Minutes of trace take a second, and all of it can be seen: ``clairvoyant`` knows
 the next second of the link. How far it is from real replays is measured by benchmarks/traces.py.
@@ -27,19 +27,19 @@ from partway.proto.frame import Durations
 
 ANSWER_S = 1.0
 SMALL_BYTES = 250
-"""Of a probe without payload, HTTP/2 and TCP's own included."""
+"""Bytes of a probe without payload, including HTTP/2 and TCP."""
 HEAD_BYTES = 40
-"""What HTTP/2 adds to a frame either way."""
+"""Bytes that HTTP/2 adds to a frame in each direction."""
 WAITING = 4
-"""Frames that wait in front of a device that is behind (edge/feed.py)."""
+"""Frames that wait when the device is behind (edge/sources/frame_queue.py)."""
 BETWEEN_S = 5e-4
-"""From an answer to the next frame, and what the runtime itself takes."""
+"""Seconds from an answer to the next frame: the runtime's own time."""
 PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Begun at ``at_s``, answered ``total_s`` later, by the cloud or not."""
+    """A frame begun at ``at_s`` and answered ``total_s`` later, by the cloud or by the device."""
 
     at_s: float
     candidate: Candidate
@@ -49,18 +49,18 @@ class Frame:
 
 @dataclass
 class Road:
-    """The link: both directions of a trace, and half of the round trip each way. Times have to ascend, nearly."""
+    """The link: both directions of a trace, and half of the round trip each way. Times must nearly ascend."""
 
     up: TracePace
     down: TracePace
     rtt_s: float
 
     def arrival_s(self, now_s: float, size_bytes: int) -> float:
-        """When bytes sent now are in the cloud."""
+        """When bytes sent now arrive in the cloud."""
         return self.up.depart(now_s, size_bytes) + self.rtt_s / 2
 
     def reply_arrival_s(self, now_s: float, size_bytes: int) -> float:
-        """When bytes that the cloud sends now are here."""
+        """When bytes that the cloud sends now arrive at the device."""
         return self.down.depart(now_s, size_bytes) + self.rtt_s / 2
 
     def begin(self) -> Road:
@@ -73,14 +73,14 @@ class Road:
         return copied_road
 
     def copied(self) -> Road:
-        """As it is now, to look ahead with."""
+        """A copy in the present state, to look ahead."""
         copied_road = copy.copy(self)
         copied_road.up, copied_road.down = copy.copy(self.up), copy.copy(self.down)
         return copied_road
 
 
 def estimates_of(decision: Mapping[str, Any]) -> list[Estimate]:
-    """The estimates of a decision as ``partway bench --json`` tells it, with the parts that trial frames had."""
+    """The estimates of a decision in ``partway bench --json``, with the parts measured by trial frames."""
     found = []
     for row in decision["candidates"]:
         times = row["measured"] or row
@@ -97,7 +97,7 @@ class Source:
         self._fps, self._next = fps, 0
 
     def begin_s(self, now_s: float) -> float:
-        """For whoever is free at ``now_s``."""
+        """When the next frame of a device that is free at ``now_s`` begins."""
         if self._fps is None:
             return now_s
         self._next = max(self._next, int(now_s * self._fps) + 1 - WAITING)
@@ -119,17 +119,17 @@ class World:
         self.unsplit_s = self.estimates[self.home].prefix_s
 
     def here_s(self, candidate: Candidate) -> float:
-        """Prefix and coding."""
+        """Seconds of prefix and encoding."""
         estimate = self.estimates[candidate]
         return estimate.prefix_s + estimate.encode_s
 
     def cloud_s(self, candidate: Candidate) -> float:
-        """Decoding and suffix."""
+        """Seconds of decoding and suffix."""
         estimate = self.estimates[candidate]
         return estimate.decode_s + estimate.suffix_s
 
     def answered_s(self, road: Road, candidate: Candidate, now_s: float) -> float:
-        """When the answer to a frame begun now is here; moves the road on."""
+        """When the answer to a frame begun now arrives; advances the road."""
         if candidate.codec is None:
             return now_s + self.unsplit_s
         arrived_s = road.arrival_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
@@ -137,7 +137,7 @@ class World:
 
 
 class Replay:
-    """SplitController at the wheel, in virtual time."""
+    """A run controlled by SplitController, in virtual time."""
 
     def __init__(self, world: World, fixed: Candidate | None = None) -> None:
         self.world, self.road, self.now_s = world, world.road.begin(), 0.0
@@ -157,7 +157,7 @@ class Replay:
         self._ticked_s = 0.0
 
     def frames(self, seconds: float) -> Iterator[Frame]:
-        """Frames begun within so many seconds."""
+        """The frames begun within ``seconds``."""
         source = Source(self.world.fps)
         while (begin_s := source.begin_s(self.now_s)) < seconds:
             self.now_s = begin_s
@@ -169,7 +169,7 @@ class Replay:
             self.now_s += BETWEEN_S
 
     def _turn(self) -> None:
-        """Late answers, the silence, the way back."""
+        """Handle late answers, a silent cloud, and its return."""
         answered = [pair for pair in self._late if pair[0] <= self.now_s]
         for received_s, group in answered:
             self._late.remove((received_s, group))
@@ -218,7 +218,7 @@ class Replay:
         self.controller.answered(group, durations, received_s, group.candidate.reply_bytes)
 
     def _probes(self) -> Iterator[Probed]:
-        """What the lookout would have probed by now, when no frames told of the link."""
+        """The probes that the cloud monitor would have made by now while no frames measure the link."""
         if self._probing is None and self.now_s - self.controller.link.updated_s > IDLE_S:
             begun_s = max(self._ticked_s + TICK_S, self.controller.link.updated_s + IDLE_S + TICK_S / 2)
             self._probing = self._probe(begun_s)
@@ -245,7 +245,7 @@ class Replay:
         return self.road.reply_arrival_s(self.road.arrival_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
 
     def _look(self, now_s: float) -> float:
-        """When the cloud is found again (edge/lookout.py)."""
+        """When the cloud is found again (edge/transport/cloud_monitor.py)."""
         pause_s = 0.1
         while now_s < self.now_s + 60:
             begun_s, worst_s = now_s, 0.0
@@ -267,7 +267,7 @@ class Replay:
 
 
 def clairvoyant(world: World, seconds: float, every_s: float = 1.0) -> Iterator[Frame]:
-    """Once a second the candidate whose frames of that second take least on average, by a look at the link ahead."""
+    """Once a second switch to the candidate with the lowest mean over the next second, by looking ahead."""
     road, source, end_s = world.road.begin(), Source(world.fps), -inf
     best, now_s = world.home, source.begin_s(0.0)
     while now_s < seconds:
@@ -290,7 +290,7 @@ def _taken_s(world: World, road: Road, source: Source, candidate: Candidate, now
 
 
 def static(world: World, candidate: Candidate, seconds: float, rescued: bool = True) -> Iterator[Frame]:
-    """One candidate all the time; ``rescued``: what is overdue is finished on the device, as the runtime does."""
+    """One candidate all the time; ``rescued``: the device finishes overdue frames, as the runtime does."""
     if rescued:
         yield from Replay(world, candidate).frames(seconds)
         return

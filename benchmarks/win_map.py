@@ -31,10 +31,10 @@ RTT_S = 0.040
 MARGIN = 1.05
 LEAST_BYTES = 1.0
 PADDED_BYTES = 640_000
-"""A first block that hands on no more than this only pads the picture (224 x 224 x 3 float32): no split, a leak."""
+"""A first block with no more output only pads the picture (224 x 224 x 3 float32); a cut there leaks the picture."""
 SPEEDS = (1.0, 3.0)
 LEAST = 0.98
-"""Equal answers at which ratios are measured."""
+"""The agreement at which ratios are measured."""
 RESULTS = Path(__file__).parent / "results"
 Ratio = Callable[[float], float]
 """From the share of the device's time before a cut to what the bytes of its float32 activations are divided by."""
@@ -43,7 +43,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rival:
-    """What splitting is measured against; ``picture_bytes`` None where no picture may leave the device."""
+    """The alternative to splitting; ``picture_bytes`` is None where no picture may leave the device."""
 
     name: str
     picture_bytes: float | None

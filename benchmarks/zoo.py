@@ -1,4 +1,4 @@
-"""Every model by name: its cuts, and whether its stages answer like the module it was made from.
+"""Check every zoo model: its cuts, and whether its stages answer like its module.
 
 ``python -m benchmarks.zoo [--models NAME …] [--pictures N] [--trained]`` prints a table and, of all models, writes
 ``benchmarks/results/zoo.json``.
