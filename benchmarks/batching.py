@@ -36,7 +36,8 @@ from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
 from partway.proto.codecs.packing import pack
 from partway.proto.codecs.registry import RAW
-from partway.proto.frame import Frame, Header, Reply
+from partway.proto.frame import Frame, Reply
+from partway.proto.header import Header
 from partway.units import show_s
 
 MODELS = ("alexnet", "resnet18")

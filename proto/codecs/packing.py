@@ -20,7 +20,8 @@ from partway.errors import CodecError
 from partway.proto.codecs.interface import Array, check_bool, exactly
 from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, find, unknown_codec
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
-from partway.proto.frame import Buffer, TensorHead
+from partway.proto.frame import Buffer
+from partway.proto.header import TensorHead
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 MAX_HEADER_BYTES = 1024

@@ -8,7 +8,8 @@ from tests.cloud.conftest import small_models
 
 from partway.cloud.answer import FrameRefused, Router, answer, refused
 from partway.cloud.models.repository import ServedModel
-from partway.proto.frame import Frame, Header, Reply, TensorHead
+from partway.proto.frame import Frame, Reply
+from partway.proto.header import Header, TensorHead
 
 X = np.arange(4, dtype=np.float32)[None]
 HEAD = TensorHead("x", "FP32", (1, 4))
