@@ -1,8 +1,8 @@
-"""What running frames together is worth: devices at mixed cuts, batched across cuts, per cut, and not at all.
+"""Measure batching: devices at mixed cuts, with batches across cuts, per cut, and without batches.
 
 Every device takes turns at the cuts and sends its next frame when the last is answered, straight to the batcher (no
-sockets, so that what is measured is not gRPC in Python): decode, queue, suffix, encode. Two rows more: a lone device,
-with the batcher and with the plain thread that a cloud without one would have.
+sockets, so that gRPC in Python is not measured): decode, queue, suffix, encode. Two more rows measure a lone device,
+with the batcher and with a plain thread.
 
     python -m benchmarks.batching [MODELS] [--engine NAME] [--devices N] [--seconds S] [--max-batch N] [--json FILE]
 
@@ -36,12 +36,13 @@ from partway.partitioner.profile.measure import sample_values
 from partway.partitioner.slicing import make_plan
 from partway.proto.codecs.packing import pack
 from partway.proto.codecs.registry import RAW
-from partway.proto.frame import Frame, Header, Reply
+from partway.proto.frame import Frame, Reply
+from partway.proto.header import Header
 from partway.units import show_s
 
 MODELS = ("alexnet", "resnet18")
 WARM = 0.3
-"""Share of the time that goes by before frames are counted: batch sizes are being learned."""
+"""Share of the time before frames are counted, in which the batch sizes are learned."""
 Send = Callable[[Frame, object], Awaitable[Reply]]
 
 
@@ -119,11 +120,11 @@ async def _plain(model: ServedModel, engine: str, seconds: float) -> Measured:
     return _measured(model, engine, "a plain thread", taken, error, seconds, 1.0, 0.0)
 
 
-def or_raise(made: Reply | FrameRefused) -> Reply:
+def or_raise(reply: Reply | FrameRefused) -> Reply:
     """The answer."""
-    if isinstance(made, FrameRefused):
-        raise made
-    return made
+    if isinstance(reply, FrameRefused):
+        raise reply
+    return reply
 
 
 async def _closed_loops(
@@ -138,11 +139,11 @@ async def _closed_loops(
         error, turn = 0.0, index
         while (sent_s := perf_counter()) < begun_s + seconds:
             turn += 1
-            frame, whole = frames[turn % len(frames)]
+            frame, expected = frames[turn % len(frames)]
             reply = await send(frame, index)
             if sent_s >= begun_s + WARM * seconds:
                 taken.append(perf_counter() - sent_s)
-            error = max(error, _error(reply, whole)) if len(taken) < 3 else error
+            error = max(error, _error(reply, expected)) if len(taken) < 3 else error
         return taken, error
 
     done = await asyncio.gather(*(device(index) for index in range(devices)))
@@ -153,16 +154,16 @@ def _frame(model: ServedModel, k: int, seed: int) -> tuple[Frame, dict[str, np.n
     """A raw frame of cut k, and the unsplit model's answer."""
     values = sample_values(model.chain, seed)
     live = model.chain.run(values, 0, k)
-    whole = model.chain.answer(model.chain.run(live, k, len(model.plan.stages)))
+    expected = model.chain.answer(model.chain.run(live, k, len(model.plan.stages)))
     packed = [pack(RAW, spec.name, np.asarray(live[spec.name])) for spec in model.plan.crossing(k)]
     header = Header(model.plan.model, (("partway.cut", k),), tuple(head for head, _ in packed))
-    return Frame(header, str(seed), tuple(data for _, data in packed)), whole
+    return Frame(header, str(seed), tuple(data for _, data in packed)), expected
 
 
-def _error(reply: Reply, whole: dict[str, np.ndarray[Any, Any]]) -> float:
+def _error(reply: Reply, expected: dict[str, np.ndarray[Any, Any]]) -> float:
     worst = 0.0
     for head, data in zip(reply.frame.header.tensors, reply.frame.raw, strict=True):
-        exact = np.asarray(whole[head.name])
+        exact = np.asarray(expected[head.name])
         found = np.frombuffer(data, exact.dtype).reshape(exact.shape)
         worst = max(worst, float(np.abs(found - exact).max() / (np.abs(exact).max() or 1.0)))
     return worst
@@ -186,7 +187,7 @@ def _measured(
 
 
 def table(rows: list[Measured]) -> str:
-    """For people."""
+    """The results as a Markdown table."""
     heads = ("model", "devices", "batching", "frames/s", "p50", "p99", "frames a batch", "merged", "largest error")
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for row in rows:
@@ -195,17 +196,17 @@ def table(rows: list[Measured]) -> str:
     return "\n".join(lines)
 
 
-def folders(given: list[Path], into: Path) -> list[Path]:
+def folders(plans: list[Path], into: Path) -> list[Path]:
     """The plans to measure."""
-    if given:
-        return given
+    if plans:
+        return plans
     from benchmarks.models import export
 
-    made = []
+    exported = []
     for name in MODELS:
         save_plan(make_plan(export(name, into), into / name, name=name), into / name)
-        made.append(into / name)
-    return made
+        exported.append(into / name)
+    return exported
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the chain costs: the stages one after another against the whole model, in one process, taking turns.
+"""Measure the cost of the chain: the stages in sequence against the unsplit model, alternating in one process.
 
 Cuts are the plan's own useful ones; a model that has none is named and left out. ONNX models are torchvision's
 architectures with random weights; TFLite models are the same by litert-torch, where the extra ``convert`` is
@@ -33,7 +33,7 @@ ARCHITECTURES = ("mobilenet_v2", "resnet18", "squeezenet1_1", "shufflenet_v2_x1_
 SIDE = 224
 WARM = 5
 LEAST_S = 2e-3
-"""One timing covers at least this long, so that the clock does not matter."""
+"""One timing covers at least this long, so that the clock's resolution does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def compared(model: Path, folder: Path, rounds: int, threads: int) -> Row | None
         return None
     engine = engine_for(plan.engine, threads)
     chain = load_chain(plan, engine, lambda stage: read_stage(folder, stage))
-    whole, values = engine.load(model.read_bytes()), sample_values(chain)
-    ways: list[Callable[[], object]] = [lambda: whole.run(values), lambda: chain.run(values, 0, len(plan.stages))]
+    unsplit, values = engine.load(model.read_bytes()), sample_values(chain)
+    ways: list[Callable[[], object]] = [lambda: unsplit.run(values), lambda: chain.run(values, 0, len(plan.stages))]
     times = max(1, round(LEAST_S / min(_seconds(way, WARM) for way in ways)))
     found: list[list[float]] = [[], []]
     for index in range(rounds):

@@ -1,4 +1,4 @@
-"""What happens to frames when the cloud is killed, hangs, or the link is cut, at random moments, with real processes.
+"""Count frames while the cloud is killed or hangs, or the link is cut, at random moments, with real processes.
 
 The device is this process and runs edge-run's own code; the cloud and the link between are processes of their own.
 
@@ -38,14 +38,14 @@ from partway.partitioner.zoo import model_folder
 from partway.proto.messages import INFERENCE_SERVICE
 
 KINDS = ("kill", "stop", "cut", "stall", "late", "version", "reader")
-"""SIGKILL, SIGSTOP, a cut link, a half-open one, one so slow that replies come too late, another version of the model,
+"""SIGKILL, SIGSTOP, a cut link, a half-open one, one too slow for the deadline, another version of the model,
 and a stranger who sends frames and does not read the answers."""
 AWAY_S = 0.7
 BACK_S = 20.0
-"""A device that has not come back by then never does."""
+"""A device that has not come back after this time never does."""
 FRAME_S = 0.004
 RATE, LATE = "20Mbps", "8kbps"
-"""At the second a frame of the shipped model takes more than two seconds: longer than the deadline it is tried with."""
+"""At the second rate a frame of the shipped model takes over two seconds, longer than its deadline."""
 
 
 class Cloud:
@@ -56,7 +56,7 @@ class Cloud:
         self.start(models)
 
     def start(self, models: Path | None = None) -> None:
-        """Again, perhaps with other models."""
+        """Start the process on the same port, perhaps with other models."""
         chosen = [] if models is None else ["--models", str(models)]
         options = ["--grpc-port", str(self.port), "--threads", "1", "--json", "--no-advertise", "--until-stdin-closes"]
         self.process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Cloud:
 
 
 class Link:
-    """A ``partway link emulate`` process, told what to do over its standard input."""
+    """A ``partway link emulate`` process, controlled over its standard input."""
 
     def __init__(self, port: int, *options: str) -> None:
         command = [sys.executable, "-m", "partway", "link", "emulate", "--to", f"127.0.0.1:{port}", "--json", *options]
@@ -111,10 +111,10 @@ class Stranger:
         values = {"image": np.zeros((1, 1, 28, 28), np.float32)}
         self._message = Encoder(plan).frame("0", 0, "raw", [Sample("", values=values)], values)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
-        self._gone = False
+        self._stopped = False
 
     def _frames(self) -> Iterator[bytes]:
-        while not self._gone:
+        while not self._stopped:
             yield self._message
 
     def __enter__(self) -> None:
@@ -122,13 +122,13 @@ class Stranger:
         self._call = stream(self._frames())
 
     def __exit__(self, *error: object) -> None:
-        self._gone = True
+        self._stopped = True
         self._call.cancel()
         self._channel.close()
 
 
 class Device:
-    """Frames of an open run without end, every ``frame_s``; notes when each was answered and by whom."""
+    """Endless frames of an open run, one every ``frame_s``; records when each was answered and by whom."""
 
     def __init__(self, frames: int, frame_s: float = FRAME_S) -> None:
         self.frames, self.frame_s = frames, frame_s
@@ -139,8 +139,8 @@ class Device:
         """Until there were ``frames`` and it is ``enough``."""
         samples = [item.read() for item in ready.opened.run_input.items()]
         chain, preprocess = ready.opened.chain, ready.pipeline.runner.encoder.preprocess
-        whole = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
-        right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in whole]
+        unsplit = [chain.run(sample.tensors(preprocess), 0, len(chain.stages)) for sample in samples]
+        right = [int(np.argmax(values[chain.plan.outputs[0]])) for values in unsplit]
         self.begin.set()
         for result in ready.pipeline.answers(self._paced(samples)):
             same = not result.top or result.top[0][1] == right[result.id % len(right)]
@@ -243,8 +243,8 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
         stack.callback(cloud.kill)
         link = Link(cloud.port, "--rate", RATE, "--rtt", "10ms")
         stack.callback(link.close)
-        given = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
-        run, device = stack.enter_context(Run(options_of(given), Report(quiet=True))), Device(frames)
+        options = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
+        run, device = stack.enter_context(Run(options_of(options), Report(quiet=True))), Device(frames)
         havoc = Havoc(kind, cloud, link, device, other)
         thread = threading.Thread(target=havoc.run, args=(moments,))
         thread.start()

@@ -1,4 +1,4 @@
-"""What the choice costs a frame: microseconds per ``chooser(link)``, and milliseconds to work it out beforehand."""
+"""Measure the choice of a candidate: microseconds per ``chooser(link)``, and milliseconds of preparation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPLITS = 10
 CODECS = 6
 
 
-def made_up(rng: random.Random) -> list[Estimate]:
+def random_estimates(rng: random.Random) -> list[Estimate]:
     """Sixty candidates of a model with ten stages whose activations shrink, and all on the device."""
     speeds = Speeds(
         tuple(rng.uniform(2e-3, 2e-2) for _ in range(SPLITS)), tuple(rng.uniform(2e-4, 2e-3) for _ in range(SPLITS))
@@ -37,15 +37,15 @@ def main() -> None:
     links = [Link(10 ** rng.uniform(4, 9), 10 ** rng.uniform(-4, -0.5)) for _ in range(args.choices)]
     print("| objective | candidates | winners at 40 ms | prepare | choose |\n| --- | --- | --- | --- | --- |")
     for name in OBJECTIVES.own_names():
-        estimates, wanted = made_up(random.Random(1)), objective(name)
+        estimates, target = random_estimates(random.Random(1)), objective(name)
         begun_s = perf_counter()
-        chooser = Chooser(estimates, wanted)
+        chooser = Chooser(estimates, target)
         prepared_s = perf_counter() - begun_s
         begun_s = perf_counter()
         for link in links:
             chooser(link)
         each_s = (perf_counter() - begun_s) / len(links)
-        wins = len(crossovers(estimates, wanted, 0.04))
+        wins = len(crossovers(estimates, target, 0.04))
         print(f"| {name} | {len(estimates)} | {wins} | {prepared_s * 1e3:.1f} ms | {each_s * 1e6:.2f} µs |")
     print(f"\n{machine_line('numpy')}")
 

@@ -2,9 +2,8 @@
 
     python -m benchmarks.coding [--data DIR] [--json FILE]
 
-Fitted on one half of the photographs, timed on the other, in 400 short blocks of four frames a codec; a block's time
-over its frames. "Best" is the quickest of the blocks, what the work itself takes when nothing else runs; the median is
-what it took on this machine meanwhile.
+Codecs are fitted on one half of the photographs and timed on the other, in 400 short blocks of four frames per codec.
+"Best" is the time per frame of the fastest block, without other load; the median includes the machine's load.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ Times = tuple[list[float], list[float], list[int]]
 
 def timed(case: rate_cases.Case) -> Iterator[tuple[int, str, Times]]:
     """Every cut and codec."""
-    known, others = case.halves
-    lives = [dict(frame.values) for frame in known]
+    fitted, others = case.halves
+    lives = [dict(frame.values) for frame in fitted]
     frames = [dict(frame.values) for frame in others[:FRAMES]]
     for k in range(1, len(CUTS) + 1):
         lives = [case.chain.run(live, k - 1, k) for live in lives]

@@ -1,4 +1,4 @@
-"""The floors that overhead.py compares with: a bare raw-bytes gRPC and a bare TCP connection, each in its own process.
+"""The baselines of overhead.py: bare raw-bytes gRPC and a bare TCP connection, each in its own process.
 
 ``python -m benchmarks.echo stream|unary|tcp`` prints its port and answers every message with itself.
 """
@@ -21,7 +21,7 @@ LENGTH = struct.Struct("<I")
 
 
 def serve_unary() -> None:
-    """The plainest gRPC server there is: a synchronous unary method, bytes in, the same bytes out."""
+    """The simplest gRPC server: a synchronous unary method, bytes in, the same bytes out."""
     server = grpc.server(ThreadPoolExecutor(2), options=LIMITS)
     handler = grpc.unary_unary_rpc_method_handler(lambda message, _: message)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare.Echo", {"Unary": handler}),))

@@ -77,14 +77,14 @@ def inputs(chain: Chain, pictures: Sequence[Path]) -> list[dict[str, Array]]:
 def parity(reference: Chain, chain: Chain, pictures: Sequence[Path]) -> list[dict[str, Any]]:
     """One row a split."""
     last, rows = len(chain.stages), []
-    given = inputs(reference, pictures)
-    wanted = [reference.answer(reference.run(values, 0, last)) for values in given]
+    samples = inputs(reference, pictures)
+    expected = [reference.answer(reference.run(values, 0, last)) for values in samples]
     for k in range(last):
         error, same = 0.0, True
-        for values, want in zip(given, wanted, strict=True):
-            made = chain.answer(chain.run(reference.run(values, 0, k), k, last))
-            error = max(error, *(relative_error(want[name], made[name]) for name in want))
-            same &= all(np.array_equal(want[name].argmax(-1), made[name].argmax(-1)) for name in want)
+        for values, want in zip(samples, expected, strict=True):
+            answer = chain.answer(chain.run(reference.run(values, 0, k), k, last))
+            error = max(error, *(relative_error(want[name], answer[name]) for name in want))
+            same &= all(np.array_equal(want[name].argmax(-1), answer[name].argmax(-1)) for name in want)
         rows.append({"split": k, "cut": str(chain.plan.cuts[k]), "error": error, "same_top": same})
     return rows
 
@@ -119,8 +119,8 @@ def latency(reference: Chain, chain: Chain, batches: Sequence[int], budget_s: fl
         held = {name: torch.from_numpy(array).to(place.torch) for name, array in values.items()}
         native = [held[spec.name].to(program.native(spec)) for spec in stage.inputs]
 
-        def eager(given: Sequence[Any] = native) -> object:
-            return program.module(*given)
+        def eager(tensors: Sequence[Any] = native) -> object:
+            return program.module(*tensors)
 
         with place.working(), torch.inference_mode():
             floor = _replay(place, eager)
@@ -132,7 +132,7 @@ def latency(reference: Chain, chain: Chain, batches: Sequence[int], budget_s: fl
 
 
 def _replay(place: Any, work: Callable[[], object]) -> Callable[[], object]:
-    """The work captured and replayed with nothing around it; on the processor the work itself."""
+    """A bare replay of the captured work; on the processor the work itself."""
     replay: Callable[[], object] = place.capture(work)[0] if place.torch.type == "cuda" else work
     return replay
 
@@ -156,7 +156,7 @@ def throughput(
 
 
 def copies(engine: Engine, size: int, budget_s: float) -> dict[str, Any] | None:
-    """Bytes per second to the device, by the ring and by a plain pinned copy; None where there is no bus."""
+    """Bytes per second to the device, by the ring and by a plain pinned copy; None on the processor."""
     import torch
 
     place: Any = engine._place  # type: ignore[attr-defined]
@@ -197,7 +197,7 @@ def measure(folder: Path, args: argparse.Namespace, pictures: Sequence[Path]) ->
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """For people."""
+    """The results as Markdown tables."""
     lines = [f"{found['device']}; {found['machine']}; {found['precision']}", ""]
     lines += ["| model | splits | largest error | same top | at 16: floor | resident | run | eager | over floor |"]
     lines += ["|" + " --- |" * 9]

@@ -1,9 +1,8 @@
 """The emulated link against the kernel's own: `partway link emulate` and `tc tbf` at the same rate.
 
-Two network namespaces and a cable. Over the kernel's link both ends of the cable are shaped and the two ends talk
-directly; over ours the cable is as fast as it gets and the relay stands between. The same programs measure both, in
-turns: goodput of one long transfer, and seconds for a frame of some size there and a small reply back. Needs root and
-iproute2.
+Two network namespaces and a virtual cable. For the kernel's link, both ends of the cable are shaped and talk directly;
+for ours, the cable is unshaped and the relay stands between. The same programs measure both alternately: goodput of one
+long transfer, and seconds for a frame in one direction and a small reply in the other. Needs root and iproute2.
 
     python -m benchmarks.link [--json FILE]
 """
@@ -33,7 +32,7 @@ NEAR, FAR, PORT = "198.18.7.1", "198.18.7.2", 7001
 BURST_BYTES, BURST_S = 1600, 5e-4
 """tbf's bucket: a packet with its Ethernet header, or 0.5 ms of a fast link, without which tbf does not reach its rate.
 
-What is in the bucket passes for nothing: short frames, and the reply, are that much faster over tbf.
+Bytes within the bucket pass at once: short frames, and the reply, are that much faster over tbf.
 """
 
 SERVER = f"""
@@ -78,7 +77,7 @@ def inside(name: str, *command: str) -> list[str]:
 
 
 def network(stack: ExitStack) -> None:
-    """Two namespaces, a cable, and whole packets on it: no offloading, which real links do not see either."""
+    """Two namespaces and a cable with offloading disabled, so that packets have the size they have on real links."""
     for name in NAMES:
         ip("netns", "add", name)
         stack.callback(subprocess.run, ["ip", "netns", "delete", name], check=False)
@@ -149,17 +148,21 @@ def cell(rate_bps: int) -> dict[str, Any]:
 
 
 def _median(rounds: list[list[float]], first: int, last: int) -> float:
-    return statistics.median(seconds for took in rounds for seconds in took[first:last])
+    return statistics.median(seconds for times in rounds for seconds in times[first:last])
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, str, str, float]]:
-    """(what, tc, ours, how far ours is off) of a cell."""
+    """(what, tc, ours, relative difference) of a cell."""
     bulk = found["bulk_bps"]
-    made = [("bulk", f"{bulk['tc'] / 1e6:.2f} Mbps", f"{bulk['ours'] / 1e6:.2f} Mbps", bulk["ours"] / bulk["tc"] - 1)]
-    for size, took in found["frames_s"].items():
+    table_rows = [
+        ("bulk", f"{bulk['tc'] / 1e6:.2f} Mbps", f"{bulk['ours'] / 1e6:.2f} Mbps", bulk["ours"] / bulk["tc"] - 1)
+    ]
+    for size, times in found["frames_s"].items():
         what = f"{int(size) / 1e3:g} KB there, 100 B back"
-        made.append((what, f"{took['tc'] * 1e3:.2f} ms", f"{took['ours'] * 1e3:.2f} ms", took["ours"] / took["tc"] - 1))
-    return made
+        table_rows.append(
+            (what, f"{times['tc'] * 1e3:.2f} ms", f"{times['ours'] * 1e3:.2f} ms", times["ours"] / times["tc"] - 1)
+        )
+    return table_rows
 
 
 def table(cells: list[dict[str, Any]]) -> str:
@@ -191,8 +194,8 @@ def main() -> None:
     worst = {what: max((off for found in cells for w, *_, off in rows(found) if w == what), key=abs) for what in kinds}
     kernel = os.uname().release.split("-")[0]
     machine = f"{machine_line('grpcio')}, Linux {kernel}"
-    said = "worst: " + ", ".join(f"{what} {off * 100:+.1f} %" for what, off in worst.items())
-    print(f"{table(cells)}\n\n{said}\n\n{machine}")
+    worst_line = "worst: " + ", ".join(f"{what} {off * 100:+.1f} %" for what, off in worst.items())
+    print(f"{table(cells)}\n\n{worst_line}\n\n{machine}")
     if args.json is not None:
         args.json.write_text(json.dumps({"machine": machine, "worst": worst, "cells": cells}, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""What our wire costs: a null model behind the real cloud, against bare gRPC and bare TCP, in one run.
+"""Measure the overhead of the wire: a null model behind the real cloud, against bare gRPC and bare TCP, in one run.
 
 Bare gRPC twice: the plainest form (synchronous, unary) and the fastest (asyncio, one stream). One frame at a time (p50
 of send to result), the same bytes back, client and server in two processes on one machine. Ours is the whole way:
@@ -105,7 +105,7 @@ def bare_stream(
 
 
 def bare_unary(stack: ExitStack, port: int, size_bytes: int) -> Call:
-    """One message through the plainest gRPC client there is: a synchronous unary call."""
+    """One message through the simplest gRPC client: a synchronous unary call."""
     channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}", options=LIMITS))
     method, payload = channel.unary_unary(UNARY), bytes(size_bytes)
     return lambda: method(payload)
@@ -145,7 +145,7 @@ def times_of(call: Call) -> list[float]:
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds per size and path. The three paths take turns, so that all see the same machine."""
+    """Median seconds per size and path. The paths alternate, so that all see the same load."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plans = {label: null_plan(folder, f"null{size}", size) for label, size in SIZES.items()}

@@ -1,4 +1,4 @@
-"""What planning costs without timing runs: read a model, find its cuts, solve for every bandwidth, choose for one link.
+"""Measure planning without timing runs: read a model, find its cuts, solve for every bandwidth, choose for one link.
 
 One generated model of 500 operators with skip connections, and the torchvision zoo with random weights, exported to
 ONNX on the fly. Processor seconds of this process (not of the wall), the median of some rounds.
@@ -41,7 +41,7 @@ ZOO: dict[str, dict[str, Any]] = {
 SIDES = {"inception_v3": 299}
 OPERATORS = 500
 DEVICE_OPS, CLOUD_OPS = 1e9, 1e10
-"""Multiply-adds a second: what stands for a measured profile here."""
+"""Multiply-adds per second, in place of a measured profile."""
 STEPS = ("read", "legal cuts", "useful cuts", "solve", "choose")
 
 
@@ -122,8 +122,8 @@ def steps(path: Path) -> Iterator[tuple[float, int]]:
 
     def timed(work: Callable[[], Any]) -> tuple[float, Any]:
         begun = process_time()
-        made = work()
-        return process_time() - begun, made
+        result = work()
+        return process_time() - begun, result
 
     seconds, model = timed(lambda: open_onnx(path))
     graph: Graph = model.graph
@@ -150,7 +150,7 @@ def measure(path: Path, rounds: int) -> dict[str, float]:
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """For people; ``planning`` is all but the list of legal cuts, which is for people too."""
+    """The results as a Markdown table; ``planning`` leaves out the list of legal cuts, which only people read."""
     heads = ("model", "operators", "legal cuts", *STEPS, "planning")
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for name, row in rows.items():
@@ -176,8 +176,8 @@ def main() -> None:
     print(table(rows))
     print(f"\nprocessor seconds, median of {args.rounds}; {machine_line('onnx', 'scipy')}")
     if args.json:
-        made = {"machine": machine_line("onnx", "scipy"), "models": rows}
-        args.json.write_text(json.dumps(made, indent=1) + "\n")
+        document = {"machine": machine_line("onnx", "scipy"), "models": rows}
+        args.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

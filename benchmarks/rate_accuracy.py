@@ -1,4 +1,4 @@
-"""Bytes a frame against what the answers keep: every cut with every codec, and JPEG and WebP at many qualities.
+"""Bytes per frame against agreement: every cut with every codec, and JPEG and WebP at many qualities.
 
     python -m benchmarks.rate_accuracy [--data DIR] [--picture docs/rate_accuracy.png] [--json FILE] [mobilenet ...]
     python -m benchmarks.rate_accuracy --again benchmarks/results/rate_accuracy.json [--picture docs/rate_accuracy.png]
@@ -63,15 +63,15 @@ def rows_of(case: Case) -> list[Row]:
 
 
 def measured(
-    case: Case, frames: Sequence[CalibrationFrame], wanted: Collection[tuple[int, str]], book: Codebook
+    case: Case, frames: Sequence[CalibrationFrame], selected: Collection[tuple[int, str]], book: Codebook
 ) -> Iterator[Row]:
-    """Every codec wanted on these frames."""
-    known = unsplit_answers(case.chain, frames, case.last_stage)
+    """Measure the selected codecs on these frames."""
+    unsplit = unsplit_answers(case.chain, frames, case.last_stage)
     lives: list[Mapping[str, Array]] = [frame.values for frame in frames]
     for k in range(len(case.chain.plan.stages)):
         lives = [case.chain.run(live, k - 1, k) for live in lives] if k else lives
-        for _, codec in sorted(one for one in wanted if one[0] == k):
-            yield measure_codec(case.chain, case.preprocess, known, lives, k, codec, book, case.last_stage)
+        for _, codec in sorted(one for one in selected if one[0] == k):
+            yield measure_codec(case.chain, case.preprocess, unsplit, lives, k, codec, book, case.last_stage)
 
 
 def draw(results: Collection[Result], path: Path) -> None:
@@ -101,10 +101,10 @@ def _curves(axes: Any, result: Result, what: str) -> None:
         points = frontier([both_ways(mine, codec, what) for codec in dict.fromkeys(r["codec"] for r in mine)])
         if points:
             axes.plot(*zip(*points, strict=True), style, marker="o", markersize=3, linewidth=1.2, label=label)
-    whole = 1.0 if what == "agreement" else float(np.mean([row["accuracy_unsplit"] for row in rows]))
-    axes.axhline(whole, color="black", linewidth=0.6)
+    unsplit = 1.0 if what == "agreement" else float(np.mean([row["accuracy_unsplit"] for row in rows]))
+    axes.axhline(unsplit, color="black", linewidth=0.6)
     axes.set_xscale("log")
-    axes.set_ylim(whole - 0.2, whole + 0.02)
+    axes.set_ylim(unsplit - 0.2, unsplit + 0.02)
     axes.set_xlabel("bytes a frame, mean")
     axes.set_ylabel({"agreement": "answers equal to the unsplit model", "accuracy": "top-1"}[what])
     axes.set_title(result["name"], fontsize=9)
@@ -118,7 +118,7 @@ def both_ways(rows: Sequence[Row], codec: str, what: str) -> tuple[float, float]
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no smaller one matches."""
+    """The points that no smaller one matches."""
     found: list[tuple[float, float]] = []
     for size, share in sorted(points, key=lambda point: (point[0], -point[1])):
         if not found or share > found[-1][1]:
@@ -127,9 +127,9 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def _short(row: Row) -> Row:
-    """Five digits of every number, and of the half that it was fitted to only what differs by it."""
-    kept = ("bytes_mean", "agreement", "agreement_expected", "accuracy")
-    inner = {k: v for k, v in row["chosen_on"].items() if k in kept}
+    """The row with five digits per number, and only the differing fields of the half it was fitted to."""
+    fields = ("bytes_mean", "agreement", "agreement_expected", "accuracy")
+    inner = {k: v for k, v in row["chosen_on"].items() if k in fields}
     return _rounded({**row, "chosen_on": _rounded(inner)})
 
 
@@ -170,7 +170,7 @@ def main() -> None:
 
 
 def timed_again(make: Callable[[Path, Path], Case], data: Path, rows: Sequence[Row]) -> None:
-    """Shares of time measured anew, of rows that are known."""
+    """The rows with their shares of time measured again."""
     with tempfile.TemporaryDirectory() as folder:
         case = make(data, Path(folder, "case"))
         share, builtin = shares(case, Path(folder)), builtin_shares(case, Path(folder))

@@ -51,9 +51,9 @@ def mobilenet(data: Path, folder: Path, cuts: Sequence[str] = MOBILENET_CUTS) ->
 
     file = data / "tflite/tf2_mobilenet_v2_1.0_224_ptq.tflite"
     names = [cut.cut.values[0] for cut in legal_cuts(read_graph(file, {})) if len(cut.cut.values) == 1]
-    wanted = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in cuts]
-    wanted.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
-    chain = sliced(file, folder, wanted, Wishes(fit="crop"))
+    values = [next(n for n in names if f"expanded_conv_{mark}" in n.split(";")[0]) for mark in cuts]
+    values.append(next(n for n in names if n.startswith("MobileNetV2/top/Reshape")))
+    chain = sliced(file, folder, values, Wishes(fit="crop"))
     chain = Chain(replace(chain.plan, input={**chain.plan.input, "crop_from": 256}), chain.stages)
     preprocess = chain.plan.preprocess
     assert preprocess is not None

@@ -1,4 +1,4 @@
-"""How much of a model's time lies before a cut: both halves of the model cut there, timed in turns on one thread."""
+"""Measure the share of a model's time before a cut: both halves timed alternately on one thread."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def builtin_shares(case: Case, folder: Path) -> list[float] | None:
 
     found = [0.0]
     for k in range(1, len(case.chain.plan.stages)):
-        made = _sliced(case, k, folder)
-        found.append(_share([runner(folder / f"cut{k}" / stage.file) for stage in made.stages]))
+        plan = _sliced(case, k, folder)
+        found.append(_share([runner(folder / f"cut{k}" / stage.file) for stage in plan.stages]))
     return [*found, 1.0]
 
 
 def noise(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-    """Some input."""
-    made = np.random.default_rng(0).standard_normal(tuple(shape)) * (1 if dtype.kind == "f" else 30)
-    return made.astype(dtype) if dtype.kind != "u" else (made + 128).clip(0, 255).astype(dtype)
+    """Random input of this shape and dtype."""
+    values = np.random.default_rng(0).standard_normal(tuple(shape)) * (1 if dtype.kind == "f" else 30)
+    return values.astype(dtype) if dtype.kind != "u" else (values + 128).clip(0, 255).astype(dtype)
 
 
 def _sliced(case: Case, k: int, folder: Path) -> Plan:

@@ -59,13 +59,13 @@ def choices(result: Result) -> str:
 
 
 def chosen(rows: Sequence[Row], least: float) -> Row | None:
-    """The smallest of those that the half they were fitted to expects to keep so many answers."""
-    good = [row for row in rows if kept(row["chosen_on"]) >= least]
+    """The smallest codec with at least this expected agreement on the half it was fitted to."""
+    good = [row for row in rows if expected_agreement(row["chosen_on"]) >= least]
     return min(good, key=lambda row: float(row["chosen_on"]["bytes_mean"]), default=None)
 
 
-def kept(entry: Row) -> float:
-    """Expected agreement where scores are known, else what was counted."""
+def expected_agreement(entry: Row) -> float:
+    """The expected agreement where scores are known, else the counted one."""
     return float(entry.get("agreement_expected", entry["agreement"]))
 
 

@@ -1,4 +1,4 @@
-"""One cell of the table of real links, in a process of its own: what auto does, and what its rivals do.
+"""One cell of the table of real links, in a process of its own: auto against its rivals.
 
 Decides as edge-run does, answers frames as it would, then takes each rival for as long: everything on the
 device, the best picture within the same budget, the raw picture to the cloud.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine_line
-from benchmarks.regret import SLOW, started
+from benchmarks.regret import SLOW, start_server
 
 RATES = ("0.25Mbps", "1Mbps", "4Mbps")
 RTT = "40ms"
@@ -30,24 +30,24 @@ MAX_DROP = 5.0
 OBJECTIVES = ("latency", "throughput")
 SCORE = {"latency": "p50_s", "throughput": "frames_per_s"}
 NEAR = 0.03
-"""A difference of less is none."""
+"""Smaller differences count as a draw."""
 Key = tuple[str, str, str, bool]
 
 
-def cell(plan: Path, address: str, wanted: str, keep: bool, args: argparse.Namespace) -> dict[str, Any]:
-    """What auto and its rivals took."""
+def cell(plan: Path, address: str, objective: str, keep: bool, args: argparse.Namespace) -> dict[str, Any]:
+    """The measured figures of auto and its rivals."""
     options = {"model": plan, "cloud": address, "profile": plan / "profile.json", "slow": args.slow}
-    options |= {"input": args.input, "objective": wanted, "max-drop": args.max_drop, "seconds": args.seconds}
+    options |= {"input": args.input, "objective": objective, "max-drop": args.max_drop, "seconds": args.seconds}
     command = [sys.executable, "-m", "benchmarks.real_cell", *(f"--{key}={value}" for key, value in options.items())]
-    said = subprocess.run([*command, *(["--keep"] if keep else [])], check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(said.stdout)
+    finished = subprocess.run([*command, *(["--keep"] if keep else [])], check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(finished.stdout)
     return found
 
 
 def verdict(row: dict[str, Any]) -> tuple[str, float]:
     """The best rival's name, and how many times as good as it auto was (above 1: better)."""
     score = SCORE[row["objective"]]
-    rivals = {name: took for name, took in row["took"].items() if name != "auto"}
+    rivals = {name: figures for name, figures in row["took"].items() if name != "auto"}
     best = (max if score == "frames_per_s" else min)(rivals, key=lambda name: float(rivals[name][score]))
     ratio = row["took"]["auto"][score] / rivals[best][score]
     return best, ratio if score == "frames_per_s" else 1 / ratio
@@ -58,20 +58,20 @@ def table(rows: list[dict[str, Any]]) -> str:
     heads = ("model", "link", "auto took", "auto", "device only", "best picture", "raw picture", "auto / best rival")
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for row in rows:
-        took, score = row["took"], SCORE[row["objective"]]
-        values = [_show(took[name][score], score) if name in took else "-" for name in ("auto", "device")]
-        picture = took.get("picture")
+        figures, score = row["took"], SCORE[row["objective"]]
+        values = [_show(figures[name][score], score) if name in figures else "-" for name in ("auto", "device")]
+        picture = figures.get("picture")
         shown = f"{_rival(picture, score)} ({picture['name'].split(', ')[1]})" if picture else "-"
-        raw = _rival(took["raw"], score) if "raw" in took else "-"
+        raw = _rival(figures["raw"], score) if "raw" in figures else "-"
         model = f"{row['model']}{', input kept' if row['keep'] else ''}"
-        columns = (model, row["rate"], took["auto"]["name"], *values, shown, raw, f"{verdict(row)[1]:.2f} ×")
+        columns = (model, row["rate"], figures["auto"]["name"], *values, shown, raw, f"{verdict(row)[1]:.2f} ×")
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
-def _rival(took: dict[str, Any], score: str) -> str:
-    """What a rival that sends took; one whose connection broke under what it had sent has no figure."""
-    return _show(took[score], score) if took["by_cloud"] == took["frames"] else "broke"
+def _rival(figures: dict[str, Any], score: str) -> str:
+    """The figure of a rival that sends; a rival whose connection broke has none."""
+    return _show(figures[score], score) if figures["by_cloud"] == figures["frames"] else "broke"
 
 
 def _show(value: float, score: str) -> str:
@@ -89,23 +89,23 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 
 def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Every cell that is not there yet; kept as they come."""
+    """Measure the missing cells, and save each when it is done."""
     names = args.models.split(",") if args.models else sorted(p.parent.name for p in args.plans.glob("*/plan.json"))
-    wanted = [
+    missing = [
         key
         for key in product(names, args.rates.split(","), args.objectives.split(","), (False, True))
         if key not in keys(rows)
     ]
     with ExitStack() as stack:
         serve = ("partway.cloud", "--models", str(args.plans), "--grpc-port", "0", "--threads", "1", "--json")
-        port = started(stack, *serve, "--no-advertise")["grpc_port"]
+        port = start_server(stack, *serve, "--no-advertise")["grpc_port"]
         links: dict[str, str] = {}
-        for name, rate, objective, keep in wanted:
+        for name, rate, objective, keep in missing:
             if rate not in links:
                 where = ("--to", f"127.0.0.1:{port}", "--rate", rate, "--rtt", RTT, "--json")
-                links[rate] = started(stack, "partway", "link", "emulate", *where)["address"]
-            took = cell(args.plans / name, links[rate], objective, keep, args)
-            rows.append({"model": name, "rate": rate, "objective": objective, "keep": keep, "took": took})
+                links[rate] = start_server(stack, "partway", "link", "emulate", *where)["address"]
+            figures = cell(args.plans / name, links[rate], objective, keep, args)
+            rows.append({"model": name, "rate": rate, "objective": objective, "keep": keep, "took": figures})
             print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             if args.json is not None:
                 about = {"machine": machine_line("onnxruntime", "grpcio"), "slow": args.slow, "max_drop": args.max_drop}
@@ -113,7 +113,7 @@ def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
 
 
 def keys(rows: list[dict[str, Any]]) -> set[Key]:
-    """What has been measured."""
+    """The keys of the measured cells."""
     return {(row["model"], row["rate"], row["objective"], row["keep"]) for row in rows}
 
 

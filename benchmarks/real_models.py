@@ -109,10 +109,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     pictures = sorted(args.pictures.glob("*.JPEG"))
     mobilenet = planned(args.mobilenet, "mobilenet_v2_int8", 150, args.pictures, args.out)
-    made = lite2(args.out / "lite2.onnx"), resnet50(args.out / "resnet50.onnx", pictures)
-    planned(made[0], "efficientnet_lite2", 100, args.pictures, args.out, LITE_MEAN, LITE_STD)
-    with_pictures_of(planned(made[1], "resnet50", 60, args.pictures, args.out, MEAN, STD), mobilenet)
-    for model in made:
+    exported = lite2(args.out / "lite2.onnx"), resnet50(args.out / "resnet50.onnx", pictures)
+    planned(exported[0], "efficientnet_lite2", 100, args.pictures, args.out, LITE_MEAN, LITE_STD)
+    with_pictures_of(planned(exported[1], "resnet50", 60, args.pictures, args.out, MEAN, STD), mobilenet)
+    for model in exported:
         model.unlink()
     print(json.dumps([str(path.parent) for path in sorted(args.out.glob("*/plan.json"))]))
 

@@ -1,4 +1,4 @@
-"""What a change of split and codec costs while frames flow: the gap at a change, and the device's memory.
+"""Measure a change of split and codec while frames flow: the gap at a change, and the device's memory.
 
 Frames of the shipped model, or of a plan, through a real cloud; split and codec change every so many frames. The extra
 gap is what the first answer after a change comes later than answers of the slower of the two candidates otherwise do.
@@ -93,7 +93,7 @@ def gaps(stamps: list[float], used: list[Kind], every: int) -> dict[str, Any]:
 
 
 def counts(ids: list[int], frames: int) -> dict[str, int]:
-    """What was lost, doubled or out of order."""
+    """The numbers of lost, doubled and out-of-order frames."""
     disorder = sum(a > b for a, b in pairwise(ids))
     return {"frames": frames, "lost": frames - len(set(ids)), "twice": len(ids) - len(set(ids)), "disorder": disorder}
 
@@ -115,13 +115,13 @@ def main() -> None:
     if args.only:
         print(json.dumps(measure(args.model, args.frames, args.every, args.only == "change")))
         return
-    made = []
+    measured = []
     for only in ("change", "whole"):
         options = ["--model", args.model, "--frames", str(args.frames), "--every", str(args.every), "--only", only]
         command = [sys.executable, "-m", "benchmarks.recut", *options]
-        made.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
-    changed, whole = made
-    changed["memory_ratio"] = changed["peak_bytes"] / whole["peak_bytes"]
+        measured.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    changed, unchanged = measured
+    changed["memory_ratio"] = changed["peak_bytes"] / unchanged["peak_bytes"]
     for key, value in changed.items():
         print(f"{key:>14}  {value * 1e3:.3f} ms" if key.endswith("_s") else f"{key:>14}  {value}")
     print(f"\n{machine_line('onnxruntime', 'grpcio')}")

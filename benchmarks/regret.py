@@ -1,8 +1,8 @@
-"""How much worse is what auto chose than the best there was? Every candidate is run for real over emulated links.
+"""Measure how much worse auto's choice is than the best candidate, by running all of them over emulated links.
 
-Device (slowed down, engines/slow.py), cloud and link (``partway link emulate``) are three processes; one frame at a
-time, one photograph per cell. ``regret`` is the p50 of the chosen candidate over the best p50 measured, less one;
-``within`` the share of estimates (by the formula, never the trial frames) no more than 10 % from the measured p50.
+Device (slowed down, engines/throttled.py), cloud and link (``partway link emulate``) are three processes; one frame at
+a time, one photograph per cell. ``regret`` is the p50 of the chosen candidate over the best p50 measured, less one;
+``within`` is the share of estimates (by the formula, never the trial frames) at most 10 % from the measured p50.
 
     python -m benchmarks.regret --input DIR [--models NAMES] [--json FILE]
 """
@@ -34,7 +34,7 @@ PARTWAY = (sys.executable, "-m", "partway")
 Rows = list[dict[str, Any]]
 
 
-def prepared(name: str, folder: Path, pictures: Path) -> Path:
+def prepare_model(name: str, folder: Path, pictures: Path) -> Path:
     """The model's plan in ``folder/models``, its codecs measured on a few of the pictures."""
     target = folder / "models" / name
     if name == "mnist":
@@ -57,31 +57,31 @@ def prepared(name: str, folder: Path, pictures: Path) -> Path:
     return target
 
 
-def started(stack: ExitStack, *command: str) -> dict[str, Any]:
-    """A server process; what it says of itself."""
+def start_server(stack: ExitStack, *command: str) -> dict[str, Any]:
+    """Start a server process; returns the JSON line it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     stack.callback(process.wait)
     stack.callback(process.terminate)
     assert process.stdout is not None
-    said: dict[str, Any] = json.loads(process.stdout.readline())
-    return said
+    announced: dict[str, Any] = json.loads(process.stdout.readline())
+    return announced
 
 
 def cell(plan: Path, port: int, rate: str, rtt: str, picture: Path) -> Rows:
     """All candidates of a model over one link."""
     with ExitStack() as stack:
         where = ("--to", f"127.0.0.1:{port}", "--rate", rate, "--rtt", rtt, "--json")
-        address = started(stack, "partway", "link", "emulate", *where)["address"]
+        address = start_server(stack, "partway", "link", "emulate", *where)["address"]
         options = ("--model", str(plan), "--cloud", address, "--slow", str(SLOW), "--input", str(picture))
         command = [sys.executable, "-m", "benchmarks.regret_cell", *options]
         rows: Rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         return rows
 
 
-def brief(rows: Rows) -> Rows:
-    """What is kept of a cell: of each candidate the estimate, what trial frames took, and what was measured after."""
+def candidate_figures(rows: Rows) -> Rows:
+    """A cell's saved figures: each candidate's estimate, trial time and measured time."""
     return [
         {
             "k": row["k"],
@@ -95,8 +95,8 @@ def brief(rows: Rows) -> Rows:
     ]
 
 
-def judged(rows: Rows) -> dict[str, Any]:
-    """A cell in a few numbers."""
+def cell_figures(rows: Rows) -> dict[str, Any]:
+    """The summary figures of a cell."""
     chosen, best = next(row for row in rows if row["chosen"]), min(rows, key=lambda row: float(row["p50_s"]))
     errors = [row["estimate"]["total_s"] / row["p50_s"] - 1 for row in rows]
     return {
@@ -138,22 +138,28 @@ def summary(cells: list[dict[str, Any]]) -> str:
     )
 
 
-def measure(wanted: list[tuple[str, str, str]], pictures: Path, cells: list[dict[str, Any]], out: Path | None) -> None:
-    """Every cell that is wanted and not there yet, one after another; kept in ``out`` and told as they come."""
+def measure(
+    selected: list[tuple[str, str, str]], pictures: Path, cells: list[dict[str, Any]], out: Path | None
+) -> None:
+    """Measure the selected cells that are missing, and save and print each when it is done."""
     files = sorted(path for path in pictures.iterdir() if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
-    there = {(c["model"], c["rate"], c["rtt"]) for c in cells}
-    left = [key for key in wanted if key not in there]
+    measured = {(c["model"], c["rate"], c["rtt"]) for c in cells}
+    remaining = [key for key in selected if key not in measured]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "models").mkdir()
-        plans = {name: prepared(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in left)}
+        plans = {
+            name: prepare_model(name, folder, pictures) for name in dict.fromkeys(name for name, _, _ in remaining)
+        }
         serve = ("partway.cloud", "--models", str(folder / "models"), "--grpc-port", "0", "--threads", "1", "--json")
-        port = started(stack, *serve, "--no-advertise")["grpc_port"]
-        for name, rate, rtt in left:
+        port = start_server(stack, *serve, "--no-advertise")["grpc_port"]
+        for name, rate, rtt in remaining:
             samples = sample_folder(plans[name]) if name == "mnist" else None
             picture = sorted(samples.iterdir())[0] if samples else files[len(cells) % len(files)]
             rows = cell(plans[name], port, rate, rtt, picture)
-            cells.append({"model": name, "rate": rate, "rtt": rtt, **judged(rows), "candidates": brief(rows)})
+            cells.append(
+                {"model": name, "rate": rate, "rtt": rtt, **cell_figures(rows), "candidates": candidate_figures(rows)}
+            )
             print(table(cells[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
             if out is not None:
                 out.write_text(json.dumps({"machine": MACHINE, "slow": SLOW, "cells": cells}, indent=1) + "\n")
@@ -169,8 +175,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="results; cells that are there already are not measured again")
     args = parser.parse_args()
     cells = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
-    wanted = list(product(args.models.split(","), args.rates.split(","), args.round_trips.split(",")))
-    measure(wanted, args.input, cells, args.json)
+    selected = list(product(args.models.split(","), args.rates.split(","), args.round_trips.split(",")))
+    measure(selected, args.input, cells, args.json)
     print(f"{table(cells)}\n\n{summary(cells)}\n\n{MACHINE}; device slowed {SLOW} times")
 
 

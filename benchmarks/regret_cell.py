@@ -32,7 +32,7 @@ def measured(ready: Ready) -> dict[Candidate, list[float]]:
 
 
 def seconds(runner: Runner, sample: Sample, candidate: Candidate) -> list[float]:
-    """What frames took, one at a time, the first, cold ones apart; fewer of those that take very long."""
+    """Seconds of frames, one at a time, without the first, cold ones; fewer frames where they take very long."""
     found: list[float] = []
     begun_s = perf_counter()
     while len(found) < MOST_FRAMES and (len(found) <= LEAST_FRAMES or perf_counter() - begun_s < FRAMES_S):
@@ -53,7 +53,7 @@ def main() -> None:
     )
     with Run(options, Report(quiet=True), wrap_engine=lambda engine, _: SlowEngine(engine, args.slow)) as run:
         ready = run.open()
-        took_s = measured(ready)
+        frames_s = measured(ready)
         rows = [
             {
                 "k": estimate.candidate.k,
@@ -63,8 +63,8 @@ def main() -> None:
                     part: getattr(estimate, part)
                     for part in ("prefix_s", "encode_s", "link_s", "decode_s", "suffix_s", "total_s", "measured_s")
                 },
-                "p50_s": statistics.median(took_s[estimate.candidate]),
-                "frames_s": took_s[estimate.candidate],
+                "p50_s": statistics.median(frames_s[estimate.candidate]),
+                "frames_s": frames_s[estimate.candidate],
                 "chosen": estimate is ready.decision.chosen,
             }
             for estimate in ready.decision.estimates

@@ -34,7 +34,7 @@ from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 
 WARM = 0.2
-"""Of the frames, before memory is looked at: caches and pools fill up first, and a loss has happened."""
+"""Share of the frames before memory is first read: caches and pools are full and a loss has happened by then."""
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
@@ -73,8 +73,10 @@ def _lap(stack: ExitStack, cloud: Cloud, plan: Any, folder: Path, frames: int, l
     chain = load_folder(folder, plan, engine_for(plan.engine, 1))
     client = stack.enter_context(CloudClient(f"127.0.0.1:{cloud.port}"))
     split, home, link = Candidate(1, "raw", 2600, 200), Candidate(len(plan.stages), None), Link(1e9, 3e-4)
-    told = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
-    controller = SplitController(told, split, objective("throughput"), plan, link, free=False, waiting=lambda: True)
+    estimates = [estimate(candidate, Speeds((4e-5,) * 3, (4e-5,) * 3), link) for candidate in (split, home)]
+    controller = SplitController(
+        estimates, split, objective("throughput"), plan, link, free=False, waiting=lambda: True
+    )
     clouds = KnownClouds(client, [], plan)
     clouds.watch(controller, link)
     stack.callback(clouds.close)

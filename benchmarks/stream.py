@@ -25,8 +25,8 @@ from partway.partitioner.zoo.idx import read_idx
 SETTINGS = (("cloud", 1), ("1", 1), ("2", 1), ("device", 1), ("cloud", 16), ("1", 16), ("2", 16), ("device", 16))
 
 
-def whole_model_labels(images: np.ndarray[Any, Any]) -> list[int]:
-    """What the unsplit chain says, image by image, in this process."""
+def unsplit_labels(images: np.ndarray[Any, Any]) -> list[int]:
+    """The labels of the unsplit chain, image by image, in this process."""
     folder = model_folder("mnist")
     plan = load_plan(folder)
     chain = load_chain(plan, engine_for(plan.engine, 1), lambda stage: read_stage(folder, stage))
@@ -53,8 +53,8 @@ def run(images: Path, split: str, batch: int) -> dict[str, Any]:
             str(images),
         ]
         subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
-        made: dict[str, Any] = json.loads(out.read_text())
-        return made
+        report: dict[str, Any] = json.loads(out.read_text())
+        return report
 
 
 def main() -> None:
@@ -65,20 +65,20 @@ def main() -> None:
     args = parser.parse_args()
     file = next(args.data.glob("t10k-images-idx3-ubyte*"))
     labels = read_idx(next(args.data.glob("t10k-labels-idx1-ubyte*")))
-    whole = whole_model_labels(read_idx(file))
-    print(f"whole model: {np.mean(whole == labels):.2%} of {len(labels)}")
+    unsplit = unsplit_labels(read_idx(file))
+    print(f"whole model: {np.mean(unsplit == labels):.2%} of {len(labels)}")
     print("| split | frames per request | images/s | accuracy | answers equal to the whole model's |")
     print("| --- | --- | --- | --- | --- |")
     rows = []
     for split, batch in SETTINGS:
-        made = run(file, split, batch)
-        answers = [frame["top"][0]["index"] for frame in made["frames"]]
+        report = run(file, split, batch)
+        answers = [frame["top"][0]["index"] for frame in report["frames"]]
         row = {
             "split": split,
             "batch": batch,
-            "images_per_s": made["summary"]["frames_per_s"],
+            "images_per_s": report["summary"]["frames_per_s"],
             "accuracy": float(np.mean(answers == labels)),
-            "equal": float(np.mean(np.equal(answers, whole))),
+            "equal": float(np.mean(np.equal(answers, unsplit))),
         }
         rows.append(row)
         print(

@@ -1,4 +1,4 @@
-"""What predicting a video's activations from the frame before would save: estimated, nothing of it is in the product.
+"""Estimate the saving of predicting a video's activations from the previous frame, which Partway does not do.
 
     python -m benchmarks.temporal CLIP [CLIP ...] [--data DIR] [--json FILE]
 
@@ -34,12 +34,12 @@ STEP = 0.7
 HEADER_BYTES = 44
 
 
-def coded_bytes(known: Array, tested: Array, steps: Array, bands: Array) -> float:
-    """Mean bytes of coefficients [frames, positions, components], by tables fitted to ``known``."""
-    deviation = np.sqrt(by_band(np.square(known, dtype=np.float64).mean(0), bands)[bands])
+def coded_bytes(fitted: Array, tested: Array, steps: Array, bands: Array) -> float:
+    """Mean bytes of the coefficients ``tested`` [frames, positions, components], with tables fitted to ``fitted``."""
+    deviation = np.sqrt(by_band(np.square(fitted, dtype=np.float64).mean(0), bands)[bands])
     grouping = SymbolCoder(segment_of(deviation / steps).reshape(-1))
     counts = [np.zeros(segment.symbols) for segment in SEGMENTS]
-    for levels in _levels(known, steps, grouping):
+    for levels in _levels(fitted, steps, grouping):
         parts = np.split(grouping.symbols(levels)[0], np.cumsum(grouping.counts)[:-1])
         for number, part in enumerate(parts):
             counts[number] += np.bincount(part, minlength=counts[number].size)
@@ -59,7 +59,7 @@ def _levels(frames: Array, steps: Array, grouping: SymbolCoder) -> list[Array]:
 
 
 def differences(frames: Array, scale: Array, steps: Array) -> Array:
-    """What is left of every frame but the first when the one before, as decoded, is taken off."""
+    """Every frame but the first minus the decoded previous one."""
     found = []
     decoded = np.rint(frames[0] / steps) * steps
     for frame in frames[1:]:
@@ -69,23 +69,23 @@ def differences(frames: Array, scale: Array, steps: Array) -> Array:
 
 
 def scales(frames: Array, steps: Array, bands: Array) -> Array:
-    """How much of a coefficient to expect again, by component and band: least squares."""
+    """The share of a coefficient that repeats, by component and band: least squares."""
     before = np.rint(frames[:-1] / steps) * steps
     both = by_band((before * frames[1:]).mean(0), bands)
     alone = by_band(np.square(before).mean(0), bands)
     return np.asarray((both / np.maximum(alone, 1e-9)).clip(0, 1)[bands])
 
 
-def clip_bytes(samples: Array, made: Any) -> tuple[float, float]:
+def clip_bytes(samples: Array, fitting: Any) -> tuple[float, float]:
     """Mean bytes a frame, each for itself and by difference, of activations [frames, *shape]."""
-    basis = made.basis
-    steps = basis.by_coefficient((made.weights * made.deviation * STEP).astype(np.float32))
+    basis = fitting.basis
+    steps = basis.by_coefficient((fitting.weights * fitting.deviation * STEP).astype(np.float32))
     frames = np.stack([basis.forward(sample.astype(np.float32)) for sample in samples])
     steps = steps.reshape(frames.shape[1:])
-    known, tested = frames[: len(frames) // 2], frames[len(frames) // 2 :]
-    scale = scales(known, steps, basis.bands)
-    moved = [differences(part, scale, steps) for part in (known, tested)]
-    return coded_bytes(known, tested, steps, basis.bands), coded_bytes(*moved, steps, basis.bands)
+    fitted, tested = frames[: len(frames) // 2], frames[len(frames) // 2 :]
+    scale = scales(fitted, steps, basis.bands)
+    moved = [differences(part, scale, steps) for part in (fitted, tested)]
+    return coded_bytes(fitted, tested, steps, basis.bands), coded_bytes(*moved, steps, basis.bands)
 
 
 def activations(case: rate_cases.Case, clip: Path, most: int) -> list[dict[str, Array]]:
@@ -107,10 +107,10 @@ def rows_of(case: rate_cases.Case, clips: Sequence[Path]) -> list[dict[str, Any]
         photographs = [case.chain.run(live, k - 1, k) for live in photographs]
         films = {name: [case.chain.run(live, k - 1, k) for live in lives] for name, lives in films.items()}
         value = case.chain.plan.crossing(k)[0].name
-        made = fit(np.stack([live[value][0] for live in photographs]), "NHWC")
+        fitting = fit(np.stack([live[value][0] for live in photographs]), "NHWC")
         for name, lives in films.items():
             for every in EVERY:
-                alone, moved = clip_bytes(np.stack([live[value][0] for live in lives[::every]]), made)
+                alone, moved = clip_bytes(np.stack([live[value][0] for live in lives[::every]]), fitting)
                 what = shape(case.chain.plan, k)
                 rows.append(
                     {"what": what, "clip": name, "every": every, "alone_bytes": alone, "difference_bytes": moved}

@@ -63,7 +63,7 @@ def plan_in(folder: Path) -> Plan:
     return plan
 
 
-def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, float]:
+def parts_alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, float]:
     """Median seconds of the parts of frames that go one at a time."""
     found = list(runner.run([sample] * ALONE, lambda: Candidate(k, "raw")))[2:]
 
@@ -77,15 +77,17 @@ def alone(runner: Runner, sample: Sample, k: int, rtt_s: float) -> dict[str, flo
     }
 
 
-def together(
+def pipelined_fps(
     client: CloudClient, chain: Chain, sample: Sample, k: int, parts: dict[str, float], rtt_s: float, frames: int
 ) -> float:
     """Frames per second, the window adapting."""
     size = FLOATS["xaby"[k]] * 4 + 200
     candidate = Candidate(k, "raw", size, 200)
-    told = Estimate(candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"])
+    split_estimate = Estimate(
+        candidate, parts["prefix_s"], 0.0, parts["transfer_s"] + rtt_s, 0.0, 0.0, parts["suffix_s"]
+    )
     link = Speed((size + 200) * 8 / parts["transfer_s"], rtt_s)
-    controller = SplitController([told], candidate, objective("throughput"), chain.plan, link, free=False)
+    controller = SplitController([split_estimate], candidate, objective("throughput"), chain.plan, link, free=False)
     runner = Runner(chain, Encoder(chain.plan), client.open_stream, window=64, watch=controller)
     stamps = []
     results: list[FrameResult] = []
@@ -116,14 +118,14 @@ def measure(frames: int) -> list[dict[str, Any]]:
         rtt_s = statistics.median(result.link_s for result in empty)
         rows = []
         for k in range(len(plan.stages)):
-            parts = alone(runner, sample, k, rtt_s)
-            rate = together(client, chain, sample, k, parts, rtt_s, frames)
+            parts = parts_alone(runner, sample, k, rtt_s)
+            rate = pipelined_fps(client, chain, sample, k, parts, rtt_s, frames)
             rows.append({"split": k, **parts, "frames_per_s": rate, "share": rate * max(parts.values())})
         return rows
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """For people."""
+    """The results as a Markdown table."""
     lines = ["| split | prefix | transfer | suffix | frames/s | of 1 / slowest |", "|" + " --- |" * 6]
     for row in rows:
         parts = [f"{row[part] * 1e3:.1f} ms" for part in ("prefix_s", "transfer_s", "suffix_s")]

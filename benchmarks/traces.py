@@ -1,4 +1,4 @@
-"""Auto on recorded links against what hindsight would have taken, and against a clairvoyant.
+"""Compare auto on recorded links with the best static candidates in hindsight, and with a clairvoyant.
 
 Real replays (``partway bench``: device, link and cloud are processes) of auto and of the best static candidates; those
 are found by replaying every candidate in virtual time (benchmarks/virtual.py), where the clairvoyant runs, too: once a
@@ -36,26 +36,26 @@ RTT = "40ms"
 STATICS = 2
 THEORY = "mobilenet_v2_int8:60:5,efficientnet_lite2:15:1,efficientnet_lite2:30:5,resnet50:15:5"
 RESCUED = 12
-"""So many of the best static candidates without a way back are tried with one."""
+"""The number of best static candidates without rescue that are also tried with it."""
 MOST_BYTES = 200_000
-"""Candidates that send more are not replayed: they are the best on neither trace."""
+"""Candidates that send more are not replayed: they are best on no trace."""
 
 
-def world(said: dict[str, Any], plan: Path, trace: Path) -> World:
-    """What a decision found, over the same trace."""
-    link = Link(said["link_found"]["bandwidth_bps"], said["link_found"]["rtt_s"])
+def world_of(report: dict[str, Any], plan: Path, trace: Path) -> World:
+    """The simulated world of a decision's report over the same trace."""
+    link = Link(report["link_found"]["bandwidth_bps"], report["link_found"]["rtt_s"])
     road = Road(read_trace(trace), read_trace(trace), parse_s(RTT))
-    return World(estimates_of(said["decision"]), load_plan(plan), road, link)
+    return World(estimates_of(report["decision"]), load_plan(plan), road, link)
 
 
-def ranked(known: World, seconds: float) -> list[tuple[float, Candidate]]:
+def ranked_statics(simulated: World, seconds: float) -> list[tuple[float, Candidate]]:
     """Every static candidate's mean in virtual time, best first."""
-    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
-    return sorted(((mean_s(list(static(known, c, seconds))), c) for c in small), key=lambda pair: pair[0])
+    small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
+    return sorted(((mean_s(list(static(simulated, c, seconds))), c) for c in small), key=lambda pair: pair[0])
 
 
-def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
-    """A real replay in a process of its own."""
+def start_replay(case: str, trace: Path, seconds: float, out: Path, args: argparse.Namespace, *more: str) -> Any:
+    """Start a real replay in a process of its own."""
     name, slow, drop = case.split(":")
     plan = args.plans / name
     command = [sys.executable, "-m", "partway", "bench", str(plan), "--trace", str(trace), "--rtt", RTT]
@@ -64,35 +64,35 @@ def begun(case: str, trace: Path, seconds: float, out: Path, args: argparse.Name
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def together(processes: list[Any]) -> None:
-    """Wait for all. Raises RuntimeError when one failed."""
+def wait_for_all(processes: list[Any]) -> None:
+    """Wait for all processes. Raises RuntimeError when one failed."""
     codes = [process.wait() for process in processes]
     if any(codes):
         raise RuntimeError("a replay failed; run `partway bench` by hand to see why")
 
 
-def fixed(candidate: Candidate) -> tuple[str, ...]:
-    """As options."""
+def fixed_options(candidate: Candidate) -> tuple[str, ...]:
+    """The options that fix the candidate."""
     return ("--split", str(candidate.k), *(("--codec", candidate.codec) if candidate.codec else ()))
 
 
-def named(candidate: Candidate, stages: int) -> str:
-    """In a few letters."""
+def candidate_label(candidate: Candidate, stages: int) -> str:
+    """The candidate in short form."""
     where = {0: "cloud", stages: "device"}.get(candidate.k, f"split {candidate.k}")
     return where if candidate.codec is None else f"{where}, {candidate.codec}"
 
 
-def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
-    """A cell in numbers: what was really measured, what virtual replays say, and the fastest two changes."""
-    said, seconds = autos[0], autos[0]["asked"]["seconds"]
-    known = world(said, plan, trace)
-    virtual = mean_s(list(Replay(known).frames(seconds)))
+def cell_figures(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[dict[str, Any]], plan: Path) -> Any:
+    """The figures of a cell: real measurements, virtual replays, and the shortest time between two changes."""
+    report, seconds = autos[0], autos[0]["asked"]["seconds"]
+    simulated = world_of(report, plan, trace)
+    virtual = mean_s(list(Replay(simulated).frames(seconds)))
     best = min(statics, key=lambda one: float(one["summary"]["mean_s"]))
-    stages = said["decision"]["stages"]
-    rows = ranked(known, seconds)
-    by_name = {named(c, stages): mean for mean, c in rows}
-    moments = [frame["at_s"] - frame["total_s"] for frame in said["frames"]]  # begun
-    changed = [moments[min(change["frame"], len(moments) - 1)] for change in said["changes"]]
+    stages = report["decision"]["stages"]
+    rows = ranked_statics(simulated, seconds)
+    by_name = {candidate_label(c, stages): mean for mean, c in rows}
+    moments = [frame["at_s"] - frame["total_s"] for frame in report["frames"]]  # begun
+    changed = [moments[min(change["frame"], len(moments) - 1)] for change in report["changes"]]
     name, slow, drop = case.split(":")
     return {
         "model": name,
@@ -100,58 +100,60 @@ def judged(case: str, trace: Path, autos: list[dict[str, Any]], statics: list[di
         "max_drop": float(drop),
         "trace": trace.name,
         "seconds": seconds,
-        "auto_s": said["summary"]["mean_s"],
-        "changes": len(said["changes"]),
+        "auto_s": report["summary"]["mean_s"],
+        "changes": len(report["changes"]),
         "least_between_changes_s": min((b - a for a, b in pairwise(changed)), default=None),
         "statics": {one["name"]: one["summary"]["mean_s"] for one in statics},
         "best_static": best["name"],
         "best_static_s": best["summary"]["mean_s"],
-        "clairvoyant_s": mean_s(list(clairvoyant(known, seconds))),
+        "clairvoyant_s": mean_s(list(clairvoyant(simulated, seconds))),
         "virtual": {"auto_s": virtual, **{one["name"]: by_name.get(one["name"]) for one in statics}},
     }
 
 
 def cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> Any:
-    """What is to be waited for, and how to judge it then."""
+    """Two functions: start the real replays, and read their figures when they are done."""
     name, _, _ = case.split(":")
     plan, first = args.plans / name, folder / f"{case}.json"
-    together([begun(case, trace, 1.0, first, args)])
-    known = world(json.loads(first.read_text()), plan, trace)
-    chosen = [candidate for _, candidate in ranked(known, seconds)[:STATICS]]
+    wait_for_all([start_replay(case, trace, 1.0, first, args)])
+    simulated = world_of(json.loads(first.read_text()), plan, trace)
+    chosen = [candidate for _, candidate in ranked_statics(simulated, seconds)[:STATICS]]
     outs = [folder / f"{case}-{trace.stem}-{index}.json" for index in range(len(chosen) + 1)]
-    more = [(), *(fixed(candidate) for candidate in chosen)]
+    more = [(), *(fixed_options(candidate) for candidate in chosen)]
 
     def run() -> list[Any]:
-        return [begun(case, trace, seconds, out, args, *options) for out, options in zip(outs, more, strict=True)]
+        return [
+            start_replay(case, trace, seconds, out, args, *options) for out, options in zip(outs, more, strict=True)
+        ]
 
     def judge() -> Any:
         auto, *rest = (json.loads(out.read_text()) for out in outs)
-        names = [named(candidate, auto["decision"]["stages"]) for candidate in chosen]
+        names = [candidate_label(candidate, auto["decision"]["stages"]) for candidate in chosen]
         statics = [{**one, "name": name} for one, name in zip(rest, names, strict=True)]
-        return judged(case, trace, [auto], statics, plan)
+        return cell_figures(case, trace, [auto], statics, plan)
 
     return run, judge
 
 
-def in_theory(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A cell of ``--virtual``: means over the trace, and the best static candidates, with a way back and without."""
+def virtual_cell(case: str, trace: Path, seconds: float, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A cell of ``--virtual``: means over the trace, and the best static candidates with and without rescue."""
     name, slow, drop = case.split(":")
     first = folder / f"{case}.json"
     if not first.exists():
-        together([begun(case, trace, 1.0, first, args)])
-    known = world(json.loads(first.read_text()), args.plans / name, trace)
+        wait_for_all([start_replay(case, trace, 1.0, first, args)])
+    simulated = world_of(json.loads(first.read_text()), args.plans / name, trace)
     seconds = min(seconds, int(trace.read_text().split()[-1]) / 1e3)
     found: dict[str, Any] = {}
-    small = [c for c in known.estimates if c.size_bytes <= MOST_BYTES]
+    small = [c for c in simulated.estimates if c.size_bytes <= MOST_BYTES]
     for key, rescued in (("stubborn", False), ("static", True)):
-        means = [(mean_s(list(static(known, c, seconds, rescued))), c) for c in small]
+        means = [(mean_s(list(static(simulated, c, seconds, rescued))), c) for c in small]
         mean, best = min(means, key=lambda pair: pair[0])
-        found |= {f"{key}_s": mean, key: named(best, len(known.plan.stages))}
+        found |= {f"{key}_s": mean, key: candidate_label(best, len(simulated.plan.stages))}
         small = [c for _, c in sorted(means, key=lambda pair: pair[0])[:RESCUED]]
-    replay = Replay(known)
+    replay = Replay(simulated)
     auto = list(replay.frames(seconds))
     about = {"model": name, "slow": int(slow), "max_drop": float(drop), "trace": trace.name, "seconds": seconds}
-    more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(known, seconds)))}
+    more = {"auto_s": mean_s(auto), "clairvoyant_s": mean_s(list(clairvoyant(simulated, seconds)))}
     return {**about, **found, **more, "frames": len(auto), "changes": len(replay.controller.changes)}
 
 
@@ -187,7 +189,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """How far virtual replays are from real ones."""
+    """The difference between virtual and real replays."""
     pairs = [(row["virtual"]["auto_s"], row["auto_s"]) for row in rows]
     pairs += [(row["virtual"][name], mean) for row in rows for name, mean in row["statics"].items()]
     off = sorted(abs(virtual / real - 1) for virtual, real in pairs if virtual)
@@ -213,20 +215,20 @@ def main() -> None:
     if args.virtual:
         cases = (args.cases or THEORY).split(",")
         with tempfile.TemporaryDirectory() as folder:
-            found = [in_theory(case, trace, inf, args, Path(folder)) for case in cases for trace in traces]
+            found = [virtual_cell(case, trace, inf, args, Path(folder)) for case in cases for trace in traces]
         if args.json is not None:
             args.json.write_text(json.dumps({**about, "cells": found}, indent=1) + "\n")
         print(theory_table(found))
         return
     rows = json.loads(args.json.read_text())["cells"] if args.json and args.json.exists() else []
-    there = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
+    measured = {(f"{r['model']}:{r['slow']}:{r['max_drop']:g}", r["trace"]) for r in rows}
     for trace in traces:
-        wanted = (args.cases or ",".join(CASES)).split(",")
-        cases = [case for case in wanted if (case, trace.name) not in there]
+        selected = (args.cases or ",".join(CASES)).split(",")
+        cases = [case for case in selected if (case, trace.name) not in measured]
         with tempfile.TemporaryDirectory() as folder:
             cells = [cell(case, trace, args.seconds, args, Path(folder)) for case in cases]
             for run, judge in cells:
-                together(run())
+                wait_for_all(run())
                 rows.append(judge())
         if args.json is not None:
             args.json.write_text(json.dumps({**about, "cells": rows}, indent=1) + "\n")

@@ -73,7 +73,7 @@ def command(root: Path, *words: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without what points Python at another checkout."""
+    """This process's environment without the variables that point Python at another checkout."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -87,7 +87,7 @@ def start_up_s(root: Path, cloud: str) -> float:
 
 
 def idle_mb(root: Path, cloud: str) -> float:
-    """Resident memory of a service that waits for pictures."""
+    """Resident memory, in megabytes, of a service that waits for pictures."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             command(root, "--cloud", cloud, "--service", "--input", f"watch:{folder}"),

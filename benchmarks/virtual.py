@@ -1,6 +1,6 @@
-"""A replay of a trace in virtual time: the very code that estimates the link and chooses, against a computed link.
+"""Replay a trace in virtual time: the real code that estimates the link and chooses, on a simulated link.
 
-Device and cloud take what a real decision measured; the link is the emulator's own shaping (edge/shaper.py) without
+Device and cloud take the times of a real decision; the link is the emulator's shaping (edge/emulator/shaper.py) without
 sockets; one frame at a time, as fast as they are answered. What happens to a frame that is overdue or a cloud that is
 silent is what the runner does. Minutes of trace take a second, and all of it can be seen: ``clairvoyant`` knows
 the next second of the link. How far it is from real replays is measured by benchmarks/traces.py.
@@ -27,19 +27,19 @@ from partway.proto.frame import Durations
 
 ANSWER_S = 1.0
 SMALL_BYTES = 250
-"""Of a probe without payload, HTTP/2 and TCP's own included."""
+"""Bytes of a probe without payload, including HTTP/2 and TCP."""
 HEAD_BYTES = 40
-"""What HTTP/2 adds to a frame either way."""
+"""Bytes that HTTP/2 adds to a frame in each direction."""
 WAITING = 4
-"""Frames that wait in front of a device that is behind (edge/feed.py)."""
+"""Frames that wait when the device is behind (edge/sources/frame_queue.py)."""
 BETWEEN_S = 5e-4
-"""From an answer to the next frame, and what the runtime itself takes."""
+"""Seconds from an answer to the next frame: the runtime's own time."""
 PARTS = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Begun at ``at_s``, answered ``total_s`` later, by the cloud or not."""
+    """A frame begun at ``at_s`` and answered ``total_s`` later, by the cloud or by the device."""
 
     at_s: float
     candidate: Candidate
@@ -49,43 +49,43 @@ class Frame:
 
 @dataclass
 class Road:
-    """The link: both directions of a trace, and half of the round trip each way. Times have to ascend, nearly."""
+    """The link: both directions of a trace, and half of the round trip each way. Times must nearly ascend."""
 
     up: TracePace
     down: TracePace
     rtt_s: float
 
-    def there_s(self, now_s: float, size_bytes: int) -> float:
-        """When bytes sent now are in the cloud."""
+    def arrival_s(self, now_s: float, size_bytes: int) -> float:
+        """When bytes sent now arrive in the cloud."""
         return self.up.depart(now_s, size_bytes) + self.rtt_s / 2
 
-    def back_s(self, now_s: float, size_bytes: int) -> float:
-        """When bytes that the cloud sends now are here."""
+    def reply_arrival_s(self, now_s: float, size_bytes: int) -> float:
+        """When bytes that the cloud sends now arrive at the device."""
         return self.down.depart(now_s, size_bytes) + self.rtt_s / 2
 
     def begin(self) -> Road:
         """The same link with its trace at the beginning."""
-        made = copy.copy(self)
-        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
-        for pace in (made.up, made.down):
+        copied_road = copy.copy(self)
+        copied_road.up, copied_road.down = copy.copy(self.up), copy.copy(self.down)
+        for pace in (copied_road.up, copied_road.down):
             pace.rewind()
             pace.depart(0.0, 0)
-        return made
+        return copied_road
 
     def copied(self) -> Road:
-        """As it is now, to look ahead with."""
-        made = copy.copy(self)
-        made.up, made.down = copy.copy(self.up), copy.copy(self.down)
-        return made
+        """A copy in the present state, to look ahead."""
+        copied_road = copy.copy(self)
+        copied_road.up, copied_road.down = copy.copy(self.up), copy.copy(self.down)
+        return copied_road
 
 
 def estimates_of(decision: Mapping[str, Any]) -> list[Estimate]:
-    """The estimates of a decision as ``partway bench --json`` tells it, with the parts that trial frames had."""
+    """The estimates of a decision in ``partway bench --json``, with the parts measured by trial frames."""
     found = []
     for row in decision["candidates"]:
-        known = row["measured"] or row
+        times = row["measured"] or row
         candidate = Candidate(row["cut"], row["codec"], row["bytes"], row["reply_bytes"])
-        parts = {part: float(known[part]) for part in PARTS}
+        parts = {part: float(times[part]) for part in PARTS}
         found.append(Estimate(candidate, **parts))
     return found
 
@@ -97,7 +97,7 @@ class Source:
         self._fps, self._next = fps, 0
 
     def begin_s(self, now_s: float) -> float:
-        """For whoever is free at ``now_s``."""
+        """When the next frame of a device that is free at ``now_s`` begins."""
         if self._fps is None:
             return now_s
         self._next = max(self._next, int(now_s * self._fps) + 1 - WAITING)
@@ -116,28 +116,28 @@ class World:
         self.estimates = {estimate.candidate: estimate for estimate in estimates}
         self.plan, self.road, self.link = plan, road, link
         self.home = next(c for c in self.estimates if c.codec is None)
-        self.whole_s = self.estimates[self.home].prefix_s
+        self.unsplit_s = self.estimates[self.home].prefix_s
 
     def here_s(self, candidate: Candidate) -> float:
-        """Prefix and coding."""
+        """Seconds of prefix and encoding."""
         estimate = self.estimates[candidate]
         return estimate.prefix_s + estimate.encode_s
 
     def cloud_s(self, candidate: Candidate) -> float:
-        """Decoding and suffix."""
+        """Seconds of decoding and suffix."""
         estimate = self.estimates[candidate]
         return estimate.decode_s + estimate.suffix_s
 
     def answered_s(self, road: Road, candidate: Candidate, now_s: float) -> float:
-        """When the answer to a frame begun now is here; moves the road on."""
+        """When the answer to a frame begun now arrives; advances the road."""
         if candidate.codec is None:
-            return now_s + self.whole_s
-        there_s = road.there_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
-        return road.back_s(there_s + self.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+            return now_s + self.unsplit_s
+        arrived_s = road.arrival_s(now_s + self.here_s(candidate), candidate.size_bytes + HEAD_BYTES)
+        return road.reply_arrival_s(arrived_s + self.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
 
 
 class Replay:
-    """SplitController at the wheel, in virtual time."""
+    """A run controlled by SplitController, in virtual time."""
 
     def __init__(self, world: World, fixed: Candidate | None = None) -> None:
         self.world, self.road, self.now_s = world, world.road.begin(), 0.0
@@ -149,7 +149,7 @@ class Replay:
             clock=lambda: self.now_s,
             probes=self._probes,
         )
-        self._given_up: list[tuple[float, FrameGroup]] = []
+        self._late: list[tuple[float, FrameGroup]] = []
         self._silent_s = self._back_s = inf
         self._back_link = world.link
         self._probing: tuple[float, list[Probed]] | None = None
@@ -157,7 +157,7 @@ class Replay:
         self._ticked_s = 0.0
 
     def frames(self, seconds: float) -> Iterator[Frame]:
-        """Frames begun within so many seconds."""
+        """The frames begun within ``seconds``."""
         source = Source(self.world.fps)
         while (begin_s := source.begin_s(self.now_s)) < seconds:
             self.now_s = begin_s
@@ -169,16 +169,16 @@ class Replay:
             self.now_s += BETWEEN_S
 
     def _turn(self) -> None:
-        """Late answers, the silence, the way back."""
-        came = [pair for pair in self._given_up if pair[0] <= self.now_s]
-        for received_s, group in came:
-            self._given_up.remove((received_s, group))
+        """Handle late answers, a silent cloud, and its return."""
+        answered = [pair for pair in self._late if pair[0] <= self.now_s]
+        for received_s, group in answered:
+            self._late.remove((received_s, group))
             self._silent_s = inf
             self._tell(group, received_s)
         if self.controller.connected and self._silent_s < inf:
-            expected = [self.controller.expected_s(group.candidate, 0) or 0.0 for _, group in self._given_up]
+            expected = [self.controller.expected_s(group.candidate, 0) or 0.0 for _, group in self._late]
             if self.now_s - self._silent_s > max(LOST_S, 4 * max(expected, default=0.0)):
-                self._given_up.clear()
+                self._late.clear()
                 self._silent_s = inf
                 self.controller.lost(LinkLost("no reply"))
                 self._back_s = self._look(self.now_s)
@@ -190,8 +190,8 @@ class Replay:
     def _frame(self, candidate: Candidate) -> bool:
         world, controller = self.world, self.controller
         if candidate.codec is None or not controller.connected or self._silent_s < inf:
-            self.now_s += world.whole_s
-            controller.prefix(len(world.plan.stages), world.whole_s)
+            self.now_s += world.unsplit_s
+            controller.prefix(len(world.plan.stages), world.unsplit_s)
             return False
         estimate = world.estimates[candidate]
         self.now_s += estimate.prefix_s
@@ -200,16 +200,16 @@ class Replay:
         group = FrameGroup(0, [None], candidate, {}, self.now_s, sent_s=self.now_s, bytes_sent=candidate.size_bytes)  # type: ignore[list-item]
         expected_s = controller.expected_s(candidate, 0) or 0.0
         until_s = give_up_s(self.now_s, inf, expected_s, controller.finish_s(candidate.k))
-        there_s = self.road.there_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
-        received_s = self.road.back_s(there_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
+        arrived_s = self.road.arrival_s(self.now_s, candidate.size_bytes + HEAD_BYTES)
+        received_s = self.road.reply_arrival_s(arrived_s + world.cloud_s(candidate), candidate.reply_bytes + HEAD_BYTES)
         if received_s <= until_s:
             self.now_s = received_s
             self._tell(group, received_s)
             return True
         controller.given_up(group, until_s)
-        self._given_up.append((received_s, group))
+        self._late.append((received_s, group))
         self._silent_s = min(self._silent_s, until_s)
-        self.now_s = until_s + world.whole_s - estimate.prefix_s
+        self.now_s = until_s + world.unsplit_s - estimate.prefix_s
         return False
 
     def _tell(self, group: FrameGroup, received_s: float) -> None:
@@ -218,7 +218,7 @@ class Replay:
         self.controller.answered(group, durations, received_s, group.candidate.reply_bytes)
 
     def _probes(self) -> Iterator[Probed]:
-        """What the lookout would have probed by now, when no frames told of the link."""
+        """The probes that the cloud monitor would have made by now while no frames measure the link."""
         if self._probing is None and self.now_s - self.controller.link.updated_s > IDLE_S:
             begun_s = max(self._ticked_s + TICK_S, self.controller.link.updated_s + IDLE_S + TICK_S / 2)
             self._probing = self._probe(begun_s)
@@ -242,10 +242,10 @@ class Replay:
 
     def _ask(self, now_s: float, size_bytes: int) -> float:
         """When a small request with so much payload is answered."""
-        return self.road.back_s(self.road.there_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
+        return self.road.reply_arrival_s(self.road.arrival_s(now_s, SMALL_BYTES + size_bytes), SMALL_BYTES)
 
     def _look(self, now_s: float) -> float:
-        """When the cloud is found again (edge/lookout.py)."""
+        """When the cloud is found again (edge/transport/cloud_monitor.py)."""
         pause_s = 0.1
         while now_s < self.now_s + 60:
             begun_s, worst_s = now_s, 0.0
@@ -255,11 +255,11 @@ class Replay:
                 small.append(self._ask(now_s, 16) - now_s)
                 now_s += small[-1]
             rtt_s, size = sorted(small)[4], 16 << 10
-            took_s = self._ask(now_s, size) - now_s
-            worst_s = max(*small, took_s, now_s - begun_s - sum(small))
-            now_s += took_s
+            transfer_s = self._ask(now_s, size) - now_s
+            worst_s = max(*small, transfer_s, now_s - begun_s - sum(small))
+            now_s += transfer_s
             if worst_s < ANSWER_S:
-                self._back_link = Link(size * 8 / max(took_s - rtt_s, took_s * 0.05), rtt_s)
+                self._back_link = Link(size * 8 / max(transfer_s - rtt_s, transfer_s * 0.05), rtt_s)
                 return now_s
             now_s = begun_s + ANSWER_S + pause_s
             pause_s = min(pause_s * 1.5, 1.2)
@@ -267,7 +267,7 @@ class Replay:
 
 
 def clairvoyant(world: World, seconds: float, every_s: float = 1.0) -> Iterator[Frame]:
-    """Once a second the candidate whose frames of that second take least on average, by a look at the link ahead."""
+    """Once a second switch to the candidate with the lowest mean over the next second, by looking ahead."""
     road, source, end_s = world.road.begin(), Source(world.fps), -inf
     best, now_s = world.home, source.begin_s(0.0)
     while now_s < seconds:
@@ -290,7 +290,7 @@ def _taken_s(world: World, road: Road, source: Source, candidate: Candidate, now
 
 
 def static(world: World, candidate: Candidate, seconds: float, rescued: bool = True) -> Iterator[Frame]:
-    """One candidate all the time; ``rescued``: what is overdue is finished on the device, as the runtime does."""
+    """One candidate all the time; ``rescued``: the device finishes overdue frames, as the runtime does."""
     if rescued:
         yield from Replay(world, candidate).frames(seconds)
         return

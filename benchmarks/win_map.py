@@ -31,10 +31,10 @@ RTT_S = 0.040
 MARGIN = 1.05
 LEAST_BYTES = 1.0
 PADDED_BYTES = 640_000
-"""A first block that hands on no more than this only pads the picture (224 x 224 x 3 float32): no split, a leak."""
+"""A first block with no more output only pads the picture (224 x 224 x 3 float32); a cut there leaks the picture."""
 SPEEDS = (1.0, 3.0)
 LEAST = 0.98
-"""Equal answers at which ratios are measured."""
+"""The agreement at which ratios are measured."""
 RESULTS = Path(__file__).parent / "results"
 Ratio = Callable[[float], float]
 """From the share of the device's time before a cut to what the bytes of its float32 activations are divided by."""
@@ -43,7 +43,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rival:
-    """What splitting is measured against; ``picture_bytes`` None where no picture may leave the device."""
+    """The alternative to splitting; ``picture_bytes`` is None where no picture may leave the device."""
 
     name: str
     picture_bytes: float | None
@@ -167,13 +167,13 @@ def main() -> None:
     cells = len(measured.models) * len(BANDWIDTHS_BPS)
     print(f"{len(measured.models)} models, {device} and {cloud}, {RTT_S * 1e3:g} ms round trip: {cells} cells")
     print("measured: " + ", ".join(f"{share:.0%} of the time {ratio:.1f} ({codec})" for share, ratio, codec in points))
-    print("\n" + whole_table(rows, list(ratios)) + "\n\n" + by_bandwidth([r for r in rows if r["ratio"] == "measured"]))
+    print("\n" + win_table(rows, list(ratios)) + "\n\n" + by_bandwidth([r for r in rows if r["ratio"] == "measured"]))
     if args.json:
         data = {"models": list(measured.models), "bandwidths_bps": BANDWIDTHS_BPS, "measured": points, "rows": rows}
         args.json.write_text(json.dumps(data, default=float) + "\n")
 
 
-def whole_table(rows: Sequence[Row], ratios: Sequence[str]) -> str:
+def win_table(rows: Sequence[Row], ratios: Sequence[str]) -> str:
     """Wins of every rival, objective, speed and ratio."""
     lines = [
         "| rival | objective | device | " + " | ".join(ratios) + " |",

@@ -1,4 +1,4 @@
-"""Every model by name: its cuts, and whether its stages answer like the module it was made from.
+"""Check every zoo model: its cuts, and whether its stages answer like its module.
 
 ``python -m benchmarks.zoo [--models NAME …] [--pictures N] [--trained]`` prints a table and, of all models, writes
 ``benchmarks/results/zoo.json``.
@@ -55,17 +55,17 @@ def measured(name: str, pictures: list[Path], random: bool) -> dict[str, Any]:
         with Image.open(picture) as opened:
             values = model.preprocess().tensor(model.preprocess().pixels(opened))
         with torch.no_grad():
-            wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(module(torch.from_numpy(values)))]
+            expected = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(module(torch.from_numpy(values)))]
         alike = True
         for k in plan.splits:
             answer = run_split(chain, {IMAGE: values}, k)
             ours = [answer[output] for output in plan.outputs]
-            worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(wanted, ours, strict=True)))
-            errors[k] = max(errors[k], *(relative_error(a, b) for a, b in zip(wanted, ours, strict=True)))
-            alike &= all(np.array_equal(top(a), top(b)) for a, b in zip(wanted, ours, strict=True))
+            worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(expected, ours, strict=True)))
+            errors[k] = max(errors[k], *(relative_error(a, b) for a, b in zip(expected, ours, strict=True)))
+            alike &= all(np.array_equal(top(a), top(b)) for a, b in zip(expected, ours, strict=True))
         same += alike
-        answers.append(wanted[-1][0])
-        classes.add(top(wanted[0]).tobytes())
+        answers.append(expected[-1][0])
+        classes.add(top(expected[0]).tobytes())
     return {
         "model": name,
         "weights": RANDOM_WEIGHTS if random else f"torchvision {model.weights}",

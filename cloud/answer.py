@@ -17,7 +17,8 @@ from partway.proto.codecs.image import decode_image, is_image_codec
 from partway.proto.codecs.packing import RawLayout, blob_elements, pack, raw_layout, unpack
 from partway.proto.codecs.registry import RAW, codec_names, is_known, picture_labels, unknown_codec
 from partway.proto.datatypes import BYTES, NUMPY_NAME
-from partway.proto.frame import MAX_CACHED_HEADER_BYTES, Durations, Frame, Header, Parameter, Reply, TensorHead
+from partway.proto.frame import Durations, Frame, Reply
+from partway.proto.header import MAX_CACHED_HEADER_BYTES, Header, Parameter, TensorHead
 from partway.proto.tensors import MAX_BATCH
 
 Array = np.ndarray[Any, Any]
@@ -221,7 +222,7 @@ def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
     plan = model.plan
     available = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
     outputs = tuple(name for name in plan.outputs if name in available)
-    requested = header.wanted
+    requested = header.requested
     if len(set(requested)) != len(requested) or not set(requested) <= set(outputs):
         raise FrameRefused("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")
     return requested or outputs

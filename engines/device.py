@@ -1,4 +1,4 @@
-"""Which device an engine computes on: what was requested, what there is, and why.
+"""Choose the device an engine computes on, and give the reason.
 
 Whether there is an NVIDIA GPU is asked of the driver first, which takes milliseconds; torch is imported only where the
 driver has found one, or where CUDA is asked for by name.
@@ -19,7 +19,7 @@ EXTRA = "pip install 'partway[torch]'"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """``device`` is ``cpu`` or ``cuda:i``; ``engine`` is what runs ONNX models there when nobody says; ``why`` why."""
+    """``device`` is ``cpu`` or ``cuda:i``; ``engine`` is the default for ONNX models there; ``why`` is the reason."""
 
     device: str
     engine: str
@@ -63,7 +63,7 @@ def choose_device(requested: str = "auto", engine: str = "auto") -> Chosen:
 
 
 def _preference(engine: str) -> tuple[bool, str]:
-    """Engines that run another's files come first: they are chosen for what they gain on a GPU."""
+    """Engines that run another engine's files come first: they are faster on a GPU."""
     return engine_entry(engine).files == engine, engine
 
 

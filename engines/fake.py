@@ -18,7 +18,7 @@ from partway.proto.tensors import TensorSpec, Values
 
 @dataclass(frozen=True, slots=True)
 class FakeStage:
-    """After ``stage_s`` seconds hands its first input on to outputs shaped like it, and zeros to the others."""
+    """Waits ``stage_s`` seconds, then returns its first input for outputs of its shape and zeros for the others."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -56,7 +56,7 @@ class FakeEngine:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not a fake stage: {error}") from error
         if not inputs or not 0 <= stage_s < math.inf:
-            raise InputError("not a fake stage: it has no inputs, or seconds below zero or without end")
+            raise InputError("not a fake stage: it has no inputs, or its seconds are negative or infinite")
         return FakeStage(inputs, outputs, stage_s, self.sleep)
 
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:  # command lines name the engines before they load numpy
 
 Outputs = dict[str, "np.ndarray[Any, Any]"]
 NO_ENGINE = "none"
-"""What a plan of measured times names, whose stages exist nowhere."""
+"""The engine name in a plan of measured times, which has no stage files."""
 
 
 class Unsupported(InputError):  # noqa: N818 - says what is wrong
-    """A stage has an operator that this engine does not run; the message names it and the engine that does."""
+    """This engine cannot run an operator of the stage; the message names it and an engine that can."""
 
 
 class OutOfMemory(PartwayError):  # noqa: N818 - says what happened
-    """The engine had no memory for a run, and is as it was before. A smaller batch may fit."""
+    """The engine has too little memory for this run; its state is unchanged, and a smaller batch may fit."""
 
 
 class LoadedStage(Protocol):
@@ -62,7 +62,7 @@ class Engine(Protocol):
         """Threads per inference."""
 
     def load(self, stage: bytes) -> LoadedStage:
-        """A stage from its file's bytes. Raises InputError when the bytes are no stage of this engine."""
+        """Load a stage from its file's bytes. Raises InputError when they are not a stage of this engine."""
 
 
 @runtime_checkable
@@ -82,19 +82,19 @@ class StaysOnDevice(Protocol):
 
     @property
     def buckets(self) -> tuple[int, ...]:
-        """The batch sizes that run fastest, smallest first; others are filled up to the next. Empty: all alike."""
+        """The fastest batch sizes, ascending; other batches are padded to the next one. Empty: no size is preferred."""
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """As ``run``, but the outputs stay where they were computed. Takes arrays and what ``advance`` gave."""
+        """Like ``run``, but the outputs stay on the device. Accepts arrays and the results of ``advance``."""
 
     def fetch(self, values: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Outputs:
-        """All values as arrays of their declared types, those that are arrays as they are."""
+        """All values as arrays of their declared types; arrays pass through unchanged."""
 
     def join(self, parts: Sequence[Any]) -> Any:
         """Values of several frames, arrays or not, as one batch."""
 
-    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> LoadedStage:
-        """This stage and those after it as one that makes those of their values that are ``wanted``."""
+    def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> LoadedStage:
+        """This stage and the following ones as a single stage that returns only ``outputs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class WatchedStage(LoadedStage, Protocol):
 
 @runtime_checkable
 class TimesOperators(Protocol):
-    """What an engine can do besides: time the operators within a stage."""
+    """An engine that can time the operators within a stage."""
 
     def watch(self, stage: bytes) -> WatchedStage:
         """A stage from its file's bytes, with a profiler on. InputError when it cannot be loaded."""

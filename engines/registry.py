@@ -25,7 +25,7 @@ def every_engine() -> list[str]:
 
 
 def engine_entry(name: str) -> EngineEntry:
-    """What is known of an engine without its package. Raises InputError for an unknown name."""
+    """The engine's entry, read without importing its package. Raises InputError for an unknown name."""
     entry = _ENTRIES.get(name)
     if not isinstance(entry, EngineEntry):
         raise InputError(f"the engine {name!r} of another package is no EngineEntry; mend or uninstall that package")
@@ -47,18 +47,18 @@ def engine_for(name: str, threads: int = 0, device: str = "cpu", **options: Any)
 
 
 def files_of(name: str) -> str:
-    """Whose stage files an engine runs: its own, but for those that run another's. An unknown engine's are its own."""
-    return engine_entry(name).files if _is_known(name) else name
+    """The engine whose stage files this one runs; an unknown engine runs its own."""
+    return engine_entry(name).files if _is_engine(name) else name
 
 
 def layout_of(name: str) -> str:
-    """Where the engine's models have their channels, ``NCHW`` or ``NHWC``; NCHW where the engine is not installed."""
-    return engine_entry(name).layout if _is_known(name) else "NCHW"
+    """The layout of the engine's models, ``NCHW`` or ``NHWC``; ``NCHW`` when the engine is not installed."""
+    return engine_entry(name).layout if _is_engine(name) else "NCHW"
 
 
 def computes_on(name: str, kind: str) -> bool:
-    """Whether an engine is there and computes on this kind of device, ``cpu`` or ``cuda``."""
-    return _is_known(name) and kind in engine_entry(name).devices
+    """Whether the engine is installed and computes on this kind of device, ``cpu`` or ``cuda``."""
+    return _is_engine(name) and kind in engine_entry(name).devices
 
 
 def cuda_engines() -> list[str]:
@@ -66,5 +66,5 @@ def cuda_engines() -> list[str]:
     return [name for name in engine_names() if computes_on(name, "cuda")]
 
 
-def _is_known(name: str) -> bool:
+def _is_engine(name: str) -> bool:
     return name not in ("auto", NO_ENGINE) and name in _ENTRIES

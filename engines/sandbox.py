@@ -1,8 +1,8 @@
 """Load and run stage files once, in a process of its own: ``python -m partway.engines.sandbox ENGINE FILE…``.
 
 An interpreter written in C++ trusts a model's parts to fit each other and ends the process when they do not. Whoever
-starts this process learns from how it ends whether the files are safe to load. A file that is refused in an orderly
-way is not loaded again either: what is left of a half-built interpreter may end a process later.
+starts this process learns from its exit code whether the files are safe to load. A refused file is not loaded again
+either: the remains of a half-built interpreter may end a process later.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_S = 300.0
 
 
 def try_stages(engine: str, files: Sequence[Path], what: str) -> None:
-    """Run stage files once on zeros, elsewhere. Raises :class:`InputError` when one is refused or ends the process.
+    """Run stage files once on zeros in another process. Raises :class:`InputError` when one is refused or ends it.
 
     ``what`` is what to call the files together.
     """

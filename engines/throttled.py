@@ -18,7 +18,7 @@ from partway.errors import InputError
 from partway.proto.tensors import TensorSpec, Values
 
 SPIN_S = 1e-4
-"""A sleep may end this much late; the rest of a wait is spent looking at the clock."""
+"""A sleep may end this late, so the end of a wait polls the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _WrappingStage:
 
 @dataclass(frozen=True, slots=True)
 class SlowStage(_WrappingStage):
-    """A stage that takes ``times`` as long."""
+    """A stage that runs ``times`` times, and so takes as much longer."""
 
     times: int
 
@@ -53,19 +53,19 @@ class SlowStage(_WrappingStage):
 
 @dataclass(frozen=True, slots=True)
 class PacedStage(_WrappingStage):
-    """A stage that takes ``seconds``, or what it really takes where that is longer."""
+    """A stage that takes at least ``seconds``: it runs once and waits for the rest."""
 
     seconds: float
 
     def run(self, values: Values) -> Outputs:
         """See LoadedStage."""
         due_s = perf_counter() + self.seconds
-        made = self.stage.run(values)
-        if (left_s := due_s - perf_counter() - SPIN_S) > 0:
-            sleep(left_s)
+        outputs = self.stage.run(values)
+        if (remaining_s := due_s - perf_counter() - SPIN_S) > 0:
+            sleep(remaining_s)
         while perf_counter() < due_s:
             pass
-        return made
+        return outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class _Wrapping:
 
 @dataclass(frozen=True, slots=True)
 class SlowEngine(_Wrapping):
-    """Another engine, its stages slowed down ``times`` by running them so often."""
+    """Another engine whose stages run ``times`` times over."""
 
     times: int
 
@@ -103,13 +103,13 @@ class SlowEngine(_Wrapping):
 
 @dataclass(frozen=True, slots=True)
 class PacedEngine(_Wrapping):
-    """Another engine at the pace of another machine: ``stage_s`` says for each stage file, by SHA-256, its seconds."""
+    """Another engine at the pace of another machine: ``stage_s`` maps each stage file's SHA-256 to its seconds."""
 
     stage_s: Mapping[str, float]
 
     def load(self, stage: bytes) -> PacedStage:
-        """See Engine. InputError for a stage of which nothing is said."""
+        """See Engine. Raises InputError for a stage without a time."""
         seconds = self.stage_s.get(sha256(stage).hexdigest())
         if seconds is None:
-            raise InputError("the profile says nothing of this stage; measure the plan again with `partway profile`")
+            raise InputError("the profile has no time for this stage; measure the plan again with `partway profile`")
         return PacedStage(self.engine.load(stage), seconds)

@@ -1,4 +1,4 @@
-"""From a model to a plan, and from a plan to a choice: where a model can be cut, what it costs, which split is best.
+"""Find a model's cuts, write its plan, and choose the best split of a plan.
 
 Pure decisions: engines are passed in, nothing here opens a socket. Its rooms import downwards only: ``calibrate`` and
 ``resolve``, then ``api`` and ``zoo``, ``slicing``, ``formats``, ``explain`` and ``cuts``, ``profile``, ``decide``,

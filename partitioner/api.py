@@ -1,4 +1,4 @@
-"""``partway.plan``: from a module in a program's hands to a folder that edge-run and cloud-serve take."""
+"""``partway.plan``: turn a module in memory into a plan folder for edge-run and cloud-serve."""
 
 from __future__ import annotations
 
@@ -62,15 +62,17 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        made = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
-    engine = engine_for(made.engine)
-    chain = load_folder(folder, made, engine)
-    made = described(made, chain, wishes)
-    chain = Chain(made, chain.stages)
+        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
+    engine = engine_for(called_plan.engine)
+    chain = load_folder(folder, called_plan, engine)
+    called_plan = described(called_plan, chain, wishes)
+    chain = Chain(called_plan, chain.stages)
     times = measure(chain, sample_values(chain), 0.5)
-    made = replace(made, profiles=(profile_to_json(times, engine, made.digest, made.model),))
-    save_plan(made, folder)
-    return made
+    called_plan = replace(
+        called_plan, profiles=(profile_to_json(times, engine, called_plan.digest, called_plan.model),)
+    )
+    save_plan(called_plan, folder)
+    return called_plan
 
 
 def _traced(model: Any, example: Example) -> Any:
@@ -96,5 +98,5 @@ def _name(model: Any) -> str:
     return type(model).__name__ if type(model).__name__ != "ExportedProgram" else "model"
 
 
-def _numbers(given: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if given is None else tuple(float(one) for one in given)
+def _numbers(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(float(one) for one in values)

@@ -1,4 +1,4 @@
-"""Any MODEL of a command as a file that can be sliced: a model file as it is, the rest exported through PyTorch."""
+"""Turn a command's MODEL into a file that can be sliced: model files as they are, others exported by PyTorch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_zoo_name(model: str) -> bool:
 
 
 def _name(model: str, random: bool) -> str:
-    """What a plan of it is called: the factory's name, or the file's."""
+    """The name of its plan: the factory's name, or the file's."""
     if is_zoo_name(model):
         return plan_name(model, random)
     return model.rpartition(":")[2].rpartition(".")[2] if is_spec(model) else Path(model).stem
@@ -38,7 +38,7 @@ def _name(model: str, random: bool) -> str:
 def model_file(
     model: str, example: Sequence[str] = (), weights: Path | None = None, *, random: bool = False
 ) -> Iterator[Path]:
-    """The model's file; one exported from PyTorch is gone at the end. Raises InputError."""
+    """The model's file; a file exported from PyTorch is deleted at the end. Raises InputError."""
     by_name = is_zoo_name(model)
     if random and not by_name:
         raise InputError(f"--random-weights is for models by name (`partway models` lists them), not for {model}")

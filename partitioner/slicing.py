@@ -81,7 +81,7 @@ def slice_file(model: Path, out: Path) -> Plan:
     try:
         plan = make_plan(model, out)
     except NoCutError:
-        log.warning("no cut separates %s; it runs whole, on one side or the other", model)
+        log.warning("no cut separates %s; it runs unsplit, on one side", model)
         plan = make_plan(model, out, "none")
     plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes())
     save_plan(plan, out)
@@ -89,7 +89,7 @@ def slice_file(model: Path, out: Path) -> Plan:
 
 
 def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:
-    """The same for a model already read, at inner cuts already chosen; nothing is said of input and output."""
+    """Like ``make_plan``, for a model already read and cuts already chosen; the plan has no input or output entry."""
     graph = source.graph
     stages = source.write_stages(chosen, out)
     if source.trusting:
@@ -129,7 +129,7 @@ def choose_cuts(
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:
     """The values of a cut as people write it: one name, or several joined by ``+``.
 
-    Of a name made of several (``relu;bias;conv``, as converters call fused operators) one that is unique will do.
+    In a joined name (``relu;bias;conv``, as converters name fused operators) one unique part suffices.
     """
     names = set(graph.activations)
     if not all(part.strip() for part in written.split("+")) and written.strip() not in names:
@@ -140,6 +140,6 @@ def value_names(graph: Graph, written: str) -> tuple[str, ...]:
 
 
 def _full_name(graph: Graph, written: str) -> str:
-    """TFLite joins the names of fused operators with ``;``: one that only one value has will do."""
+    """The full name of a value: TFLite joins the names of fused operators with ``;``, and one unique part suffices."""
     found = [name for name in graph.activations if written in name.split(";")]
     return found[0] if len(found) == 1 else written

@@ -1,63 +1,29 @@
-"""A frame as bytes: ModelInferRequest there, ModelStreamInferResponse back, tensors never touched by protobuf.
+"""Frames as bytes: ModelInferRequest to the cloud, ModelStreamInferResponse back; protobuf never copies tensors.
 
-What repeats from frame to frame (model name, parameters, tensor names and shapes) is serialised once and parsed once:
-both directions keep a small cache of headers. Fields may come in any order, repeated or unknown, as protobuf allows.
+A message that begins with the header of the one before is not scanned again. Fields may come in any order, repeated or
+unknown, as protobuf allows.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-from google.protobuf.message import DecodeError
-
 from partway.errors import WireError
-from partway.proto.messages import ModelInferRequest, ModelInferResponse
+from partway.proto.header import (
+    MAX_CACHED_HEADER_BYTES,
+    Header,
+    parse_request,
+    parse_response,
+    request_bytes,
+    response_bytes,
+)
 from partway.proto.protowire import LENGTH, MAX_FIELDS, read_varint, scan, varint
 
-Parameter = bool | int | float | str
 Buffer = bytes | memoryview
 """Bytes of one tensor; a memoryview is one-dimensional, of single bytes."""
-MAX_CACHED_HEADER_BYTES = 4096
-_INT64 = range(-(2**63), 2**63)
 _ID_TAG = 3 << 3 | LENGTH
-
-
-class TensorHead(NamedTuple):
-    """Name, OIP datatype and concrete shape of one tensor in a frame."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Everything in a frame but its id and its bytes. Hashed once, so that it can be the key of what is known of it.
-
-    Headers that differ in ``contents`` alone are equal. A parameter's type counts, though 1, 1.0 and True are equal.
-    """
-
-    model: str
-    parameters: tuple[tuple[str, Parameter], ...] = ()
-    tensors: tuple[TensorHead, ...] = ()
-    version: str = ""
-    wanted: tuple[str, ...] = ()
-    contents: tuple[np.ndarray[Any, Any] | tuple[bytes, ...] | None, ...] = field(default=(), compare=False)
-    _kinds: tuple[type, ...] = field(init=False, repr=False)
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_kinds", tuple(type(value) for _, value in self.parameters))
-        key = (self.model, self.parameters, self.tensors, self.version, self.wanted)
-        object.__setattr__(self, "_hash", hash(key))
-
-    def __hash__(self) -> int:
-        return self._hash
 
 
 class Frame(NamedTuple):
@@ -86,7 +52,7 @@ class Reply(NamedTuple):
 
 def encode_request(frame: Frame) -> bytes:
     """ModelInferRequest bytes. One copy of the tensors, into the message."""
-    return b"".join((_request_header(frame.header), _text(3, frame.id), *_blobs(7, frame.raw)))
+    return b"".join((request_bytes(frame.header), _text(3, frame.id), *_blobs(7, frame.raw)))
 
 
 def decode_request(message: bytes) -> Frame:
@@ -100,18 +66,18 @@ def decode_request(message: bytes) -> Frame:
 
 
 def _parsed_request(message: bytes) -> Frame:
-    global _last_request  # noqa: PLW0603 - a memo; whatever it holds, the answer is the same
+    global _last_request  # noqa: PLW0603 - a cache of the last header; any content gives the same result
     fields, frame_id, raw, _ = _split_fields(message, 0, len(message), 7)
-    header = _parse(fields, _parse_request)
+    header = parse_request(fields)
     if len(fields) <= MAX_CACHED_HEADER_BYTES:
         _last_request = (fields, header)
     return Frame(header, frame_id, raw)
 
 
 def _rest(message: bytes, at: int, raw_tag: int) -> tuple[str, tuple[memoryview, ...]] | None:
-    """Id and tensors of a message that begins like the one before; None when anything else follows.
+    """Id and tensors of a message with the same header as the one before; None when anything else follows.
 
-    Frames of a stream differ in nothing else, so that most are never scanned.
+    Frames of a stream differ in nothing else, so most are never scanned.
     """
     end = len(message)
     if at + 2 > end or message[at] != _ID_TAG or message[at + 1] > 0x7F:
@@ -145,16 +111,16 @@ def encode_response(frame: Frame, durations: Durations) -> bytes:
 
 def _response_parts(frame: Frame, durations: Durations) -> list[Buffer]:
     timing = _DURATIONS.pack(*_interleave(durations))
-    return [_response_header(frame.header), timing, _text(3, frame.id), *_blobs(6, frame.raw)]
+    return [response_bytes(frame.header), timing, _text(3, frame.id), *_blobs(6, frame.raw)]
 
 
 def decode_reply(message: bytes) -> Reply:
     """Inverse of encode_reply. Raises WireError on malformed bytes."""
-    return _known_reply(message) or _parsed_reply(message)
+    return _cached_reply(message) or _parsed_reply(message)
 
 
-def _known_reply(message: bytes) -> Reply | None:
-    """A reply whose header is that of the one before; None for any other."""
+def _cached_reply(message: bytes) -> Reply | None:
+    """The reply when its header equals the previous one's, else None."""
     prefix, header = _last_reply
     if not prefix or message[:1] != b"\x12":
         return None
@@ -190,9 +156,9 @@ def decode_response(message: bytes) -> tuple[Frame, Durations]:
 
 
 def _decode_response(message: bytes, at: int, end: int) -> tuple[Frame, Durations]:
-    global _last_reply  # noqa: PLW0603 - as above
+    global _last_reply  # noqa: PLW0603 - a cache, as above
     fields, frame_id, raw, timing = _split_fields(message, at, end, 6, _KEYS)
-    header = _parse(fields, _parse_response)
+    header = parse_response(fields)
     if len(fields) <= MAX_CACHED_HEADER_BYTES:
         _last_reply = (fields, header)
     return Frame(header, frame_id, raw), _durations(timing)
@@ -216,92 +182,6 @@ def _split_fields(
         else:
             header.append(message[start:end])
     return b"".join(header), frame_id, tuple(raw), timing
-
-
-def _parse(header: bytes, parser: Any) -> Header:
-    if len(header) <= MAX_CACHED_HEADER_BYTES:
-        return parser(header)  # type: ignore[no-any-return]
-    return parser.__wrapped__(header)  # type: ignore[no-any-return]
-
-
-@lru_cache(maxsize=256)
-def _parse_request(header: bytes) -> Header:
-    message = _message(ModelInferRequest, header)
-    return _header_of(message, message.inputs, tuple(output.name for output in message.outputs))
-
-
-@lru_cache(maxsize=256)
-def _parse_response(header: bytes) -> Header:
-    message = _message(ModelInferResponse, header)
-    return _header_of(message, message.outputs, ())
-
-
-def _message(kind: Any, header: bytes) -> Any:
-    try:
-        return kind.FromString(header)
-    except DecodeError:
-        raise WireError("the message is malformed: its header does not parse") from None
-
-
-def _header_of(message: Any, tensors: Any, wanted: tuple[str, ...]) -> Header:
-    heads = tuple(TensorHead(t.name, t.datatype, tuple(t.shape)) for t in tensors)
-    contents = tuple(_contents(t) if t.HasField("contents") else None for t in tensors)
-    parameters = tuple(sorted((key, _parameter(value)) for key, value in message.parameters.items()))
-    typed = contents if any(content is not None for content in contents) else ()
-    return Header(message.model_name, parameters, heads, message.model_version, wanted, typed)
-
-
-def _parameter(value: Any) -> Parameter:
-    kind = value.WhichOneof("parameter_choice")
-    return getattr(value, kind) if kind else ""
-
-
-_CONTENTS_FIELD = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
-}  # fmt: skip
-
-
-def _contents(tensor: Any) -> np.ndarray[Any, Any] | tuple[bytes, ...]:
-    if tensor.datatype == "BYTES":
-        return tuple(tensor.contents.bytes_contents)
-    field = _CONTENTS_FIELD.get(tensor.datatype)
-    if field is None:
-        raise WireError(f"datatype {tensor.datatype!r:.40} has no typed contents; send it in raw_input_contents")
-    return np.array(getattr(tensor.contents, field))
-
-
-@lru_cache(maxsize=256)
-def _request_header(header: Header) -> bytes:
-    message = ModelInferRequest(model_name=header.model, model_version=header.version)
-    _fill(message.parameters, header.parameters)
-    for head in header.tensors:
-        message.inputs.add(name=head.name, datatype=head.datatype, shape=head.shape)
-    for name in header.wanted:
-        message.outputs.add(name=name)
-    return bytes(message.SerializeToString(deterministic=True))
-
-
-@lru_cache(maxsize=256)
-def _response_header(header: Header) -> bytes:
-    message = ModelInferResponse(model_name=header.model, model_version=header.version)
-    _fill(message.parameters, header.parameters)
-    for head in header.tensors:
-        message.outputs.add(name=head.name, datatype=head.datatype, shape=head.shape)
-    return bytes(message.SerializeToString(deterministic=True))
-
-
-def _fill(target: Any, parameters: Sequence[tuple[str, Parameter]]) -> None:
-    for key, value in parameters:
-        if isinstance(value, bool):
-            target[key].bool_param = value
-        elif isinstance(value, int):
-            setattr(target[key], "int64_param" if value in _INT64 else "uint64_param", value)
-        elif isinstance(value, float):
-            target[key].double_param = value
-        else:
-            target[key].string_param = value
 
 
 def _text(field: int, value: str) -> bytes:

@@ -139,7 +139,7 @@ class Slowdown:
 
 def _as_measured(estimate: Estimate) -> Estimate:
     """The estimate with the parts of its trial frames, but its own candidate, which is the key for look-ups."""
-    return replace(estimate.known, candidate=estimate.candidate, measured=None, measured_s=None)
+    return replace(estimate.best_known, candidate=estimate.candidate, measured=None, measured_s=None)
 
 
 def _step_towards(factor: float, seen: float) -> float:

@@ -15,7 +15,8 @@ from partway.proto.codecs.image import encode_image, is_image_codec
 from partway.proto.codecs.packing import blob, pack
 from partway.proto.codecs.registry import RAW
 from partway.proto.codecs.transform.codebook import codebook
-from partway.proto.frame import Frame, Header, TensorHead, encode_request
+from partway.proto.frame import Frame, encode_request
+from partway.proto.header import Header, TensorHead
 
 Array = np.ndarray[Any, Any]
 STEPS = 16

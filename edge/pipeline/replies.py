@@ -13,7 +13,8 @@ from partway.edge.pipeline.result import FrameResult, Reader
 from partway.errors import WireError
 from partway.partitioner.plan.chain import Chain
 from partway.proto.codecs.packing import RawLayout, raw_layout
-from partway.proto.frame import Header, Reply
+from partway.proto.frame import Reply
+from partway.proto.header import Header
 from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]

@@ -77,7 +77,7 @@ class Runner:
         self._full_until_s: float = -inf if after is None else after._full_until_s
         self._clouds: Clouds = after._clouds if after is not None else clouds or OneCloud(open_stream)
         self._uplink: Uplink = Uplink(
-            self._clouds, stall_s, chain.whole, watch, after=None if after is None else after._uplink
+            self._clouds, stall_s, chain.complete, watch, after=None if after is None else after._uplink
         )
 
     @property
@@ -165,7 +165,7 @@ class Runner:
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
-        avoid_cloud = self.chain.whole and (self._uplink.silent or group.started_s < self._full_until_s)
+        avoid_cloud = self.chain.complete and (self._uplink.silent or group.started_s < self._full_until_s)
         if candidate.codec is None or avoid_cloud or not self._uplink.open:
             self._answer_here(group)
             return
@@ -207,7 +207,7 @@ class Runner:
         expected_s = self.watch.expected_s(candidate, ahead_bytes)
         group.give_up_s = group.deadline_s
         if expected_s is not None:
-            finish_s = self.watch.finish_s(candidate.k) * count if self.chain.whole else None
+            finish_s = self.watch.finish_s(candidate.k) * count if self.chain.complete else None
             group.give_up_s = give_up_s(group.sent_s, group.deadline_s, expected_s * count, finish_s)
         self._uplink.send(group, message)
         if self.audit is not None and not group.resent:
@@ -215,7 +215,7 @@ class Runner:
 
     def _answer_here(self, group: FrameGroup) -> None:
         """Run the whole model on the device, if it can and the deadline has not passed."""
-        if not self.chain.whole or perf_counter() > group.deadline_s:
+        if not self.chain.complete or perf_counter() > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(), 0)
             return
         self._prefix(group, self._stages)
@@ -232,7 +232,7 @@ class Runner:
     def _unanswered(self, groups: list[FrameGroup], error: LinkLost | None) -> None:
         """Send the groups to another cloud if one is connected and time remains; else finish them on the device."""
         if error is not None and not self._uplink.open:
-            consequence = "continuing on the device" if self.chain.whole else "the remaining frames get no answer"
+            consequence = "continuing on the device" if self.chain.complete else "the remaining frames get no answer"
             log.warning("%s; %s", error, consequence)
         for group in groups:
             if error is not None and self._uplink.open and perf_counter() < group.give_up_s:
@@ -261,14 +261,14 @@ class Runner:
 
     def _refused(self, group: FrameGroup, why: str, busy: bool = False) -> None:
         """Finish a refused group on the device; log one warning per reason, not one per frame."""
-        consequence = "finished on the device" if self.chain.whole else "not answered"
+        consequence = "finished on the device" if self.chain.complete else "not answered"
         log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, consequence)
         self._refusals.add(why)
         self._finish_here(group)
         self._refused_in_a_row += (
             self.deadline_s is None and not busy
         )  # a tight deadline or a full cloud refuses frames too
-        if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.whole:
+        if self._refused_in_a_row >= MOST_REFUSALS and self._uplink.open and self.chain.complete:
             self._refused_in_a_row = 0
             lost = self._uplink.lose(LinkLost(f"the cloud refused {MOST_REFUSALS} frames in a row"))
             self._unanswered(lost.groups, lost.error)
@@ -276,7 +276,7 @@ class Runner:
     def _finish_here(self, group: FrameGroup) -> None:
         """Run the stages after the cut on the device, if it holds them, from the values already computed."""
         begun_s = perf_counter()
-        if not self.chain.whole or begun_s > group.deadline_s:
+        if not self.chain.complete or begun_s > group.deadline_s:
             self._finish(group, {}, NOBODY, Times(link_s=begun_s - group.sent_s), 0)
             return
         live: Mapping[str, Array] = group.live or self.encoder.tensors(group.samples)

@@ -177,7 +177,7 @@ class Run:
     def _print_header(self, opened: Opened, times: StageTimes, measured: Link | None, requested: Link | None) -> None:
         plan, here = opened.chain.plan, len(opened.chain.stages)
         device = f"{sum(times.stage_s) * 1e3:.2f} ms on this device"
-        loaded = "" if opened.chain.whole else f", which holds the first {here}"
+        loaded = "" if opened.chain.complete else f", which holds the first {here}"
         engine = opened.engine
         link = "none" if measured is None else f"{measured} (measured)"
         if requested is not None:

@@ -15,7 +15,8 @@ from partway.proto.codecs.image import decode_image, is_image_codec
 from partway.proto.codecs.packing import blob_elements, pack, unpack
 from partway.proto.codecs.registry import RAW
 from partway.proto.codecs.transform.codebook import codebook
-from partway.proto.frame import Durations, Frame, Header, Reply, decode_request, encode_reply
+from partway.proto.frame import Durations, Frame, Reply, decode_request, encode_reply
+from partway.proto.header import Header
 
 Array = np.ndarray[Any, Any]
 Behaviour = Callable[["FakeCloud"], None]

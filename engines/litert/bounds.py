@@ -21,7 +21,7 @@ IDENTIFIER = b"TFL3"
 
 
 class NotFlatbufferError(Exception):
-    """The bytes are no flatbuffer of the TFLite schema; the message says where they stop being one."""
+    """The bytes are not a flatbuffer of the TFLite schema; the message names the first fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Walk:
         self.budget_bytes = OFTEN * len(data) + LEAST_WORK
 
     def table(self, at: int, name: str) -> None:
-        """Check the table at byte ``at`` and all that hangs on it."""
+        """Check the table at byte ``at`` and everything it refers to."""
         table = at - _read(_I32, self.data, at)
         length, size = _read(_U16, self.data, table), _read(_U16, self.data, table + 2)
         if length < 4 or length % 2 or table + length > len(self.data) or at + size > len(self.data):

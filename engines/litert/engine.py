@@ -1,6 +1,6 @@
 """Stages on LiteRT, on the CPU: by ai-edge-litert, or by tflite-runtime where only that has a wheel.
 
-Both packages hold the same interpreter, years apart; what they differ in is dealt with in package.py.
+Both packages contain the same interpreter, years apart; package.py handles their differences.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _FOREIGN = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, Memo
 
 
 class LitertStage:
-    """One interpreter. It computes for one caller at a time: others wait, its threads are busy anyway.
+    """One interpreter, for one caller at a time: others wait, because its threads are busy anyway.
 
-    State that the stage keeps (variable tensors) is cleared before each run: a frame is whole in itself.
+    State of the stage (variable tensors) is cleared before each run, so frames are independent.
     """
 
     def __init__(self, interpreter: Any) -> None:
@@ -71,25 +71,25 @@ class LitertStage:
             self._resize(shapes)
             return self._invoke(arrays)
         if self._resizes:
-            made = self._batch(arrays, shapes, frames)
-            if made is not None:
-                return made
+            outputs = self._batch(arrays, shapes, frames)
+            if outputs is not None:
+                return outputs
         each = [self._run([array[index : index + 1] for array in arrays]) for index in range(frames)]
         return {name: np.concatenate([outputs[name] for outputs in each]) for name, _ in self._out}
 
     def _frames(self, shapes: Shapes) -> int | None:
-        """How many frames come at once, when each could also run by itself."""
+        """The number of frames in these tensors; None when there is one, or when they cannot run one by one."""
         free = all(spec.shape and spec.shape[0] is None for spec in (*self.inputs, *self.outputs))
         first = {shape[0] for shape in shapes} if free else set()
         return max(first) if len(first) == 1 and first != {1} else None
 
     def _batch(self, arrays: Sequence[Array], shapes: Shapes, frames: int) -> Outputs | None:
-        """All frames at once, None when this stage turns out not to take them so."""
+        """Run all frames at once; None when this stage cannot."""
         try:
             self._resize(shapes)
-            made = self._invoke(arrays)
-            if all(len(array) == frames for array in made.values()):
-                return made
+            outputs = self._invoke(arrays)
+            if all(len(array) == frames for array in outputs.values()):
+                return outputs
         except _FOREIGN:
             pass
         self._shapes, self._resizes = None, False
@@ -153,7 +153,7 @@ def _spec(detail: Mapping[str, Any]) -> TensorSpec:
 
 
 def _native(array: Array, name: str, dtype: np.dtype[Any]) -> Array:
-    """The array in this machine's byte order, which the interpreter does not look at."""
+    """The array in this machine's byte order: the interpreter ignores the byte order."""
     if array.dtype == dtype:
         return array
     if array.dtype.name != dtype.name:

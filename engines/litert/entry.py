@@ -1,4 +1,4 @@
-"""The engine on LiteRT, known without importing it."""
+"""The registry entry of the engine litert; LiteRT itself is imported when an engine is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which package brings the LiteRT interpreter here, and what each has to be asked, or kept from doing."""
+"""Find the installed package with the LiteRT interpreter, and handle the differences between the two."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def find_package() -> LitertPackage:
 
 
 def _check_numpy(version: str) -> None:
-    """Before the import: a compiled module for NumPy 1 prints a page of warnings under NumPy 2, and fails."""
+    """Runs before the import: a module compiled for NumPy 1 prints a page of warnings under NumPy 2, and fails."""
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if int(np.__version__.split(".")[0]) >= 2 and numbers < NUMPY_2_SINCE:
         raise MissingPackage(
@@ -85,7 +85,7 @@ def _version(distribution: str) -> str:
 
 @contextmanager
 def without_greeting() -> Iterator[None]:
-    """Keeps the interpreter's greeting off standard error; whatever else is written meanwhile is passed on after."""
+    """Suppress the interpreter's greeting on standard error; other output written meanwhile is passed on afterwards."""
     try:
         sys.stderr.flush()
         ours = os.dup(_STDERR)

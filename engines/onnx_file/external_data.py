@@ -44,7 +44,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 @dataclass(slots=True)
 class External:
-    """What a tensor says of itself, where any of it lies in another file; ``top`` marks an initialiser of the graph."""
+    """The fields of a tensor that may lie in another file; ``top`` marks an initialiser of the main graph."""
 
     top: bool
     name: str = ""
@@ -59,11 +59,11 @@ class External:
         return [value for key, value in self.entries if key == "location"]
 
     def number(self, key: str, default: int) -> int:
-        """A number among its entries. Raises ValueError when it is none or there are two."""
-        given = [value for name, value in self.entries if name == key]
-        if len(given) > 1 or not all(_NUMBER.fullmatch(value) for value in given):
+        """A number from its entries. Raises ValueError when it is not a number or is given twice."""
+        values = [value for name, value in self.entries if name == key]
+        if len(values) > 1 or not all(_NUMBER.fullmatch(value) for value in values):
             raise ValueError(key)
-        return int(given[0]) if given else default
+        return int(values[0]) if values else default
 
 
 def external_tensors(model: FileBytes) -> list[External]:
@@ -91,19 +91,19 @@ def _tensors(model: FileBytes) -> Iterator[tuple[int, int, bool]]:
 
 
 def _tensor(model: FileBytes, start: int, stop: int, top: bool) -> External:
-    made = External(top)
+    external = External(top)
     for number, wire, _, begin, end in fields(model, start, stop):
         if number == EXTERNAL_DATA and wire == LENGTH:
-            made.entries.append(_entry(model, begin, end))
+            external.entries.append(_entry(model, begin, end))
         elif number == NAME and wire == LENGTH:
-            made.name = model[begin:end].decode()
+            external.name = model[begin:end].decode()
         elif number == DIMS:
-            made.dims += list(_numbers(model, begin, end))
+            external.dims += list(_numbers(model, begin, end))
         elif number == DATA_TYPE and wire == VARINT:
-            made.data_type = read_varint(model, begin, end)[0]
+            external.data_type = read_varint(model, begin, end)[0]
         elif number == DATA_LOCATION and wire == VARINT:
-            made.outside = read_varint(model, begin, end)[0] == EXTERNAL
-    return made
+            external.outside = read_varint(model, begin, end)[0] == EXTERNAL
+    return external
 
 
 def _numbers(model: FileBytes, begin: int, end: int) -> Iterator[int]:
@@ -113,7 +113,7 @@ def _numbers(model: FileBytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _entry(model: FileBytes, start: int, stop: int) -> tuple[str, str]:
-    """One key and one value; what says either twice could be read in two ways."""
+    """One key and one value. Raises when either is given twice, which would be ambiguous."""
     found = [(number, model[begin:end].decode()) for number, _, _, begin, end in fields(model, start, stop)]
     texts = dict(found)
     if len(texts) != len(found) or not texts.keys() <= {1, 2}:

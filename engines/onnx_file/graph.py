@@ -1,4 +1,4 @@
-"""An ONNX file's operators, read without the onnx package: what a device has of a stage is its bytes.
+"""An ONNX file's operators, read from its bytes without the onnx package, which devices lack.
 
 Field numbers are those of onnx.proto.
 """
@@ -47,7 +47,7 @@ class OnnxGraph:
 
 
 def read_graph(model: FileBytes) -> OnnxGraph:
-    """The outermost graph of an ONNX file. Raises InputError when the bytes are none."""
+    """The outermost graph of an ONNX file. Raises InputError when the bytes are not an ONNX model."""
     with reading("the stage is no ONNX model"):
         for number, _, _, begin, stop in fields(model, 0, len(model)):
             if number == GRAPH:
@@ -134,8 +134,8 @@ def _captured(data: FileBytes, begin: int, stop: int) -> Iterator[str]:
         yield from (name for name in read if name not in inside)
 
 
-def _texts(data: FileBytes, begin: int, stop: int, wanted: int) -> list[str]:
-    return [_text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == wanted]
+def _texts(data: FileBytes, begin: int, stop: int, field: int) -> list[str]:
+    return [_text(data, at, end) for number, _, _, at, end in fields(data, begin, stop) if number == field]
 
 
 def _text(data: FileBytes, begin: int, stop: int) -> str:

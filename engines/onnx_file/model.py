@@ -1,7 +1,7 @@
 """A whole ONNX file as plain values: operators with their attributes, constants, inputs, outputs, local functions.
 
-What an engine needs that runs the operators itself. :mod:`~partway.engines.onnx_file.graph` is the lighter reading,
-without attributes and weights. Field numbers are those of onnx.proto.
+For an engine that runs the operators itself. :mod:`~partway.engines.onnx_file.graph` is a lighter reader, without
+attributes and weights. Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from partway.errors import InputError
 from partway.proto.protowire import FileBytes, fields, read_varint
 
 DEEPEST = 16
-"""Bodies within bodies that are read."""
+"""The deepest nesting of control-flow bodies that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OnnxOperator:
 
     @property
     def called(self) -> str:
-        """How to name it to a person."""
+        """The operator's kind and name, for messages."""
         return f"{self.kind} ({self.name or ', '.join(filter(None, self.outputs)) or 'without a name'})"
 
 
@@ -245,7 +245,7 @@ _LISTS = frozenset(range(7, 12))
 _PLACE = {1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8, 8: 9, 9: 10, 10: 11}
 """Which field holds the value, by AttributeProto's type."""
 _EMPTY: dict[int, Any] = {2: 0.0, 3: 0, 4: ""}
-"""What a field that was left out means."""
+"""The value of an attribute whose field is left out."""
 
 
 def _tensor_name(data: FileBytes, begin: int, stop: int) -> str:

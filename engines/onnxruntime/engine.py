@@ -73,7 +73,7 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what it would log is raised as well
+        options.log_severity_level = 4  # it raises the same message that it would log
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)

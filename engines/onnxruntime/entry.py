@@ -1,4 +1,4 @@
-"""The engines on ONNX Runtime, known without importing it."""
+"""The registry entries of the engines on ONNX Runtime, which is imported when an engine is made."""
 
 from __future__ import annotations
 

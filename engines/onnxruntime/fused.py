@@ -1,7 +1,7 @@
-"""Which of a model's operators a kernel of ONNX Runtime runs.
+"""Find which of a model's operators each kernel of ONNX Runtime runs.
 
-ONNX Runtime fuses, renames, moves and inserts operators before it runs a model. What it made of them is known from the
-graph it writes after that, compared with the model's own, in which every operator had been given a number as its name:
+ONNX Runtime fuses, renames, moves and inserts operators before it runs a model. Each operator gets a number as its name
+first; the optimised graph that ONNX Runtime writes is then compared with the model's own:
 
 1. the number is in the kernel's name (``@3@``, ``fused @3@``, ``@17@/MatMulScaleFusion/``), or the name of the value
    that the operator made is (``relu2_nchwc``: a convolution in the blocked layout);
@@ -9,9 +9,9 @@ graph it writes after that, compared with the model's own, in which every operat
 3. else it lies within what makes such a value: an operator that became several (a function, a fusion undone);
 4. else it was inserted (``ReorderInput``, ``Cast``), and belongs to no operator.
 
-An activation that is an attribute of the kernel now is the operator of that kind after what it was found to run, and
-what an integer kernel writes is quantised by the operator that did. A kernel's group is the operators it was found to
-run and those before them that no other kernel runs.
+An activation that became an attribute of a kernel is the operator of that kind after the kernel's other operators. An
+integer kernel includes the operator that quantises its output. A kernel's group is the operators found this way and
+those before them that no other kernel runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEADING = frozenset(
         *("BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "Softmax"),
     ]
 )
-"""A fused group goes by the first of these in it, because that is where the time goes…"""
+"""The first of these kinds leads a fused group, because most of the time goes there…"""
 ALONG = frozenset(
     [
         *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
@@ -52,24 +52,24 @@ def groups(model: OnnxGraph, ran: Sequence[Node]) -> tuple[list[tuple[int, ...]]
     found = _Found(model, ran)
     of_node: list[int | None] = []
     of_operator: dict[int, int] = {}
-    made: list[set[int]] = []
+    fused_groups: list[set[int]] = []
     for seeds in found.seeds:
         if not seeds:
             of_node.append(None)
             continue
-        number = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(made))
-        if number == len(made):
-            made.append(set())
+        number = next((of_operator[seed] for seed in sorted(seeds) if seed in of_operator), len(fused_groups))
+        if number == len(fused_groups):
+            fused_groups.append(set())
         members = found.group(seeds) - of_operator.keys()
-        made[number] |= members
+        fused_groups[number] |= members
         of_operator.update(dict.fromkeys(members, number))
         of_node.append(number)
-    made += [{operator} for operator in sorted(found.moving - of_operator.keys())]
-    return [tuple(sorted(group)) for group in made], of_node
+    fused_groups += [{operator} for operator in sorted(found.moving - of_operator.keys())]
+    return [tuple(sorted(group)) for group in fused_groups], of_node
 
 
 def leader(model: OnnxGraph, group: Sequence[int]) -> int:
-    """The operator by which a group goes."""
+    """The operator that represents a group."""
     first = next((at for at in group if model.nodes[at].kind in LEADING), None)
     if first is not None:
         return first
@@ -108,8 +108,8 @@ class _Found:
             for value in node.inputs:
                 readers.setdefault(value, []).append(at)
         for node, seeds in zip(self.ran, self.seeds, strict=True):
-            made = [value for seed in seeds for value in self.model.nodes[seed].outputs]
-            after = {at for value in made for at in readers.get(value, ())} - self.claimed
+            outputs = [value for seed in seeds for value in self.model.nodes[seed].outputs]
+            after = {at for value in outputs for at in readers.get(value, ())} - self.claimed
             kind = node.activation or ("QuantizeLinear" if node.kind.startswith("QLinear") else None)
             new = {at for at in after if self.model.nodes[at].kind == kind}
             seeds.update(new)
@@ -123,20 +123,20 @@ class _Found:
                 self.claimed |= new
 
     def _by_place(self) -> None:
-        """Walk back from every value of the model's through nodes of which nothing is known yet."""
+        """Walk back from every value of the model through nodes that are not matched yet."""
         maker = {value: at for at, node in enumerate(self.ran) for value in node.outputs}
         for at, node in enumerate(self.ran):
-            made = {self.makers[value] for value in node.outputs if value in self.makers}
+            produced = {self.makers[value] for value in node.outputs if value in self.makers}
             if node.kind in INSERTED:
-                made -= self.claimed
-            waiting = self._fresh(node, maker) if made else []
+                produced -= self.claimed
+            waiting = self._fresh(node, maker) if produced else []
             while waiting:
                 before = waiting.pop()
                 if self.seeds[before] or self.ran[before].kind in INSERTED:
                     continue
-                self.seeds[before] |= self.seeds[at] or made
+                self.seeds[before] |= self.seeds[at] or produced
                 waiting += self._fresh(self.ran[before], maker)
-            self.claimed |= made
+            self.claimed |= produced
 
     def _fresh(self, node: Node, maker: dict[str, int]) -> list[int]:
         """The nodes that make what this one reads, as far as that is no value of the model's."""

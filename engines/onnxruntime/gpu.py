@@ -20,22 +20,22 @@ from partway.proto.tensors import TensorSpec, Values
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 NO_MEMORY = ("out of memory", "Failed to allocate memory", "cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How ONNX Runtime's providers say it."""
+"""ONNX Runtime's providers report exhausted memory with these words."""
 
 
 class OnnxDeviceStage:
     """A session, or several in a row, with inputs and outputs bound to a device (``cpu`` to try it without one)."""
 
-    def __init__(self, stages: Sequence[OnnxStage], device: str, wanted: Collection[str] | None = None) -> None:
+    def __init__(self, stages: Sequence[OnnxStage], device: str, outputs: Collection[str] | None = None) -> None:
         self._stages, (self._kind, _, index) = tuple(stages), device.partition(":")
         self._index = int(index or 0)
-        made: dict[str, TensorSpec] = {}
+        produced: dict[str, TensorSpec] = {}
         read: dict[str, TensorSpec] = {}
         for stage in stages:
-            read.update((spec.name, spec) for spec in stage.inputs if spec.name not in made)
-            made.update((spec.name, spec) for spec in stage.outputs)
+            read.update((spec.name, spec) for spec in stage.inputs if spec.name not in produced)
+            produced.update((spec.name, spec) for spec in stage.outputs)
         self.inputs = tuple(read.values())
-        self.outputs = tuple(spec for name, spec in made.items() if wanted is None or name in wanted)
+        self.outputs = tuple(spec for name, spec in produced.items() if outputs is None or name in outputs)
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -47,7 +47,7 @@ class OnnxDeviceStage:
         return {name: value.numpy() for name, value in self.advance(values).items()}
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The same, left on the device."""
+        """Like ``run``, but the outputs stay on the device."""
         live = dict(values)
         try:
             for stage in self._stages:
@@ -75,13 +75,13 @@ class OnnxDeviceStage:
         return {name: value if isinstance(value, np.ndarray) else value.numpy() for name, value in values.items()}
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """On the host: ONNX Runtime has nothing that joins device values."""
+        """Joins on the host: ONNX Runtime cannot join device values."""
         return np.concatenate([part if isinstance(part, np.ndarray) else part.numpy() for part in parts])
 
-    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> OnnxDeviceStage:
-        """All of them in a row."""
+    def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> OnnxDeviceStage:
+        """This stage and the following ones as a single stage."""
         more = [one for other in others if isinstance(other, OnnxDeviceStage) for one in other._stages]
-        return OnnxDeviceStage([*self._stages, *more], f"{self._kind}:{self._index}", wanted)
+        return OnnxDeviceStage([*self._stages, *more], f"{self._kind}:{self._index}", outputs)
 
 
 class OnnxDeviceEngine(OnnxEngine):
@@ -90,11 +90,11 @@ class OnnxDeviceEngine(OnnxEngine):
     def __init__(self, threads: int = 0, device: str = "cuda:0", tensorrt: bool = False) -> None:
         super().__init__(threads)
         kind, _, index = device.partition(":")
-        wanted = {"cuda": [CUDA], "cpu": []}.get(kind)
-        if wanted is None:
+        providers = {"cuda": [CUDA], "cpu": []}.get(kind)
+        if providers is None:
             raise InputError(f"unknown device {device!r}; choose cpu, cuda or cuda:i")
         has = ort.get_available_providers()
-        for provider in [TENSORRT, *wanted] if tensorrt else wanted:
+        for provider in [TENSORRT, *providers] if tensorrt else providers:
             if provider not in has:
                 raise InputError(
                     f"the onnxruntime installed here has no {provider}; pip install onnxruntime-gpu, or --engine torch"
@@ -103,7 +103,7 @@ class OnnxDeviceEngine(OnnxEngine):
         options = {"device_id": int(index or 0)}
         self._providers: list[Any] = [
             *([(TENSORRT, {**options, "trt_fp16_enable": False})] if tensorrt else []),
-            *([(provider, {**options, "use_tf32": 0}) for provider in wanted]),
+            *([(provider, {**options, "use_tf32": 0}) for provider in providers]),
             CPU,
         ]
 

@@ -1,7 +1,7 @@
 """Seconds per operator of a stage, by ONNX Runtime's own profiler, under the model's names. Needs no onnx package.
 
-The profiler counts whole microseconds, rounded down, for every kernel (a node of the graph after optimisation). What
-:mod:`~partway.engines.onnxruntime.fused` says a kernel runs gets its time.
+The profiler counts whole microseconds, rounded down, for every kernel (a node of the graph after optimisation).
+:mod:`~partway.engines.onnxruntime.fused` maps a kernel's time to the operators it runs.
 """
 
 from __future__ import annotations

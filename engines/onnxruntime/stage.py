@@ -1,4 +1,4 @@
-"""A stage as one ONNX Runtime session, and ONNX Runtime's errors in few words."""
+"""A stage as one ONNX Runtime session, and ONNX Runtime's errors in short form."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ def _spec(node: Any) -> TensorSpec:
 
 
 def brief(error: Exception) -> str:
-    """What ONNX Runtime says, without where in its own source it said it."""
+    """ONNX Runtime's message without the position in its source."""
     text = " ".join(str(error).split()) or type(error).__name__
     return _SOURCE.sub("", text)[:300]

@@ -1,8 +1,7 @@
 """From an ONNX model to a torch module: the same operators, one torch function each, weights as buffers.
 
-What only shapes are made of stays on the host as the module runs (ONNX exporters compute sizes with operators), so that
-nothing waits for the device and a run on a GPU can be captured as a CUDA graph. What depends on constants alone is
-computed while building.
+Sizes, which ONNX exporters compute with operators, stay on the host while the module runs. So nothing waits for the
+device, and a GPU run can be captured as a CUDA graph. Operators of constants alone are computed while building.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ from partway.proto.datatypes import OIP_NAME
 from partway.proto.tensors import TensorSpec
 
 DEEPEST = 32
-_WHOLE = frozenset({2, 3, 4, 5, 6, 7, 9, 12, 13})
+_INTEGER_TYPES = frozenset({2, 3, 4, 5, 6, 7, 9, 12, 13})
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
     """A module on its device: positional inputs in, a tuple of outputs out.
 
-    ``waits`` marks one that has to look at numbers to know its shapes: it cannot be captured. ``mixes`` marks one whose
-    samples see each other, so that a batch may not be filled up.
+    ``waits`` marks a module whose shapes depend on computed numbers: it cannot be captured. ``mixes`` marks one that
+    combines the samples of a batch, so that padding would change answers.
     """
 
     module: fx.GraphModule
@@ -97,7 +96,12 @@ class _Builder:
         body = self.model.body
         for at, value in enumerate(body.inputs):
             self.nodes[value.name] = self.graph.placeholder(f"x{at}")
-            if value.kind in _WHOLE and value.shape is not None and len(value.shape) < 2 and None not in value.shape:
+            if (
+                value.kind in _INTEGER_TYPES
+                and value.shape is not None
+                and len(value.shape) < 2
+                and None not in value.shape
+            ):
                 self.on_host.add(value.name)  # sizes that an earlier stage made
                 self.waits = True
         self.body(body)
@@ -129,13 +133,13 @@ class _Builder:
         unknown = sorted(operator.attributes.keys() - context.read)
         if unknown:
             raise unsupported(operator, f"with the attribute {unknown[0]}")
-        given = [name for name in operator.inputs if name]
-        if all(name in self.constants for name in given):
+        inputs = [name for name in operator.inputs if name]
+        if all(name in self.constants for name in inputs):
             self.fold(operator, entry, run)
             return
-        fluid = [name for name in given if name not in self.constants]
+        fluid = [name for name in inputs if name not in self.constants]
         host = entry.shapes or all(name in self.on_host for name in fluid)
-        sequence = entry.many or context.made > 1
+        sequence = entry.many or context.output_count > 1
         args = tuple(self.argument(operator, entry, at, host) for at in range(len(operator.inputs)))
         self.waits |= entry.waits
         node = self.graph.call_function(run, args)
@@ -173,10 +177,12 @@ class _Builder:
 
         try:
             with torch.inference_mode(False), torch.no_grad():
-                made = run(*(literal(at, name) for at, name in enumerate(operator.inputs)))
+                results = run(*(literal(at, name) for at, name in enumerate(operator.inputs)))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise InputError(f"the stage's {operator.called} does not fit its constants; {_brief(error)}") from error
-        for name, value in zip(operator.outputs, made if isinstance(made, tuple | list) else (made,), strict=False):
+        for name, value in zip(
+            operator.outputs, results if isinstance(results, tuple | list) else (results,), strict=False
+        ):
             self.constants[name] = value
 
     def held(self, value: torch.Tensor) -> fx.Node:
@@ -217,10 +223,10 @@ class _Builder:
         """A local function's operators, their values renamed to those of the call."""
         names = dict(zip(function.inputs, (*operator.inputs, *[""] * len(function.inputs)), strict=False))
         names |= dict(zip(function.outputs, operator.outputs, strict=False))
-        given = {**function.defaults, **operator.attributes}
+        attributes = {**function.defaults, **operator.attributes}
         prefix = f"{operator.name or operator.outputs[0]}/{depth}/"
         for inner in function.operators:
-            self.operator(_renamed(inner, names, given, prefix), depth + 1)
+            self.operator(_renamed(inner, names, attributes, prefix), depth + 1)
 
     def branch(self, operator: OnnxOperator, depth: int) -> None:
         """The branch that a constant condition chooses."""
@@ -241,15 +247,15 @@ class _Builder:
             self.on_host.add(name)
 
 
-def _renamed(inner: OnnxOperator, names: Mapping[str, str], given: Mapping[str, Any], prefix: str) -> OnnxOperator:
+def _renamed(inner: OnnxOperator, names: Mapping[str, str], arguments: Mapping[str, Any], prefix: str) -> OnnxOperator:
     def own(values: Sequence[str]) -> tuple[str, ...]:
         return tuple(names.get(value, prefix + value) if value else "" for value in values)
 
     attributes = {}
     for name, value in inner.attributes.items():
         if isinstance(value, AttributeReference):
-            if value.name in given:
-                attributes[name] = given[value.name]
+            if value.name in arguments:
+                attributes[name] = arguments[value.name]
         elif isinstance(value, Body):
             raise unsupported(inner, "inside a function")
         else:

@@ -20,7 +20,7 @@ import torch
 from partway.engines.torch.device import Array, Fetch, Work
 
 SLOTS = 3
-"""Batches whose inputs may be on their way or in use at once."""
+"""Batches whose inputs may be in transfer or in use at the same time."""
 WARM = 3
 """Runs before a capture, in which libraries choose their kernels and allocate their workspaces."""
 ALIGNED = 256
@@ -34,7 +34,7 @@ class Slot:
         self.copied, self.consumed = torch.cuda.Event(), torch.cuda.Event()
 
     def grow(self, size: int, device: torch.device) -> None:
-        """Room for so many bytes; whoever still reads the old memory is waited for."""
+        """Grow to ``size`` bytes, after waiting for readers of the old memory."""
         if len(self.pinned) < size:
             self.copied.synchronize()
             self.consumed.synchronize()
@@ -43,7 +43,7 @@ class Slot:
 
 
 class Cuda:
-    """One GPU. One thread at a time gives it work; waiting for results is done outside of that."""
+    """One GPU. One thread at a time submits work; waiting for results happens outside that lock."""
 
     def __init__(self, index: int, captures: bool = True) -> None:
         self.captures = captures
@@ -98,8 +98,8 @@ class Cuda:
         self._compute.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._compute, capture_error_mode="thread_local"):
-            made = list(work())
-        return graph.replay, made
+            outputs = list(work())
+        return graph.replay, outputs
 
     def download(self, tensors: Sequence[torch.Tensor]) -> Fetch:
         """Into pinned memory of the caller's own, beside what is computed next."""
@@ -122,7 +122,7 @@ class Cuda:
         return fetch
 
     def free(self) -> None:
-        """What torch keeps for later."""
+        """Give torch's cached memory back to the device."""
         torch.cuda.synchronize(self.torch)
         torch.cuda.empty_cache()
 
@@ -146,7 +146,7 @@ def exact_arithmetic(tf32: bool) -> None:
 def gpus() -> int:
     """How many CUDA devices torch can use."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a driver that is too old is said by the count
+        warnings.simplefilter("ignore")  # torch warns when the driver is too old; then the count is 0
         return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 

@@ -1,4 +1,4 @@
-"""Where a torch module computes: what a runner asks of a device, and the CPU as the plainest one."""
+"""The interface between the program runner and a device, and the CPU as its simplest implementation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Work = Callable[[], Sequence[Tensor]]
 
 
 class TorchDevice(Protocol):
-    """A place to compute. What is between ``working`` and its end runs in order, as seen by the device."""
+    """A device to compute on. Everything inside ``working`` runs in order on it."""
 
     @property
     def torch(self) -> Any:
@@ -33,10 +33,10 @@ class TorchDevice(Protocol):
         """The arrays on the device; good until the next ``working`` but one."""
 
     def capture(self, work: Work) -> tuple[Callable[[], None], Sequence[Tensor]]:
-        """Record some work. Returns what repeats it, and the tensors that every repetition writes its results to."""
+        """Record work. Returns a function that repeats it, and the tensors that receive the results each time."""
 
     def download(self, tensors: Sequence[Tensor]) -> Fetch:
-        """Begin to bring tensors to the host; what is returned waits for them and gives arrays of the caller's own."""
+        """Start copying tensors to the host; the returned function waits and gives arrays that the caller owns."""
 
     def free(self) -> None:
         """Give back memory that nothing uses."""
@@ -59,22 +59,22 @@ class Cpu:
         return [torch.from_numpy(_readable(array)) for array in arrays]
 
     def capture(self, work: Work) -> tuple[Callable[[], None], Sequence[Tensor]]:
-        """Work that is done anew each time, into the same tensors."""
-        made = [tensor.clone() for tensor in work()]
+        """Each repetition runs the work again and copies the results into the same tensors."""
+        outputs = [tensor.clone() for tensor in work()]
 
         def repeat() -> None:
-            for mine, new in zip(made, work(), strict=True):
+            for mine, new in zip(outputs, work(), strict=True):
                 mine.copy_(new)
 
-        return repeat, made
+        return repeat, outputs
 
     def download(self, tensors: Sequence[Tensor]) -> Fetch:
-        """They are here already."""
+        """The tensors are on the host already."""
         arrays = [tensor.numpy() for tensor in tensors]
         return lambda: arrays
 
     def free(self) -> None:
-        """The allocator does so by itself."""
+        """Nothing to do: the allocator returns memory by itself."""
 
 
 def _readable(array: Array) -> Array:

@@ -39,7 +39,7 @@ class TorchStage:
         return self.runner.start(values)()
 
     def start(self, values: Mapping[str, Any]) -> Callable[[], Outputs]:
-        """The same in two steps: what is returned waits for the answer. Meanwhile the next batch can be on its way."""
+        """Start a run; the returned function waits for the outputs. The next batch can start meanwhile."""
         return self.runner.start(values)
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,12 +63,12 @@ class TorchStage:
             uploaded = iter(self._device.upload(arrays) if arrays else ())
             return torch.cat([next(uploaded) if isinstance(part, np.ndarray) else part for part in parts])
 
-    def followed_by(self, others: Sequence[LoadedStage], wanted: Collection[str]) -> TorchStage:
-        """This stage and those after it as one, which makes those of their values that are wanted."""
+    def followed_by(self, others: Sequence[LoadedStage], outputs: Collection[str]) -> TorchStage:
+        """This stage and the following ones as a single stage that returns only ``outputs``."""
         stages = [self, *(stage for stage in others if isinstance(stage, TorchStage))]
         if len(stages) != len(others) + 1:
             raise InputError("stages of different engines cannot run as one")
-        return TorchStage(_joined([stage._program for stage in stages], wanted), self._device, self._compiled)
+        return TorchStage(_joined([stage._program for stage in stages], outputs), self._device, self._compiled)
 
 
 class TorchEngine:
@@ -108,10 +108,10 @@ class TorchEngine:
 
     def _stage(self, model: OnnxFile) -> TorchStage:
         floats = PRECISIONS[self.precision]
-        made = build(model, self._place.torch, floats)
-        weights = frozenset(int(w.untyped_storage().data_ptr()) for w in made.module.buffers())
+        built = build(model, self._place.torch, floats)
+        weights = frozenset(int(w.untyped_storage().data_ptr()) for w in built.module.buffers())
         program = Program(
-            made.module, made.inputs, made.outputs, made.waits, made.mixes, (made.cache,), floats, weights
+            built.module, built.inputs, built.outputs, built.waits, built.mixes, (built.cache,), floats, weights
         )
         return TorchStage(program, self._place, self._compiled)
 
@@ -125,14 +125,14 @@ def _place(device: str, tf32: bool, graphs: bool) -> TorchDevice:
     return Cuda(int(device.partition(":")[2] or 0), graphs)
 
 
-def _joined(programs: Sequence[Program], wanted: Collection[str]) -> Program:
-    """Programs one after another: what they read and nobody among them makes goes in, what is wanted comes out."""
-    made: dict[str, TensorSpec] = {}
+def _joined(programs: Sequence[Program], names: Collection[str]) -> Program:
+    """Programs in sequence as one: inputs are what none of them computes, outputs are ``names``."""
+    produced: dict[str, TensorSpec] = {}
     read: dict[str, TensorSpec] = {}
     for program in programs:
-        read.update((spec.name, spec) for spec in program.inputs if spec.name not in made)
-        made.update((spec.name, spec) for spec in program.outputs)
-    outputs = tuple(spec for name, spec in made.items() if name in wanted)
+        read.update((spec.name, spec) for spec in program.inputs if spec.name not in produced)
+        produced.update((spec.name, spec) for spec in program.outputs)
+    outputs = tuple(spec for name, spec in produced.items() if name in names)
     inputs = tuple(read.values())
 
     def together(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

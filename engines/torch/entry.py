@@ -1,4 +1,4 @@
-"""The engine on torch, known without importing it. It runs the stages of ONNX."""
+"""The registry entry of the engine torch, which runs ONNX stages; torch is imported when an engine is made."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Run a torch module on named tensors: checks, batch buckets, captured graphs, errors.
 
-On a device that captures, a batch is filled up to the next bucket and one graph is replayed per bucket; the rows that
-were added are zeros, and what they give is dropped.
+On a device that captures, a batch is padded with zeros to the next bucket, one graph is replayed per bucket, and the
+results of the padding are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger("partway.engines")
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 MOST_GRAPHS = 16
-"""Per range of stages; the one used least lately makes room."""
+"""Captured graphs per range of stages; the least recently used one is dropped."""
 Shapes = tuple[tuple[int, ...], ...]
 NUMPY = {
     np.dtype(name): dtype
@@ -77,11 +77,11 @@ class ProgramRunner:
         self._batched = bool(program.inputs) and all(spec.shape and spec.shape[0] is None for spec in specs)
 
     def start(self, values: Mapping[str, Any]) -> Callable[[], Outputs]:
-        """Give the device its work. What is returned waits for the outputs: arrays of the declared types."""
+        """Submit the work; the returned function waits for the outputs, arrays of the declared types."""
         outputs = self.program.outputs
         with self.device.working(), self._errors(), torch.inference_mode():
-            made = self._compute(values, lambda spec: NUMPY[np.dtype(spec.dtype)])
-            fetch = self.device.download([tensor.contiguous() for tensor in made])
+            results = self._compute(values, lambda spec: NUMPY[np.dtype(spec.dtype)])
+            fetch = self.device.download([tensor.contiguous() for tensor in results])
 
         def result() -> Outputs:
             with self._errors():
@@ -90,15 +90,15 @@ class ProgramRunner:
         return result
 
     def advance(self, values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        """The outputs where they were computed, as the device has them, for the next stages."""
+        """The outputs as device tensors, for the next stages."""
         with self.device.working(), self._errors(), torch.inference_mode():
-            made = self._compute(values, self.program.native)
-        return {spec.name: tensor for spec, tensor in zip(self.program.outputs, made, strict=True)}
+            results = self._compute(values, self.program.native)
+        return {spec.name: tensor for spec, tensor in zip(self.program.outputs, results, strict=True)}
 
     def _compute(self, values: Mapping[str, Any], dtype: Callable[[TensorSpec], torch.dtype]) -> list[torch.Tensor]:
-        given = self._uploaded([_checked(spec, values[spec.name]) for spec in self.program.inputs])
-        count = self._count(given)
-        shapes = tuple(tuple(tensor.shape) for tensor in given)
+        tensors = self._uploaded([_checked(spec, values[spec.name]) for spec in self.program.inputs])
+        count = self._count(tensors)
+        shapes = tuple(tuple(tensor.shape) for tensor in tensors)
         if count is not None:
             bucket = next((size for size in BUCKETS if size >= count), count)
             shapes = tuple((bucket, *shape[1:]) for shape in shapes)
@@ -106,9 +106,9 @@ class ProgramRunner:
         if self.device.captures and not self.program.waits:
             captured = self._captured(shapes, count is not None)
         if captured is None:
-            made = self.program.module(*self._native(given))
-            return self._own(given, made, dtype)
-        for mine, tensor in zip(captured.inputs, given, strict=True):
+            results = self.program.module(*self._native(tensors))
+            return self._own(tensors, results, dtype)
+        for mine, tensor in zip(captured.inputs, tensors, strict=True):
             if count is None:
                 mine.copy_(tensor)
             else:
@@ -119,34 +119,38 @@ class ProgramRunner:
         return [tensor[:count].to(dtype(spec), copy=True) if count else tensor.to(dtype(spec), copy=True)
                 for spec, tensor in specs]  # fmt: skip
 
-    def _uploaded(self, given: Sequence[Any]) -> list[torch.Tensor]:
+    def _uploaded(self, values: Sequence[Any]) -> list[torch.Tensor]:
         """Arrays go to the device, in one copy; tensors are there already."""
-        arrays = [value for value in given if isinstance(value, np.ndarray)]
+        arrays = [value for value in values if isinstance(value, np.ndarray)]
         uploaded = iter(self.device.upload(arrays) if arrays else ())
-        return [next(uploaded) if isinstance(value, np.ndarray) else value for value in given]
+        return [next(uploaded) if isinstance(value, np.ndarray) else value for value in values]
 
-    def _native(self, given: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return [tensor.to(self.program.native(s)) for tensor, s in zip(given, self.program.inputs, strict=True)]
+    def _native(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [tensor.to(self.program.native(s)) for tensor, s in zip(tensors, self.program.inputs, strict=True)]
 
-    def _count(self, given: Sequence[torch.Tensor]) -> int | None:
-        """How many samples came, when a batch may be filled up."""
+    def _count(self, tensors: Sequence[torch.Tensor]) -> int | None:
+        """The number of samples, or None when the batch must not be padded."""
         if not self._batched or self.program.mixes:
             return None
-        counts = {tensor.shape[0] for tensor in given}
+        counts = {tensor.shape[0] for tensor in tensors}
         return counts.pop() if len(counts) == 1 and 0 not in counts else None
 
     def _captured(self, shapes: Shapes, batched: bool) -> Captured | None:
-        """The graph for these shapes, made if need be; None where there can be none."""
+        """The captured graph for these shapes, created on first use; None when capture is impossible."""
         if shapes in self._graphs:
             self._graphs.move_to_end(shapes)
             return self._graphs[shapes]
-        made = self._capture(shapes)
-        if made is not None and batched and any(not len(t.shape) or len(t) != shapes[0][0] for t in made.outputs):
-            made = None  # its first dimension is not the batch after all
+        captured = self._capture(shapes)
+        if (
+            captured is not None
+            and batched
+            and any(not len(t.shape) or len(t) != shapes[0][0] for t in captured.outputs)
+        ):
+            captured = None  # its first dimension is not the batch after all
         if len(self._graphs) >= MOST_GRAPHS:
             self._graphs.popitem(last=False)
-        self._graphs[shapes] = made
-        return made
+        self._graphs[shapes] = captured
+        return captured
 
     def _capture(self, shapes: Shapes) -> Captured | None:
         device, program = self.device, self.program
@@ -164,12 +168,15 @@ class ProgramRunner:
         return Captured(inputs, replay, outputs, [cache.tensors for cache in program.cache])
 
     def _own(
-        self, given: Sequence[torch.Tensor], made: Sequence[torch.Tensor], dtype: Callable[[TensorSpec], torch.dtype]
+        self,
+        inputs: Sequence[torch.Tensor],
+        results: Sequence[torch.Tensor],
+        dtype: Callable[[TensorSpec], torch.dtype],
     ) -> list[torch.Tensor]:
-        """Results of the right type that share memory with nothing else."""
-        taken = {_place(tensor) for tensor in given} | self.program.weights
+        """Results of the declared types that share memory with no input, weight or other result."""
+        taken = {_place(tensor) for tensor in inputs} | self.program.weights
         found = []
-        for spec, tensor in zip(self.program.outputs, made, strict=True):
+        for spec, tensor in zip(self.program.outputs, results, strict=True):
             own = tensor.to(dtype(spec))
             if _place(own) in taken:
                 own = own.clone()
@@ -179,7 +186,7 @@ class ProgramRunner:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """torch's errors as ours. No memory: what is kept is given back, so that a smaller batch has room."""
+        """Translate torch's errors; on exhausted memory free the caches, so that a smaller batch fits."""
         try:
             yield
         except PartwayError:

@@ -1,4 +1,4 @@
-"""The table from ONNX operators to torch functions, and what an entry is told when a model is built.
+"""The table from ONNX operators to torch functions, and the context an entry gets when a model is built.
 
 An entry is a factory: it reads an operator's attributes once, and gives the function that runs it. Inputs arrive as
 tensors; those in ``host`` places as Python numbers (sizes, axes: what shapes are made of, known without asking the
@@ -41,7 +41,7 @@ class ShapeCache:
         found = self.tensors.get(key)
         if found is None:
             if len(self.tensors) >= MOST_CACHED:
-                self.tensors = {}  # not cleared: who captured a graph keeps the old table
+                self.tensors = {}  # replaced, not cleared: captured graphs keep the old table
             found = self.tensors[key] = make()
         return found
 
@@ -67,12 +67,12 @@ class OperatorContext:
             return default
         return value
 
-    def whole(self, name: str, default: Any = _MISSING) -> Any:
-        """A number; ``default`` as it is where there is none."""
+    def integer(self, name: str, default: Any = _MISSING) -> Any:
+        """An integer attribute, or ``default``."""
         return self._get(name, default)
 
     def real(self, name: str, default: Any = _MISSING) -> Any:
-        """A number; float32 as the file has it."""
+        """A float32 attribute, or ``default``."""
         return self._get(name, default)
 
     def text(self, name: str, default: Any = _MISSING) -> Any:
@@ -99,14 +99,14 @@ class OperatorContext:
         return self.floats if DTYPES[value] is torch.float32 else DTYPES[value]
 
     @property
-    def made(self) -> int:
-        """How many outputs are wanted, those left out at the end not counted."""
-        wanted = [at for at, name in enumerate(self.operator.outputs) if name]
-        return wanted[-1] + 1 if wanted else 0
+    def output_count(self) -> int:
+        """The number of outputs up to the last named one."""
+        named = [at for at, name in enumerate(self.operator.outputs) if name]
+        return named[-1] + 1 if named else 0
 
     def only(self, outputs: int) -> None:
-        """Say that no more than so many outputs can be made."""
-        if self.made > outputs:
+        """Raise Unsupported when the operator has more than ``outputs`` outputs."""
+        if self.output_count > outputs:
             raise self.unsupported(f"output {outputs + 1}")
 
     def unsupported(self, what: str) -> Unsupported:
@@ -161,7 +161,7 @@ def plain(kind: str, run: Run) -> None:
 
 
 def to_tensor(constant: Constant) -> torch.Tensor:
-    """A constant on the CPU, over the file's own bytes where it can be; nobody writes to it."""
+    """A read-only constant on the CPU, over the file's own bytes when possible."""
     array = (
         constant.array
         if constant.array.dtype.isnative
@@ -173,14 +173,14 @@ def to_tensor(constant: Constant) -> torch.Tensor:
     return tensor.view(torch.bfloat16) if constant.kind == BFLOAT16 else tensor
 
 
-def numbers(given: Any) -> list[Any]:
-    """What came into a host place as a list: literals, or a tensor on the CPU (on a device: it waits for it)."""
-    if isinstance(given, torch.Tensor):
-        return list(given.reshape(-1).tolist())
-    return list(given) if isinstance(given, tuple | list) else [given]
+def numbers(value: Any) -> list[Any]:
+    """A host argument as a list: from literals, or from a tensor (a tensor on a device is waited for)."""
+    if isinstance(value, torch.Tensor):
+        return list(value.reshape(-1).tolist())
+    return list(value) if isinstance(value, tuple | list) else [value]
 
 
-def number(given: Any) -> Any:
+def number(value: Any) -> Any:
     """The same for a single number."""
-    (found,) = numbers(given)
+    (found,) = numbers(value)
     return found

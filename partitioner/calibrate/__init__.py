@@ -1,4 +1,4 @@
-"""What codecs and quantization cost in answers, measured on real inputs, and codecs fitted to a model.
+"""Measure on real inputs how codecs and quantization change answers, and fit codecs to a model.
 
 It imports every other room of the partitioner except ``resolve``.
 """

@@ -1,4 +1,4 @@
-"""Measure codecs on real frames: bytes, seconds, and what a lossy one costs the answer.
+"""Measure codecs on real frames: bytes, seconds, and how many answers a lossy codec changes.
 
 The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class) and, with labels,
 of right answers; for models that do not classify, the relative error and the cosine of their outputs.
@@ -25,7 +25,7 @@ from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, p
 
 Array = np.ndarray[Any, Any]
 NEAR = 0.2
-"""The share of frames whose two best classes count as near to each other."""
+"""The share of frames, those with the smallest margins, that count as close decisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CalibrationFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnsplitAnswers:
-    """What the unsplit model answers to every frame. ``classes`` is None for models that do not classify."""
+    """The unsplit model's answer to every frame. ``classes`` is None for models that do not classify."""
 
     frames: Sequence[CalibrationFrame]
     answers: Sequence[Mapping[str, Array]]
@@ -61,8 +61,8 @@ class UnsplitAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trip:
-    """One frame through one codec and back."""
+class _CodecRun:
+    """One frame encoded and decoded by one codec."""
 
     values: dict[str, Array]
     size_bytes: int
@@ -106,7 +106,7 @@ def measure_codec(
     last = len(chain.plan.stages) - 1
     trips, answers, scores = [], [], []
     for frame, live in zip(unsplit.frames, lives, strict=True):
-        trip = _trip(chain.plan, preprocess, frame, live, k, codec, book)
+        trip = _run_codec(chain.plan, preprocess, frame, live, k, codec, book)
         before = {**live, **chain.run({**live, **trip.values}, k, last)}
         answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
         if last_stage is not None and unsplit.scores:
@@ -132,11 +132,11 @@ def measure_codec(
 
 
 def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
-    """The share of frames to be answered alike, from scores before the softmax: what chance did to these frames apart.
+    """The expected share of equal answers, estimated from the scores before the softmax to reduce sampling noise.
 
-    A frame's answer turns when its two best classes are nearer to each other than loss moves them. How many frames lie
-    near 0 is a matter of luck among a few hundred; how many lie within the lowest fifth of all distances is less so,
-    and near 0 they are taken to be as dense as there.
+    An answer changes when the loss moves the scores by more than the margin between the two best classes. Among a few
+    hundred frames the number of margins near 0 is random. The lowest fifth of all margins gives a steadier density,
+    which is assumed to hold near 0 as well.
     """
     best = [np.argsort(one)[-2:] for one in right]
     margins = np.array([one[b] - one[a] for one, (a, b) in zip(right, best, strict=True)])
@@ -162,7 +162,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
     return statistics.fmean(a == b for a, b in zip(found, right, strict=True))
 
 
-def _trip(
+def _run_codec(
     plan: Plan,
     preprocess: Preprocess | None,
     frame: CalibrationFrame,
@@ -170,17 +170,17 @@ def _trip(
     k: int,
     codec: str,
     book: Codebook,
-) -> _Trip:
+) -> _CodecRun:
     if k == 0 and codec != RAW and is_image_codec(codec) and preprocess is not None and frame.pixels is not None:
         begun_s = perf_counter()
         body = encode_image(codec, frame.pixels)
         encoded_s = perf_counter()
         values = {preprocess.value: preprocess.tensor(decode_image(codec, memoryview(body), preprocess.shape))}
-        return _Trip(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
+        return _CodecRun(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
     begun_s = perf_counter()
     packed = [(spec, *pack(codec, spec.name, live[spec.name], book)) for spec in plan.crossing(k)]
     encoded_s = perf_counter()
     values = {spec.name: unpack(head, data, spec, book) for spec, head, data in packed}
     decoded_s = perf_counter()
     size = sum(len(data) for _, _, data in packed)
-    return _Trip(values, size, encoded_s - begun_s, decoded_s - encoded_s)
+    return _CodecRun(values, size, encoded_s - begun_s, decoded_s - encoded_s)

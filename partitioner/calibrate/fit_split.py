@@ -1,4 +1,4 @@
-"""Fit codecs to the tensors that cross at a split, judging errors by what they do to the model's answer."""
+"""Fit codecs to the tensors that cross at a split, weighing errors by their effect on the model's answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUALITIES = (15, 20, 25, 30, 33, 36, 40, 44, 48, 53, 60, 70, 85, 100)
 LEAST_FRAMES = 8
 LEAST_VALUES = 256
 MOST_VALUES = 1 << 25
-"""Values of all samples together that a fit takes; of larger tensors it sees fewer frames."""
+"""The most values in all samples of a fit; larger tensors are fitted on fewer frames."""
 
 
 def fits(spec: TensorSpec) -> bool:
@@ -63,12 +63,12 @@ def qualities(
     """Codecs ``t15`` to ``t100`` for one tensor."""
     most = max(LEAST_FRAMES, MOST_VALUES // spec.elements())
     samples = np.stack([live[spec.name][0] for live in lives[:most]])
-    made = fit(samples, layout_of(chain.plan.engine), answers(chain, k, spec.name, lives, last_stage))
-    return [made.transform(f"t{quality}", quality / 100) for quality in QUALITIES]
+    fitted = fit(samples, layout_of(chain.plan.engine), answers(chain, k, spec.name, lives, last_stage))
+    return [fitted.transform(f"t{quality}", quality / 100) for quality in QUALITIES]
 
 
 def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage: LastStage | None) -> Response:
-    """What the model answers when others replace ``value``."""
+    """A function from replaced values of ``value`` to the model's answers."""
     last = len(chain.plan.stages)
 
     def response(decoded: Array, number: int) -> Array:

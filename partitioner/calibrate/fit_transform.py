@@ -1,4 +1,4 @@
-"""Fit transform coding to one tensor: the basis, where errors matter, and the statistics, from calibration samples."""
+"""Fit transform coding to one tensor from calibration samples: the basis, the error weights and the statistics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from partway.proto.codecs.transform.symbols import SEGMENTS, segment_of
 Array = np.ndarray[Any, Any]
 MOST_CHANNELS = 512
 POSITIONS_PER_CHANNEL = 4
-"""Fewer samples than this per channel do not tell a basis from chance."""
+"""With fewer samples per channel a basis is mostly chance."""
 STRENGTH = 0.8
 """How far steps follow sensitivity: 1 would equalise what each component costs, 0 ignore it."""
 FLOOR = 0.05
@@ -72,7 +72,7 @@ def by_band(flat: Array, band: Array) -> Array:
 
 
 def smoothed(counts: Array, size: int) -> Array:
-    """Counts of single values with some of each neighbour's, so that a value just not seen costs little more."""
+    """Counts of single values, smoothed with their neighbours', so that an unseen value costs little more."""
     if size > 1 or counts.size < 16:
         return counts
     radius = max(1, counts.size // 64)
@@ -88,17 +88,17 @@ def fit(samples: Array, layout: str, response: Response | None = None) -> Fit:
     deviation = float(np.std(samples, dtype=np.float64)) or 1.0
     height, width, channels = plain.size
     flat = np.ones((channels, int(plain.bands.max()) + 1), np.float32)
-    made = Fit(samples.dtype.name, plain, _coefficients(plain, samples), flat, deviation, low, high)
+    fitted = Fit(samples.dtype.name, plain, _coefficients(plain, samples), flat, deviation, low, high)
     enough = len(samples) * height * width >= POSITIONS_PER_CHANNEL * channels and channels <= MOST_CHANNELS
     if not enough:
-        return made
+        return fitted
     cost = (
         None
         if response is None
-        else measured_sensitivity(plain, samples, response, lambda values: rounded(values, made))
+        else measured_sensitivity(plain, samples, response, lambda values: rounded(values, fitted))
     )
-    basis, weights = mixed_basis(made, cost)
-    return replace(made, basis=basis, weights=weights, coefficients=_coefficients(basis, samples))
+    basis, weights = mixed_basis(fitted, cost)
+    return replace(fitted, basis=basis, weights=weights, coefficients=_coefficients(basis, samples))
 
 
 def _plain_basis(samples: Array, layout: str) -> Basis:
@@ -113,15 +113,15 @@ def _coefficients(basis: Basis, samples: Array) -> Array:
     return np.stack([basis.forward(sample.astype(np.float32)) for sample in samples])
 
 
-def mixed_basis(made: Fit, cost: Array | None) -> tuple[Basis, Array]:
-    """Components by groups of frequencies that cost least bits for what they cost the answer; relative steps.
+def mixed_basis(fitted: Fit, cost: Array | None) -> tuple[Basis, Array]:
+    """The basis with the fewest bits for a given change of the answer, by frequency group, and its relative steps.
 
-    Principal components of what is left when channels are scaled by the root of the cost matrix: there, equal steps
-    are best (Karhunen-Loeve under a weighted error).
+    It holds the principal components after channels are scaled by the root of the cost matrix: there, equal steps are
+    best (Karhunen-Loeve under a weighted error).
     """
-    plain = made.basis
+    plain = fitted.basis
     groups = groups_of(*plain.size[:2])
-    covariances = _covariances(made, groups[plain.bands])
+    covariances = _covariances(fitted, groups[plain.bands])
     trust = np.ones(len(covariances)) if cost is None else np.trace(cost, axis1=1, axis2=2)
     positions = np.bincount(groups[plain.bands])
     wide = np.maximum(trust, 1e-12 * trust.max()) ** (-STRENGTH / 2) if trust.max() > 0 else np.ones(len(trust))
@@ -138,14 +138,14 @@ def mixed_basis(made: Fit, cost: Array | None) -> tuple[Basis, Array]:
     return basis, np.stack(weights, 1)[:, groups].astype(np.float32)
 
 
-def _covariances(made: Fit, group: Array) -> list[Array]:
-    """Of channels, per group of positions; the fewer samples there are the more like that of all."""
+def _covariances(fitted: Fit, group: Array) -> list[Array]:
+    """Channel covariances per group of positions, shrunk towards the overall one when samples are few."""
     found = []
-    channels = made.coefficients.shape[-1]
-    flat = made.coefficients.reshape(-1, channels)
+    channels = fitted.coefficients.shape[-1]
+    flat = fitted.coefficients.reshape(-1, channels)
     everywhere = flat.T.astype(np.float64) @ flat / len(flat)
     for number in range(int(group.max()) + 1):
-        rows = made.coefficients[:, group == number].reshape(-1, channels).astype(np.float64)
+        rows = fitted.coefficients[:, group == number].reshape(-1, channels).astype(np.float64)
         own = rows.T @ rows / len(rows)
         like = everywhere * (np.trace(own) / (np.trace(everywhere) or 1.0))
         share = channels / (channels + len(rows))
@@ -175,7 +175,7 @@ def packed_vectors(vectors: Array) -> Array:
     return np.asarray(np.rint(vectors * 32767).astype(np.int16) / np.float32(32767), np.float32)
 
 
-def rounded(values: Array, made: Fit) -> Array:
-    """As decoding would leave them."""
-    clipped = values.clip(made.low, made.high)
-    return (clipped if np.dtype(made.dtype).kind == "f" else np.rint(clipped)).astype(made.dtype)
+def rounded(values: Array, fitted: Fit) -> Array:
+    """Values clipped and rounded as decoding does."""
+    clipped = values.clip(fitted.low, fitted.high)
+    return (clipped if np.dtype(fitted.dtype).kind == "f" else np.rint(clipped)).astype(fitted.dtype)

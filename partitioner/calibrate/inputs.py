@@ -45,20 +45,20 @@ def read_frames(
 
 
 def random_frames(plan: Plan) -> list[CalibrationFrame]:
-    """Frames that tell sizes and times, but nothing of answers."""
+    """Random frames: good for sizes and times, meaningless for answers."""
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
-        made = range(RANDOM_FRAMES)
+        count = range(RANDOM_FRAMES)
         return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in made
+            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in count
         ]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
-    """Evenly spaced ones: data is often sorted by class."""
+    """Evenly spaced items, because data is often sorted by class."""
     count = min(most, len(items))
     return [items[number * len(items) // count] for number in range(count)]
 
@@ -127,8 +127,8 @@ def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[
     for spec in specs:
         first = columns[spec.name][0][None]
         if not spec.accepts(first.shape, first.dtype.name):
-            wanted = f"{spec.dtype} {list(spec.shape[1:])}"
-            raise InputError(f"{path}: a frame of {spec.name} must be {wanted}, not {first.dtype} {first.shape[1:]}")
+            expected = f"{spec.dtype} {list(spec.shape[1:])}"
+            raise InputError(f"{path}: a frame of {spec.name} must be {expected}, not {first.dtype} {first.shape[1:]}")
     for number in range(len(columns[specs[0].name])):
         frames.append(
             CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})

@@ -1,6 +1,6 @@
-"""What a classifier answers before its softmax: there a small change of the answer can be told from none.
+"""A classifier's scores before its softmax, where small changes are visible.
 
-Softmax in eight bits leaves nothing of all but the likeliest few classes.
+An 8-bit softmax rounds all but the few likeliest classes to zero.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LastStage = Callable[[Mapping[str, Array]], Array]
 
 
 def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None:
-    """The last stage without its softmax; None where it has none, or cannot be cut before it."""
+    """The last stage without its softmax; None when it has no softmax or cannot be cut before it."""
     stage = plan.stages_on(engine.name)[-1]
     if stage.data is not None or not stage.file or not is_model_file(stage.file):
         return None
@@ -38,9 +38,9 @@ def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None
         value = _logits(source.graph)
         if value is None:
             return None
-        with TemporaryDirectory() as made:
-            first = plan_model(source, (cut_from_names(source.graph, (value,)),), Path(made), "logits").stages[0]
-            loaded = engine.load((Path(made) / first.file).read_bytes())
+        with TemporaryDirectory() as scratch:
+            first = plan_model(source, (cut_from_names(source.graph, (value,)),), Path(scratch), "logits").stages[0]
+            loaded = engine.load((Path(scratch) / first.file).read_bytes())
     except InputError:
         return None
     return lambda live: np.asarray(loaded.run(live)[value], np.float64).reshape(-1)

@@ -1,4 +1,4 @@
-"""A machine's speed, learned from profiles of several models, and the profile it would have of another model."""
+"""Learn a machine's speed from profiles of several models, and predict its profile of another model."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def calibrate_machine(profiles: Iterable[Path], folders: Iterable[Path]) -> Cali
 
 
 def predicted_profile(path: Path, plan: Plan, folder: Path) -> dict[str, Any]:
-    """The JSON of the profile that the calibrated machine would have of a plan, marked as predicted.
+    """The predicted profile of a plan on the calibrated machine, as JSON.
 
     Raises InputError when the calibration cannot be read or is of another engine than the plan.
     """
-    made = calibration_from_json(_read(path, "calibration"))
-    if plan.engine != made.about["engine"]:
+    calibration = calibration_from_json(_read(path, "calibration"))
+    if plan.engine != calibration.about["engine"]:
         raise InputError(
-            f"{path} was measured_groups with engine {made.about['engine']}, the plan is for {plan.engine}"
+            f"{path} was measured with engine {calibration.about['engine']}, the plan is for {plan.engine}"
         )
-    found = predict(made.regression, _graphs(plan, folder))
+    found = predict(calibration.regression, _graphs(plan, folder))
     operators = [
         {"name": group.name, "kind": group.kind.split()[0], "stage": group.stage, "time_s": seconds}
         for group, seconds in found.groups
@@ -59,12 +59,12 @@ def predicted_profile(path: Path, plan: Plan, folder: Path) -> dict[str, Any]:
         {"name": None, "kind": OVERHEAD, "stage": stage, "time_s": rest_s, "calls": 0}
         for stage, rest_s in enumerate(found.rest_s)
     ]
-    error = made.total
+    error = calibration.total
     return {
         "format": FORMAT,
         "plan": plan.digest,
         "model": plan.model,
-        **made.about,
+        **calibration.about,
         "date": datetime.date.today().isoformat(),
         "stage_s": list(found.stage_s),
         "operators": [*operators, *rest],
@@ -73,14 +73,14 @@ def predicted_profile(path: Path, plan: Plan, folder: Path) -> dict[str, Any]:
 
 
 def _plans(folders: Iterable[Path]) -> dict[str, tuple[Plan, Path]]:
-    given, found = list(folders), {}
-    for folder in given:
+    searched, found = list(folders), {}
+    for folder in searched:
         for path in (folder, *sorted(folder.glob("*"))):
             if (path / PLAN_FILE).is_file():
                 plan = load_plan(path)
                 found[plan.digest] = (plan, path)
     if not found:
-        raise InputError(f"there is no plan in {', '.join(map(str, given))}; give the folders of `partway plan`")
+        raise InputError(f"there is no plan in {', '.join(map(str, searched))}; give the folders of `partway plan`")
     return found
 
 
@@ -90,7 +90,7 @@ def _joined(
     if not profile.operators:
         raise InputError(f"profile {path} has no operators; make it again with `partway profile --operators`")
     if profile.predicted is not None:
-        raise InputError(f"profile {path} is itself predicted; calibrate with measured_groups ones")
+        raise InputError(f"profile {path} is itself predicted; calibrate with measured ones")
     if profile.plan not in plans:
         raise InputError(f"the plan that profile {path} is of is not among --models; add its folder")
     plan, folder = plans[profile.plan]

@@ -22,9 +22,9 @@ def calibrated(
     real: bool,
     advance: Callable[[str, int], None] = lambda what, splits: None,
 ) -> Plan:
-    """The plan with its codecs and candidates. Unless the frames are ``real``, nothing is fitted or said of answers.
+    """The plan with its codecs and candidates. Without ``real`` frames no codec is fitted and no answer compared.
 
-    ``advance`` is called with what was measured and how many splits are complete.
+    ``advance`` is called with the current step and the number of complete splits.
     """
     notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
     last = before_softmax(out, chain.plan, engine) if real else None
@@ -36,6 +36,6 @@ def calibrated(
     return replace(chain.plan, codecs=tuple(work.codecs), candidates=tuple(entries))
 
 
-def done(out: Path) -> None:
-    """The plan is written: what a calibration would go on from is not needed any more."""
+def remove_notes(out: Path) -> None:
+    """Delete the notes of a calibration whose plan is written."""
     (out / PART_FILE).unlink(missing_ok=True)

@@ -31,7 +31,7 @@ LEAST_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class TwinAgreement:
-    """What stays of the answers with the first ``k`` stages in int8: shares, None where not known."""
+    """Answers with the first ``k`` stages in int8 against the float model: shares, None where unknown."""
 
     k: int
     frames: int
@@ -77,21 +77,21 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._left = iter(lives)
+            self._remaining = iter(lives)
 
         def get_next(self) -> dict[str, Array] | None:
-            live = next(self._left, None)
+            live = next(self._remaining, None)
             return None if live is None else {spec.name: live[spec.name] for spec in stage.inputs}
 
     level = logging.root.level
-    logging.root.setLevel(logging.ERROR)  # its advice is about options that are not the user's
+    logging.root.setLevel(logging.ERROR)  # its warnings advise on options that users cannot set here
     with tempfile.TemporaryDirectory() as scratch:
-        ready, made = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
+        prepared, int8 = Path(scratch) / "ready.onnx", Path(scratch) / "int8.onnx"
         try:
-            quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+            quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
             quantize_static(
-                str(ready),
-                str(made),
+                str(prepared),
+                str(int8),
                 Reader(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
@@ -99,8 +99,8 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
                 weight_type=QuantType.QInt8,
                 reduce_range=True,
             )
-            return made.read_bytes()
-        except Exception as error:  # whatever the quantizer meets in a model of any kind
+            return int8.read_bytes()
+        except Exception as error:  # the quantizer raises many types
             raise InputError(
                 f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"
             ) from error
@@ -137,7 +137,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
 
 
 def with_agreements(plan: Plan, rows: Sequence[TwinAgreement]) -> Plan:
-    """The plan that knows what its int8 twins keep; splits of models that do not classify get 0 where answers moved."""
+    """The plan with the agreement of its int8 twins; for models that do not classify, 0 where answers changed."""
     shares = [1.0 if row.k == 0 else 0.0 if row.agreement is None else row.agreement for row in rows]
     return replace(plan, twin_agreement={**plan.twin_agreement, INT8: tuple(shares)})
 

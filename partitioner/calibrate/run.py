@@ -1,4 +1,4 @@
-"""Run real inputs through every (split, codec) of a plan; what is done is kept, to go on where it stopped."""
+"""Run real inputs through every (split, codec) of a plan; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ from partway.proto.codecs.transform.codebook import codebook
 
 Array = np.ndarray[Any, Any]
 CandidateEntry = dict[str, Any]
-LEAST_KEPT = 0.9
-"""Fitted codecs that keep fewer answers are measured but not put into the plan."""
+LEAST_AGREEMENT = 0.9
+"""Fitted codecs with less agreement are measured but left out of the plan."""
 PART_FILE = "calibration.part"
 
 
 class Notes:
-    """Finished pieces of a calibration in a file of one JSON line each; a damaged last line is done again."""
+    """Finished pieces of a calibration, one JSON line each in a file; a damaged last line is measured again."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
-        self._known: dict[str, Any] = {}
+        self._pieces: dict[str, Any] = {}
         if path is not None and path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     note = json.loads(line)
                     if note["of"] == key:
-                        self._known[note["what"]] = note["data"]
+                        self._pieces[note["what"]] = note["data"]
                 except (ValueError, TypeError, KeyError):
                     continue
 
     def get(self, what: str) -> Any:
-        """What was noted, or None."""
-        return self._known.get(what)
+        """The recorded data of a piece, or None."""
+        return self._pieces.get(what)
 
     def add(self, what: str, data: Any) -> None:
         """Note a finished piece."""
-        self._known[what] = data
+        self._pieces[what] = data
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"of": self._key, "what": what, "data": data}) + "\n")
 
     def close(self) -> None:
-        """All is done: the file goes."""
+        """Delete the file."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 def calibration_key(plan: Plan, frames: Sequence[CalibrationFrame]) -> str:
-    """Changes whenever the model, its cuts or the frames do."""
+    """A key that changes with the model, its cuts or the frames."""
     digest = hashlib.sha256(replace(plan, codecs=()).digest.encode())
     for frame in frames:
         for name, array in frame.values.items():
@@ -99,7 +99,7 @@ class CodecCalibration:
         self.entries: list[CandidateEntry] = []
 
     def steps(self) -> Iterator[tuple[str, int, int]]:
-        """Do it all; yields (what comes next, splits done, splits in all)."""
+        """Run all pieces; yields (next step, splits done, number of splits)."""
         lives = [dict(frame.values) for frame in self.unsplit.frames]
         pictures = all(frame.pixels is not None for frame in self.unsplit.frames)
         last = len(self.chain.plan.stages)
@@ -132,7 +132,7 @@ class CodecCalibration:
         return found
 
     def _prune(self) -> None:
-        """Keep of the fitted codecs those that may ever be chosen: what no other beats in bytes and in answers kept."""
+        """Drop the fitted codecs that another one beats in both bytes and agreement."""
         plan = self.chain.plan
         chosen: set[tuple[str, str]] = set()
         for k in range(len(plan.stages)):
@@ -152,19 +152,19 @@ class CodecCalibration:
 
 
 def _needed(plan: Plan, live: Mapping[str, Array], k: int) -> dict[str, Array]:
-    """The values that cross at k, and outputs that are made already."""
+    """The values that cross at k, and the model outputs that the prefix made."""
     names = {*plan.cuts[k].values, *plan.outputs}
     return {name: array for name, array in live.items() if name in names}
 
 
 def _frontier(entries: Sequence[CandidateEntry]) -> list[str]:
-    """Smallest first, each keeping more answers (or erring less) than all before it."""
+    """Codec names, smallest first, each with more agreement (or less error) than all before it."""
     names: list[str] = []
     best = -np.inf
     for entry in sorted(entries, key=lambda e: float(e["bytes_mean"])):
         score = entry["agreement"]
         worth = -float(entry["relative_error"]) if score is None else score
-        if worth > best and (score is None or score >= LEAST_KEPT):
+        if worth > best and (score is None or score >= LEAST_AGREEMENT):
             names.append(str(entry["codec"]))
             best = worth
     return names

@@ -1,4 +1,4 @@
-"""Where errors in an activation change the model's answer: tried with noise, channel by channel and band by band.
+"""Measure how errors in an activation change the model's answer, with noise channel by channel and band by band.
 
 To first order an error e in the channels of one frequency costs e' G e in squared change of the answer. G is the mean
 of J'J over samples, J the answer's derivative; the same noise in one channel after another shows the columns of J.
@@ -24,7 +24,7 @@ NOISE = 0.2
 MOST_FRAMES = 24
 LEAST_FRAMES = 4
 MOST_S = 20.0
-"""Seconds that the trials of one tensor may take."""
+"""The most seconds for the trials of one tensor."""
 
 
 def groups_of(height: int, width: int) -> Array:
@@ -59,7 +59,7 @@ def measured_sensitivity(
         for group in range(count):
             noise, energy = _noise(plain, groups[plain.bands] == group, deviation, rng)
             changed = np.asarray(response(finish(samples[number] + noise), int(number)), np.float64) - answers
-            changed -= changed.mean(1, keepdims=True)  # what all answers rise by alike is no change
+            changed -= changed.mean(1, keepdims=True)  # a constant added to all scores changes no answer
             total[group] += changed @ changed.T / (energy * frames)
     return total if np.isfinite(total).all() else None
 
@@ -71,9 +71,9 @@ def _noise(plain: Basis, mask: Array, deviation: float, rng: np.random.Generator
     pattern = rng.standard_normal(mask.size) * mask
     pattern *= np.sqrt(energy / np.square(pattern).sum())
     zero = Basis(plain.layout, plain.shape, np.zeros(channels, np.float32), None)
-    made = np.zeros((channels, *plain.shape), np.float32)
+    patterns = np.zeros((channels, *plain.shape), np.float32)
     for channel in range(channels):
         coefficients = np.zeros((mask.size, channels), np.float32)
         coefficients[:, channel] = pattern
-        made[channel] = zero.inverse(coefficients)
-    return made, energy
+        patterns[channel] = zero.inverse(coefficients)
+    return patterns, energy

@@ -1,4 +1,4 @@
-"""Which cuts a graph has and which of them are worth having in a chain: minimum cuts, swept over bandwidths.
+"""Find a graph's cuts and select the useful ones for a chain: minimum cuts, swept over bandwidths.
 
 It imports ``profile``, ``decide``, ``plan`` and ``graph``, not ``explain`` beside it.
 """

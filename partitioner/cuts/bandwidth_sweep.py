@@ -22,7 +22,7 @@ EPSILON = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A prefix and the range of bandwidths for which it is best; the first span begins at 0, the last is endless."""
+    """A prefix and the range of bandwidths for which it is best; the first begins at 0, the last has no upper end."""
 
     prefix: OperatorSet
     cut: Cut
@@ -31,12 +31,11 @@ class Span:
 
 
 def sweep(problem: Problem) -> tuple[Span, ...]:
-    """Every prefix that is best for some bandwidth, from bandwidth 0 (all on the device) to endless.
+    """Every prefix that is best for some bandwidth, from 0 (all on the device) to infinity.
 
     Finds the breakpoints themselves, by the method of Eisner and Severance (1976): the cost of a prefix is a line in
-    the bandwidth, and either two neighbouring lines of the lower envelope meet where nothing lies below them, or a
-    minimum cut there finds what does. The prefixes are nested where the cloud is
-    at least as fast on every operator.
+    the bandwidth. Where two neighbouring lines of the lower envelope meet, a minimum cut either finds a lower line or
+    proves that there is none. The prefixes are nested where the cloud is at least as fast on every operator.
     """
     first = _Line.of(problem, cheapest(problem, 0.0, 1.0))
     last = _Line.of(problem, cheapest(problem, 1.0, 0.0))
@@ -59,7 +58,7 @@ class _Line:
         return self.own_s * bandwidth_bps + self.bits
 
     def meets(self, flatter: _Line) -> float:
-        """The bandwidth from which on the other line is lower; endless if it never is."""
+        """The bandwidth above which the other line is lower; infinite if it never is."""
         if flatter.own_s >= self.own_s:
             return math.inf
         return max(0.0, (flatter.bits - self.bits) / (self.own_s - flatter.own_s))

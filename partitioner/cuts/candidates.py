@@ -1,4 +1,4 @@
-"""Which cuts a graph has, and the few of them that are worth having in a chain of stages."""
+"""Find the legal cuts of a graph, and the few useful ones for a chain of stages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEIGHBOURS = 8
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A cut with what it means: the operators before it, its bytes on the wire, the multiply-adds done before it."""
+    """A cut with the operators before it, its bytes on the wire, and the multiply-adds before it."""
 
     cut: Cut
     prefix: OperatorSet
@@ -50,7 +50,7 @@ def legal_cuts(graph: Graph, bytes_of: BytesOf | None = None) -> tuple[Frontier,
 
 
 def _chain(found: Sequence[Frontier]) -> tuple[Frontier, ...]:
-    """A nested family of frontiers sorted by work: as many as can be that send less than all before, then others."""
+    """A nested family of frontiers sorted by work: first a longest run with decreasing bytes, then others that fit."""
     best: list[tuple[int, int]] = []
     most: list[int] = []
     smallest = math.inf
@@ -73,16 +73,16 @@ def _chain(found: Sequence[Frontier]) -> tuple[Frontier, ...]:
 
 
 def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
-    """Nested prefixes worth passing through: best at some exchange rate of bytes against work, in the whole graph or
-    between two of its narrow places, where a single value crosses."""
+    """Nested prefixes that orders should pass through: each is best at some exchange rate of bytes against work, in the
+    whole graph or between two places where a single value crosses."""
     work = [operator.work + 1.0 for operator in graph.operators]
     narrow = [reached for reached, values in frontiers(graph, depth_first(graph)) if len(values) == 1]
     pairs = [pair for pair in pairwise([0, *narrow, graph.everything]) if (pair[1] & ~pair[0]).bit_count() > 2]
     found: list[OperatorSet] = []
     for between in [(0, graph.everything), *pairs]:
         for span in sweep(cut_problem(graph, work, [0.0] * len(work), bytes_of=bytes_of, between=between)):
-            wanted = [settled(graph, span.prefix)]
-            for prefix in [span.prefix, *wanted] if between == (0, graph.everything) else wanted:
+            settled_prefix = [settled(graph, span.prefix)]
+            for prefix in [span.prefix, *settled_prefix] if between == (0, graph.everything) else settled_prefix:
                 if all(prefix & other in (prefix, other) for other in found):
                     found.append(prefix)
     return sorted(found, key=int.bit_count)
@@ -91,7 +91,7 @@ def _milestones(graph: Graph, bytes_of: BytesOf | None) -> list[OperatorSet]:
 def useful_cuts(
     graph: Graph, bytes_of: BytesOf | None = None, limit: int = 4, also: Sequence[Cut] = ()
 ) -> tuple[Cut, ...]:
-    """The inner cuts worth having in a chain, nested, at most ``limit`` of them beside those in ``also``.
+    """The useful inner cuts of a chain, nested: at most ``limit``, plus those in ``also``.
 
     Only a cut that sends strictly fewer bytes than every earlier one, the model's input included, can be best while the
     cloud is the faster machine. Of those, :func:`greedy_selection` takes those that spare most; neighbours that hardly
@@ -135,6 +135,6 @@ def _smaller(graph: Graph, legal: Sequence[Frontier], smallest: float) -> list[F
 
 
 def _least_breaking(graph: Graph, near: Sequence[Frontier]) -> Frontier:
-    """The best of some neighbouring cuts as small as the first: one that breaks no fusion, then of fewest values."""
+    """The best of some equally small neighbouring cuts: one that breaks no fusion, then the one with fewest values."""
     as_small = [one for one in near if one.size_bytes <= near[0].size_bytes]
     return min(as_small, key=lambda one: (breaks_fusion(graph, one.prefix, one.cut.values), len(one.cut.values)))

@@ -1,4 +1,4 @@
-"""What a cut means in a graph: the operators before it, the values that cross, their bytes."""
+"""A cut in a graph: the operators before it, the values that cross, their bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from partway.partitioner.plan.cut import Cut
 from partway.proto.tensors import TensorSpec
 
 BytesOf = Callable[[TensorSpec], float]
-"""Bytes that a value costs on the wire at batch 1, coded as it will be."""
+"""Coded bytes of a value on the wire at batch 1."""
 
 
 def crossing(graph: Graph, prefix: OperatorSet) -> Cut:
@@ -25,7 +25,7 @@ def input_cut(graph: Graph) -> Cut:
 
 
 def output_cut(graph: Graph) -> Cut:
-    """The last split: the device has run everything, the model's outputs are left."""
+    """The last split: the device runs everything, and only the model's outputs remain."""
     return Cut(graph.outputs)
 
 
@@ -39,7 +39,7 @@ def prefix_of(graph: Graph, cut: Cut) -> OperatorSet:
     for name in cut.values:
         _check_name(graph, name)
     prefix = smallest_prefix(graph, cut.values)
-    missing = [name for name in graph.crossing(_made_before(graph, cut.values)) if name not in cut.values]
+    missing = [name for name in graph.crossing(_runnable_before(graph, cut.values)) if name not in cut.values]
     if missing and set(cut.values) - set(graph.crossing(prefix)):
         raise InputError(_must_cross(graph, cut, missing))
     return prefix
@@ -53,14 +53,14 @@ def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """States have names with quotes of their own."""
+    """The name in backquotes, unless it contains quotes itself, as names of states do."""
     return name if "`" in name else f"`{name}`"
 
 
 def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
-    """The smallest operator set that makes some values and after which nothing else crosses; everything at the most."""
+    """The smallest operator set that makes ``values`` and after which no other value crosses; at most all operators."""
     names = set(values)
-    prefix = _made_before(graph, names)
+    prefix = _runnable_before(graph, names)
     while missing := [name for name in graph.crossing(prefix) if name not in names]:
         for name in missing:
             for index in members(graph.readers[name] & ~prefix):
@@ -68,18 +68,18 @@ def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
     return prefix
 
 
-def _made_before(graph: Graph, values: Iterable[str]) -> OperatorSet:
+def _runnable_before(graph: Graph, values: Iterable[str]) -> OperatorSet:
     """The operators that make some values, and those that do not depend on them."""
-    made = after = 0
+    before = after = 0
     for name in values:
         if name in graph.producers:
-            made |= graph.ancestors[graph.producers[name]]
+            before |= graph.ancestors[graph.producers[name]]
         for index in members(graph.readers.get(name, 0)):
             after |= graph.descendants[index]
     for index, operator in enumerate(graph.operators):
-        if not operator.inputs and not made >> index & 1:
+        if not operator.inputs and not before >> index & 1:
             after |= graph.descendants[index]
-    return made | graph.everything & ~after
+    return before | graph.everything & ~after
 
 
 def wire_bytes(graph: Graph, cut: Cut, bytes_of: BytesOf | None = None) -> float:

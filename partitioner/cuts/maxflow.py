@@ -11,8 +11,8 @@ from partway.errors import InputError
 
 SCALE = 1 << 28
 FOREVER = 1 << 29
-"""scipy takes 32-bit capacities: the least cost known so far becomes ``SCALE``, what may not be cut ``FOREVER``; even
-where an edge runs both ways, what is left of it still fits."""
+"""scipy takes 32-bit capacities. The lowest cost so far becomes ``SCALE``, an uncuttable edge ``FOREVER``; the residual
+of an edge in both directions still fits."""
 ROUNDS = 40
 SOURCE, SINK = 0, 1
 

@@ -26,25 +26,25 @@ class Problem:
     """What a cut costs: seconds of each operator on either side, bits of each value, values that stay on the device.
 
     ``device_s`` and ``cloud_s`` go with ``graph.operators``; ``bits`` with ``graph.activations``. Only prefixes that
-    hold ``least`` and lie within ``most`` are asked for (prefixes themselves).
+    contain ``least`` and lie within ``most`` (both prefixes) are solutions.
     """
 
     graph: Graph
     device_s: tuple[float, ...]
     cloud_s: tuple[float, ...]
     bits: tuple[float, ...]
-    kept: frozenset[str]
+    staying: frozenset[str]
     least: OperatorSet
     most: OperatorSet
 
     def own_s(self, prefix: OperatorSet) -> float:
-        """What running a prefix on the device costs more than running it in the cloud."""
+        """Extra seconds of running a prefix on the device instead of in the cloud."""
         return math.fsum(self.device_s[index] - self.cloud_s[index] for index in members(prefix))
 
     def crossing_bits(self, prefix: OperatorSet) -> float:
-        """Bits that cross after a prefix; endless where a value crosses that must not."""
+        """Bits that cross after a prefix; infinite when a value crosses that must stay."""
         names = self.graph.crossing(prefix)
-        if not self.kept.isdisjoint(names):
+        if not self.staying.isdisjoint(names):
             return math.inf
         return math.fsum(self._bits_of[name] for name in names)
 
@@ -67,7 +67,7 @@ def cut_problem(
     keep: Collection[str] = (),
     between: tuple[OperatorSet, OperatorSet] | None = None,
 ) -> Problem:
-    """State what is to be minimised.
+    """Build the minimisation problem.
 
     ``keep`` names values that must not leave the device, ``between`` a smallest and a largest prefix.
     Raises :class:`InputError` for a value in ``keep`` that the model does not have, or times that do not fit the graph.
@@ -78,10 +78,10 @@ def cut_problem(
     for times in (device_s, cloud_s):
         if len(times) != len(graph.operators) or not all(0 <= time < math.inf for time in times):
             raise InputError(f"a model of {len(graph.operators)} operators needs as many times, none of them negative")
-    kept = graph.local | frozenset(keep)
-    bits = tuple(0.0 if name in kept else 8 * _bytes(graph, name, bytes_of) for name in graph.activations)
+    staying = graph.local | frozenset(keep)
+    bits = tuple(0.0 if name in staying else 8 * _bytes(graph, name, bytes_of) for name in graph.activations)
     least, most = between or (0, graph.everything)
-    return Problem(graph, tuple(device_s), tuple(cloud_s), bits, kept, least, most)
+    return Problem(graph, tuple(device_s), tuple(cloud_s), bits, staying, least, most)
 
 
 def _bytes(graph: Graph, name: str, bytes_of: Callable[[TensorSpec], float] | None) -> float:
@@ -116,7 +116,7 @@ FIRST = 2
 
 
 def _operator_edges(problem: Problem) -> Iterator[_Edge]:
-    """What an operator costs on the slower side; fixed where it is on one side anyway."""
+    """An operator's extra seconds on the slower side; a fixed edge when its side is given."""
     for at, (device_s, cloud_s) in enumerate(zip(problem.device_s, problem.cloud_s, strict=True), start=FIRST):
         inside = problem.most & ~problem.least & 1 << at - FIRST
         on_device = problem.least & 1 << at - FIRST if not inside else device_s <= cloud_s
@@ -125,18 +125,18 @@ def _operator_edges(problem: Problem) -> Iterator[_Edge]:
 
 
 def _value_edges(problem: Problem) -> Iterator[_Edge]:
-    """A value left behind is paid once: its producer (the source, for a model input) to it, and on to each reader."""
+    """A crossing value is paid once: an edge from its producer (or the source) to it, then one to each reader."""
     graph = problem.graph
     first = FIRST + len(graph.operators)
     for at, (name, bits) in enumerate(zip(graph.activations, problem.bits, strict=True), start=first):
         producer = FIRST + graph.producers[name] if name in graph.producers else SOURCE
-        yield producer, at, 0.0, bits, name in problem.kept
+        yield producer, at, 0.0, bits, name in problem.staying
         for reader in members(graph.readers.get(name, 0)):
             yield at, FIRST + reader, 0.0, 0.0, True
 
 
 def _order_edges(graph: Graph) -> Iterator[_Edge]:
-    """An operator must have what it reads."""
+    """An operator runs after the producers of its inputs."""
     for at, operator in enumerate(graph.operators):
         for producer in sorted({graph.producers[name] for name in operator.inputs if name in graph.producers}):
             yield FIRST + at, FIRST + producer, 0.0, 0.0, True

@@ -1,4 +1,4 @@
-"""Choose a few cuts out of many: those without which a device would have to send most, or compute longest."""
+"""Select a few cuts from many: those that save a device the most bytes or computation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 WORTH = 0.045
-"""A cut must save this much: e-fold of bytes times fraction of the model that it spares the device.
+"""The least saving of a cut: log of the byte ratio times the fraction of the model that the device skips.
 
 Every boundary costs a chain 1 to 2 % of the model (benchmarks/chain.py: copies, and layouts that the engine undoes and
 makes again), whether a frame crosses the link there or not.
@@ -14,7 +14,7 @@ makes again), whether a frame crosses the link there or not.
 
 
 def greedy_selection(sizes: Sequence[float], done: Sequence[Sequence[float]], limit: int) -> tuple[int, ...]:
-    """Indices of at most ``limit`` candidates, in order; candidate 0 (the model's input) is there already.
+    """Indices of at most ``limit`` candidates, in order; candidate 0 (the model's input) is always included.
 
     ``sizes[i]`` is what candidate ``i`` sends, ``done[axis][i]`` the fraction of the model before it, by one measure of
     time or another (arithmetic, memory traffic): which of them rules depends on the machine. Between two chosen cuts a

@@ -1,4 +1,4 @@
-"""From nested cuts to stages, whatever the file format: which operators each holds, what it reads and what it makes."""
+"""From nested cuts to stages of any file format: the operators, inputs and outputs of each."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def stage_values(
 
     Raises :class:`InputError` naming a value that the stage would need and the cut before does not bring.
     """
-    made = {name for index in members(operators) for name in graph.operators[index].outputs}
+    produced = {name for index in members(operators) for name in graph.operators[index].outputs}
     read = dict.fromkeys(name for index in members(operators) for name in graph.operators[index].inputs)
     declared = set(before)
     for name in read:
-        if name not in made and name not in declared:
+        if name not in produced and name not in declared:
             raise InputError(f"the stage reads `{name}`, which the cut before it does not hold; add it to the cut")
     needed = dict.fromkeys((*after, *graph.outputs))
     inputs = tuple(name for name in before if name in read)
-    return inputs, tuple(name for name in needed if name in made)
+    return inputs, tuple(name for name in needed if name in produced)

@@ -1,4 +1,4 @@
-"""Which split is best: candidates, estimates, objectives, constraints, and where the choice changes with the link.
+"""Choose the best split: candidates, estimates, objectives, constraints, and how the choice changes with the link.
 
 It imports ``plan`` and ``graph``, and runs no model.
 """

@@ -1,4 +1,4 @@
-"""The candidates of a plan: what was measured of its codecs where it was, sizes of tensors where it was not."""
+"""The candidates of a plan: from measured codecs where available, else from the sizes of tensors."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from partway.proto.codecs.image import is_image_codec, is_lossless_image
 from partway.proto.codecs.registry import RAW, is_lossless, packs
 
 HARDLY = 1.25
-"""A codec that takes this many times as long as another is still hardly slower: what measuring may be off."""
+"""Up to this ratio two coding times count as equal: the measurement is no more exact."""
 FRAME_OVERHEAD_BYTES = 160
-"""What a message holds besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
+"""Bytes of a message besides the activation: names, shape, digest, split, codec (measured on the shipped model)."""
 FP16_HEADER_BYTES = 41
-"""The header in front of a tensor in half precision, as measured there."""
+"""Bytes of the header before a tensor in half precision, measured on the same model."""
 
 
 def plan_candidates(plan: Plan) -> list[Candidate]:
     """Every candidate of a plan, all on the device last.
 
-    A split that ``plan.candidates`` says nothing of gets ``raw`` and, where it packs, ``fp16``, by the tensors' sizes
-    and with no time for coding. Raises InputError when an entry is damaged.
+    A split without an entry in ``plan.candidates`` gets ``raw`` and, where it packs, ``fp16``, with the tensors' sizes
+    and no coding time. Raises InputError when an entry is damaged.
     """
     recorded = [_recorded(plan, entry) for entry in plan.candidates]
     recorded_splits = {candidate.k for candidate in recorded}
-    by_size = [made for k in range(len(plan.stages)) if k not in recorded_splits for made in _by_size(plan, k)]
+    by_size = [
+        candidate for k in range(len(plan.stages)) if k not in recorded_splits for candidate in _by_size(plan, k)
+    ]
     sending = sorted((*recorded, *by_size), key=lambda candidate: candidate.k)
     return [*sending, Candidate(len(plan.stages), None)]
 
@@ -85,16 +87,16 @@ def reply_bytes(plan: Plan) -> int:
 
 
 def lossless(k: int, codec: str) -> bool:
-    """Whether the very same values come out again."""
+    """Whether decoding gives back identical values."""
     return is_lossless_image(codec) if k == 0 and is_image_codec(codec) else is_lossless(codec)
 
 
 def kept_share(entry: Mapping[str, Any]) -> float | None:
-    """What a codec's budget is held against: the share of answers it keeps, 0 to 1, None where that is not known.
+    """The share of answers a codec keeps, 0 to 1, which ``max_drop`` limits; None when unknown.
 
-    That is the agreement with the unsplit model; where the right answers were given, no less than one minus what
-    accuracy fell by and its standard error (of a paired comparison: only frames answered otherwise count). Of models
-    that do not classify it is one minus the mean relative error of the output.
+    It is the agreement with the unsplit model. With known labels it is at least one minus the drop in accuracy and its
+    standard error (of a paired comparison: only frames with changed answers count). For models that do not classify it
+    is one minus the mean relative error of the output.
     """
     if entry.get("agreement") is None:
         error = entry.get("relative_error")
@@ -103,7 +105,7 @@ def kept_share(entry: Mapping[str, Any]) -> float | None:
     accuracy, unsplit = entry.get("accuracy"), entry.get("accuracy_unsplit")
     if accuracy is None or unsplit is None:
         return agreement
-    drop = max(0.0, float(unsplit) - float(accuracy))  # what noise happened to set right is no merit
+    drop = max(0.0, float(unsplit) - float(accuracy))  # answers that noise corrects by chance do not count
     error = math.sqrt(max(0.0, 1 - agreement - drop**2) / max(1, int(entry["frames"])))
     return min(1.0, max(agreement, 1 - drop - error))
 
@@ -115,7 +117,7 @@ def mean_bytes(entry: Mapping[str, Any], otherwise: int) -> int:
 
 
 def worthwhile(plan: Plan, k: int) -> list[str]:
-    """Calibrated codecs at split k, smallest first, less those that another beats in bytes, answers and time."""
+    """Calibrated codecs at split k, smallest first, without those that another beats in bytes, answers and time."""
     mine = [_Measured.of(k, entry) for entry in plan.candidates if entry.get("k") == k]
     unbeaten = [one for one in mine if not any(other.beats(one) for other in mine)]
     return [one.codec for one in sorted(unbeaten, key=lambda one: one.size_bytes)]

@@ -25,7 +25,7 @@ _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What every admitted candidate keeps to.
+    """The limits of every admitted candidate.
 
     ``max_device_bytes``: memory of its stages and activations on the device (see device_bytes). ``keep_on_device``:
     values that may not cross, ``input`` for the raw input as tensor, pixels or picture. ``max_drop``: percentage points
@@ -38,7 +38,7 @@ class Constraints:
 
 
 def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> list[Candidate]:
-    """Those that keep to all constraints, in their order. Raises InputError when none does, saying what excludes what.
+    """The candidates within all constraints, in order. Raises InputError, with the reasons, when there are none.
 
     Raises InputError as well for a value in ``keep_on_device`` that no cut of the plan sends (most likely misspelt).
     """
@@ -55,9 +55,9 @@ def admitted(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
 
 
 def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Plan) -> dict[Candidate, str]:
-    """Which candidates are out, and the first constraint that each breaks, as the command line writes it."""
+    """The excluded candidates, each with the first constraint it breaks, written as on the command line."""
     if constraints.max_device_bytes is not None and not all(stage.file for stage in plan.stages):
-        raise InputError(f"how large the stages of {plan.model} are is not known; leave out --max-device-memory")
+        raise InputError(f"the sizes of the stages of {plan.model} are unknown; leave out --max-device-memory")
     staying = _staying_values(constraints, plan)
     found = ((candidate, _broken(candidate, constraints, staying, plan)) for candidate in candidates)
     return {candidate: broken for candidate, broken in found if broken is not None}
@@ -66,9 +66,8 @@ def excluded(candidates: Sequence[Candidate], constraints: Constraints, plan: Pl
 def device_bytes(plan: Plan, k: int) -> int:
     """Bytes of memory the device needs for split k: the prefix's stage files and the most activation alive at once.
 
-    Alive while a stage runs are the values of the cut before it and of the cut after it. A lower bound: what the engine
-    takes for itself, and for values inside a stage, the plan cannot know. Stages kept for answering without a cloud are
-    not counted.
+    While a stage runs, the values of the cuts before and after it are alive. This is a lower bound: the plan does not
+    know the engine's own memory or the values inside a stage. Stages loaded for answering without a cloud do not count.
     """
     files = sum(stage.total_bytes for stage in plan.stages[:k])
     borders = [_alive(plan, at, at + 1) for at in range(k)] or [_alive(plan, 0)]
@@ -103,7 +102,7 @@ def _broken(candidate: Candidate, constraints: Constraints, staying: Mapping[str
 
 
 def _staying_values(constraints: Constraints, plan: Plan) -> dict[str, str]:
-    """Values that may not cross, with the word they were given by."""
+    """Values that may not cross, each with the word the user gave for it."""
     sent = dict.fromkeys(value for cut in plan.cuts for value in cut.values)
     staying: dict[str, str] = {}
     for word in constraints.keep_on_device:
@@ -120,7 +119,7 @@ def _staying_values(constraints: Constraints, plan: Plan) -> dict[str, str]:
 
 
 def _named(out: Sequence[Candidate], candidates: Sequence[Candidate], plan: Plan) -> str:
-    """Candidates in a few words: splits, with codecs only where not all of a split's are meant."""
+    """Candidates in short form: splits, with codecs only when some of a split's codecs are left out."""
     words = []
     for k in sorted({candidate.k for candidate in out}):
         codecs = [c.codec for c in out if c.k == k]

@@ -1,4 +1,4 @@
-"""The choice as a function of the link, worked out beforehand: microseconds a frame, and exact where it changes.
+"""The best candidate as an exact function of the link, precomputed so that a choice takes microseconds.
 
 Every score is ``max(floor, fixed + per_bps * x + per_rtt * rtt_s)`` with ``x = 1 / bandwidth``: a line in x, bent at
 most once. Where two of these meet is a formula, so the lower envelope is exact; between neighbouring meeting points one
@@ -26,7 +26,7 @@ EPSILON = 1e-12
 
 
 class Win(NamedTuple):
-    """The range of bandwidths, in bits per second, over which one candidate is best; the last one is endless."""
+    """The range of bandwidths, in bits per second, over which one candidate is best; the last has no upper end."""
 
     from_bps: float
     to_bps: float
@@ -63,11 +63,11 @@ class Chooser:
         self._ends, self._winners = _envelope(sending, 0.0) if sending else ([], [])
 
     def __call__(self, link: Link | None) -> Candidate:
-        """Without a link only what sends nothing can be chosen; InputError when that is not admitted."""
+        """Without a link only candidates that send nothing are possible; raises InputError when none is admitted."""
         local = self._local
         if link is None or link.bandwidth_bps <= 0 or not self._winners:
             if local is None:
-                raise InputError("without a link nothing that is admitted can answer; allow all on the device")
+                raise InputError("without a link no admitted candidate can answer; allow all on the device")
             return local.candidate
         sender = self._winners[bisect_right(self._ends, link.bandwidth_bps)]
         at = link.bandwidth_bps, link.rtt_s
@@ -97,7 +97,7 @@ def _envelope(rows: Sequence[_Row], rtt_s: float) -> tuple[list[float], list[_Ro
     """Bandwidths at which the best row changes, ascending, and the rows between them (one more)."""
     score, latency = _Bent.of([row.score for row in rows], rtt_s), _Bent.of([row.latency for row in rows], rtt_s)
     points = np.concatenate([score.meetings(), latency.meetings()])
-    points = _apart(np.sort(points[np.isfinite(points) & (points > 0)]))
+    points = _distinct(np.sort(points[np.isfinite(points) & (points > 0)]))
     size_bytes = np.array([[row.size_bytes] for row in rows])
     winners = _best(score, latency, size_bytes, _between(points))
     changes = np.flatnonzero(winners[1:] != winners[:-1])
@@ -124,15 +124,15 @@ class _Bent:
         return np.maximum(self.floor[:, None], self.fixed[:, None] + self.slope[:, None] * x)
 
     def meetings(self) -> Array:
-        """Every x where two of the lines, or a line and a floor, may meet; not finite where they do not."""
+        """Every x where two lines, or a line and a floor, may meet; not finite where they do not meet."""
         with np.errstate(divide="ignore", invalid="ignore"):
             lines = (self.fixed[:, None] - self.fixed) / (self.slope - self.slope[:, None])
             floors = (self.floor[:, None] - self.fixed) / self.slope
         return np.concatenate([lines.ravel(), floors.ravel()])
 
 
-def _apart(points: Array) -> Array:
-    """Sorted points without those that differ from the one before by rounding only."""
+def _distinct(points: Array) -> Array:
+    """Sorted points, without those that differ from the previous one only by rounding."""
     keep = np.ones(len(points), dtype=bool)
     keep[1:] = np.diff(points) > EPSILON * points[1:]
     return points[keep]

@@ -1,4 +1,4 @@
-"""What one frame would take on each candidate, part by part.
+"""Estimate the seconds of one frame on each candidate, part by part.
 
 ``total_s = read_s + prefix_s + encode_s + link_s + queue_s + decode_s + suffix_s`` with
 ``link_s = (bytes there + bytes back) * 8 / bandwidth_bps + rtt_s`` (Neurosurgeon, ASPLOS'17, the codec's time charged).
@@ -31,11 +31,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to answer a frame: the split k and the codec of what crosses, with what was measured of the codec.
+    """One way to answer a frame: the split k and the codec of the crossing values, with the codec's measurements.
 
     ``codec`` is None when nothing crosses (all on the device). ``agreement`` is the share of calibration frames
     answered like the unsplit model, None where it was not measured; ``lossless`` codecs need no such measurement.
-    ``read_s``: what making the model's tensors of a picture takes, 0 where the picture itself is sent.
+    ``read_s``: seconds to make tensors from a picture, 0 where the picture itself is sent.
     """
 
     k: int
@@ -77,8 +77,8 @@ class Estimate:
     read_s: float = 0.0
 
     @property
-    def known(self) -> Estimate:
-        """The parts as they were measured where they were, else as they are estimated."""
+    def best_known(self) -> Estimate:
+        """The measured parts if trial frames were sent, else the estimate."""
         return self.measured or self
 
     @property
@@ -98,7 +98,7 @@ class Estimate:
 
     @property
     def best_known_s(self) -> float:
-        """Measured where it was measured, else estimated."""
+        """The measured total if trial frames were sent, else the estimated one."""
         return self.total_s if self.measured_s is None else self.measured_s
 
 
@@ -136,7 +136,7 @@ def trials(
     most: int = 2,
     order: Callable[[Estimate], Any] = attrgetter("total_s"),
 ) -> list[Estimate]:
-    """Whom to send trial frames through: the best ``most``, and the best real split even where it is not among them."""
+    """The candidates to try: the best ``most``, plus the best real split if it is not among them."""
     ranked = sorted(estimates, key=order)
     chosen = ranked[:most]
     split = next((e for e in ranked if 0 < e.candidate.k < stages and e.candidate.codec is not None), None)
@@ -144,6 +144,6 @@ def trials(
 
 
 def with_measured(estimates: Sequence[Estimate], measured: Mapping[Candidate, Estimate]) -> list[Estimate]:
-    """The same estimates with what trial frames measured."""
+    """The estimates with the measurements of trial frames."""
     found = ((e, measured.get(e.candidate)) for e in estimates)
     return [e if m is None else replace(e, measured_s=m.measured_s, measured=m) for e, m in found]

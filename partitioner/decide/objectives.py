@@ -33,7 +33,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the choice makes as small as possible.
+    """The quantity that the choice minimises.
 
     ``score`` takes an estimate and the link's round trip in seconds; it scores what trial frames measured, where they
     were sent. ``terms`` gives the score of the estimated parts for any link; it ignores the estimate's own link.
@@ -65,10 +65,10 @@ OBJECTIVES: Registry[ObjectiveFactory] = Registry("partway.objectives", "objecti
 
 def objective(name: str = "latency", power: Power = POWERS["pi4"]) -> Objective:
     """The objective of that name for a device that draws ``power``. Raises InputError on an unknown name."""
-    made: object = OBJECTIVES.get(name)(power)
-    if not isinstance(made, Objective):
-        raise InputError(f"the objective {name!r} gives a {type(made).__name__}, no Objective; mend its package")
-    return made
+    entry: object = OBJECTIVES.get(name)(power)
+    if not isinstance(entry, Objective):
+        raise InputError(f"the objective {name!r} gives a {type(entry).__name__}, no Objective; mend its package")
+    return entry
 
 
 def best(choices: Iterable[T], score: Callable[[T], float], ties: Callable[[T], tuple[float, float]]) -> T:
@@ -83,16 +83,16 @@ def best(choices: Iterable[T], score: Callable[[T], float], ties: Callable[[T], 
 
 
 def tie_break(estimate: Estimate) -> tuple[float, float]:
-    """What decides between estimates of equal score: the faster, of those the one that sends less."""
+    """Order between estimates of equal score: the faster one, then the one that sends less."""
     return estimate.best_known_s, crossing_bytes(estimate)
 
 
 def order(estimate: Estimate, objective: Objective, rtt_s: float = 0.0) -> tuple[float, float, float]:
-    """By what candidates are ranked in a table: the score, then as ``tie_break``."""
+    """The sort key of candidates in a table: the score, then ``tie_break``."""
     return objective.score(estimate, rtt_s), *tie_break(estimate)
 
 
 def crossing_bytes(estimate: Estimate) -> float:
-    """Bytes over the link a frame, both ways."""
+    """Bytes over the link per frame, both ways."""
     candidate = estimate.candidate
     return 0.0 if candidate.codec is None else float(candidate.size_bytes + candidate.reply_bytes)

@@ -44,7 +44,7 @@ def _points(value: Any, flag: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class DecisionOptions:
-    """What to choose by. ``max_device_memory`` is bytes, ``max_drop`` percentage points."""
+    """The options of a decision. ``max_device_memory`` is bytes, ``max_drop`` percentage points."""
 
     objective: str = field(
         default="latency",
@@ -77,19 +77,19 @@ class DecisionOptions:
     )
 
     def constraints(self) -> Constraints:
-        """What every candidate must keep to."""
+        """The constraints on every candidate."""
         return Constraints(self.max_device_memory, self.keep_on_device, self.max_drop)
 
     def objective_on(self, machine: str) -> tuple[Objective, tuple[str, ...]]:
         """The objective for a device of this name, and notes on what it assumes."""
         power = self.power or power_of(machine) or POWERS["pi4"]
-        made = objective(self.objective, power)
-        return made, made.notes
+        chosen = objective(self.objective, power)
+        return chosen, chosen.notes
 
 
-def decision_options(given: Mapping[str, Any]) -> DecisionOptions:
+def decision_options(values: Mapping[str, Any]) -> DecisionOptions:
     """The checked options. Raises InputError."""
-    return DecisionOptions(**checked(rows(DecisionOptions), given))
+    return DecisionOptions(**checked(rows(DecisionOptions), values))
 
 
 def decision_arguments(parser: argparse.ArgumentParser) -> None:

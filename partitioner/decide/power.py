@@ -1,4 +1,4 @@
-"""What a device draws while it computes, sends and waits, and so what a frame costs its battery.
+"""The power a device draws while it computes, sends and waits, and the energy of a frame.
 
 The shipped values come from published measurements of whole boards with nothing plugged in. Boards, supplies, firmware,
 radios and coolers differ by tens of percent: measure your own with a USB power meter where the answer matters, and give
@@ -42,7 +42,7 @@ POWERS = {
     "pi4": Power("Raspberry Pi 4", compute_w=6.4, send_w=3.9, wait_w=2.7),
     "pi5": Power("Raspberry Pi 5", compute_w=9.8, send_w=4.4, wait_w=3.2),
 }
-"""Shipped models by the name that ``--power`` takes; sources and doubts in the module's text."""
+"""Shipped models by their ``--power`` name; the module's docstring gives sources and uncertainties."""
 
 _PART = re.compile(r"(compute|send|wait)\s*=\s*([0-9]*\.?[0-9]+)\s*(m?)W", re.IGNORECASE)
 _EXAMPLE = "compute=6.4W,send=4.1W,wait=2.7W"
@@ -55,13 +55,13 @@ def parse_power(text: str) -> Power:
     """
     first, *rest = (part.strip() for part in text.split(","))
     base = POWERS.get(first.lower())
-    given = dict(_part(part, text) for part in (rest if base else [first, *rest]))
+    powers = dict(_part(part, text) for part in (rest if base else [first, *rest]))
     if base is not None:
-        return replace(base, name=f"{base.name}, adapted", **given) if given else base
-    missing = [name for name in ("compute", "send", "wait") if f"{name}_w" not in given]
+        return replace(base, name=f"{base.name}, adapted", **powers) if powers else base
+    missing = [name for name in ("compute", "send", "wait") if f"{name}_w" not in powers]
     if missing:
         raise InputError(f"power {text!r} lacks {' and '.join(missing)}; give all three, for example {_EXAMPLE}")
-    return Power("the given device", given["compute_w"], given["send_w"], given["wait_w"])
+    return Power("the given device", powers["compute_w"], powers["send_w"], powers["wait_w"])
 
 
 def _part(part: str, text: str) -> tuple[str, float]:

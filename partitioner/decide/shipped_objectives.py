@@ -8,7 +8,7 @@ from partway.partitioner.decide.power import Power, energy_j, show_j
 from partway.units import show_bytes, show_s
 
 TIMING_NOISE_S = 0.5e-3
-"""Gains below this are within what timing a frame is worth."""
+"""Gains below this are within the noise of timing a frame."""
 
 
 def latency_s(estimate: Estimate, _rtt_s: float = 0.0) -> float:
@@ -17,7 +17,7 @@ def latency_s(estimate: Estimate, _rtt_s: float = 0.0) -> float:
 
 
 def latency_terms(estimate: Estimate) -> Terms:
-    """Those seconds as a function of the link."""
+    """The latency as a function of the link."""
     own_s = estimate.device_s + estimate.cloud_s
     return Terms(0.0, own_s, _bits(estimate), _sends(estimate))
 
@@ -41,7 +41,7 @@ def throughput(_power: Power) -> Objective:
     """The seconds between answers when frames overlap."""
     return Objective(
         "throughput",
-        lambda estimate, rtt_s: period_s(estimate.known, rtt_s),
+        lambda estimate, rtt_s: period_s(estimate.best_known, rtt_s),
         _period_terms,
         _show_rate,
         unit="",
@@ -53,7 +53,7 @@ def bytes_sent(_power: Power) -> Objective:
     """The bytes over the link, both ways."""
     return Objective(
         "bytes",
-        lambda estimate, _: crossing_bytes(estimate.known),
+        lambda estimate, _: crossing_bytes(estimate.best_known),
         lambda estimate: Terms(0.0, crossing_bytes(estimate), 0.0, 0.0),
         show_bytes,
         is_timed=False,
@@ -64,7 +64,7 @@ def energy(power: Power) -> Objective:
     """The joules that the device spends."""
     return Objective(
         "energy",
-        lambda estimate, rtt_s: energy_j(estimate.known, power, rtt_s),
+        lambda estimate, rtt_s: energy_j(estimate.best_known, power, rtt_s),
         lambda estimate: _energy_terms(estimate, power),
         show_j,
         notes=(f"power: {power}",),

@@ -1,10 +1,9 @@
-"""More than two places: a chain of blocks over device, edge and cloud, or any number of tiers in a row.
+"""Assign a chain of blocks to three or more tiers in a row, such as device, edge and cloud.
 
 Each tier runs one contiguous range of blocks, or none, on one of its hosts. The time of an assignment is the sum of its
 blocks' seconds on their hosts and of the transfers between them, as Scission has it (Lockhart et al., UCC'20): bytes
 over bandwidth, and the link's round trip once. Everything adds up range by range and every constraint concerns one
-range or two neighbours, so the N best of the whole are made of the N best of its beginnings (dynamic programming over
-"the blocks before i are done, the last of them on host h").
+range or two neighbours, so dynamic programming over (blocks done, host of the last one) finds the N best.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Machines of which one at most takes part."""
+    """Machines, of which at most one takes part."""
 
     name: str
     hosts: tuple[Host, ...]
@@ -73,7 +72,7 @@ class Tiers:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentConstraints:
-    """What an assignment must keep to.
+    """The limits of an assignment.
 
     ``use`` and ``avoid``: tiers that must or must not take part. ``at``: block index -> tier that must run it.
     ``hosts``: tier -> the only hosts of it that may.
@@ -124,7 +123,7 @@ def best_assignments(
 ) -> list[Assignment]:
     """The ``count`` fastest assignments, fastest first, of equals the one that moves less; fewer where there are fewer.
 
-    Raises InputError when nothing keeps to ``wanted``, or when it names tiers, hosts or blocks that do not exist.
+    Raises InputError when no assignment meets the constraints, or when they name unknown tiers, hosts or blocks.
     """
     constraints = constraints or AssignmentConstraints()
     _check(tiers, constraints)
@@ -142,7 +141,7 @@ def best_assignments(
     )
     best = [Assignment(ranges) for _, ranges in heapq.nsmallest(count, finished, key=lambda partial: partial[0])]
     if not best:
-        raise InputError("no assignment keeps to all of these constraints, or links are missing; relax one of them")
+        raise InputError("no assignment meets all of these constraints, or links are missing; relax one of them")
     return best
 
 
@@ -181,7 +180,7 @@ def _arrivals(
     first: int,
     done: Mapping[tuple[int, str], list[list[Partial]]],
 ) -> Iterator[tuple[Rank, tuple[BlockRange, ...], float, int]]:
-    """Ways to have the input of block ``first`` on this host: rank so far with the transfer, ranges, the transfer."""
+    """Ways to bring the input of block ``first`` to this host: rank including the transfer, ranges, the transfer."""
     if first == 0:
         befores: Iterable[tuple[int, str, Sequence[Partial]]] = [(-1, tiers.origin, [((0.0, 0), ())])]
         size = tiers.input_bytes

@@ -1,4 +1,4 @@
-"""Why a plan is decided as it is: the explanation as data, as charts and as a page.
+"""Explain a decision: as data, as charts and as an HTML page.
 
 It imports ``profile``, ``decide``, ``plan`` and ``graph``, not ``cuts`` beside it.
 """

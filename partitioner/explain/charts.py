@@ -23,12 +23,12 @@ MARKERS = "osD^vP*Xd<>ph"
 MOST_ROWS = 14
 MOST_OPERATORS = 25
 LABEL_CELLS = 6.5
-"""Columns of the map that a letter of its labels takes."""
+"""Columns of the map per letter of a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure with its heading and, for who cannot see it, what it shows."""
+    """A figure with its heading and its alternative text."""
 
     heading: str
     text: str
@@ -37,7 +37,7 @@ class Chart:
 
 def charts(explanation: Explanation) -> list[Chart]:
     """Every chart that the explanation has data for, each a figure of its own."""
-    made = [
+    drawn = [
         Chart(heading, text, _figure(explanation, draw, height))
         for heading, text, draw, height in (
             ("Which candidate wins on which link", "bandwidth against round trip", draw_map, 5.2),
@@ -59,8 +59,8 @@ def charts(explanation: Explanation) -> list[Chart]:
     if explanation.device.operators or explanation.cloud.operators:
         rows = min(MOST_OPERATORS, len(_operator_names(explanation))) * 2
         text = "seconds per operator on both sides"
-        made.append(Chart("Time per operator", text, _figure(explanation, draw_operators, _tall(rows))))
-    return made
+        drawn.append(Chart("Time per operator", text, _figure(explanation, draw_operators, _tall(rows))))
+    return drawn
 
 
 def picture(explanation: Explanation) -> Figure:
@@ -85,14 +85,14 @@ def save_png(explanation: Explanation, path: Path) -> None:
 
 
 def svg_uri(figure: Figure) -> str:
-    """A figure as an SVG in a ``data:`` address, text as outlines, so that it looks the same everywhere."""
+    """A figure as an SVG ``data:`` address, with text as outlines so that it looks the same everywhere."""
     out = io.BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def draw_parts(axes: Axes, explanation: Explanation) -> None:
-    """Where a frame's time goes, candidate by candidate, best on top."""
+    """Seconds of each part of a frame, per candidate, best on top."""
     rows = explanation.rows[: _shown(explanation)]
     parts = (("prefix on the device", "prefix_s", BLUE), ("encode", "encode_s", SKY), ("link", "link_s", GREY),
              ("decode and suffix in the cloud", "cloud_s", ORANGE))  # fmt: skip
@@ -209,7 +209,7 @@ def _shown(explanation: Explanation) -> int:
 
 
 def _rows(axes: Axes, names: list[str], longest: float) -> None:
-    """Names down the left, the first on top, and room at the right for the numbers."""
+    """Put names on the left axis, the first on top, and leave room for numbers on the right."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, (longest or 1.0) * 1.18)

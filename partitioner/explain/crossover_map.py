@@ -19,11 +19,11 @@ from partway.units import show_bps, show_s
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 REGIONS = (SKY, ORANGE, GREEN, PINK, YELLOW, BLUE, RED)
 HATCHES = ("", "///", "...", "xxx")
-"""One more for every time the colours are used up."""
+"""Hatches; the next one for each further use of the same colours."""
 LABEL_CELLS = 6.5
-"""Columns of the map that a letter of its labels takes."""
+"""Columns of the map per letter of a label."""
 CLEAR_CELLS = 10
-"""Rows on both sides of the link's line that labels keep away from."""
+"""Labels keep this many rows of distance from the link's line."""
 
 
 def draw_map(axes: Axes, explanation: Explanation) -> None:
@@ -66,7 +66,7 @@ def _draw_regions(axes: Axes, grid: CrossoverMap) -> None:
 
 
 def _patches(grid: CrossoverMap) -> list[Patch]:
-    """What each candidate's region looks like."""
+    """The colour and hatch of each candidate's region."""
     looks = [
         (_tint(REGIONS[i % len(REGIONS)]), HATCHES[i // len(REGIONS) % len(HATCHES)])
         for i in range(len(grid.candidates))
@@ -105,7 +105,7 @@ def _label_regions(axes: Axes, grid: CrossoverMap, line_s: float) -> None:
 
 
 def _innermost(mask: Mask) -> tuple[int, int]:
-    """Row and column of a cell that outlasts the others when the region is worn away from all sides."""
+    """Row and column of the last cell left when the region is eroded from all sides."""
     while True:
         padded = np.pad(mask, 1)
         worn = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
@@ -117,7 +117,7 @@ def _innermost(mask: Mask) -> tuple[int, int]:
 
 
 def _run(line: Mask, at: int) -> tuple[int, int]:
-    """Where the cells that hold around one of them begin and end."""
+    """Begin and end of the run of true cells around one of them."""
     before = np.flatnonzero(~line[:at])
     after = np.flatnonzero(~line[at:])
     return int(before[-1]) + 1 if len(before) else 0, int(after[0]) + at if len(after) else len(line)

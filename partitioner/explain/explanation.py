@@ -1,4 +1,4 @@
-"""Why a plan is decided as it is: everything a table, a page or a picture of the decision shows, as data."""
+"""The explanation of a decision as data: everything that a table, a page or a picture shows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Machine:
 
     @property
     def mark(self) -> str:
-        """What stands before its numbers: ``~`` where they are predicted."""
+        """The prefix of its numbers: ``~`` when they are predicted."""
         return "~" if self.predicted else ""
 
 
@@ -101,7 +101,7 @@ class Explanation:
         return candidate_name(candidate, self.plan)
 
     def marks(self, candidate: Candidate) -> tuple[str, str, str]:
-        """What stands before its prefix, its time in the cloud, and its total: ``~`` where a prediction is in it."""
+        """The marks of the prefix, the cloud's time and the total: ``~`` when it contains a prediction."""
         prefix = self.device.mark if candidate.k > 0 else ""
         cloud = self.cloud.mark if candidate.codec is not None else ""
         return prefix, cloud, prefix or cloud
@@ -115,7 +115,7 @@ class Explanation:
 def machine_of(profile: object, plan: Plan) -> Machine:
     """A profile's JSON as a Machine. Raises InputError when it is none, or of another plan.
 
-    What belongs to no operator of the model goes by its kind and stage.
+    Time that belongs to no operator of the model is listed by kind and stage.
     """
     read = profile_from_json(profile, plan)
     times: dict[tuple[str, str, int], float] = {}
@@ -160,7 +160,7 @@ def explain(
 
 
 def crossover_map(chooser: Chooser, link: Link, wins: Sequence[Win]) -> CrossoverMap:
-    """The winners over the links people have, the given link and every change near it included."""
+    """The winners over common links, including the given link and every change near it."""
     ends = [win.to_bps for win in wins if WIDEST_BPS[0] <= win.to_bps <= WIDEST_BPS[1]]
     low_bps, high_bps = min(1e5, link.bandwidth_bps / 10, *(end / 3 for end in ends)), max(1e9, link.bandwidth_bps * 10)
     bandwidths = np.geomspace(low_bps, max(high_bps, *(end * 3 for end in [*ends, 1.0])), GRID[0])
@@ -177,7 +177,7 @@ def _differ(chooser: Chooser, bandwidths: Sequence[float], rtt_s: float) -> bool
 
 
 def reason(explanation: Explanation) -> str:
-    """Why, in one sentence: the best candidate on this link against the next best and the two extremes."""
+    """The reason in one sentence: the best candidate on this link against the next best and the two extremes."""
     best, stages = explanation.chosen, len(explanation.plan.stages)
     admitted_rows = [row for row in explanation.rows if row.excluded is None]
     rivals = [
@@ -212,11 +212,11 @@ def changes(explanation: Explanation) -> list[str]:
 
 
 def rivals(explanation: Explanation) -> list[tuple[str, int]]:
-    """What a cut has to beat: bytes of the raw input, and of the smallest admitted JPEG and WebP of it."""
-    whole = [row for row in explanation.rows if row.candidate.k == 0 and row.candidate.codec is not None]
+    """The rivals of a cut: bytes of the raw input and of its smallest admitted JPEG and WebP."""
+    input_rows = [row for row in explanation.rows if row.candidate.k == 0 and row.candidate.codec is not None]
     found = []
     for label, begins in (("raw input", ("u8", "raw")), ("JPEG", ("jpeg",)), ("WebP", ("webp",))):
-        fitting = [row for row in whole if str(row.candidate.codec).startswith(begins)]
+        fitting = [row for row in input_rows if str(row.candidate.codec).startswith(begins)]
         smallest = min(fitting, key=lambda row: (row.excluded is not None, row.candidate.size_bytes), default=None)
         if smallest is not None:
             found.append((f"{label} ({smallest.candidate.codec})", smallest.candidate.size_bytes))

@@ -1,4 +1,4 @@
-"""The explanation as one page that needs nothing else: charts and styles inside, opens from a file."""
+"""The explanation as one self-contained HTML page, with charts and styles inside."""
 
 from __future__ import annotations
 

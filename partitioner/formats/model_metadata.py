@@ -1,4 +1,4 @@
-"""Fill in what a model file does not say: how pictures become its input, and how to read its answer."""
+"""Add to a plan what a model file lacks: how pictures become its input, and how to read its answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_CLASSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user says of pictures and answers; None where nothing was said and the tool has to guess."""
+    """The user's settings of pictures and answers; None where the tool has to guess."""
 
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -31,7 +31,7 @@ class Wishes:
 
 
 def described(plan: Plan, chain: Chain, wishes: Wishes) -> Plan:
-    """The plan with its ``input`` and ``output`` entries, guessed where ``wishes`` is silent.
+    """The plan with its ``input`` and ``output`` entries, guessed where ``wishes`` has None.
 
     An only input of shape [N, 1|3, H, W] or [N, H, W, 1|3] takes pictures scaled to 0..1; an only output of shape
     [N, classes] is a classifier, its values taken for logits unless they already are probabilities. Integers of
@@ -44,25 +44,25 @@ def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
     guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
     if guessed is None:
         return {}
-    given = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
+    settings = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
     for name in ("mean", "std"):
-        if name in given and len(given[name]) not in (1, guessed.channels):
-            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(given[name])} were given")
-    widest = max(len(given.get("mean", (0,))), len(given.get("std", (1,))))
-    if not given.keys() & {"mean", "std", "scale"}:
-        return replace(guessed, **given).to_json()
+        if name in settings and len(settings[name]) not in (1, guessed.channels):
+            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(settings[name])} were given")
+    widest = max(len(settings.get("mean", (0,))), len(settings.get("std", (1,))))
+    if not settings.keys() & {"mean", "std", "scale"}:
+        return replace(guessed, **settings).to_json()
     meaning = plan.crossing(0)[0].quantization
     if meaning is not None:
-        given.setdefault("scale", 1 / 255)
-    mean, std = (_widened(given.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
+        settings.setdefault("scale", 1 / 255)
+    mean, std = (_widened(settings.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
     mean, std = _quantized(mean, std, meaning)
-    return replace(guessed, **{**given, "mean": mean, "std": std}).to_json()
+    return replace(guessed, **{**settings, "mean": mean, "std": std}).to_json()
 
 
 def _quantized(
     mean: tuple[float, ...], std: tuple[float, ...], meaning: Quantization | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation that make the integers at once: ``(x - mean) / std`` over the scale, plus the zero point."""
+    """Mean and deviation that give the integers directly: ``(x - mean) / std`` over the scale, plus the zero point."""
     if meaning is None or len(meaning.scales) != 1:
         return mean, std
     step, zero = meaning.scales[0], meaning.zero_points[0]

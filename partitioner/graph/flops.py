@@ -1,4 +1,4 @@
-"""How much arithmetic an operator does: multiply-adds counted from shapes, a proxy for time until it is measured."""
+"""Count an operator's multiply-adds from shapes, a proxy for time until it is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which neighbouring operators an engine runs as one: a cut between them costs speed on both sides."""
+"""Find neighbouring operators that an engine fuses: a cut between them makes both sides slower."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def breaks_fusion(graph: Graph, prefix: OperatorSet, values: Iterable[str]) -> b
 
 
 def settled(graph: Graph, prefix: OperatorSet) -> OperatorSet:
-    """The prefix with the operators that run as one with its last ones and leave no more bytes than those did."""
+    """The prefix extended by operators that fuse with its last ones and do not increase the crossing bytes."""
     waiting = [name for name in graph.crossing(prefix) if name in graph.producers]
     while waiting:
         name = waiting.pop()

@@ -105,7 +105,7 @@ class Graph:
         return tuple(found)
 
     def crossing(self, prefix: OperatorSet) -> tuple[str, ...]:
-        """What crosses when ``prefix`` (downward closed) has run: all that exists and is still read, in wire order."""
+        """The values that cross after ``prefix`` (downward closed): made before it and read after it, in wire order."""
         suffix = self.everything & ~prefix
         return tuple(
             name

@@ -24,13 +24,13 @@ from partway.proto.tensors import Values
 class Chain:
     """The loaded stages of one plan. A split is a number: run ``0..k`` here and ``k..n`` there.
 
-    A device without room for all of them holds the first ones; ``whole`` says whether it can answer by itself.
+    A device without room for all of them holds the first ones; ``complete`` tells whether it can answer by itself.
     """
 
     def __init__(self, plan: Plan, stages: Sequence[LoadedStage]) -> None:
         self.plan = plan
         self.stages = tuple(stages)
-        self.whole = len(self.stages) == len(plan.stages)
+        self.complete = len(self.stages) == len(plan.stages)
         self._stays = bool(self.stages) and all(isinstance(stage, StaysOnDevice) for stage in self.stages)
         self._ranges: dict[tuple[int, int], LoadedStage] = {}
         self._joining = Lock()
@@ -55,7 +55,7 @@ class Chain:
         return live
 
     def advance(self, values: Mapping[str, Any], first: int, last: int) -> dict[str, Any]:
-        """As ``run``, but what is made stays where the engine computes, for ``advance``, ``join`` and ``fetch``."""
+        """Like ``run``, but results stay on the engine's device, for ``advance``, ``join`` and ``fetch``."""
         if not self._stays or first >= min(last, len(self.stages)):
             return dict(self.run(values, first, last))
         stage = self._as_one(first, last)
@@ -68,25 +68,25 @@ class Chain:
         return stage.join(parts) if isinstance(stage, StaysOnDevice) else np.concatenate(parts)
 
     def fetch(self, values: Mapping[str, Any]) -> Outputs:
-        """The model's outputs among what ``advance`` gave, as arrays of the announced types, and what is one already.
+        """The model's outputs from the results of ``advance`` as arrays of the announced types, and all other arrays.
 
-        What else lies on the device stays there and is left out.
+        Other device values are left out.
         """
         stage = self.stages[0] if self._stays else None
         if not isinstance(stage, StaysOnDevice):
             return dict(values)
-        wanted = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
-        return stage.fetch(wanted, self._specs)
+        fetched = {n: v for n, v in values.items() if n in self.plan.outputs or isinstance(v, np.ndarray)}
+        return stage.fetch(fetched, self._specs)
 
     def _as_one(self, first: int, last: int) -> LoadedStage:
-        """Stages as one, made when first asked for; its outputs are what later stages or the answer need."""
+        """A range of stages as one, created on first use; its outputs are what later stages or the answer need."""
         with self._joining:
             found = self._ranges.get((first, last))
             if found is None:
                 head, *others = self.stages[first:last]
                 assert isinstance(head, StaysOnDevice)
-                wanted = {*self.plan.cuts[min(last, len(self.stages))].values, *self.plan.outputs}
-                found = self._ranges[first, last] = head.followed_by(others, wanted)
+                outputs = {*self.plan.cuts[min(last, len(self.stages))].values, *self.plan.outputs}
+                found = self._ranges[first, last] = head.followed_by(others, outputs)
             return found
 
     def timed(self, values: Values) -> tuple[Outputs, list[float]]:
@@ -104,14 +104,14 @@ class Chain:
         return {name: live[name] for name in self.plan.outputs}
 
 
-def choose_engine(plan: Plan, wanted: str = "auto", threads: int = 0) -> Engine:
-    """The engine asked for; with ``auto`` the plan's own, or a twin's where the plan's own is not installed.
+def choose_engine(plan: Plan, name_or_auto: str = "auto", threads: int = 0) -> Engine:
+    """The named engine; with ``auto`` the plan's own, or a twin's if that is not installed.
 
     Raises InputError when the plan has no stages for it, MissingPackage when no engine of the plan is installed.
     """
-    if wanted != "auto":
-        plan.stages_on(wanted)
-        return engine_for(wanted, threads)
+    if name_or_auto != "auto":
+        plan.stages_on(name_or_auto)
+        return engine_for(name_or_auto, threads)
     missing: MissingPackage | None = None
     for name in plan.engines:
         try:

@@ -76,8 +76,8 @@ def _cropped(ink: Array) -> Array:
 
 def _boxed(ink: Array) -> Array:
     """Cropped ink (floats 0..1) fitted to the 20 x 20 box, hairlines thickened: uint8, peak 255."""
-    wanted = _THINNEST_STROKE * max(ink.shape) / BOX
-    radius = max(0, round((wanted - _stroke(ink > 0.5 * ink.max())) / 2))
+    target = _THINNEST_STROKE * max(ink.shape) / BOX
+    radius = max(0, round((target - _stroke(ink > 0.5 * ink.max())) / 2))
     thick = _dilated(np.pad(ink, radius), radius)
     height, width = (max(1, round(size * BOX / max(thick.shape))) for size in thick.shape)
     small = np.asarray(Image.fromarray(thick).resize((width, height), Image.Resampling.BICUBIC))

@@ -42,7 +42,7 @@ def greys(image: Image.Image) -> list[Array]:
 
 
 def ink_of(candidates: list[Array]) -> Array | None:
-    """The ink, floats 0..1 of the picture's shape, read as shows it best; None for an empty picture."""
+    """The ink, floats 0..1 of the picture's shape, from the clearest reading; None for an empty picture."""
     readings = [reading for grey in candidates if (reading := _reading(grey)) is not None]
     if not readings:
         return None
@@ -51,7 +51,7 @@ def ink_of(candidates: list[Array]) -> Array | None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The modes Pillow can hardly convert made ones it can."""
+    """Convert modes that Pillow handles badly into ones it handles well."""
     if image.mode == "LAB":
         return image.getchannel("L")
     return image.convert("LA") if image.mode == "La" else image
@@ -116,15 +116,15 @@ def _paper(grey: Array) -> tuple[Array, float]:
     A quadratic surface, fitted to the border first and then to whatever agrees with it.
     """
     levels = grey.ravel().astype(np.float64)
-    kept = _border(*grey.shape).ravel()
-    kept &= np.abs(levels - np.median(levels[kept])) <= 2.5 * max(_FAINTEST, _spread(levels[kept]))
+    paper = _border(*grey.shape).ravel()
+    paper &= np.abs(levels - np.median(levels[paper])) <= 2.5 * max(_FAINTEST, _spread(levels[paper]))
     for round_ in range(_FIT_ROUNDS):
-        few = np.flatnonzero(kept)[:: max(1, int(kept.sum()) // 4096)]
-        surface = _surface(grey.shape, _fitted(few, levels[few], grey.shape))
+        sample = np.flatnonzero(paper)[:: max(1, int(paper.sum()) // 4096)]
+        surface = _surface(grey.shape, _fitted(sample, levels[sample], grey.shape))
         off = np.abs(levels - surface.ravel())
-        near = off <= 2.5 * max(_FAINTEST / 2, _spread(off[kept]))
-        kept = near & kept if round_ == 0 else near
-    return surface, _spread((levels - surface.ravel())[kept])
+        near = off <= 2.5 * max(_FAINTEST / 2, _spread(off[paper]))
+        paper = near & paper if round_ == 0 else near
+    return surface, _spread((levels - surface.ravel())[paper])
 
 
 def _spread(values: Array) -> float:
@@ -140,8 +140,8 @@ def _fitted(places: Array, levels: Array, shape: tuple[int, ...]) -> Array:
     height, width = shape
     down, right = np.linspace(-1, 1, height)[places // width], np.linspace(-1, 1, width)[places % width]
     terms = np.stack([np.ones_like(down), down, right, down * right, down**2, right**2])
-    sums, wanted = np.einsum("ip,jp->ij", terms, terms), np.einsum("ip,p->i", terms, levels)
-    return np.asarray(np.linalg.lstsq(sums, wanted, rcond=None)[0])
+    sums, moments = np.einsum("ip,jp->ij", terms, terms), np.einsum("ip,p->i", terms, levels)
+    return np.asarray(np.linalg.lstsq(sums, moments, rcond=None)[0])
 
 
 def _surface(shape: tuple[int, ...], weights: Array) -> Array:
@@ -165,10 +165,10 @@ def _main_shapes(level: Array, solid: Array) -> Array:
     cell = -(-max(height, width) // _CELLS)
     padded = np.pad(solid, ((0, -height % cell), (0, -width % cell)))
     cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell)
-    kept = np.zeros((cells.shape[0] + 2, cells.shape[2] + 2), bool)
+    near_digit = np.zeros((cells.shape[0] + 2, cells.shape[2] + 2), bool)
     for down, right in _digit_cells(cells.sum(axis=(1, 3))):
-        kept[down : down + 3, right : right + 3] = True
-    mask = kept[1:-1, 1:-1].repeat(cell, axis=0).repeat(cell, axis=1)
+        near_digit[down : down + 3, right : right + 3] = True
+    mask = near_digit[1:-1, 1:-1].repeat(cell, axis=0).repeat(cell, axis=1)
     return np.where(mask[:height, :width], level, 0).astype(np.float32)
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from partway.partitioner.graph.graph import Graph
 
 Sizes = Mapping[str, Sequence[int | None]]
-"""Shapes the user gives for model inputs; ``None`` leaves a dimension as the model declares it."""
+"""The user's shapes of model inputs; ``None`` leaves a dimension as the model declares it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
 
-    ``trusting``: the engine trusts the parts of a file to fit each other, so that stages want a trial first.
+    ``trusting``: the engine does not check that the parts of a file fit, so stages need a trial first.
     """
 
     graph: Graph

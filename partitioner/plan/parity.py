@@ -1,4 +1,4 @@
-"""Prove that a sliced model is the model: at every k, prefix and suffix together must answer like the whole.
+"""Check that a sliced model equals the model: at every k, prefix and suffix must answer like the unsplit model.
 
 The whole is the chain run in one go, or the original model file where it is at hand; each k is run the way two machines
 do it, with only the values of the cut handed across.
@@ -21,7 +21,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far split k is from the whole: largest difference over largest magnitude, over all inputs and outputs."""
+    """The difference of split k from the unsplit model: largest difference over largest magnitude, over all inputs."""
 
     k: int
     cut: str

@@ -1,4 +1,4 @@
-"""The plan: what a model's chain of stages is, as data that goes to JSON, travels over the wire and has a digest."""
+"""The plan: a model's chain of stages as data, with a JSON form for files and the wire, and a digest."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class Stage:
 
     @property
     def total_bytes(self) -> int:
-        """Of both files."""
+        """Bytes of the file and its data file."""
         return self.size_bytes + (self.data.size_bytes if self.data else 0)
 
     @property
     def files(self) -> tuple[StageFile, ...]:
-        """Its file, the file beside it, and those of its twins."""
+        """Its file, its data file, and those of its twins."""
         beside = () if self.data is None else (self.data,)
         return (StageFile(self.file, self.digest, self.size_bytes), *beside, *self.twins.values())
 
     def on(self, twin: str) -> Stage:
-        """The stage as its twin has it. KeyError when there is none of this name."""
+        """The stage with the files of its twin for ``engine``. Raises KeyError when there is none."""
         chosen = self.twins[twin]
         return replace(self, file=chosen.file, digest=chosen.digest, size_bytes=chosen.size_bytes, data=None)
 
@@ -161,7 +161,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def _stage_to_json(stage: Stage) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "file": stage.file,
         "digest": stage.digest,
         "size_bytes": stage.size_bytes,
@@ -170,7 +170,7 @@ def _stage_to_json(stage: Stage) -> dict[str, Any]:
         "operators": stage.operators,
     }
     if stage.data is not None:
-        made["data"] = asdict(stage.data)
-    if stage.twins:  # left out where there are none: plans without twins keep their digests
-        made["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
-    return made
+        document["data"] = asdict(stage.data)
+    if stage.twins:  # left out when empty, so that plans without twins keep their digests
+        document["twins"] = {engine: asdict(file) for engine, file in stage.twins.items()}
+    return document

@@ -119,8 +119,8 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
     )
 
 
-def _shares(given: Sequence[Any], count: int) -> tuple[float, ...]:
-    shares = tuple(float(share) for share in given)
+def _shares(values: Sequence[Any], count: int) -> tuple[float, ...]:
+    shares = tuple(float(share) for share in values)
     if len(shares) != count or not all(0 <= share <= 1 for share in shares):
         raise ValueError(f"twin_agreement needs {count} shares from 0 to 1")
     return shares

@@ -1,4 +1,4 @@
-"""From a picture to the model's input tensor, one definition for both halves.
+"""Turn a picture into the model's input tensor, with one definition for device and cloud.
 
 Two steps: ``pixels`` (any picture -> uint8 [height, width, channels] at the model's size) and ``tensor`` (pixels -> the
 input tensor, through a table of 256 values a channel, so that device and cloud compute bit-equal tensors).
@@ -110,20 +110,20 @@ class Preprocess:
         if data.get("kind") != "image":
             return None
         try:
-            known = {key: value for key, value in data.items() if key != "kind"}
-            known["mean"], known["std"] = tuple(known.get("mean", (0.0,))), tuple(known.get("std", (1.0,)))
-            made = cls(**known)
-            wrong = made._wrong()
+            fields = {key: value for key, value in data.items() if key != "kind"}
+            fields["mean"], fields["std"] = tuple(fields.get("mean", (0.0,))), tuple(fields.get("std", (1.0,)))
+            preprocess = cls(**fields)
+            wrong = preprocess._wrong()
         except (TypeError, OverflowError) as error:
             raise InputError(
                 f"the plan's input entry is damaged ({error}); write it again with `partway plan`"
             ) from error
         if wrong:
             raise InputError(f"the plan's input entry is damaged ({wrong}); write it again with `partway plan`")
-        return made
+        return preprocess
 
     def _wrong(self) -> str:
-        """The name of the first field whose value cannot be, empty when all can."""
+        """The name of the first field with an invalid value, empty when all are valid."""
         sides, numbers = (self.height, self.width), (self.scale, *self.mean, *self.std)
         rules = {
             "value": isinstance(self.value, str),
@@ -141,10 +141,9 @@ class Preprocess:
 
 
 def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """What a model's input most likely wants; None where it can be no picture.
+    """The most likely preprocessing of a model's input; None when it cannot be a picture.
 
-    Floats 0 to 1, uint8 as it is, and int8 less 128: whatever a quantized model was trained on, its 256 steps are the
-    picture's.
+    Floats get 0 to 1, uint8 the pixels, int8 the pixels minus 128: the 256 steps of a quantized input are a picture's.
     """
     if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
         return None

@@ -36,7 +36,7 @@ def open_data(folder: Path, stage: Stage) -> mmap.mmap:
 def map_file(path: Path, data: StageFile) -> mmap.mmap | None:
     """The bytes of a file, read-only, or None when they are not those that ``data`` announces. Raises OSError.
 
-    A symbolic link is not followed. What was checked is what is used: the file is opened once.
+    A symbolic link is not followed. The file is opened once, so the checked bytes are the bytes used.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -58,7 +58,7 @@ def map_open_file(handle: int, data: StageFile) -> mmap.mmap | None:
 
 
 def _sha256(handle: int) -> str:
-    """Read, not mapped: pages that were touched once would all count as this process's memory."""
+    """Reads instead of mapping, because touched pages would count as this process's memory."""
     digest, at = hashlib.sha256(), 0
     while chunk := os.pread(handle, HASH_BYTES, at):
         digest.update(chunk)

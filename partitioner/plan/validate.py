@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_plan(plan: Plan, source: str) -> None:
-    """Raise InputError, naming ``source``, when a plan of well-formed parts is no chain."""
+    """Raise InputError, naming ``source``, when the parts of a plan do not fit together."""
     fault = _counts(plan) or _names(plan) or _tensors(plan) or _chain(plan)
     if fault:
         raise InputError(f"{source} {fault}; write it again with `partway plan`")
@@ -40,7 +40,7 @@ def _names(plan: Plan) -> str:
 
 
 def _tensors(plan: Plan) -> str:
-    """A value has one description, whoever mentions it."""
+    """The fault when a value is described in two ways."""
     for stage in plan.stages:
         for spec in (*stage.inputs, *stage.outputs):
             if plan.tensors.get(spec.name, spec) != spec:
@@ -49,7 +49,7 @@ def _tensors(plan: Plan) -> str:
 
 
 def _chain(plan: Plan) -> str:
-    """Each cut holds all that later stages read, and nothing that is not there by then."""
+    """The fault when a cut lacks a value that later stages read, or holds one that no earlier stage makes."""
     available = set(plan.inputs)
     for k, stage in enumerate(plan.stages):
         absent = [spec.name for spec in stage.inputs if spec.name not in plan.cuts[k].values]
@@ -59,12 +59,12 @@ def _chain(plan: Plan) -> str:
         absent = [name for name in plan.cuts[k + 1].values if name not in available | _answers(plan, k)]
         if absent:
             return f"hands on {absent[0]} after {stage.file}, which nothing before makes"
-    made = {*plan.inputs, *(spec.name for stage in plan.stages for spec in stage.outputs)}
-    absent = [name for name in plan.outputs if name not in made]
+    produced = {*plan.inputs, *(spec.name for stage in plan.stages for spec in stage.outputs)}
+    absent = [name for name in plan.outputs if name not in produced]
     return f"promises the output {absent[0]}, which no stage makes" if absent else ""
 
 
 def _answers(plan: Plan, k: int) -> set[str]:
-    """Model outputs that stages up to ``k`` made: they are kept where they were made and need not cross."""
-    made = {*plan.inputs, *(spec.name for stage in plan.stages[: k + 1] for spec in stage.outputs)}
-    return made & set(plan.outputs)
+    """Model outputs of the stages up to ``k``, which stay where they were made and need not cross."""
+    produced = {*plan.inputs, *(spec.name for stage in plan.stages[: k + 1] for spec in stage.outputs)}
+    return produced & set(plan.outputs)

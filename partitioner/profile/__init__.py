@@ -1,4 +1,4 @@
-"""How long a machine takes: stages and operators measured, profiles on disk, the times of other machines predicted.
+"""Times of machines: measure stages and operators, read and write profiles, predict other models.
 
 It imports ``decide``, ``plan`` and ``graph``.
 """

@@ -4,8 +4,7 @@
 ``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see StageTimes). Optional: ``operators``, a
 list of objects with ``name``, ``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to
 ``stage_s``; ``profiler``, what it cost to see them (``slowdown``, ``runs``); and ``predicted`` where nothing was
-measured (see Predicted). Unknown keys are ignored, so that a later version can add some. docs/profiles.md says it for
-people.
+measured (see Predicted). Unknown keys are ignored, so that later versions can add keys. docs/profiles.md documents it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from partway.partitioner.profile.measure import StageTimes, machine_name
 
 FORMAT = 1
 OVERHEAD = "(overhead)"
-"""Kind of the entry that holds what a stage takes beyond its operators: calling the engine, and what it does itself."""
+"""Kind of the entry for a stage's time beyond its operators: the call of the engine and the engine's own work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class OperatorSeconds:
 
 @dataclass(frozen=True, slots=True)
 class OperatorProfile:
-    """Operators of all stages, and how much longer the model took while they were watched (1.1: a tenth longer)."""
+    """Operators of all stages, and the slowdown of the model under the profiler (1.1: a tenth longer)."""
 
     operators: tuple[OperatorSeconds, ...]
     slowdown: float
@@ -51,7 +50,7 @@ class OperatorProfile:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """That a profile was not measured: which calibration it is from and how wrong that was for models left out of it.
+    """Marks a profile as predicted: the calibration's name and its errors on models left out of it.
 
     Of the relative errors of ``models`` whole models nine in ten were at most ``error``, half at most ``median_error``.
     ``strange`` is the share of the time that falls to operators of kinds or sizes the calibration never saw.
@@ -64,7 +63,7 @@ class Predicted:
     strange: float = 0.0
 
     def __str__(self) -> str:
-        strange = f"; {self.strange:.0%} is of operators that it has not seen the like of" if self.strange > 0.1 else ""
+        strange = f"; {self.strange:.0%} is of operators unlike any that it has seen" if self.strange > 0.1 else ""
         return (
             f"predicted from {self.source}, ±{self.error:.0%} (nine in ten of {self.models} models, each predicted from"
             f" the others; half within ±{self.median_error:.0%}){strange}"
@@ -101,7 +100,7 @@ class Profile:
 def profile_to_json(
     times: StageTimes, engine: Engine, digest: str, model: str = "", seen: OperatorProfile | None = None
 ) -> dict[str, Any]:
-    """A shareable profile of this machine: what was measured, on what, when."""
+    """A shareable profile of this machine."""
     data = {
         "format": FORMAT,
         "plan": digest,
@@ -157,7 +156,7 @@ def stage_seconds(data: object, stages: int) -> tuple[float, ...]:
 
 
 def read_profile(data: object) -> Profile:
-    """A profile of whatever plan, checked for itself. Raises InputError, one sentence that says what to do."""
+    """A profile of any plan, checked on its own. Raises InputError, one sentence that says what to do."""
     if not isinstance(data, Mapping):
         raise InputError("not a profile (no JSON object); make one with `partway profile`")
     _check_format(data.get("format"))

@@ -1,7 +1,7 @@
-"""Operators as they run: an engine fuses some, and the time of a fused group is that of its leading operator.
+"""Groups of fused operators: engines run them as one, and the time of a group is that of its leading operator.
 
-A profile says which operators ran together on the machine where it was taken. For a model that never ran there, that
-is guessed from what was seen: of every (leading kind, following kind) the engine did fuse more often than not.
+A profile tells which operators ran together on its machine. For a model that never ran there, groups are predicted:
+a (leading kind, following kind) pair is fused if the engine fused it more often than not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from partway.partitioner.profile.file import OperatorSeconds
 
 
 class Pair(NamedTuple):
-    """Kinds of an operator and of one that reads what it made, and nobody else does."""
+    """Kinds of an operator and of the only reader of its output."""
 
     before: str
     after: str
@@ -25,14 +25,14 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How an engine fuses: pairs that it runs as one, and by which kind a group goes that has these kinds."""
+    """How an engine fuses: the pairs it runs as one, and the leading kind for each set of kinds."""
 
     fused: frozenset[Pair]
     leaders: Mapping[str, str]
 
     @classmethod
     def of(cls, seen: Sequence[MeasuredModel]) -> Habits:
-        """What was seen more often than not."""
+        """The majority of the observations."""
         together, apart, leaders = Counter[Pair](), Counter[Pair](), dict[str, Counter[str]]()
         for one in seen:
             together.update(one.together)
@@ -43,7 +43,7 @@ class Habits:
         return cls(fused, {signature: kinds.most_common(1)[0][0] for signature, kinds in leaders.items()})
 
     def leader(self, operators: Sequence[Operator]) -> Operator:
-        """The operator by which a group goes: of the kind that was seen, else the one with the most work."""
+        """The leading operator of a group: of the kind observed before, else the one with the most work."""
         kind = self.leaders.get(_signature(operators))
         return next((o for o in operators if o.kind == kind), max(operators, key=lambda o: o.work))
 
@@ -67,9 +67,9 @@ class FusedGroup:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModel:
-    """What a profile says of a model: groups with their seconds, per stage what is left, and the pairs seen.
+    """A profile as groups with their seconds, each stage's remaining seconds, and the pairs observed.
 
-    ``rest_s`` is what a stage takes beyond its operators. ``together`` and ``apart`` count how often a pair ran as one
+    ``rest_s`` is a stage's time beyond its operators. ``together`` and ``apart`` count how often a pair ran as one
     and how often it could have and did not; ``leaders`` has the kinds of every fused group and that of its leader.
     """
 
@@ -87,8 +87,8 @@ def measured_groups(
 ) -> MeasuredModel:
     """Join a profile's operators with the graphs of the stages that they belong to.
 
-    An operator without a name (or of an unknown one) was inserted by the engine and is part of what its stage takes
-    besides. Raises InputError when most of the operators' time belongs to ones that no stage has.
+    An operator without a known name was inserted by the engine; its time counts as the stage's rest. Raises InputError
+    when most of the operators' time belongs to operators that no stage has.
     """
     found: list[tuple[FusedGroup, float]] = []
     rest_s = [float(seconds) for seconds in stage_s]
@@ -110,8 +110,8 @@ def measured_groups(
             leaders.append((_signature(graphs[stage].operators[at] for at in members), leader.kind))
     for graph, groups in zip(graphs, taken, strict=True):
         _count_pairs(graph, groups, together, apart)
-    named_s, known_s = sum(one.time_s for one in operators if one.name), sum(seconds for _, seconds in found)
-    if not found or known_s < named_s / 2:
+    named_s, found_s = sum(one.time_s for one in operators if one.name), sum(seconds for _, seconds in found)
+    if not found or found_s < named_s / 2:
         raise InputError(
             f"the profile of {model} names operators that its stages do not have; profile it again with --operators"
         )
@@ -146,12 +146,12 @@ def predicted_groups(graph: Graph, stage: int, habits: Habits) -> list[FusedGrou
 
 
 def group_of(graph: Graph, members: Sequence[int], leader: Operator, stage: int) -> FusedGroup:
-    """Some operators that run as one."""
+    """The fused group of these operators."""
     operators = [graph.operators[at] for at in members]
     mask = sum(1 << at for at in members)
-    made = dict.fromkeys(name for one in operators for name in one.outputs)
-    read = dict.fromkeys(name for one in operators for name in one.inputs if name not in made)
-    leaving = [name for name in made if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
+    produced = dict.fromkeys(name for one in operators for name in one.outputs)
+    read = dict.fromkeys(name for one in operators for name in one.inputs if name not in produced)
+    leaving = [name for name in produced if name in graph.outputs or graph.readers.get(name, 0) & ~mask]
     return FusedGroup(
         leader.name,
         kind_of(graph, leader),
@@ -179,14 +179,14 @@ def kind_of(graph: Graph, operator: Operator) -> str:
 
 
 def _by_name(graph: Graph) -> dict[str | None, int]:
-    """Operators by name, and by the first value they make, by which nameless ones go."""
+    """Operators by name, and by their first output, which stands for a missing name."""
     found: dict[str | None, int] = {op.outputs[0]: at for at, op in enumerate(graph.operators) if op.outputs}
     found.update({operator.name: at for at, operator in enumerate(graph.operators)})
     return found
 
 
 def _befores(graph: Graph, operator: Operator) -> list[int]:
-    """Operators before this one of which nobody else reads anything, the latest first."""
+    """Operators before this one whose outputs have no other reader, the latest first."""
     alone = {
         graph.producers[name]
         for name in operator.inputs

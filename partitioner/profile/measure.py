@@ -23,7 +23,7 @@ BUSY_SPREAD = 0.5
 BUSY_WAIT = 0.1
 """The same for the share of a run's time that its thread was ready and waited for a processor.
 
-The spread does not see work that goes on all the time: every run of a long model is slowed down alike by it.
+The spread does not show constant load, which slows every run of a long model equally.
 """
 SCHEDSTAT = "/proc/thread-self/schedstat"
 """Nanoseconds this thread ran, those it waited for a processor, turns it had (Linux, sched-stats.rst)."""
@@ -57,22 +57,22 @@ def measure(chain: Chain, values: Values, budget_s: float = 0.2, least: int = 5,
         chain.timed(values)
     rounds: list[Round] = []
     begun = perf_counter()
-    with waiting() as waited_s:
+    with processor_waits() as waited_s:
         while len(rounds) < least or (perf_counter() - begun < budget_s and len(rounds) < most):
             rounds.append(timed_round(chain, values, waited_s))
     return stage_times(rounds)
 
 
 def timed_round(chain: Chain, values: Values, waited_s: Callable[[], float]) -> Round:
-    """One run; ``waited_s`` as :func:`waiting` gives it."""
+    """One run; ``waited_s`` as :func:`processor_waits` gives it."""
     before_s = waited_s()
     seconds = chain.timed(values)[1]
     return Round(tuple(seconds), waited_s() - before_s)
 
 
 @contextmanager
-def waiting() -> Iterator[Callable[[], float]]:
-    """A function that says how many seconds this thread has been ready to run and waited; always 0 if unknown."""
+def processor_waits() -> Iterator[Callable[[], float]]:
+    """Gives a function: seconds that this thread was ready and waited for a processor; always 0 if unknown."""
     try:
         file = os.open(SCHEDSTAT, os.O_RDONLY)
     except OSError:
@@ -92,8 +92,8 @@ def stage_times(rounds: Sequence[Round]) -> StageTimes:
     return StageTimes(seconds, spread(totals), len(rounds), statistics.median(shares))
 
 
-def busy(times: StageTimes) -> str | None:
-    """One sentence when the times say that the machine was busy."""
+def busy_warning(times: StageTimes) -> str | None:
+    """A warning when the times show that the machine was busy, else None."""
     if times.spread > BUSY_SPREAD:
         why = f"spread {times.spread:.0%} of the median, at most {BUSY_SPREAD:.0%} is sound"
     elif times.waited > BUSY_WAIT:
@@ -104,13 +104,13 @@ def busy(times: StageTimes) -> str | None:
 
 
 def check_quiet(times: StageTimes) -> None:
-    """Raise InputError with that sentence."""
-    if sentence := busy(times):
+    """Raise InputError with the warning of a busy machine."""
+    if sentence := busy_warning(times):
         raise InputError(sentence)
 
 
 def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Random inputs that fit the plan, batch of one, for when nothing real is at hand."""
+    """Random inputs that fit the plan, a batch of one."""
     rng = np.random.default_rng(seed)
     return {spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in chain.plan.crossing(0)}
 

@@ -1,4 +1,4 @@
-"""Seconds per operator of a chain, made to add up to what its stages take without a profiler."""
+"""Seconds per operator of a chain, scaled to add up to the stages' times without a profiler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Stage
 from partway.partitioner.profile.file import OVERHEAD, OperatorProfile, OperatorSeconds
-from partway.partitioner.profile.measure import Round, StageTimes, check_quiet, stage_times, timed_round, waiting
+from partway.partitioner.profile.measure import (
+    Round,
+    StageTimes,
+    check_quiet,
+    processor_waits,
+    stage_times,
+    timed_round,
+)
 from partway.proto.tensors import Values
 
 BLOCKS = 5
@@ -21,7 +28,7 @@ MOST_KERNELS = 400_000
 def measure_operators(
     chain: Chain, engine: Engine, read: Callable[[Stage], bytes], values: Values, runs: int
 ) -> tuple[StageTimes, OperatorProfile]:
-    """Run the chain about ``runs`` times with the engine's profiler, and as often without, in turns of several runs.
+    """Run the chain about ``runs`` times with the engine's profiler and as often without, in alternating blocks.
 
     In turns, because a machine changes its speed; of several runs, because each way has weights of its own that the
     other drives out of the caches. The first run of every turn only warms up. Raises InputError when the engine has no
@@ -36,7 +43,7 @@ def measure_operators(
     with ExitStack() as stack:
         stages = [stack.enter_context(engine.watch(read(stage))) for stage in chain.plan.stages]
         with_profiler = Chain(chain.plan, stages)
-        waited_s = stack.enter_context(waiting())
+        waited_s = stack.enter_context(processor_waits())
         for _ in range(BLOCKS):
             for one, rounds in ((chain, plain), (with_profiler, watched)):
                 rounds += [timed_round(one, values, waited_s) for _ in range(1 + turn)]

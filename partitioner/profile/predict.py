@@ -1,7 +1,7 @@
-"""A calibration: what one machine was seen to need for the operators of some models, to predict it for other models.
+"""A calibration: the measured operator times of one machine, from which other models' times are predicted.
 
-Its error is measured, not assumed: every model in turn is left out, all is fitted to the rest, and the model left out
-is predicted as a user would predict it, from its graph alone.
+Its error is measured by leaving out each model in turn: the fit uses the others, and the left-out model is predicted
+from its graph alone, as a user would.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Predicted seconds per stage, of each beyond its groups, and per group.
+    """Predicted seconds: per stage, of each stage beyond its groups, and per group.
 
     ``strange`` is the share of the time from kinds or sizes never seen.
     """
@@ -66,7 +66,7 @@ class Prediction:
 
 
 def calibrate(seen: Sequence[tuple[MeasuredModel, Sequence[Graph]]], about: Mapping[str, Any]) -> Calibration:
-    """Fit to all models, and tell the error by leaving out each in turn. Raises InputError with fewer than three."""
+    """Fit to all models, and measure the error by leaving out each in turn. Raises InputError for fewer than three."""
     names = list(dict.fromkeys(one.model for one, _ in seen))
     if len(names) < LEAST_MODELS:
         raise InputError(
@@ -87,7 +87,7 @@ def calibrate(seen: Sequence[tuple[MeasuredModel, Sequence[Graph]]], about: Mapp
 
 
 def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
-    """What the stages with these graphs will take."""
+    """Predict the times of stages with these graphs."""
     stage_s: list[float] = []
     rest_s: list[float] = []
     timed: list[tuple[FusedGroup, float]] = []
@@ -103,22 +103,22 @@ def predict(regression: Regression, graphs: Sequence[Graph]) -> Prediction:
     return Prediction(tuple(stage_s), tuple(rest_s), tuple(timed), strange_s / total_s if total_s else 0.0)
 
 
-def calibration_to_json(made: Calibration) -> dict[str, Any]:
+def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
     """The file's format (docs/profiles.md)."""
-    found = made.regression
+    found = calibration.regression
     return {
         "format": FORMAT,
         "kind": "calibration",
-        **made.about,
-        "error": {"models": len(made.models), "median": made.total.median, "p90": made.total.p90},
-        "models": dict(made.models),
+        **calibration.about,
+        "error": {"models": len(calibration.models), "median": calibration.total.median, "p90": calibration.total.p90},
+        "models": dict(calibration.models),
         "features": list(FEATURES),
         "operators": {
-            kind: {**_line_to_json(line), **_errors_to_json(made.operators.get(kind))}
+            kind: {**_line_to_json(line), **_errors_to_json(calibration.operators.get(kind))}
             for kind, line in sorted(found.kinds.items(), key=lambda item: -item[1].points)
         },
         "pooled": _line_to_json(found.pooled),
-        "few": {kind: _errors_to_json(e) for kind, e in made.operators.items() if kind not in found.kinds},
+        "few": {kind: _errors_to_json(e) for kind, e in calibration.operators.items() if kind not in found.kinds},
         "stage": {"features": list(STAGE_FEATURES), **_line_to_json(found.rest)},
         "fused": sorted(list(pair) for pair in found.habits.fused),
         "leaders": dict(found.habits.leaders),

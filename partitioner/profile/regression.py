@@ -1,4 +1,4 @@
-"""Seconds of operators as a function of their work and bytes, learnt from measurements of other models.
+"""Fit the seconds of operators as a function of their work and bytes.
 
 Neurosurgeon's method (Kang et al., ASPLOS'17): one regression per kind of operator. Here a line with non-negative
 coefficients (a larger operator never takes less), fitted so that relative and absolute errors both count: each
@@ -19,11 +19,11 @@ from partway.partitioner.profile.fused_groups import FusedGroup, Habits, Measure
 FEATURES = ("work", "input_bytes", "output_bytes", "weight_bytes", "constant")
 STAGE_FEATURES = ("constant", "groups", "output_bytes")
 LEAST_POINTS = 10
-"""With fewer of a kind, the line over all kinds is used for it."""
+"""A kind with fewer points uses the line over all kinds."""
 WIDEST = 8.0
-"""How many times the largest seen of any feature a kind's own line is trusted for; beyond, the line over all kinds."""
+"""A kind's own line is used up to this multiple of the largest feature seen; beyond it, the line over all kinds."""
 FLOOR_S = 2e-6
-"""Times below count as this much when points are weighed: profilers tell whole microseconds."""
+"""Shorter times count as this when points are weighed, because profilers report whole microseconds."""
 Point = tuple[FusedGroup, float]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,11 +37,11 @@ class Line:
     points: int
 
     def seconds(self, features: Sequence[float]) -> float:
-        """What something with these features takes."""
+        """Seconds for these features."""
         return float(np.dot(self.coefficients, features))
 
     def covers(self, features: Sequence[float]) -> bool:
-        """Whether nothing is far larger than what the line was fitted to."""
+        """Whether no feature is far larger than those the line was fitted to."""
         return all(value <= WIDEST * most for value, most in zip(features, self.most, strict=True))
 
 

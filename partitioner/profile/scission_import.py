@@ -1,4 +1,4 @@
-"""Scission's published measurements as plans and profiles: a chain of blocks, measured, of which no file exists.
+"""Scission's published measurements as plans and profiles of block chains without files.
 
 Scission (Lockhart et al., UCC'20) timed the blocks of Keras models on a device, edge hosts and cloud hosts. Nothing of
 that can be run here, but everything can be decided: a block becomes a stage without a file, a platform a profile, the
@@ -94,7 +94,7 @@ def plan_of(measured: Scission, model: str) -> Plan:
 
 
 def profile_of(measured: Scission, model: str, platform: str, plan: Plan) -> dict[str, Any]:
-    """The profile of one model on one platform; what the file does not tell is left out."""
+    """The profile of one model on one platform; fields that the file lacks are left out."""
     return {
         "format": 1,
         "plan": plan.digest,
@@ -134,9 +134,9 @@ def write_all(measured: Scission, out: Path) -> list[Path]:
 
     files = {platform: f"{file_name(platform)}.json" for platform in measured.platforms}
     folders = {model: out / file_name(model) for model in measured.models}
-    for made in (files, folders):
-        if len(set(made.values())) < len(made):
-            raise InputError(f"two of {', '.join(made)} would be written to the same file; rename one")
+    for names in (files, folders):
+        if len(set(names.values())) < len(names):
+            raise InputError(f"two of {', '.join(names)} would be written to the same file; rename one")
     tiers = tiers_of(measured)
     with mapped({OSError: InputError}, f"{out} cannot be written"):
         for model, folder in folders.items():

@@ -1,4 +1,4 @@
-"""The models that ship in the package, each a folder, and the sentence for a name that nobody knows."""
+"""The models that ship in the package, one folder each, and the error for an unknown name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def known_models() -> list[str]:
 
 
 def unknown_model(model: str, known: list[str]) -> InputError:
-    """The sentence for a model nobody knows: lists the known ones, nearest first."""
+    """The error for an unknown model; lists the known ones."""
     close = difflib.get_close_matches(model, known, 1)
     hint = f"did you mean {close[0]}? " if close else ""
     return InputError(f"unknown model {model!r}; {hint}known models: {', '.join(known)} (or a plan's folder)")

@@ -1,7 +1,7 @@
-"""A plan for a model of the zoo, kept once made. Making one needs torch and minutes, so a process of its own does it.
+"""The cached plan of a zoo model. Creating one takes minutes and torch, so a separate process does it.
 
-Whoever calls this (a device, a server) never imports torch: it finds the plan, or starts
-``partway.partitioner.zoo.export`` and passes on how far that is.
+The caller (a device, a server) never imports torch: it finds the plan, or starts ``partway.partitioner.zoo.export``
+and passes on its progress.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Say = Callable[[str], None]
 
 
 def is_zoo_model(name: str) -> bool:
-    """Whether a name is of a model that can be made (not one that is shipped)."""
+    """Whether a model of this name can be made (shipped models are not)."""
     return name in ZOO
 
 
 def plan_name(name: str, random: bool) -> str:
-    """What the plan is called: random weights are no resnet18 that anyone should take for one."""
+    """The plan's name; random weights get a different one, so that nobody takes them for the trained model."""
     return f"{name}-random" if random else name
 
 
@@ -42,7 +42,7 @@ def prepared_folder(name: str, random: bool, cache: Path | None) -> Path | None:
 
 
 def prepare(name: str, random: bool, cache: Path | None, say: Say) -> Path:
-    """The folder of a model's plan, shipped or made now; ``say`` is told how far it is, a few words at a time.
+    """The folder of a model's plan, shipped or made now; ``say`` gets progress messages.
 
     Raises InputError: an unknown name, torch missing, weights that cannot be fetched, a cache that cannot be written.
     """
@@ -57,14 +57,14 @@ def prepare(name: str, random: bool, cache: Path | None, say: Say) -> Path:
     options = ["--random-weights"] if random else []
     command = [sys.executable, "-m", "partway.partitioner.zoo.export", name, "--cache", str(base), *options]
     _run(command, say)
-    made = prepared_folder(name, random, base)
-    if made is None:
+    prepared = prepared_folder(name, random, base)
+    if prepared is None:
         raise InputError(f"the plan of {name} was made, but is not in {base}; give another folder with --cache")
-    return made
+    return prepared
 
 
 def _run(command: list[str], say: Say) -> None:
-    """The child's lines as they come; its last words are the error's."""
+    """Run the command and pass on its lines; its last line becomes the error's message."""
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
@@ -83,4 +83,4 @@ def _run(command: list[str], say: Say) -> None:
         errors.seek(0)
         lines = errors.read().decode(errors="replace").strip().splitlines()
     if code:
-        raise InputError(lines[-1] if lines else f"making the plan ended with code {code} and no word")
+        raise InputError(lines[-1] if lines else f"making the plan ended with code {code} and no message")

@@ -1,4 +1,4 @@
-"""What ``--model NAME`` knows, without any package that makes it: names, inputs, where weights come from."""
+"""The catalogue of ``--model NAME``: names, inputs and sources of weights. Needs no other package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from partway.partitioner.plan.preprocess import Preprocess
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGE = "image"
 RANDOM_WEIGHTS = "random (seed 0)"
-"""What a plan says of its weights when they were never trained."""
+"""The ``weights`` entry of a plan with random weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ZooModel:
     imagenet: bool = True
 
     def preprocess(self) -> Preprocess:
-        """As the published weights were trained: see torchvision's ``Weights.transforms``."""
+        """The preprocessing of the published weights: see torchvision's ``Weights.transforms``."""
         fit = "crop" if self.crop_from else "stretch"
-        made = Preprocess(IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from)
+        plain = Preprocess(IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from)
         if not self.imagenet:
-            return made
+            return plain
         return Preprocess(
             IMAGE, self.side, self.side, 3, fit=fit, crop_from=self.crop_from, mean=IMAGENET_MEAN, std=IMAGENET_STD
         )

@@ -1,7 +1,7 @@
-"""The cuts of a model by name: the useful ones, and where those are few some more, so that there is something to try.
+"""The cuts of a zoo model: the useful ones, plus more where those are few, so that there are splits to try.
 
-A user who cuts a model of their own gets the useful ones only. Of these models it is expected that a split in the
-middle exists: to keep a value on the device, to compare, to fill a pipeline, even where it never wins on latency.
+A user's own model gets the useful ones only. Zoo models also get splits in the middle, to keep a value on the device,
+to compare, or to fill a pipeline, even where these never win on latency.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from partway.partitioner.plan.cut import Cut
 
 LEAST, MOST = 3, 6
 APART = 0.01
-"""Cuts with less of the work between them are as good as one."""
+"""Cuts with a smaller share of the work between them count as one."""
 WIDEST = 1.1
-"""Of the model's input, in bytes: what a cut that is only there to choose from may send."""
+"""An additional cut may send at most this multiple of the input's bytes."""
 
 
 def cuts_of(graph: Graph) -> tuple[Cut, ...]:
@@ -44,7 +44,7 @@ def cuts_of(graph: Graph) -> tuple[Cut, ...]:
 
 
 def _shrinking(chain: Sequence[Frontier], smallest: float) -> list[Frontier]:
-    """Those that send strictly fewer bytes than the input and than all before them."""
+    """Cuts that send strictly fewer bytes than the input and all cuts before them."""
     found = []
     for one in chain:
         if one.size_bytes < smallest:

@@ -51,13 +51,15 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         say(f"{name}: slicing")
         source = open_model(file)
         plan = plan_model(source, cuts_of(source.graph), out, plan_name(name, random))
-    made = knowing(name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random)
-    save_plan(made, out)
-    return made
+    described_plan = with_zoo_metadata(
+        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random
+    )
+    save_plan(described_plan, out)
+    return described_plan
 
 
-def knowing(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:
-    """The plan with what is known of a model by name: its pictures, its classes' names, where its weights are from."""
+def with_zoo_metadata(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:
+    """The plan with the zoo's metadata: preprocessing, class names, source of the weights."""
     from partway.partitioner.zoo.networks import labels_of
 
     weights = RANDOM_WEIGHTS if random else f"torchvision {ZOO[name].weights}"
@@ -70,7 +72,7 @@ def knowing(name: str, plan: Plan, random: bool, *, pictures: bool = True, label
 
 
 def keep_plan(name: str, cache: Path, random: bool, say: Say) -> Path:
-    """The folder of the plan in ``cache``: there whole or not at all, made by one process at a time."""
+    """The plan's folder in ``cache``, created atomically and by one process at a time."""
     target = cache / "zoo" / f"{plan_name(name, random)}-{partway.__version__}"
     with mapped({OSError: InputError}, f"the plan of {name} cannot be kept in {cache}, give another folder by --cache"):
         target.parent.mkdir(parents=True, exist_ok=True)

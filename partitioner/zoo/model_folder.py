@@ -33,11 +33,11 @@ def _folder(model: str, path: Path) -> Path:
     if path.is_file():
         raise InputError(f"{path} is not a plan; make one with `partway plan {path} --out DIR` and give --model DIR")
     if model in ZOO:
-        return _made_by_name(model)
+        return _prepared_plan(model)
     raise unknown_model(model, known_models())
 
 
-def _made_by_name(model: str) -> Path:
+def _prepared_plan(model: str) -> Path:
     """The plan that this user's cache has of a model by name, trained or random."""
     found = prepared_folder(model, False, None) or prepared_folder(model, True, None)
     if found is None:

@@ -1,4 +1,4 @@
-"""The modules of the zoo: torchvision's definitions, and our own where it has none."""
+"""The modules of the zoo: torchvision's definitions, and our own for the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": False},
     "inception_v3": {"aux_logits": False, "init_weights": False},
 }
-"""What a definition needs besides its name, to be what answers: without the outputs that only training reads."""
+"""Arguments of a definition that remove the outputs used only in training."""
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 SEED = 0
 BUILDERS = {"ssdlite320": "ssdlite320_mobilenet_v3_large"}
@@ -52,12 +52,12 @@ def network(name: str, random: bool = False) -> Any:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        made = _built(model)
+        module = _built(model)
         if random:
-            _fill(made)
+            _fill(module)
     if not random:
-        _load(made, model)
-    return (_Heads(made) if name == "ssdlite320" else made).eval()
+        _load(module, model)
+    return (_Heads(module) if name == "ssdlite320" else module).eval()
 
 
 def _built(model: ZooModel) -> Any:
@@ -72,10 +72,10 @@ def _built(model: ZooModel) -> Any:
         return getattr(models, model.name)(weights=None, **OPTIONS.get(model.name, {}))
 
 
-def _fill(made: Any) -> None:
-    """A last layer that a definition begins with zeros (the transformer's head) would answer zero to everything."""
+def _fill(module: Any) -> None:
+    """Fill layers that a definition starts at zero (the transformer's head), which would answer zero to everything."""
     nn = import_torch().nn
-    for layer in made.modules():
+    for layer in module.modules():
         if isinstance(layer, nn.Linear) and not layer.weight.any():
             nn.init.normal_(layer.weight, std=0.02)
 
@@ -91,23 +91,23 @@ def labels_of(model: ZooModel) -> list[str]:
     return list(weights_of(model).meta["categories"]) if model.imagenet else []
 
 
-def _load(made: Any, model: ZooModel) -> None:
+def _load(module: Any, model: ZooModel) -> None:
     published = weights_of(model)
     try:
         with silenced():
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except Exception as error:  # urllib's, sockets', a full disk, a wrong digest
+    except Exception as error:  # many types: network, a full disk, a wrong digest
         raise InputError(
             f"the weights of {model.name} cannot be fetched ({error}); put {published.url.rpartition('/')[2]} into"
             f" {import_torch().hub.get_dir()}/checkpoints, or add --random-weights (times and sizes are the same)"
         ) from error
-    made.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
+    module.load_state_dict({name: one for name, one in state.items() if not name.startswith(AUXILIARY)})
     if model.name in OPTIONS:
-        made.transform_input = True  # as its weights were trained: torchvision sets it with them
+        module.transform_input = True  # torchvision sets it together with the trained weights
 
 
 def _Heads(detector: Any) -> Any:  # noqa: N802 - a class that needs torch to be one
-    """A detector up to its two heads: what comes after them decides by the data and stays with whoever asks."""
+    """A detector up to its two heads: the data-dependent part after them is left to the caller."""
     torch = import_torch()
 
     class Heads(torch.nn.Module):  # type: ignore[misc,name-defined]

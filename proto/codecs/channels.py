@@ -1,8 +1,8 @@
-"""Where an activation's channels are, and its values one channel after another.
+"""Find an activation's channel axis, and order its values channel by channel.
 
 Neighbours within a channel resemble each other, values of different channels do not. Compressors gain when channels
-lie together. No shape tells for sure which axis counts channels, so a byte in front of the compressed data names the
-axis, except where a decoder derives the same axis from the shape.
+lie together. A shape does not always tell the channel axis, so a byte before the compressed data names it, unless the
+decoder derives the same axis from the shape.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_AXES = 16
 
 
 def implied_axis(shape: tuple[int, ...]) -> int:
-    """The axis that blobs without an axis byte have their channels on: 1, or the last of four if larger."""
+    """The channel axis of blobs without an axis byte: 1, or the last of four axes if it is larger."""
     return len(shape) - 1 if len(shape) == 4 and shape[3] > shape[1] else min(1, len(shape) - 1)
 
 

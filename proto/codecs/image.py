@@ -1,4 +1,4 @@
-"""How a picture is packed to cross the link at split 0: raw pixels, JPEG or WebP, through Pillow.
+"""Codecs of pictures, for split 0: raw pixels, PNG, JPEG and WebP, through Pillow.
 
 A picture is uint8 [height, width, channels] with 1 or 3 channels, at the model's own input size.
 """
@@ -28,7 +28,7 @@ def is_image_codec(name: str) -> bool:
 
 
 def is_lossless_image(name: str) -> bool:
-    """Whether the very same pixels come out again."""
+    """Whether decoding gives back identical pixels."""
     codec = registry.picture_codec(name)
     return codec is not None and codec.lossless
 

@@ -20,15 +20,15 @@ _BOOL = numpy_dtype("BOOL")
 
 
 class Codec(Protocol):
-    """Packs one activation or one picture. ``lossless`` codecs give back the very same bits."""
+    """Packs one activation or one picture. ``lossless`` codecs give back identical bits."""
 
     @property
     def name(self) -> str:
-        """What it is called on the wire."""
+        """Its name on the wire."""
 
     @property
     def lossless(self) -> bool:
-        """Whether the very same bits come out again."""
+        """Whether decoding gives back identical bits."""
 
     def encode(self, array: Array) -> bytes:
         """Bytes of a contiguous array, without the header."""
@@ -37,10 +37,10 @@ class Codec(Protocol):
         """Inverse of encode; the result has this dtype and shape. Raises CodecError when the bytes do not fit."""
 
     def packs(self, spec: TensorSpec) -> bool:
-        """Whether it makes sense for tensors of this description."""
+        """Whether the codec suits tensors of this description."""
 
     def fits(self, array: Array) -> bool:
-        """Whether it can pack this very array; one that it cannot is sent raw."""
+        """Whether it can pack this array; other arrays are sent raw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,6 @@ def exactly(view: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> A
 
 
 def check_bool(data: bytes | memoryview) -> None:
-    """Raise CodecError unless every byte is 0 or 1: code that takes a bool's byte for a number would count wrong."""
+    """Raise CodecError unless every byte is 0 or 1: numpy would compute with other bytes as numbers."""
     if np.frombuffer(data, np.uint8).max(initial=0) > 1:
         raise CodecError("a BOOL tensor has a byte that is neither 0 nor 1")

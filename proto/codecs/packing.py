@@ -1,4 +1,4 @@
-"""How tensors are packed to cross the link.
+"""Pack tensors for the link, and unpack them.
 
 ``raw`` is the tensor itself, a plain Open Inference tensor. Every other codec makes a blob: a msgpack header (codec,
 dtype, shape) followed by little-endian bytes. Decoding never allocates more than the shape the plan announces.
@@ -20,7 +20,8 @@ from partway.errors import CodecError
 from partway.proto.codecs.interface import Array, check_bool, exactly
 from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, find, unknown_codec
 from partway.proto.datatypes import BYTES, NUMPY_NAME, numpy_dtype, oip_datatype
-from partway.proto.frame import Buffer, TensorHead
+from partway.proto.frame import Buffer
+from partway.proto.header import TensorHead
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 MAX_HEADER_BYTES = 1024
@@ -29,7 +30,7 @@ _BOOL = numpy_dtype("BOOL")
 
 
 def pack(codec: str, name: str, array: Array, book: Codebook = NO_BOOK) -> tuple[TensorHead, Buffer]:
-    """One tensor for the wire. A codec that does not fit the array (fp16 on integers) leaves it raw."""
+    """Pack one tensor for the wire. An array that does not fit the codec (integers with fp16) is sent raw."""
     if codec == RAW:
         return _raw(name, array)
     found = find(codec, name, book)
@@ -54,13 +55,13 @@ def _raw_head(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Tensor
 
 
 def blob(name: str, *elements: bytes) -> tuple[TensorHead, Buffer]:
-    """Coded tensors or pictures as BYTES elements, each with its length in front."""
+    """Coded tensors or pictures as BYTES elements, each preceded by its length."""
     data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
     return TensorHead(name, BYTES, (len(elements),)), data
 
 
 def unpack(head: TensorHead, data: Buffer, spec: TensorSpec, book: Codebook = NO_BOOK) -> Array:
-    """One tensor off the wire, checked against what the plan announces. Raises CodecError on any mismatch."""
+    """Unpack one tensor and check it against the plan. Raises CodecError on any mismatch."""
     view = memoryview(data)
     if head.datatype != BYTES:
         return _unpack_raw(head, view, spec)
@@ -87,7 +88,7 @@ def blob_elements(head: TensorHead, view: memoryview) -> list[memoryview]:
         elements.append(view[at + 4 : at + 4 + size])
         at += 4 + size
     if head.shape != (len(elements),) or at != len(view):
-        raise CodecError(f"{head.name!r:.80}: the lengths of its BYTES elements do not add up to what came")
+        raise CodecError(f"{head.name!r:.80}: the lengths of its BYTES elements do not add up to the bytes received")
     return elements
 
 
@@ -103,7 +104,7 @@ def _bytes_of(array: Array) -> Buffer:
 
 
 class RawLayout(NamedTuple):
-    """How to read frames whose header is known: name, dtype, shape and bytes of every tensor, checked beforehand."""
+    """The layout of frames with one header: name, dtype, shape and bytes of every tensor, checked in advance."""
 
     tensors: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]
 
@@ -143,8 +144,8 @@ def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec], l
 
 def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec, least: int = 1) -> None:
     if min(shape, default=1) < least or not spec.accepts(shape, dtype):
-        wanted = [-1 if size is None else size for size in spec.shape]
-        raise CodecError(f"{name!r:.80} must be {spec.dtype} {wanted}, {dtype} {list(shape)!s:.80} came")
+        expected = [-1 if size is None else size for size in spec.shape]
+        raise CodecError(f"{name!r:.80} must be {spec.dtype} {expected}, {dtype} {list(shape)!s:.80} came")
 
 
 def _header(body: memoryview) -> tuple[dict[str, Any], int]:

@@ -1,6 +1,6 @@
-"""Which codecs there are: families found through the entry points ``partway.codecs``, codecs made by name.
+"""The codecs by name: families found through the entry points ``partway.codecs``, codecs created by name.
 
-``raw`` is the tensor itself and no codec. Lookups by name are cached: one runs for every tensor of every frame.
+``raw`` is the uncoded tensor, not a codec. Lookups by name are cached: one runs for every tensor of every frame.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Codebook = Mapping[str, Mapping[str, Codec]]
 """Codecs fitted to one model, from its plan: by codec name, then by value name."""
 NO_BOOK: Codebook = {}
 MAX_NAME = 32
-"""Longer names are unknown without a look; a peer's message may hold any text, and lookups are remembered."""
+"""Longer names are not looked up: lookups are cached, and a peer may send any text."""
 _ENTRIES: Registry[CodecFamily] = Registry("partway.codecs", "codec")
 log = logging.getLogger("partway")
 
@@ -59,7 +59,7 @@ def _family_of(name: str) -> CodecFamily | None:
 
 @lru_cache(maxsize=1024)
 def codec(name: str) -> Codec:
-    """The codec of this name. Raises InputError when it is unknown, or fitted to one model and so in its plan."""
+    """The codec of this name. Raises InputError when it is unknown, or fitted to a model and therefore in its plan."""
     family = family_of(name)
     if family is None:
         raise unknown_codec(name, [*codec_names(), *picture_labels()])
@@ -112,7 +112,7 @@ def picture_labels() -> list[str]:
 
 
 def is_fitted(name: str) -> bool:
-    """Whether this is a name of codecs that plans bring along: ``t40`` for steps of 40 % of a standard deviation."""
+    """Whether this is the name of a codec that a plan contains: ``t40`` has steps of 40 % of a standard deviation."""
     family = family_of(name)
     return family is not None and family.make is None
 
@@ -123,18 +123,18 @@ def is_taken(name: str) -> bool:
 
 
 def is_known(name: str, book: Codebook = NO_BOOK) -> bool:
-    """Whether this is ``raw`` or a codec of activations, one of a plan's among them."""
+    """Whether this is ``raw`` or a codec of activations, including the plan's."""
     return name == RAW or name in book or tensor_codec(name) is not None
 
 
 def is_lossless(name: str) -> bool:
-    """Whether the very same tensor comes out again; fitted codecs never promise that."""
+    """Whether decoding gives back an identical tensor; fitted codecs never do."""
     found = tensor_codec(name)
     return name == RAW or (found is not None and found.lossless)
 
 
 def find(name: str, value: str, book: Codebook) -> Codec | None:
-    """The codec of this name for one value: among those of any model, else among those of a plan."""
+    """The codec of this name for one value: a general codec, else one of the plan's."""
     return tensor_codec(name) or book.get(name, {}).get(value)
 
 

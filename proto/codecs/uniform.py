@@ -18,6 +18,8 @@ from partway.proto.codecs.zstd import compressed, decompressed
 from partway.proto.tensors import TensorSpec
 
 _RANGE = struct.Struct("<dd")
+LEAST_STEP = 1e-300
+"""Smaller steps have no finite inverse, or lose digits as subnormal numbers."""
 
 
 def _compressed_by_channel(array: Array, symbols: Array) -> bytes:
@@ -49,18 +51,21 @@ class Levels:
         return spec.dtype in ("float16", "float32", "float64") and spec.size_bytes() > 0
 
     def fits(self, array: Array) -> bool:
-        """Nothing but finite numbers, none next to the largest there is."""
+        """Finite floats below half the dtype's maximum; equal, or far enough apart for steps of normal size."""
         if array.dtype.kind != "f" or not array.size:
             return False
-        largest = max(-float(array.min()), float(array.max()))
-        return largest <= 0.49 * float(np.finfo(array.dtype).max) and math.isfinite(float(array.sum(dtype=np.float64)))
+        low, high = float(array.min()), float(array.max())
+        if not max(-low, high) <= 0.49 * float(np.finfo(array.dtype).max):
+            return False
+        divisible = low == high or high - low > LEAST_STEP * (2**self.bits - 1)
+        return divisible and math.isfinite(float(array.sum(dtype=np.float64)))
 
     def encode(self, array: Array) -> bytes:
         """See Codec."""
         low, high = float(array.min()), float(array.max())
         step = (high - low) / (2**self.bits - 1)
         wide = array.astype(np.float64) if array.dtype.itemsize == 8 or step < 1e-30 else array.astype(np.float32)
-        scaled = (wide - wide.dtype.type(low)) * wide.dtype.type(1 / step) if step > 1e-300 else np.zeros_like(wide)
+        scaled = (wide - wide.dtype.type(low)) * wide.dtype.type(1 / step) if step > LEAST_STEP else np.zeros_like(wide)
         symbols = np.rint(scaled).clip(0, 2**self.bits - 1).astype(np.uint8)
         return _RANGE.pack(low, step) + _compressed_by_channel(array, symbols)
 
@@ -82,11 +87,12 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class ChannelLevels:
-    """Floats in 2**bits even steps between the smallest and the largest of each channel of a frame: one channel far out
-    costs the others nothing. Off by at most half a step of its channel, and what float32 loses; 8 bytes a channel.
+    """Floats in 2**bits even steps between each channel's own smallest and largest value in a frame.
 
-    Which axis counts channels no shape tells for sure: the second or the last, whichever has the narrower ranges, and a
-    byte says which.
+    An outlying channel does not widen the steps of others. The error is at most half a step of the channel plus float32
+    rounding. The ranges take 8 bytes a channel.
+
+    The channel axis is the second or the last, whichever has the narrower ranges; a byte names it.
     """
 
     bits: int
@@ -98,7 +104,7 @@ class ChannelLevels:
         return f"c{self.bits}"
 
     def packs(self, spec: TensorSpec) -> bool:
-        """Floats of at least 16 values a channel, or the ranges would outweigh them."""
+        """Floats with at least 16 values per channel; with fewer, the ranges would take more bytes than the values."""
         shape = tuple(size or 1 for size in spec.shape)
         channels = max(shape[1], shape[-1]) if len(shape) > 1 else 1
         return spec.dtype in ("float16", "float32") and 1 < channels <= spec.elements() // 16
@@ -162,11 +168,11 @@ class Step:
         return f"s{self.step}"
 
     def packs(self, spec: TensorSpec) -> bool:
-        """Integers of eight bits: what quantised models hand on."""
+        """8-bit integers, the activations of quantised models."""
         return spec.dtype in ("int8", "uint8") and spec.size_bytes() > 0
 
     def fits(self, array: Array) -> bool:
-        """Every array of theirs."""
+        """Every array of 8-bit integers."""
         return array.dtype.name in ("int8", "uint8") and array.size > 0
 
     def encode(self, array: Array) -> bytes:

@@ -1,4 +1,4 @@
-"""Lossless: the bytes of each channel's numbers by significance, then Zstandard.
+"""Lossless coding: each channel's bytes grouped by significance, then Zstandard.
 
 Bytes of equal weight lie together before they are compressed, and so do the values of a channel.
 """
@@ -18,7 +18,7 @@ from partway.proto.codecs.interface import Array, CodecFamily, check_bool
 from partway.proto.tensors import TensorSpec
 
 LEVEL = 1
-"""Higher levels gained under 3 % on activations and took 3 to 20 times as long."""
+"""Higher levels save under 3 % on activations and take 3 to 20 times as long."""
 _local = threading.local()
 
 
@@ -30,7 +30,7 @@ def compressed(data: bytes) -> bytes:
 
 
 def decompressed(body: memoryview, size: int) -> bytes:
-    """Exactly ``size`` bytes out of a Zstandard frame. Raises CodecError before any more are made."""
+    """Exactly ``size`` bytes from a Zstandard frame. Raises CodecError before it allocates more."""
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     try:
@@ -46,7 +46,7 @@ def decompressed(body: memoryview, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Zstd:
-    """The very same bits, fewer of them."""
+    """Lossless compression of any tensor."""
 
     name: str = "zstd"
     lossless: bool = True

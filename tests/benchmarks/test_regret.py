@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.regret import judged, summary, table
+from benchmarks.regret import cell_figures, summary, table
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ def row(k: int, codec: str | None, estimated_s: float, p50_s: float, chosen: boo
 
 def test_regret_is_what_the_choice_costs_over_the_best():
     rows = [row(0, "raw", 0.109, 0.1), row(1, "fp16", 0.07, 0.1), row(2, None, 0.12, 0.11, chosen=True)]
-    cell = judged(rows)
+    cell = cell_figures(rows)
     assert cell["regret"] == pytest.approx(0.1)
     assert (cell["chosen"], cell["best"], cell["estimates"]) == ("2 device", "0 raw", 3)
     assert cell["within"] == 2

@@ -8,7 +8,8 @@ from tests.cloud.conftest import small_models
 
 from partway.cloud.answer import FrameRefused, Router, answer, refused
 from partway.cloud.models.repository import ServedModel
-from partway.proto.frame import Frame, Header, Reply, TensorHead
+from partway.proto.frame import Frame, Reply
+from partway.proto.header import Header, TensorHead
 
 X = np.arange(4, dtype=np.float32)[None]
 HEAD = TensorHead("x", "FP32", (1, 4))
@@ -48,7 +49,7 @@ def test_outputs_the_device_has_already_are_not_sent() -> None:
     reply = ask(model, Header("double", (), (HEAD,)))
     assert [head.name for head in reply.frame.header.tensors] == ["y"]
     with pytest.raises(FrameRefused, match="outputs must be among y"):
-        ask(model, Header("double", (), (HEAD,), wanted=("early",)))
+        ask(model, Header("double", (), (HEAD,), requested=("early",)))
 
 
 def test_a_header_is_checked_once() -> None:

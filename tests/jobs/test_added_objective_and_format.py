@@ -26,7 +26,7 @@ def cloud_time(_power):
     """Seconds that a frame takes in the cloud."""
     return Objective(
         "cloud-time",
-        lambda estimate, _: estimate.known.cloud_s,
+        lambda estimate, _: estimate.best_known.cloud_s,
         lambda estimate: Terms(0.0, estimate.cloud_s, 0.0, 0.0),
         lambda seconds: f"{seconds * 1e3:.3g} cloud-ms", unit="per frame", noise_floor=1e-3,
     )

@@ -15,9 +15,7 @@ from partway.proto import frame as module
 from partway.proto.frame import (
     Durations,
     Frame,
-    Header,
     Reply,
-    TensorHead,
     decode_reply,
     decode_request,
     decode_response,
@@ -25,6 +23,7 @@ from partway.proto.frame import (
     encode_request,
     encode_response,
 )
+from partway.proto.header import Header, TensorHead
 from partway.proto.messages import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from partway.proto.protowire import MAX_FIELDS, scan, varint
 
@@ -304,21 +303,6 @@ def test_typed_contents_of_a_datatype_that_has_none_are_refused(datatype: str) -
         decode_request(request.SerializeToString())
 
 
-def test_headers_differ_by_the_type_of_a_parameter() -> None:
-    """1, 1.0 and True are equal in Python and three different messages on the wire."""
-    headers = [Header("m", (("p", value),)) for value in (1, 1.0, True)]
-    assert len(set(headers)) == 3
-    for header in headers:
-        (value,) = (value for _, value in decode_request(encode_request(Frame(header, "", ()))).header.parameters)
-        assert type(value) is type(header.parameters[0][1])
-
-
-def test_equal_headers_have_equal_hashes() -> None:
-    """A header made twice finds what was remembered of the first."""
-    one, other = (Header("m", (("p", 1),), (TensorHead("x", "FP32", (1,)),), "1", ("y",)) for _ in range(2))
-    assert {one: "known"}[other] == "known"
-
-
 def test_parameters_in_any_order_make_the_same_header() -> None:
     """Which entry of the map came first on the wire does not matter."""
     entries = [parameter(name, b"\x10\x01") for name in (b"a", b"b", b"c")]
@@ -394,7 +378,7 @@ def _as_we_see(frame: Frame) -> tuple[Any, ...]:
         frame.id,
         parameters,
         header.tensors,
-        header.wanted,
+        header.requested,
         tuple(map(bytes, frame.raw)),
     )
 

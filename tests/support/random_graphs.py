@@ -72,5 +72,5 @@ def costs(problem: Problem, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         readers = graph.readers.get(name, 0)
         there = masks >> graph.producers[name] & 1 if name in graph.producers else np.ones(len(masks), int)
         crosses = (there == 1) & ((masks & readers) != readers)
-        bits[crosses] += np.inf if name in problem.kept else size
+        bits[crosses] += np.inf if name in problem.staying else size
     return own_s, bits

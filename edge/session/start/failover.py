@@ -23,7 +23,7 @@ def fail_over(opened: Opened, runner: Runner, constraints: Constraints, error: L
     if serving is not None:
         log.warning("%s; starting with the one at %s", error, serving.client.address)
         return replace(opened, reached=Reached(serving.client, serving.described, serving.client.address))
-    if not opened.chain.whole or not may_answer_on_device(opened.chain.plan, constraints):
+    if not opened.chain.complete or not may_answer_on_device(opened.chain.plan, constraints):
         raise LinkLost(f"{error}; there is no other cloud, and this device cannot answer alone")
     log.warning("%s; starting on the device alone", error)
     return replace(opened, reached=None)

@@ -191,7 +191,7 @@ class Startup:
         try:
             return self._reach(plan)
         except LinkLost as error:
-            if not chain.whole or not may_answer_on_device(plan, self.options.constraints):
+            if not chain.complete or not may_answer_on_device(plan, self.options.constraints):
                 raise
             log.warning("%s; starting on the device alone", error)
             return None

@@ -60,7 +60,7 @@ def both_ends(before: Sequence[int], after: Sequence[int]) -> list[int]:
 @op("Conv")
 def conv(context: OperatorContext) -> Run:
     """Convolution of one to three dimensions."""
-    window, groups = Window.of(context), context.whole("group", 1)
+    window, groups = Window.of(context), context.integer("group", 1)
     context.many("kernel_shape")
 
     def convolve(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -74,8 +74,8 @@ def conv(context: OperatorContext) -> Run:
 
 @op("ConvTranspose")
 def conv_transpose(context: OperatorContext) -> Run:
-    """The whole of it first, then cut or filled to what the padding leaves (sizes: the ONNX specification)."""
-    window, groups = Window.of(context), context.whole("group", 1)
+    """Convolves without padding, then crops or pads the result to the size the ONNX specification gives."""
+    window, groups = Window.of(context), context.integer("group", 1)
     shape, extra = context.many("output_shape"), context.many("output_padding")
     context.many("kernel_shape")
 
@@ -88,17 +88,17 @@ def conv_transpose(context: OperatorContext) -> Run:
         up = UP[rank]
         if window.auto in ("NOTSET", "") and not shape and before == after and all(map(int.__lt__, more, strides)):
             return up(x, w, bias, strides, before, more, groups, dilations)
-        whole = up(x, w, None, strides, 0, 0, groups, dilations)
+        uncut = up(x, w, None, strides, 0, 0, groups, dilations)
         if shape or window.auto.startswith("SAME"):
             target = shape[-rank:] if shape else [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
-            total = [has + o - want for has, o, want in zip(whole.shape[2:], more, target, strict=True)]
+            total = [has + o - want for has, o, want in zip(uncut.shape[2:], more, target, strict=True)]
             before = [t // 2 if window.auto == "SAME_UPPER" else t - t // 2 for t in total]
             after = [t - b for t, b in zip(total, before, strict=True)]
         elif window.auto == "VALID":
             before, after = [0] * rank, [0] * rank
         cut = both_ends([-b for b in before], [o - a for o, a in zip(more, after, strict=True)])
-        made = f.pad(whole, cut) if any(cut) else whole
-        return made if bias is None else made + bias.reshape(-1, *[1] * rank)
+        result = f.pad(uncut, cut) if any(cut) else uncut
+        return result if bias is None else result + bias.reshape(-1, *[1] * rank)
 
     return upwards
 
@@ -121,7 +121,7 @@ def _padded(
         full = size + before[at] + after[at]
         more = _ceil_extra(full, kernel[at], strides[at], dilations[at], ceil)
         begins = full + more - ((kernel[at] - 1) * dilations[at] + 1)
-        if more and begins >= size + before[at]:  # a window that begins in the padding is none
+        if more and begins >= size + before[at]:  # a window that begins in the padding is not counted
             more -= strides[at]
         grown.append(after[at] + more)
     return strides, dilations, before, grown
@@ -130,9 +130,9 @@ def _padded(
 @op("MaxPool")
 def max_pool(context: OperatorContext) -> Run:
     """Of one to three dimensions, places as well; they count through the whole input."""
-    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
-    places = context.made > 1
-    if context.whole("storage_order", 0) and places:
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.integer("ceil_mode", 0))
+    places = context.output_count > 1
+    if context.integer("storage_order", 0) and places:
         raise context.unsupported("places in column order")
 
     def pooled(x: Tensor) -> Any:
@@ -152,7 +152,7 @@ def _with_places(
     x: Tensor, pool: Any, kernel: list[int], strides: list[int], before: list[int], after: list[int], apart: list[int]
 ) -> tuple[Tensor, Tensor]:
     padded = f.pad(x, both_ends(before, after), value=-math.inf)
-    made, at = pool(padded, kernel, strides, 0, apart, return_indices=True)
+    result, at = pool(padded, kernel, strides, 0, apart, return_indices=True)
     found, inside = torch.zeros_like(at), at
     steps = [1]
     for size in reversed(x.shape[3:]):
@@ -161,14 +161,14 @@ def _with_places(
         found += (inside % size - skip) * step
         inside = inside // size
     planes = torch.arange(x.shape[0] * x.shape[1], device=x.device).reshape(x.shape[0], x.shape[1], *[1] * (x.ndim - 2))
-    return made, found + planes * x.shape[2:].numel()
+    return result, found + planes * x.shape[2:].numel()
 
 
 @op("AveragePool")
 def average_pool(context: OperatorContext) -> Run:
     """Padding counts or not; what ``ceil_mode`` adds never does."""
-    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
-    count = bool(context.whole("count_include_pad", 0))
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.integer("ceil_mode", 0))
+    count = bool(context.integer("count_include_pad", 0))
 
     def pooled(x: Tensor) -> Tensor:
         strides, dilations, before, after = _padded(x, window, kernel, ceil)
@@ -194,15 +194,15 @@ def average_pool(context: OperatorContext) -> Run:
 def _summed(x: Tensor, kernel: list[int], strides: list[int], dilations: list[int]) -> Tensor:
     ones = torch.ones((1, 1, *kernel), dtype=x.dtype, device=x.device)
     flat = x.reshape(x.shape[0] * x.shape[1], 1, *x.shape[2:])
-    made = CONV[x.ndim - 2](flat, ones, None, strides, 0, dilations)
-    return made.reshape(x.shape[0], x.shape[1], *made.shape[2:])
+    sums = CONV[x.ndim - 2](flat, ones, None, strides, 0, dilations)
+    return sums.reshape(x.shape[0], x.shape[1], *sums.shape[2:])
 
 
 @op("LpPool")
 def lp_pool(context: OperatorContext) -> Run:
     """The p-th root of the sum of p-th powers."""
-    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.whole("ceil_mode", 0))
-    p = context.whole("p", 2)
+    kernel, window, ceil = context.many("kernel_shape"), Window.of(context), bool(context.integer("ceil_mode", 0))
+    p = context.integer("p", 2)
 
     def pooled(x: Tensor) -> Tensor:
         strides, dilations, before, after = _padded(x, window, kernel, ceil)
@@ -214,7 +214,7 @@ def lp_pool(context: OperatorContext) -> Run:
 @op("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pool(context: OperatorContext) -> Run:
     """Over all spatial dimensions, which stay as 1."""
-    kind, p = context.operator.kind, context.whole("p", 2)
+    kind, p = context.operator.kind, context.integer("p", 2)
 
     def pooled(x: Tensor) -> Tensor:
         axes = list(range(2, x.ndim))

@@ -13,7 +13,7 @@ from partway.engines.torch.operator_table import OperatorContext, Run, number, o
 @op("NonMaxSuppression", host=(2, 3, 4), waits=True)
 def non_max_suppression(context: OperatorContext) -> Run:
     """Boxes [batch, n, 4], scores [batch, classes, n] -> (sample, class, box) of those that stay."""
-    centres = context.whole("center_point_box", 0)
+    centres = context.integer("center_point_box", 0)
 
     def stay(boxes: Tensor, scores: Tensor, most: Any = None, overlap: Any = None, least: Any = None) -> Tensor:
         count = 0 if most is None else int(number(most))

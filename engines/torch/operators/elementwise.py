@@ -62,7 +62,7 @@ def power(_: OperatorContext) -> Run:
 @op("Mod")
 def mod(context: OperatorContext) -> Run:
     """With ``fmod`` the sign is the dividend's, else the divisor's."""
-    run: Run = torch.fmod if context.whole("fmod", 0) else torch.remainder
+    run: Run = torch.fmod if context.integer("fmod", 0) else torch.remainder
     return run
 
 
@@ -118,7 +118,7 @@ def clip(context: OperatorContext) -> Run:
 @op("Cast")
 def cast(context: OperatorContext) -> Run:
     """To another type; what is cast to float32 becomes what the engine computes in."""
-    context.whole("saturate", 1), context.text("round_mode", "up")
+    context.integer("saturate", 1), context.text("round_mode", "up")
     to = context.dtype("to")
 
     def cast_to(x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def cast(context: OperatorContext) -> Run:
 @op("CastLike")
 def cast_like(context: OperatorContext) -> Run:
     """To another tensor's type."""
-    context.whole("saturate", 1), context.text("round_mode", "up")
+    context.integer("saturate", 1), context.text("round_mode", "up")
 
     def cast_as(x: Tensor, like: Tensor) -> Tensor:
         return x.to(like.dtype)
@@ -141,8 +141,8 @@ def cast_like(context: OperatorContext) -> Run:
 @op("Dropout", literal=(1, 2))
 def dropout(context: OperatorContext) -> Run:
     """Nothing, outside training."""
-    context.real("ratio", 0.5), context.whole("seed", 0), context.whole("is_test", 1)
-    both = context.made > 1
+    context.real("ratio", 0.5), context.integer("seed", 0), context.integer("is_test", 1)
+    both = context.output_count > 1
 
     def cache(x: Tensor, ratio: Any = None, training: Any = None) -> Any:
         return (x, torch.ones_like(x, dtype=torch.bool)) if both else x
@@ -153,7 +153,7 @@ def dropout(context: OperatorContext) -> Run:
 @op("IsInf")
 def is_inf(context: OperatorContext) -> Run:
     """Either sign may be left out."""
-    negative, positive = context.whole("detect_negative", 1), context.whole("detect_positive", 1)
+    negative, positive = context.integer("detect_negative", 1), context.integer("detect_positive", 1)
 
     def infinite(x: Tensor) -> Tensor:
         found = torch.isinf(x)
@@ -276,12 +276,12 @@ def gelu(context: OperatorContext) -> Run:
 @op("Softmax", "LogSoftmax", "Hardmax")
 def softmax(context: OperatorContext) -> Run:
     """Along an axis; before opset 13 over all dimensions from it on."""
-    axis = context.whole("axis", -1 if context.opset >= 13 else 1)
-    whole = context.opset < 13
+    axis = context.integer("axis", -1 if context.opset >= 13 else 1)
+    flattens = context.opset < 13
     along = {"Softmax": torch.softmax, "LogSoftmax": torch.log_softmax, "Hardmax": _hardmax}[context.operator.kind]
 
     def normalised(x: Tensor) -> Tensor:
-        if not whole:
+        if not flattens:
             return along(x, axis)
         first = axis % x.ndim if x.ndim else 0
         rows = x.shape[:first].numel()

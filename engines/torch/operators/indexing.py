@@ -17,7 +17,7 @@ def _positive(indices: Tensor, size: int) -> Tensor:
 @op("Gather", literal=(1,))
 def gather(context: OperatorContext) -> Run:
     """Slices along an axis; the indices' shape takes the axis' place."""
-    axis = context.whole("axis", 0)
+    axis = context.integer("axis", 0)
 
     def gathered(x: Tensor, indices: Any) -> Tensor:
         if isinstance(indices, int):
@@ -28,8 +28,8 @@ def gather(context: OperatorContext) -> Run:
         if places.ndim == 1:
             return x.index_select(axis, places)
         at = axis % x.ndim
-        made = x.index_select(axis, places.reshape(-1))
-        return made.reshape(*x.shape[:at], *places.shape, *x.shape[at + 1 :])
+        rows = x.index_select(axis, places.reshape(-1))
+        return rows.reshape(*x.shape[:at], *places.shape, *x.shape[at + 1 :])
 
     return gathered
 
@@ -37,7 +37,7 @@ def gather(context: OperatorContext) -> Run:
 @op("GatherElements")
 def gather_elements(context: OperatorContext) -> Run:
     """One number for each index."""
-    axis = context.whole("axis", 0)
+    axis = context.integer("axis", 0)
 
     def gathered(x: Tensor, indices: Tensor) -> Tensor:
         return x.gather(axis, _positive(indices, x.shape[axis]))
@@ -48,7 +48,7 @@ def gather_elements(context: OperatorContext) -> Run:
 @op("GatherND")
 def gather_nd(context: OperatorContext) -> Run:
     """The last dimension of the indices is a place in the tensor."""
-    batch = context.whole("batch_dims", 0)
+    batch = context.integer("batch_dims", 0)
 
     def gathered(x: Tensor, indices: Tensor) -> Tensor:
         count = x.shape[:batch].numel()
@@ -64,7 +64,7 @@ def gather_nd(context: OperatorContext) -> Run:
 @op("ScatterElements", "Scatter")
 def scatter_elements(context: OperatorContext) -> Run:
     """Numbers put, added, or kept where larger or smaller."""
-    axis, how = context.whole("axis", 0), context.text("reduction", "none")
+    axis, how = context.integer("axis", 0), context.text("reduction", "none")
     reduce = {"none": None, "add": "sum", "mul": "prod", "max": "amax", "min": "amin"}.get(how)
 
     def scattered(x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
@@ -91,8 +91,8 @@ def scatter_nd(context: OperatorContext) -> Run:
 @op("TopK", host=(1,), many=True)
 def top_k(context: OperatorContext) -> Run:
     """Of equal numbers the first comes first, so everything is sorted."""
-    axis, largest, fixed = context.whole("axis", -1), bool(context.whole("largest", 1)), context.whole("k", None)
-    context.whole("sorted", 1)
+    axis, largest, fixed = context.integer("axis", -1), bool(context.integer("largest", 1)), context.integer("k", None)
+    context.integer("sorted", 1)
 
     def best(x: Tensor, k: Any = None) -> tuple[Tensor, Tensor]:
         count = fixed if k is None else number(k)
@@ -106,9 +106,9 @@ def top_k(context: OperatorContext) -> Run:
 def arg(context: OperatorContext) -> Run:
     """The place of the largest or smallest number, the first of equals unless the last is asked for."""
     axis, keep, last = (
-        context.whole("axis", 0),
-        bool(context.whole("keepdims", 1)),
-        context.whole("select_last_index", 0),
+        context.integer("axis", 0),
+        bool(context.integer("keepdims", 1)),
+        context.integer("select_last_index", 0),
     )
     find = torch.argmax if context.operator.kind == "ArgMax" else torch.argmin
 
@@ -133,7 +133,7 @@ def non_zero(_: OperatorContext) -> Run:
 @op("Compress", waits=True)
 def compress(context: OperatorContext) -> Run:
     """What the condition chooses along an axis, or of all numbers in order."""
-    axis = context.whole("axis", None)
+    axis = context.integer("axis", None)
 
     def chosen(x: Tensor, condition: Tensor) -> Tensor:
         flat = x.reshape(-1) if axis is None else x
@@ -145,14 +145,14 @@ def compress(context: OperatorContext) -> Run:
 @op("CumSum", host=(1,))
 def cumulative(context: OperatorContext) -> Run:
     """From either end, with or without the number itself."""
-    exclusive, backwards = context.whole("exclusive", 0), context.whole("reverse", 0)
+    exclusive, backwards = context.integer("exclusive", 0), context.integer("reverse", 0)
 
     def sums(x: Tensor, axis: Any) -> Tensor:
         along = number(axis)
-        given = x.flip(along) if backwards else x
-        made = given.cumsum(along, dtype=x.dtype)
-        made = made - given if exclusive else made
-        return made.flip(along) if backwards else made
+        ordered = x.flip(along) if backwards else x
+        sums_so_far = ordered.cumsum(along, dtype=x.dtype)
+        sums_so_far = sums_so_far - ordered if exclusive else sums_so_far
+        return sums_so_far.flip(along) if backwards else sums_so_far
 
     return sums
 
@@ -160,7 +160,7 @@ def cumulative(context: OperatorContext) -> Run:
 @op("Trilu", host=(1,))
 def trilu(context: OperatorContext) -> Run:
     """The upper or lower triangle."""
-    part = torch.triu if context.whole("upper", 1) else torch.tril
+    part = torch.triu if context.integer("upper", 1) else torch.tril
 
     def triangle(x: Tensor, k: Any = 0) -> Tensor:
         return part(x, 0 if k is None else number(k))
@@ -171,7 +171,7 @@ def trilu(context: OperatorContext) -> Run:
 @op("EyeLike")
 def eye_like(context: OperatorContext) -> Run:
     """Ones on a diagonal, in a tensor's shape."""
-    k, dtype = context.whole("k", 0), context.dtype("dtype", None)
+    k, dtype = context.integer("k", 0), context.dtype("dtype", None)
 
     def eye(x: Tensor) -> Tensor:
         rows, columns = (torch.arange(n, device=x.device) for n in x.shape)
@@ -183,7 +183,7 @@ def eye_like(context: OperatorContext) -> Run:
 @op("OneHot", host=(1,))
 def one_hot(context: OperatorContext) -> Run:
     """A new axis with one number on at the index."""
-    axis = context.whole("axis", -1)
+    axis = context.integer("axis", -1)
 
     def hot(indices: Tensor, depth: Any, values: Tensor) -> Tensor:
         count = number(depth)
@@ -201,7 +201,7 @@ def grid_sample(context: OperatorContext) -> Run:
     """Read at given places of a picture."""
     mode = {"bilinear": "bilinear", "linear": "bilinear", "nearest": "nearest", "bicubic": "bicubic",
             "cubic": "bicubic"}.get(context.text("mode", "linear"))  # fmt: skip
-    padding, corners = context.text("padding_mode", "zeros"), bool(context.whole("align_corners", 0))
+    padding, corners = context.text("padding_mode", "zeros"), bool(context.integer("align_corners", 0))
     if mode is None:
         raise context.unsupported("its mode")
 

@@ -17,7 +17,7 @@ def batch_norm(context: OperatorContext) -> Run:
     epsilon = context.real("epsilon", 1e-5)
     context.real("momentum", 0.9)
     context.only(1)
-    if context.whole("training_mode", 0) or not context.whole("spatial", 1):
+    if context.integer("training_mode", 0) or not context.integer("spatial", 1):
         raise context.unsupported("statistics of the batch itself")
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, var: Tensor) -> Tensor:
@@ -40,8 +40,8 @@ def instance_norm(context: OperatorContext) -> Run:
 @op("GroupNormalization")
 def group_norm(context: OperatorContext) -> Run:
     """Scale and bias go by channel since opset 21, by group before."""
-    epsilon, groups = context.real("epsilon", 1e-5), context.whole("num_groups")
-    context.whole("stash_type", 1)
+    epsilon, groups = context.real("epsilon", 1e-5), context.integer("num_groups")
+    context.integer("stash_type", 1)
     by_group = context.opset < 21
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -60,21 +60,21 @@ def _groups(x: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float)
 @op("LayerNormalization", domains=("", "com.microsoft"))
 def layer_norm(context: OperatorContext) -> Run:
     """Over the dimensions from ``axis`` on; mean and deviation as well where they are asked for."""
-    axis, epsilon = context.whole("axis", -1), context.real("epsilon", 1e-5)
-    context.whole("stash_type", 1)
-    several = context.made > 1
+    axis, epsilon = context.integer("axis", -1), context.real("epsilon", 1e-5)
+    context.integer("stash_type", 1)
+    several = context.output_count > 1
 
     def normal(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Any:
         shape = x.shape[axis % x.ndim :]
         if not several and scale.shape == shape and (bias is None or bias.shape == shape):
             return f.layer_norm(x, shape, scale, bias, epsilon)
-        made = f.layer_norm(x, shape, None, None, epsilon) * scale
-        made = made if bias is None else made + bias
+        result = f.layer_norm(x, shape, None, None, epsilon) * scale
+        result = result if bias is None else result + bias
         if not several:
-            return made
+            return result
         axes = list(range(axis % x.ndim, x.ndim))
         centre = x.mean(axes, keepdim=True)
-        return made, centre, torch.rsqrt(((x - centre) ** 2).mean(axes, keepdim=True) + epsilon)
+        return result, centre, torch.rsqrt(((x - centre) ** 2).mean(axes, keepdim=True) + epsilon)
 
     return normal
 
@@ -82,8 +82,8 @@ def layer_norm(context: OperatorContext) -> Run:
 @op("RMSNormalization", "SimplifiedLayerNormalization")
 def rms_norm(context: OperatorContext) -> Run:
     """By the root of the mean square over the dimensions from ``axis`` on."""
-    axis, epsilon = context.whole("axis", -1), context.real("epsilon", 1e-5)
-    context.whole("stash_type", 1)
+    axis, epsilon = context.integer("axis", -1), context.real("epsilon", 1e-5)
+    context.integer("stash_type", 1)
     context.only(1)
 
     def normal(x: Tensor, scale: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def lrn(context: OperatorContext) -> Run:
         context.real("alpha", 1e-4),
         context.real("beta", 0.75),
         context.real("bias", 1.0),
-        context.whole("size"),
+        context.integer("size"),
     )
 
     def normal(x: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def lrn(context: OperatorContext) -> Run:
 @op("LpNormalization")
 def lp_norm(context: OperatorContext) -> Run:
     """To length one along an axis; what has no length stays zero."""
-    axis, p = context.whole("axis", -1), context.whole("p", 2)
+    axis, p = context.integer("axis", -1), context.integer("p", 2)
 
     def normal(x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, p, axis, keepdim=True)

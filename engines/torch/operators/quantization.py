@@ -40,10 +40,10 @@ def dequantised(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int = 1) ->
 @op("QuantizeLinear", exact=(0, 1, 2))
 def quantize(context: OperatorContext) -> Run:
     """One scale, or one for each place on an axis; blocks are not known."""
-    axis = context.whole("axis", 1)
-    context.whole("saturate", 1), context.whole("precision", 0)
-    dtype = context.dtype("output_dtype", None) if context.whole("output_dtype", 0) else None
-    if context.whole("block_size", 0):
+    axis = context.integer("axis", 1)
+    context.integer("saturate", 1), context.integer("precision", 0)
+    dtype = context.dtype("output_dtype", None) if context.integer("output_dtype", 0) else None
+    if context.integer("block_size", 0):
         raise context.unsupported("blocks")
 
     def rounded(x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
@@ -56,9 +56,9 @@ def quantize(context: OperatorContext) -> Run:
 @op("DequantizeLinear", exact=(1,))
 def dequantize(context: OperatorContext) -> Run:
     """The inverse."""
-    axis, to = context.whole("axis", 1), context.floats
-    context.whole("output_dtype", 0)
-    if context.whole("block_size", 0):
+    axis, to = context.integer("axis", 1), context.floats
+    context.integer("output_dtype", 0)
+    if context.integer("block_size", 0):
         raise context.unsupported("blocks")
 
     def real(x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
@@ -100,7 +100,7 @@ def matmul_integer(_: OperatorContext) -> Run:
 
 
 def _convolution(context: OperatorContext) -> Run:
-    window, groups = Window.of(context), context.whole("group", 1)
+    window, groups = Window.of(context), context.integer("group", 1)
     context.many("kernel_shape")
 
     def convolve(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -131,8 +131,8 @@ def qlinear_conv(context: OperatorContext) -> Run:
         x: Tensor, xs: Tensor, xz: Tensor, w: Tensor, ws: Tensor, wz: Tensor, ys: Tensor, yz: Tensor, b: Any = None
     ) -> Tensor:
         bias = None if b is None else b.to(torch.float32) * xs * ws
-        made = convolve(dequantised(x, xs, xz), dequantised(w, ws, wz, 0), bias)
-        return quantised(made, ys, yz, 1, yz.dtype)
+        result = convolve(dequantised(x, xs, xz), dequantised(w, ws, wz, 0), bias)
+        return quantised(result, ys, yz, 1, yz.dtype)
 
     return product
 
@@ -144,7 +144,7 @@ def qlinear_matmul(_: OperatorContext) -> Run:
     def product(
         a: Tensor, a_s: Tensor, az: Tensor, b: Tensor, bs: Tensor, bz: Tensor, ys: Tensor, yz: Tensor
     ) -> Tensor:
-        made = dequantised(a, a_s, az, a.ndim - 2) @ dequantised(b, bs, bz, b.ndim - 1)
-        return quantised(made, ys, yz, made.ndim - 1, yz.dtype)
+        result = dequantised(a, a_s, az, a.ndim - 2) @ dequantised(b, bs, bz, b.ndim - 1)
+        return quantised(result, ys, yz, result.ndim - 1, yz.dtype)
 
     return product

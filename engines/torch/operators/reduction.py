@@ -59,9 +59,9 @@ REDUCTIONS: dict[str, Over] = {
 def reduction(context: OperatorContext) -> Run:
     """Over some axes, or all; they are an attribute before opset 18 (13 for ReduceSum)."""
     keep, fixed, idle = (
-        bool(context.whole("keepdims", 1)),
+        bool(context.integer("keepdims", 1)),
         context.many("axes"),
-        context.whole("noop_with_empty_axes", 0),
+        context.integer("noop_with_empty_axes", 0),
     )
     over = REDUCTIONS[context.operator.kind]
 
@@ -79,15 +79,15 @@ def reduction(context: OperatorContext) -> Run:
 def gemm(context: OperatorContext) -> Run:
     """Alpha A B + beta C, either matrix turned."""
     alpha, beta = context.real("alpha", 1.0), context.real("beta", 1.0)
-    turn_a, turn_b = context.whole("transA", 0), context.whole("transB", 0)
+    turn_a, turn_b = context.integer("transA", 0), context.integer("transB", 0)
 
     def product(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
         a, b = a.T if turn_a else a, b.T if turn_b else b
         if alpha == beta == 1 and (c is None or c.ndim == 1) and a.is_floating_point():
             return f.linear(a, b.T, c)
-        made = a @ b
-        made = made if alpha == 1 else (made * alpha).to(made.dtype)
-        return made if c is None else made + (c if beta == 1 else (c * beta).to(c.dtype))
+        result = a @ b
+        result = result if alpha == 1 else (result * alpha).to(result.dtype)
+        return result if c is None else result + (c if beta == 1 else (c * beta).to(c.dtype))
 
     return product
 

@@ -31,29 +31,29 @@ class Way:
     exclude: bool = False
     antialias: bool = False
 
-    def places(self, size: int, made: int, scale: float) -> Array:
+    def places(self, size: int, out_size: int, scale: float) -> Array:
         """Where each output number lies in the input (ONNX specification of Resize), in single precision."""
-        at = np.arange(made, dtype=np.float32)
+        at = np.arange(out_size, dtype=np.float32)
         ratio = np.float32(scale)
         half = np.float32(0.5)
         match self.coordinates:
             case "asymmetric":
                 return at / ratio
             case "align_corners":
-                return at * np.float32((size - 1) / (made - 1)) if made > 1 else at * 0
+                return at * np.float32((size - 1) / (out_size - 1)) if out_size > 1 else at * 0
             case "tf_half_pixel_for_nn":
                 return (at + half) / ratio
-            case "pytorch_half_pixel" if made == 1:
+            case "pytorch_half_pixel" if out_size == 1:
                 return at * 0
             case "half_pixel_symmetric":
-                shift = np.float32(size / 2 * (1 - made / (scale * size)))
+                shift = np.float32(size / 2 * (1 - out_size / (scale * size)))
                 return shift + (at + half) / ratio - half
             case _:
                 return (at + half) / ratio - half
 
-    def nearest(self, size: int, made: int, scale: float) -> Array:
-        """Which input number each output number is."""
-        at = self.places(size, made, scale)
+    def nearest(self, size: int, out_size: int, scale: float) -> Array:
+        """The index of the input number that each output number copies."""
+        at = self.places(size, out_size, scale)
         match self.rounding:
             case "round_prefer_floor":
                 at = np.ceil(at - np.float32(0.5))
@@ -65,17 +65,17 @@ class Way:
                 at = np.floor(at)
         return np.clip(at, 0, size - 1).astype(np.int64)
 
-    def weights(self, size: int, made: int, scale: float) -> Array:
-        """What each output number has of each input number, float32 [made, size]."""
-        at = self.places(size, made, scale).astype(np.float64)
+    def weights(self, size: int, out_size: int, scale: float) -> Array:
+        """The weight of each input number in each output number, float32 [out_size, size]."""
+        at = self.places(size, out_size, scale).astype(np.float64)
         if self.antialias and scale < 1:
             return self._smooth(at, size, scale)
         if self.mode == "linear":
             at = np.clip(at, 0, size - 1)
         taps = range(0, 2) if self.mode == "linear" else range(-1, 3)
         first = np.floor(at).astype(np.int64)
-        found = np.zeros((made, size))
-        rows = np.arange(made)
+        found = np.zeros((out_size, size))
+        rows = np.arange(out_size)
         for tap in taps:
             share = self._kernel(at - (first + tap))
             inside = (first + tap >= 0) & (first + tap < size)
@@ -98,9 +98,9 @@ class Way:
         )
         if self.exclude:
             found *= (columns >= 0) & (columns < size)
-        made = np.zeros((len(at), size))
-        np.add.at(made.T, np.clip(columns, 0, size - 1), found.T)
-        shares: Array = (made / made.sum(1, keepdims=True)).astype(np.float32)
+        shares_by_place = np.zeros((len(at), size))
+        np.add.at(shares_by_place.T, np.clip(columns, 0, size - 1), found.T)
+        shares: Array = (shares_by_place / shares_by_place.sum(1, keepdims=True)).astype(np.float32)
         return shares
 
     def _kernel(self, distance: Array) -> Array:
@@ -122,8 +122,8 @@ def resize(context: OperatorContext) -> Run:
         context.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"),
         context.text("nearest_mode", OLD if old else "round_prefer_floor"),
         context.real("cubic_coeff_a", -0.75),
-        bool(context.whole("exclude_outside", 0)),
-        bool(context.whole("antialias", 0)),
+        bool(context.integer("exclude_outside", 0)),
+        bool(context.integer("antialias", 0)),
     )
     axes, policy = context.many("axes"), context.text("keep_aspect_ratio_policy", "stretch")
     context.real("extrapolation_value", 0.0)
@@ -136,20 +136,20 @@ def resize(context: OperatorContext) -> Run:
             roi, scales = None, roi
         along = [a % x.ndim for a in axes] if axes else list(range(x.ndim))
         if sizes is not None and numbers(sizes):
-            wanted = dict(zip(along, map(int, numbers(sizes)), strict=True))
-            ratios = _ratios(x, wanted, policy)
+            out_sizes = dict(zip(along, map(int, numbers(sizes)), strict=True))
+            ratios = _ratios(x, out_sizes, policy)
         else:
             ratios = dict(zip(along, map(float, numbers(scales)), strict=True))
-            wanted = {axis: math.floor(np.float32(x.shape[axis]) * np.float32(r)) for axis, r in ratios.items()}
+            out_sizes = {axis: math.floor(np.float32(x.shape[axis]) * np.float32(r)) for axis, r in ratios.items()}
         if policy != "stretch" and sizes is not None:
-            wanted = {axis: math.floor(x.shape[axis] * r + 0.5) for axis, r in ratios.items()}
-        return _resized(x, way, wanted, ratios, cache)
+            out_sizes = {axis: math.floor(x.shape[axis] * r + 0.5) for axis, r in ratios.items()}
+        return _resized(x, way, out_sizes, ratios, cache)
 
     return resized
 
 
-def _ratios(x: Tensor, wanted: dict[int, int], policy: str) -> dict[int, float]:
-    ratios = {axis: size / x.shape[axis] for axis, size in wanted.items()}
+def _ratios(x: Tensor, out_sizes: dict[int, int], policy: str) -> dict[int, float]:
+    ratios = {axis: size / x.shape[axis] for axis, size in out_sizes.items()}
     if policy == "stretch":
         return ratios
     one = (min if policy == "not_larger" else max)(ratios.values())
@@ -163,46 +163,48 @@ def upsample(context: OperatorContext) -> Run:
     cache = context.cache
 
     def grown(x: Tensor, scales: Any = None) -> Tensor:
-        given = map(float, fixed if scales is None else numbers(scales))
-        ratios = dict(enumerate(given))
-        wanted = {axis: math.floor(x.shape[axis] * ratio) for axis, ratio in ratios.items()}
-        return _resized(x, way, wanted, ratios, cache)
+        factors = map(float, fixed if scales is None else numbers(scales))
+        ratios = dict(enumerate(factors))
+        out_sizes = {axis: math.floor(x.shape[axis] * ratio) for axis, ratio in ratios.items()}
+        return _resized(x, way, out_sizes, ratios, cache)
 
     return grown
 
 
-def _resized(x: Tensor, way: Way, wanted: dict[int, int], ratios: dict[int, float], cache: ShapeCache) -> Tensor:
-    changed = [a for a, size in wanted.items() if size != x.shape[a] or (way.mode != "nearest" and ratios[a] != 1)]
-    fast = _fast(x, way, wanted, ratios, changed)
+def _resized(x: Tensor, way: Way, out_sizes: dict[int, int], ratios: dict[int, float], cache: ShapeCache) -> Tensor:
+    changed = [a for a, size in out_sizes.items() if size != x.shape[a] or (way.mode != "nearest" and ratios[a] != 1)]
+    fast = _fast(x, way, out_sizes, ratios, changed)
     if fast is not None:
         return fast
     for axis in changed:
-        x = _along(x, way, axis, wanted[axis], ratios[axis], cache)
+        x = _along(x, way, axis, out_sizes[axis], ratios[axis], cache)
     return x
 
 
-def _along(x: Tensor, way: Way, axis: int, made: int, ratio: float, cache: ShapeCache) -> Tensor:
+def _along(x: Tensor, way: Way, axis: int, out_size: int, ratio: float, cache: ShapeCache) -> Tensor:
     size, device, dtype = x.shape[axis], x.device, x.dtype
-    key = ("resize", way, size, made, ratio, device, dtype)
+    key = ("resize", way, size, out_size, ratio, device, dtype)
     if way.mode == "nearest":
-        places = cache.get(key, lambda: torch.from_numpy(way.nearest(size, made, ratio)).to(device))
+        places = cache.get(key, lambda: torch.from_numpy(way.nearest(size, out_size, ratio)).to(device))
         return x.index_select(axis, places)
-    share = cache.get(key, lambda: torch.from_numpy(way.weights(size, made, ratio)).to(device, dtype))
+    share = cache.get(key, lambda: torch.from_numpy(way.weights(size, out_size, ratio)).to(device, dtype))
     return torch.matmul(x.movedim(axis, -1), share.T).movedim(-1, axis)
 
 
-def _fast(x: Tensor, way: Way, wanted: dict[int, int], ratios: dict[int, float], changed: list[int]) -> Tensor | None:
-    """torch's own interpolation, where it does the same."""
+def _fast(
+    x: Tensor, way: Way, out_sizes: dict[int, int], ratios: dict[int, float], changed: list[int]
+) -> Tensor | None:
+    """torch's own interpolation where it gives the same result, else None."""
     if x.ndim != 4 or changed not in ([2, 3], [3, 2]) or way.antialias or way.exclude:
         return None
-    size, scale = (wanted[2], wanted[3]), (ratios[2], ratios[3])
-    exact = all(made == x.shape[axis] * ratios[axis] for axis, made in wanted.items())
+    size, scale = (out_sizes[2], out_sizes[3]), (ratios[2], ratios[3])
+    exact = all(out_size == x.shape[axis] * ratios[axis] for axis, out_size in out_sizes.items())
     if way.mode == "nearest":
-        whole = all(ratio == int(ratio) for ratio in scale)
+        is_integer = all(ratio == int(ratio) for ratio in scale)
         same = (way.coordinates == "asymmetric" and way.rounding in ("floor", OLD)) or (
             way.coordinates == "half_pixel" and way.rounding.startswith("round")
         )
-        return f.interpolate(x, size, mode="nearest") if whole and same else None
+        return f.interpolate(x, size, mode="nearest") if is_integer and same else None
     mode = {"linear": "bilinear", "cubic": "bicubic"}[way.mode]
     if way.mode == "cubic" and way.cubic != -0.75:
         return None

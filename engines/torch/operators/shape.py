@@ -15,7 +15,7 @@ from partway.engines.torch.operator_table import OperatorContext, Run, ShapeCach
 @op("Shape", shapes=True)
 def shape(context: OperatorContext) -> Run:
     """Sizes, on the host."""
-    start, end = context.whole("start", 0), context.whole("end", None)
+    start, end = context.integer("start", 0), context.integer("end", None)
 
     def sizes(x: Tensor) -> Tensor:
         return torch.tensor(x.shape[start:end], dtype=torch.int64)
@@ -36,11 +36,11 @@ def size(_: OperatorContext) -> Run:
 @op("Reshape", host=(1,))
 def reshape(context: OperatorContext) -> Run:
     """0 keeps a size (unless ``allowzero``), -1 takes the rest. Opset 1 has the shape as an attribute."""
-    keep, fixed = not context.whole("allowzero", 0), context.many("shape")
+    keep, fixed = not context.integer("allowzero", 0), context.many("shape")
     context.many("consumed_inputs")
 
-    def reshaped(x: Tensor, wanted: Any = None) -> Tensor:
-        sizes = numbers(wanted) if fixed is None else fixed
+    def reshaped(x: Tensor, shape: Any = None) -> Tensor:
+        sizes = numbers(shape) if fixed is None else fixed
         return x.reshape([x.shape[at] if n == 0 and keep else n for at, n in enumerate(sizes)])
 
     return reshaped
@@ -49,7 +49,7 @@ def reshape(context: OperatorContext) -> Run:
 @op("Flatten")
 def flatten(context: OperatorContext) -> Run:
     """To two dimensions."""
-    axis = context.whole("axis", 1)
+    axis = context.integer("axis", 1)
 
     def flat(x: Tensor) -> Tensor:
         at = axis + x.ndim if axis < 0 else axis
@@ -99,7 +99,7 @@ def unsqueeze(context: OperatorContext) -> Run:
 @op("Concat")
 def concat(context: OperatorContext) -> Run:
     """Along an axis."""
-    axis = context.whole("axis", 1)
+    axis = context.integer("axis", 1)
 
     def joined(*values: Tensor) -> Tensor:
         return torch.cat(values, axis)
@@ -110,14 +110,18 @@ def concat(context: OperatorContext) -> Run:
 @op("Split", host=(1,), many=True)
 def split(context: OperatorContext) -> Run:
     """Into given sizes, or into as many as there are outputs, the last the smallest."""
-    axis, fixed, parts = context.whole("axis", 0), context.many("split"), context.whole("num_outputs", context.made)
+    axis, fixed, parts = (
+        context.integer("axis", 0),
+        context.many("split"),
+        context.integer("num_outputs", context.output_count),
+    )
 
     def pieces(x: Tensor, sizes: Any = None) -> Any:
-        given = fixed if sizes is None else numbers(sizes)
-        if given is None:
+        lengths = fixed if sizes is None else numbers(sizes)
+        if lengths is None:
             each = -(-x.shape[axis] // parts)
-            given = [min(each, x.shape[axis] - at * each) for at in range(parts)]
-        return x.split(given, axis)
+            lengths = [min(each, x.shape[axis] - at * each) for at in range(parts)]
+        return x.split(lengths, axis)
 
     return pieces
 
@@ -152,8 +156,8 @@ def _slice(x: Tensor, begin: int, stop: int, axis: int, step: int) -> Tensor:
 def expand(_: OperatorContext) -> Run:
     """To a shape both ways: a 1 in either gives way."""
 
-    def expanded(x: Tensor, wanted: Any) -> Tensor:
-        return x.expand(torch.broadcast_shapes(x.shape, tuple(numbers(wanted))))
+    def expanded(x: Tensor, shape: Any) -> Tensor:
+        return x.expand(torch.broadcast_shapes(x.shape, tuple(numbers(shape))))
 
     return expanded
 
@@ -174,15 +178,15 @@ def constant(context: OperatorContext) -> Run:
     value: Tensor | None = context.constant("value", None)
     for name, dtype in (("value_float", torch.float32), ("value_int", torch.int64)):
         for many in ("", "s"):
-            given = context.whole(name + many, None)
-            if given is not None:
-                value = torch.tensor(given, dtype=dtype)
+            numbers_given = context.integer(name + many, None)
+            if numbers_given is not None:
+                value = torch.tensor(numbers_given, dtype=dtype)
     if value is None:
         raise context.unsupported("a value that is no tensor of numbers")
-    made = value
+    tensor = value
 
     def same() -> Tensor:
-        return made
+        return tensor
 
     return same
 
@@ -190,12 +194,12 @@ def constant(context: OperatorContext) -> Run:
 @op("ConstantOfShape", host=(0,))
 def constant_of_shape(context: OperatorContext) -> Run:
     """One number repeated; zero when none is given."""
-    given = context.operator.attributes.get("value")
+    attribute = context.operator.attributes.get("value")
     context.read.add("value")
-    value = to_tensor(given) if isinstance(given, Constant) else torch.zeros(1)
+    value = to_tensor(attribute) if isinstance(attribute, Constant) else torch.zeros(1)
 
-    def filled(wanted: Any) -> Tensor:
-        return value.reshape(()).expand(numbers(wanted))
+    def filled(shape: Any) -> Tensor:
+        return value.reshape(()).expand(numbers(shape))
 
     return filled
 
@@ -219,10 +223,10 @@ def pad(context: OperatorContext) -> Run:
     cache = context.cache
 
     def padded(x: Tensor, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
-        given = fixed if widths is None else numbers(widths)
+        counts = fixed if widths is None else numbers(widths)
         chosen = list(range(x.ndim)) if axes is None else numbers(axes)
-        half = len(given) // 2
-        ends = {axis % x.ndim: (given[at], given[at + half]) for at, axis in enumerate(chosen)}
+        half = len(counts) // 2
+        ends = {axis % x.ndim: (counts[at], counts[at + half]) for at, axis in enumerate(chosen)}
         if mode == "constant":
             fill = filler if value is None else value if isinstance(value, Tensor) else number(value)
             flat = [end for axis in reversed(range(x.ndim)) for end in ends.get(axis, (0, 0))]
@@ -264,7 +268,7 @@ def _places(x: Tensor, axis: int, before: int, after: int, mode: str, cache: Sha
 @op("DepthToSpace")
 def depth_to_space(context: OperatorContext) -> Run:
     """Blocks of channels become neighbours in space."""
-    block, mode = context.whole("blocksize"), context.text("mode", "DCR")
+    block, mode = context.integer("blocksize"), context.text("mode", "DCR")
 
     def spread(x: Tensor) -> Tensor:
         n, c, h, w = x.shape
@@ -280,7 +284,7 @@ def depth_to_space(context: OperatorContext) -> Run:
 @op("SpaceToDepth")
 def space_to_depth(context: OperatorContext) -> Run:
     """The inverse (DCR)."""
-    block = context.whole("blocksize")
+    block = context.integer("blocksize")
 
     def gathered(x: Tensor) -> Tensor:
         n, c, h, w = x.shape

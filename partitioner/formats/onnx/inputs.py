@@ -1,4 +1,4 @@
-"""The inputs of an ONNX model: which dimension is the batch, and what size the other open ones get."""
+"""The inputs of an ONNX model: the batch dimension, and the sizes of the other dynamic dimensions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model_inputs(proto: Any) -> list[Any]:
 
 
 def batch_symbol(inputs: Sequence[Any]) -> str | None:
-    """The name of the dynamic batch dimension: one called so, or else a first dimension that is open."""
+    """The name of the dynamic batch dimension: one named like a batch, else a dynamic first dimension."""
     symbols = [dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param]
     named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in ("N", "n", "bs")]
     if named:
@@ -37,22 +37,22 @@ def batch_symbol(inputs: Sequence[Any]) -> str | None:
     return (opened[0].dim_param or "batch") if opened else None
 
 
-def input_shape(value: Any, batch: str | None, size: int, given: Sequence[int | None]) -> Shape:
-    """The shape of one model input at a batch size, with open dimensions as given or at their usual size."""
+def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int | None]) -> Shape:
+    """The shape of one model input at a batch size; dynamic dimensions are as declared or of a usual size."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or numpy_name(tensor.elem_type) is None:
         raise InputError(f"the input `{value.name}` is not a tensor of numbers; Partway splits models of those only")
     if not tensor.HasField("shape"):
-        if not given:
+        if not declared:
             example = f"--shape {value.name}=1x3x224x224"
             raise InputError(f"the input `{value.name}` declares no shape; give it one: {example}")
-        return tuple(want or size for want in given)
+        return tuple(want or size for want in declared)
     dims = list(tensor.shape.dim)
-    if given and len(given) != len(dims):
-        raise InputError(f"the input `{value.name}` has {len(dims)} dimensions, {len(given)} were given")
+    if declared and len(declared) != len(dims):
+        raise InputError(f"the input `{value.name}` has {len(dims)} dimensions, {len(declared)} were given")
     batches = [_is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
     return tuple(
-        size if batches[axis] else _dimension(value.name, axis, dim, len(dims), given[axis] if given else None)
+        size if batches[axis] else _dimension(value.name, axis, dim, len(dims), declared[axis] if declared else None)
         for axis, dim in enumerate(dims)
     )
 
@@ -63,13 +63,13 @@ def _is_batch(dim: Any, axis: int, batch: str | None) -> bool:
     return bool(dim.dim_param == batch if dim.dim_param else axis == 0 and batch is not None)
 
 
-def _dimension(name: str, axis: int, dim: Any, rank: int, given: int | None) -> int:
+def _dimension(name: str, axis: int, dim: Any, rank: int, declared: int | None) -> int:
     if dim.HasField("dim_value") and dim.dim_value > 0:
-        if given not in (None, dim.dim_value, -1):
-            raise InputError(f"dimension {axis} of `{name}` is {dim.dim_value} in the model, not {given}")
+        if declared not in (None, dim.dim_value, -1):
+            raise InputError(f"dimension {axis} of `{name}` is {dim.dim_value} in the model, not {declared}")
         return int(dim.dim_value)
-    if given is not None and given > 0:
-        return given
+    if declared is not None and declared > 0:
+        return declared
     if axis == 0:
         return 1
     if rank >= 4:

@@ -1,7 +1,6 @@
 """An ONNX file opened without its weights: the graph is parsed, large tensors stay on disk until a stage copies them.
 
-That is what lets a model of several gigabytes be read and sliced in little memory. Field numbers are those of
-onnx.proto.
+So a model of several gigabytes is read and sliced in little memory. Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the nodes of an ONNX file are and read: control-flow bodies, captured values, operators that nobody knows."""
+"""The nodes of an ONNX file: their inputs, control-flow bodies, captured values, and unknown operators."""
 
 from __future__ import annotations
 

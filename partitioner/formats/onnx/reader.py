@@ -1,4 +1,4 @@
-"""Read a ``.onnx`` file into a :class:`Graph`, whatever its exporter did: opset 7 to the newest that onnx knows."""
+"""Read a ``.onnx`` file of any exporter into a :class:`Graph`: opset 7 to the newest that onnx supports."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
     file = open_file(path)
     check_operators(file)
     ordered = _sorted_nodes(file)
-    folded, live = _apart(file, ordered)
-    shaped = find_shapes(file, _known_inputs(file, sizes or {}), _all_values(file, ordered))
+    folded, live = _folded_and_live(file, ordered)
+    shaped = find_shapes(file, _checked_sizes(file, sizes or {}), _all_values(file, ordered))
     names = _operator_names(live)
     graph = _graph(file, names, live, folded, shaped)
     return ParsedOnnxModel(file, graph, dict(zip(names, live, strict=True)), folded, shaped)
 
 
-def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:
+def _checked_sizes(file: ModelFile, sizes: Sizes) -> Sizes:
     names = [value.name for value in model_inputs(file.proto)]
     for name in sizes:
         if name not in names:
@@ -63,7 +63,7 @@ def _known_inputs(file: ModelFile, sizes: Sizes) -> Sizes:
 
 
 def _sorted_nodes(file: ModelFile) -> list[Any]:
-    """The nodes in topological order, their own order kept wherever it already is one."""
+    """The nodes in topological order; a file order that is topological stays."""
     graph = file.proto.graph
     available = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     available |= {sparse.values.name for sparse in graph.sparse_initializer}
@@ -88,7 +88,7 @@ def _sorted_nodes(file: ModelFile) -> list[Any]:
     return ordered
 
 
-def _apart(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
+def _folded_and_live(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], list[Any]]:
     """Nodes that compute from constants only (by value), and the others that some model output needs."""
     activations = {value.name for value in model_inputs(file.proto)}
     folded: dict[str, Any] = {}
@@ -109,12 +109,12 @@ def _apart(file: ModelFile, ordered: Sequence[Any]) -> tuple[dict[str, Any], lis
 
 
 def _all_values(file: ModelFile, nodes: Sequence[Any]) -> list[str]:
-    made = [name for node in nodes for name in node.output if name]
-    return [value.name for value in model_inputs(file.proto)] + made
+    outputs = [name for node in nodes for name in node.output if name]
+    return [value.name for value in model_inputs(file.proto)] + outputs
 
 
 def _operator_names(nodes: Sequence[Any]) -> list[str]:
-    """A name for each node that no other has: its own if it can be."""
+    """A unique name for each node: its own if possible."""
     taken = [node.name for node in nodes]
     used: set[str] = set()
     names = []
@@ -168,7 +168,7 @@ def _work(node: Any, constants: Mapping[str, None], weights: Mapping[str, int], 
     single = shaped.single
     outputs = [single.get(name) for name in node.output if name]
     opaque = node.domain not in ("", "ai.onnx", *FOREIGN_DOMAINS) or any(True for _ in bodies(node))
-    if opaque:  # a function or a control-flow body: its weights are used at least once
+    if opaque:  # a function or a control-flow body uses its weights at least once
         return sum(map(elements, outputs)) + sum(weights[name] for name in constants) // 4
     attributes = {
         attribute.name: onnx.helper.get_attribute_value(attribute)

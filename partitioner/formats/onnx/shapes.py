@@ -1,6 +1,6 @@
-"""Shapes of every value of an ONNX model, at two batch sizes: what differs between them is dynamic.
+"""Shapes of every value of an ONNX model at two batch sizes: dimensions that differ are dynamic.
 
-Inference by the onnx package comes first; for what it leaves open the model is run once with ONNX Runtime.
+The onnx package infers shapes first; for the values it cannot infer, the model runs once on ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ BATCHES = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What is known of each value: numpy dtype name, its shape at batch 1 and at batch 2 (the same where it is fixed).
+    """Each value's numpy dtype name and its shapes at batch 1 and batch 2 (equal for a fixed batch).
 
-    ``observed`` holds the values whose shape was seen in a run and not derived; ``batch`` is the name of the dynamic
+    ``observed`` holds the values whose shape comes from a run, not from inference; ``batch`` is the name of the dynamic
     batch dimension, or ``None`` for a model of fixed size.
     """
 
@@ -54,10 +54,10 @@ class Shaped:
         return tuple(one if one == two else None for one, two in zip(self.single[name], self.double[name], strict=True))
 
 
-def find_shapes(file: ModelFile, sizes: Sizes, wanted: Sequence[str]) -> Shaped:
-    """Shapes of all ``wanted`` values that are tensors.
+def find_shapes(file: ModelFile, sizes: Sizes, names: Sequence[str]) -> Shaped:
+    """Shapes of the values ``names`` that are tensors.
 
-    Raises :class:`InputError` when neither inference nor a run tells them.
+    Raises :class:`InputError` when neither inference nor a run finds them.
     """
     inputs = model_inputs(file.proto)
     batch = batch_symbol(inputs)
@@ -67,7 +67,7 @@ def find_shapes(file: ModelFile, sizes: Sizes, wanted: Sequence[str]) -> Shaped:
     for size in BATCHES if batch is not None else BATCHES[:1]:
         fixed = {value.name: input_shape(value, batch, size, sizes.get(value.name, ())) for value in inputs}
         shapes = _infer(file, fixed, dtypes)
-        missing = [name for name in wanted if name not in shapes]
+        missing = [name for name in names if name not in shapes]
         if missing:
             try:
                 seen = _run(file, fixed, missing, dtypes)
@@ -88,7 +88,7 @@ def find_shapes(file: ModelFile, sizes: Sizes, wanted: Sequence[str]) -> Shaped:
 
 
 def _follows_batch(file: ModelFile, single: Mapping[str, Shape], double: Mapping[str, Shape]) -> bool:
-    """Whether shapes at the larger batch fit together: ranks stay, and no Reshape has the batch 1 written into it."""
+    """Whether the model works at the larger batch: equal ranks, and no Reshape to a fixed batch of 1."""
     if any(len(shape) != len(double.get(name, shape)) for name, shape in single.items()):
         return False
     reshapes = (node for node in file.proto.graph.node if node.op_type == "Reshape")
@@ -132,14 +132,14 @@ def _note(value: Any, shapes: dict[str, Shape], dtypes: dict[str, str]) -> None:
 def _run(
     file: ModelFile, fixed: Mapping[str, Shape], missing: Sequence[str], dtypes: dict[str, str]
 ) -> dict[str, Shape]:
-    """Run the model on noise and look."""
+    """Run the model on noise; the shapes of the missing values."""
     import onnxruntime
 
     model = onnx.ModelProto()
     model.CopyFrom(file.proto)
     feeds = {value.name: _noise(fixed[value.name], value) for value in model_inputs(model)}
-    made = {value.name for value in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing if name not in made)
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing if name not in outputs)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -46,14 +46,14 @@ def _write_stage(
 ) -> Stage:
     graph = model.graph
     read = tuple(graph.values[name] for name in inputs)
-    made = tuple(graph.values[name] for name in outputs)
+    produced = tuple(graph.values[name] for name in outputs)
     nodes = [_named(model.nodes[name], name) for name in (graph.operators[index].name for index in members(operators))]
-    digest, size_bytes, data = write_model(_stage_proto(model, nodes, read, made), model.file.weights, path)
-    return Stage(path.name, digest, size_bytes, read, made, operators.bit_count(), data)
+    digest, size_bytes, data = write_model(_stage_proto(model, nodes, read, produced), model.file.weights, path)
+    return Stage(path.name, digest, size_bytes, read, produced, operators.bit_count(), data)
 
 
 def _named(node: Any, name: str) -> Any:
-    """The node by its operator's name, where it has another or none: profiles name operators by what a stage says."""
+    """The node renamed to its operator's name, because profiles name operators as the stage file does."""
     if node.name == name:
         return node
     copy = type(node)()
@@ -96,25 +96,25 @@ def _copy_fields(source: Any, target: Any, leave_out: Sequence[str]) -> None:
 
 
 def _constants(model: ParsedOnnxModel, nodes: Sequence[Any], outputs: Sequence[str]) -> tuple[list[Any], set[str]]:
-    """Nodes that make the constants which some nodes (or outputs) need, in order, and the initialisers under them."""
-    made: dict[int, Any] = {}
+    """Nodes that compute the constants of ``nodes`` and ``outputs``, in order, and the initialisers they read."""
+    nodes_by_id: dict[int, Any] = {}
     names: set[str] = set()
 
     def need(name: str) -> None:
         if name not in model.folded:
             names.add(name)
-        elif id(node := model.folded[name]) not in made:
+        elif id(node := model.folded[name]) not in nodes_by_id:
             for read in node_inputs(node):
                 need(read)
-            made[id(node)] = node
+            nodes_by_id[id(node)] = node
 
     for name in (*(read for node in nodes for read in node_inputs(node)), *outputs):
         need(name)
-    return list(made.values()), names
+    return list(nodes_by_id.values()), names
 
 
 def _value(model: ParsedOnnxModel, spec: TensorSpec) -> Any:
-    """A graph input or output; a dimension that is the batch itself carries the model's own name for it."""
+    """A graph input or output; the batch dimension has the model's own name for it."""
     value = onnx.ValueInfoProto(name=spec.name)
     value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
     single, double = model.shaped.single[spec.name], model.shaped.double[spec.name]
@@ -130,8 +130,8 @@ def _add_constants(stage: Any, proto: Any, names: set[str]) -> None:
     graph.initializer.extend(tensor for tensor in proto.graph.initializer if tensor.name in names)
     graph.sparse_initializer.extend(one for one in proto.graph.sparse_initializer if one.values.name in names)
     if stage.ir_version < INITIALISERS_NEED_NO_INPUT:
-        wanted = names - _inputs(graph)
-        graph.input.extend(value for value in proto.graph.input if value.name in wanted)
+        missing = names - _inputs(graph)
+        graph.input.extend(value for value in proto.graph.input if value.name in missing)
 
 
 INITIALISERS_NEED_NO_INPUT = 4
@@ -143,9 +143,9 @@ def _inputs(graph: Any) -> set[str]:
 
 def _add_annotations(stage: Any, proto: Any) -> None:
     graph = stage.graph
-    made = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
-    graph.value_info.extend(value for value in proto.graph.value_info if value.name in made)
-    names = made | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
+    inner = {name for node in graph.node for name in node.output} - {value.name for value in graph.output}
+    graph.value_info.extend(value for value in proto.graph.value_info if value.name in inner)
+    names = inner | _inputs(graph) | {value.name for value in graph.output} | {one.name for one in graph.initializer}
     graph.quantization_annotation.extend(
         note for note in proto.graph.quantization_annotation if note.tensor_name in names
     )

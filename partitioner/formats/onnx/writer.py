@@ -18,7 +18,7 @@ BYTES = 2
 
 
 class _Hashed:
-    """A file that is written once, front to back, with its digest and size kept along the way; zeros become holes."""
+    """A file written once, front to back, that computes its digest and size; zeros become holes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -42,7 +42,7 @@ def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[
     """Write a model whose large initialisers are in ``weights``; returns SHA-256 and size of the file, and its data
     file where one was written.
 
-    ``proto`` is changed in the doing. Weights go into the file itself while it stays under 2 GiB, else all but the
+    ``proto`` is modified. Weights go into the file itself while it stays under 2 GiB, else all but the
     small ones into ``path`` + ``.data``, whose SHA-256 is then in each tensor's ``checksum`` entry as well.
     """
     mine = [weights[tensor.name] for tensor in proto.graph.initializer if tensor.name in weights]
@@ -66,7 +66,7 @@ def write_model(proto: Any, weights: Mapping[str, Weight], path: Path) -> tuple[
 
 
 def _may_move(weight: Weight) -> bool:
-    """Small ones stay, engines want to see shapes and the like; four-bit ones have no array type to be mapped as."""
+    """Small tensors stay inside, because engines read shapes from them; 4-bit ones have no array type to map."""
     return weight.external and weight.length > SMALL_BYTES and weight.tensor.data_type not in FOUR_BIT
 
 
@@ -89,7 +89,7 @@ def _tag(number: int) -> bytes:
 
 
 def _write_data(weights: list[Weight], path: Path) -> tuple[list[Any], StageFile]:
-    """Under another name first: a process that has an older file of this name mapped keeps that one."""
+    """Write under another name first: a process that has the older file mapped keeps it."""
     tensors = []
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:

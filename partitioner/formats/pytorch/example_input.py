@@ -1,4 +1,4 @@
-"""What a module is traced with: ``--example-input`` as arrays, by position or by the name of the argument."""
+"""``--example-input`` as arrays for tracing a module, by position or by argument name."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SHAPE = re.compile(r"(\d+(?:x\d+)*)(?::(\w+))?")
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
 
 
-def read_example(given: Sequence[str]) -> Example:
+def read_example(texts: Sequence[str]) -> Example:
     """Each ``1x3x224x224``, ``1x16:int64``, ``x.npy`` or ``inputs.npz`` as arrays. Raises InputError."""
-    if len(given) == 1 and given[0].lower().endswith(".npz"):
-        return _npz(Path(given[0]))
-    return [_one(text) for text in given]
+    if len(texts) == 1 and texts[0].lower().endswith(".npz"):
+        return _npz(Path(texts[0]))
+    return [_one(text) for text in texts]
 
 
 def _one(text: str) -> Array:

@@ -1,4 +1,4 @@
-"""A traced program as an ONNX file whose values have the names of its layers, proven to answer like the module."""
+"""Write a traced program as an ONNX file with layer names, and check that it answers like the module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from partway.partitioner.formats.pytorch.trace import Traced
 from partway.partitioner.formats.pytorch.user_frame import first_line, operator_of, place
 
 TOLERANCE = 1e-3
-"""Largest difference over largest magnitude at which the exported model still is the module: rounding is 100 × less."""
+"""The largest accepted difference over the largest magnitude; rounding is 100 times smaller."""
 
 _BATCH = re.compile(r"\bs\d+\b")
 
@@ -31,13 +31,13 @@ def write_onnx(traced: Traced, path: Path, inputs: Sequence[str] = (), outputs: 
     program = traced.program
     try:
         with torch.no_grad(), silenced():
-            made = torch.onnx.export(program, traced.args, dynamo=True, verbose=False)
+            exported = torch.onnx.export(program, traced.args, dynamo=True, verbose=False)
     except Exception as error:  # the exporter's own types are private
         raise InputError(_sentence(error)) from error
-    name_values(made.model, inputs, outputs or _keys(program, len(traced.answers)))
-    _name_batch(made.model)
+    name_values(exported.model, inputs, outputs or _keys(program, len(traced.answers)))
+    _name_batch(exported.model)
     with silenced():
-        made.save(str(path))
+        exported.save(str(path))
     _check(traced, path)
 
 
@@ -54,7 +54,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _keys(program: Any, count: int) -> list[str]:
-    """The keys of a flat dict that the module returns, which name its outputs best."""
+    """The keys of a flat dict that the module returns, used as output names."""
     spec = program.call_spec.out_spec
     if spec is None or spec.type is not dict or len(spec.context) != count:
         return []
@@ -62,7 +62,7 @@ def _keys(program: Any, count: int) -> list[str]:
 
 
 def _name_batch(model: Any) -> None:
-    """The exporter numbers the free dimension anew every time; called ``batch`` the file is the same every time."""
+    """Name the free dimension ``batch``: the exporter numbers it differently each time, which would change the file."""
     import onnx_ir
 
     values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
@@ -75,7 +75,7 @@ def _name_batch(model: Any) -> None:
 
 
 def _check(traced: Traced, path: Path) -> None:
-    """What was exported answers like the module on the example."""
+    """Raise InputError unless the exported model answers like the module on the example."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,8 +1,7 @@
-"""Names that a person recognises: every value gets that of the layer that makes it, as torchvision's extractor has it.
+"""Name every value after the layer that makes it, as torchvision's feature extractor does.
 
-A layer's answer has the layer's path in the module (``layer2.0.relu``); what is computed outside a layer, or within one
-before its answer, has the operation behind the path (``layer2.0.add``, ``encoder.self_attention.view``). Of several by
-one name the second ends in ``_1``, and so on.
+A layer's output has the layer's path in the module (``layer2.0.relu``). Other values have the operation after the path
+(``layer2.0.add``, ``encoder.self_attention.view``). The second value of a name ends in ``_1``, and so on.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _forget(model: Any, nodes: Sequence[Any]) -> None:
-    """Stack traces and paths of the machine that exported it, and symbols that are numbered anew every time."""
+    """Remove stack traces, paths of the exporting machine, and symbols that are numbered differently each time."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     values = [*model.graph.inputs, *model.graph.initializers.values()]

@@ -1,4 +1,4 @@
-"""Find a module: ``package.module:factory`` by import, its weights from a file that cannot run code."""
+"""Load a module: ``package.module:factory`` by import, its weights from a file without running its code."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def refuse_pickle(path: str) -> InputError:
 def load_module(spec: str, weights: Path | None = None) -> Any:
     """The ``nn.Module`` that ``module:factory`` names or makes, in eval mode.
 
-    The factory is a module, a class, or a function without arguments. Imports from the present folder too. Raises
+    The factory is a module, a class, or a function without arguments. Imports from the current folder too. Raises
     InputError.
     """
     torch = import_torch()
     where, _, name = spec.partition(":")
-    made = _made(_imported(where), name, spec)
-    if not isinstance(made, torch.nn.Module):
-        raise InputError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module; name what makes the model")
+    model = _instantiated(_imported(where), name, spec)
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"{spec} gives a {type(model).__name__}, not a torch.nn.Module; name what makes the model")
     if weights is not None:
-        load_weights(made, weights)
-    return made.eval()
+        load_weights(model, weights)
+    return model.eval()
 
 
 def _imported(where: str) -> Any:
@@ -61,7 +61,7 @@ def _imported(where: str) -> Any:
         sys.path.remove(here)
 
 
-def _made(module: Any, name: str, spec: str) -> Any:
+def _instantiated(module: Any, name: str, spec: str) -> Any:
     torch = import_torch()
     found: Any = module
     for part in name.split("."):
@@ -91,7 +91,7 @@ def load_weights(module: Any, path: Path) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Tensors by name out of a file of weights; nothing in it is run. Raises InputError."""
+    """Tensors by name from a file of weights; no code in it runs. Raises InputError."""
     torch = import_torch()
     if not path.is_file():
         raise InputError(f"weights file {path} is not there; check the path")

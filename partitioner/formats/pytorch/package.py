@@ -1,4 +1,4 @@
-"""torch, where it is installed; the sentence that says how to get it where it is not."""
+"""Import torch, or raise an error that says how to install it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def import_torch() -> Any:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Without what torch.export prints and logs of its own doings; what went wrong is raised as well."""
+    """Suppress torch.export's own prints and logs; its errors are raised anyway."""
     loggers = [logging.getLogger(name) for name in (*LOUD, "torch.export", "torch.fx.experimental.symbolic_shapes")]
     loggers += [logging.getLogger("torch._subclasses.fake_tensor")]
     levels = [logger.level for logger in loggers]

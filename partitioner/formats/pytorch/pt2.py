@@ -1,8 +1,7 @@
 """Load a saved ExportedProgram without running anything that is in the file.
 
 torch's own loader unpickles some members, takes any callable below ``torch`` as an operator and evaluates expressions
-(its documentation says never to load what one does not trust), so everything of that kind is refused before it sees
-the file.
+(its documentation warns against untrusted files). Every such member is refused before the loader sees the file.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def load_program(path: Path) -> Any:
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """torch.load never falls back to the pickle machinery, whoever calls it."""
+    """While active, torch.load never unpickles, whoever calls it."""
     name, before = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
     os.environ[name] = "1"
     try:
@@ -78,7 +77,7 @@ def _weights_only() -> Iterator[None]:
 
 
 def _check(torch: Any, data: bytes, path: Path) -> None:
-    """Look at every member through the very reader that the loader uses."""
+    """Check every member, read with the loader's own reader."""
     try:
         reader = torch._C.PyTorchFileReader(io.BytesIO(data))
         names = [str(name) for name in reader.get_all_records()]

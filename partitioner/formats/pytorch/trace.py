@@ -1,4 +1,4 @@
-"""A module and an example of its input to a ``torch.export`` program, with a free batch dimension where that can be."""
+"""Trace a module with an example input into a ``torch.export`` program, with a free batch dimension if possible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Traced:
 def trace(module: Any, example: Example) -> Traced:
     """Trace an ``nn.Module``. Raises InputError, with the line of the module's own code where there is one.
 
-    An example of one frame is doubled for it: torch takes a dimension of 1 for fixed.
+    An example of one frame is doubled, because torch treats a dimension of 1 as fixed.
     """
     torch = import_torch()
     args = tuple(_tensor(torch, value) for value in in_order(example, module.forward))
@@ -126,12 +126,12 @@ def _flat(torch: Any, answer: Any) -> tuple[Any, ...]:
 
 
 class _CannotTraceError(Exception):
-    """Why torch.export could not, and where in the model."""
+    """torch.export failed; holds the reason and the place in the model."""
 
     def __init__(self, error: Exception) -> None:
         self.place, self.why = place(error), first_line(error)
         if found := _FIXED.search(str(error)):
-            self.why = f"forward works with a batch of {found[1]} as with a number, so that it cannot vary"
+            self.why = f"forward uses the batch size {found[1]} as a constant, so the batch cannot vary"
         self.by_data = type(error).__name__ == "GuardOnDataDependentSymNode" or "data-dependent" in str(error)
 
     def sentence(self, name: str) -> str:

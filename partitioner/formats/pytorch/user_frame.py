@@ -1,4 +1,4 @@
-"""Finds the line of the model's own code that an error comes from: the deepest frame that belongs to no library."""
+"""Find the line of the model's own code that caused an error: the deepest stack frame outside all libraries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def operator_of(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, without the pages of advice that follow."""
+    """The first line of an exception's message, without the advice that follows."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".")[:MOST_CHARACTERS]
 
@@ -73,7 +73,7 @@ def _short(file: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The innermost cause last, so that its frames count."""
+    """The exception and its causes, innermost last."""
     seen: set[int] = set()
     now: BaseException | None = error
     while now is not None and id(now) not in seen:
@@ -83,7 +83,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _node(error: BaseException) -> Any:
-    """The graph's operator that the exporter was at: it says so in its frames only."""
+    """The operator that the exporter was converting, read from its stack frames."""
     for one in _chain(error):
         tb = one.__traceback__
         while tb is not None:

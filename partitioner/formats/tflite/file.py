@@ -29,7 +29,7 @@ __all__ = ["TfliteFile", "flatbuffers", "open_tflite_file", "operator_kind", "op
 
 VERSION, IDENTIFIER = 3, b"TFL3"
 UNPACKING = (struct.error, ValueError, IndexError, TypeError, OverflowError, AttributeError, KeyError, MemoryError)
-"""What the generated classes raise on offsets inside operator options that lead nowhere."""
+"""Errors of the generated classes on bad offsets inside operator options."""
 KINDS: dict[int, str] = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -45,7 +45,7 @@ class TfliteFile:
 def open_tflite_file(path: Path) -> TfliteFile:
     """Read a ``.tflite`` file. Raises :class:`InputError` when it is missing, cut short, damaged or of another version.
 
-    What the parts mean together (indices, shapes, order of operators) is checked by ``tflite_checks``.
+    :mod:`~partway.partitioner.formats.tflite.validate` checks the relations of its parts.
     """
     try:
         data = path.read_bytes()
@@ -72,7 +72,7 @@ def _check_version(path: Path, version: int) -> None:
 
 
 def options_of(operator: Any) -> Iterator[Any]:
-    """The option tables of an operator that it has (at most two)."""
+    """The option tables of an operator, at most two."""
     yield from (one for one in (operator.builtinOptions, operator.builtinOptions2) if one is not None)
 
 
@@ -84,7 +84,7 @@ def operator_kind(model: Any, operator: Any) -> str:
 
 
 def builtin_code(code: Any) -> int:
-    """The number of an operator's kind: an older field holds those under 127, a newer one all."""
+    """The number of an operator's kind: an old field holds those under 127, a newer one all."""
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
@@ -94,7 +94,7 @@ def text(raw: bytes | str | None) -> str:
 
 
 def _check_size(model: Any, size_bytes: int) -> None:
-    """Options may share one list a thousand times over; written into stages it would be there a thousand times."""
+    """Refuse options that share one list a thousand times, since stages would contain a thousand copies."""
     allowance_bytes = 4 * size_bytes + 65536
     for graph in model.subgraphs or ():
         for operator in graph.operators or ():
@@ -107,7 +107,7 @@ def _check_size(model: Any, size_bytes: int) -> None:
 
 
 def _fetch_appended(model: Any, data: bytes) -> None:
-    """Weights and options that lie behind the flatbuffer (how models over 2 GB are written) become ordinary ones."""
+    """Read weights and options stored after the flatbuffer, as in models over 2 GB, into the tables."""
     for buffer in model.buffers or ():
         if buffer.offset > 1 or buffer.size > 1:
             buffer.data = _appended(data, buffer.offset, buffer.size)

@@ -1,4 +1,4 @@
-"""Multiply-adds of TFLite operators; their weights lie otherwise than in ONNX (output channels first)."""
+"""Multiply-adds of TFLite operators, whose weight layouts differ from ONNX (output channels first)."""
 
 from __future__ import annotations
 

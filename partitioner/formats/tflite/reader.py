@@ -1,4 +1,4 @@
-"""Read a ``.tflite`` file into a :class:`Graph`: the main subgraph, what its operators run kept inside them."""
+"""Read a ``.tflite`` file into a :class:`Graph` of its main subgraph; other subgraphs stay inside their operators."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _check_entries(file: TfliteFile) -> None:
 
 
 def _specs(parts: Parts) -> dict[int, TensorSpec]:
-    """What is known of each tensor that could be sent: numbers of a type that numpy has."""
+    """The description of each tensor that can be sent: numbers of a numpy type."""
     return {
         index: TensorSpec(parts.names[index], NUMPY[tensor.type], _shape(tensor), _quantization(tensor.quantization))
         for index, tensor in enumerate(parts.main.tensors)
@@ -69,13 +69,13 @@ def _shape(tensor: Any) -> tuple[int | None, ...]:
     return tuple(None if size < 0 else shape[axis] for axis, size in enumerate(signature or shape))
 
 
-def _quantization(given: Any) -> Quantization | None:
-    if given is None or given.scale is None or not len(given.scale):
+def _quantization(parameters: Any) -> Quantization | None:
+    if parameters is None or parameters.scale is None or not len(parameters.scale):
         return None
-    scales = tuple(float(scale) for scale in given.scale)
-    zeros = ints(given.zeroPoint) or [0]
+    scales = tuple(float(scale) for scale in parameters.scale)
+    zeros = ints(parameters.zeroPoint) or [0]
     zeros = zeros if len(zeros) == len(scales) else zeros * len(scales)
-    return Quantization(scales, tuple(zeros), int(given.quantizedDimension) if len(scales) > 1 else 0)
+    return Quantization(scales, tuple(zeros), int(parameters.quantizedDimension) if len(scales) > 1 else 0)
 
 
 def _check_ends(file: TfliteFile, parts: Parts, specs: Mapping[int, TensorSpec]) -> None:
@@ -86,12 +86,13 @@ def _check_ends(file: TfliteFile, parts: Parts, specs: Mapping[int, TensorSpec])
 
 def _check_sizes(path: Path, parts: Parts, specs: Mapping[int, TensorSpec], sizes: Sizes) -> None:
     inputs = {parts.names[tensor]: specs[tensor] for tensor in ints(parts.main.inputs)}
-    for name, given in sizes.items():
+    for name, requested in sizes.items():
         if name not in inputs:
             raise InputError(f"{path} has no input `{name}`; it has {', '.join(inputs)}")
         shape = inputs[name].shape
-        fits = len(given) == len(shape) and all(
-            got in (None, -1) or got == (1 if want is None else want) for got, want in zip(given, shape, strict=True)
+        fits = len(requested) == len(shape) and all(
+            got in (None, -1) or got == (1 if want is None else want)
+            for got, want in zip(requested, shape, strict=True)
         )
         if not fits:
             raise InputError(f"the shape of `{name}` is fixed in {path}; convert the model again with the one you need")
@@ -104,8 +105,8 @@ def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:
     main, names = parts.main, parts.names
     states = state_users(parts.model, names)
     operators, constants = _operators(parts, states)
-    made = [tensor for at in parts.places for tensor in ints(main.operators[at].outputs)]
-    used = dict.fromkeys((*ints(main.inputs), *made, *ints(main.outputs)))
+    produced = [tensor for at in parts.places for tensor in ints(main.operators[at].outputs)]
+    used = dict.fromkeys((*ints(main.inputs), *produced, *ints(main.outputs)))
     values = {names[tensor]: specs[tensor] for tensor in used if tensor in specs}
     loose = {
         names[tensor] for tensor in _data_dependent(parts) if tensor in used and None in _shape(main.tensors[tensor])
@@ -127,7 +128,7 @@ def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:
 
 
 def _operators(parts: Parts, states: Mapping[str, Sequence[int]]) -> tuple[tuple[Operator, ...], dict[str, int]]:
-    """The graph's operators; those that share a state hang on the first of them by a value that cannot be sent."""
+    """The graph's operators; those that share state depend on the first of them through a value that cannot be sent."""
     alive = set(parts.places)
     first = {state: next((at for at in users if at in alive), -1) for state, users in states.items()}
     taken: set[str] = set()
@@ -137,23 +138,23 @@ def _operators(parts: Parts, states: Mapping[str, Sequence[int]]) -> tuple[tuple
         operator = parts.main.operators[at]
         read = [parts.names[tensor] for tensor in ints(operator.inputs) if tensor in parts.moving]
         read += [state for state, users in states.items() if at in users and at != first[state]]
-        made = [parts.names[tensor] for tensor in ints(operator.outputs)]
+        outputs = [parts.names[tensor] for tensor in ints(operator.outputs)]
         kind, sources = operator_kind(parts.model, operator), parts.sources(at)
-        name = made[0] if made else f"{kind}_{at}"
+        name = outputs[0] if outputs else f"{kind}_{at}"
         while name in taken:
             name += "_"
         taken.add(name)
         constants.update(sources)
-        made += [state for state, place in first.items() if place == at]
+        outputs += [state for state, place in first.items() if place == at]
         work = _work(parts, at, sum(sources.values()))
-        found.append(Operator(name, kind, tuple(dict.fromkeys(read)), tuple(made), tuple(sources), work))
+        found.append(Operator(name, kind, tuple(dict.fromkeys(read)), tuple(outputs), tuple(sources), work))
     return tuple(found), constants
 
 
 def _work(parts: Parts, at: int, weight_bytes: int) -> int:
     operator = parts.main.operators[at]
-    read, made = ints(operator.inputs), ints(operator.outputs)
-    shapes = [None if tensor < 0 else tuple(ints(parts.main.tensors[tensor].shape)) for tensor in (*read, *made)]
+    read, outputs = ints(operator.inputs), ints(operator.outputs)
+    shapes = [None if tensor < 0 else tuple(ints(parts.main.tensors[tensor].shape)) for tensor in (*read, *outputs)]
     weights = sum(
         math.prod(shape)
         for tensor, shape in zip(read, shapes, strict=False)
@@ -167,7 +168,7 @@ def _work(parts: Parts, at: int, weight_bytes: int) -> int:
 
 
 def _data_dependent(parts: Parts) -> set[int]:
-    """Tensors whose shape only a run tells."""
+    """Tensors whose shape is known only in a run."""
     found: set[int] = set()
     for operator in parts.main.operators:
         if operator_kind(parts.model, operator) in DATA_DEPENDENT or found.intersection(ints(operator.inputs)):

@@ -1,8 +1,8 @@
 """Slice a TFLite model at nested cuts: one valid file per stage, every weight in the stage that uses it.
 
-A stage's tensors, buffers, operator kinds and subgraphs are numbered anew; what describes a tensor (quantization,
-sparsity, shape signature) goes with it. Of the model's metadata only what still holds for a part of it is kept, and no
-signatures: their names are those of the whole model's ends, a stage's ends are the value names.
+A stage's tensors, buffers, operator kinds and subgraphs are renumbered; quantization, sparsity and shape signatures go
+with their tensors. Metadata is copied only if it holds for a part of the model. Signatures are dropped: they name the
+model's inputs and outputs, while a stage's are named by its values.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ def _write_stage(
     tensors = {name: index for index, name in enumerate(model.parts.names)}
     stage = stage_model(model.parts, places, [tensors[name] for name in inputs], [tensors[name] for name in outputs])
     digest, size_bytes = write_model(stage, path)
-    read, made = (tuple(model.graph.values[name] for name in names) for names in (inputs, outputs))
-    return Stage(path.name, digest, size_bytes, read, made, operators=len(places))
+    read, produced = (tuple(model.graph.values[name] for name in names) for names in (inputs, outputs))
+    return Stage(path.name, digest, size_bytes, read, produced, operators=len(places))

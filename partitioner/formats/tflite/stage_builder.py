@@ -12,8 +12,8 @@ from partway.partitioner.formats.tflite.file import schema, text
 from partway.partitioner.formats.tflite.subgraph import Parts, called_deep, ints
 from partway.partitioner.formats.tflite.validate import BLOCKWISE, subgraph_fields
 
-KEPT_METADATA = ("min_runtime_version", "reduced_precision_support")
-"""What metadata says of any part of a model too: the oldest interpreter that runs it, whether float16 will do."""
+PART_METADATA = ("min_runtime_version", "reduced_precision_support")
+"""Metadata that also holds for a part of a model: the oldest interpreter that runs it, whether float16 suffices."""
 
 
 def stage_model(parts: Parts, places: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> Any:
@@ -22,7 +22,7 @@ def stage_model(parts: Parts, places: Sequence[int], inputs: Sequence[int], outp
 
 
 class _Copy:
-    """One stage in the making: what of the whole model it has so far, by old number."""
+    """One stage under construction: the copied parts, by their old numbers."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -66,22 +66,22 @@ class _Copy:
     ) -> Any:
         used = _tensors_of(graph, operators, [*inputs, *outputs])
         number = {old: new for new, old in enumerate(used)}
-        made = copy.copy(graph)
-        made.tensors = [self._tensor(graph.tensors[old], names[old], number) for old in used]
-        made.operators = [self._operator(operator, number) for operator in operators]
-        made.inputs, made.outputs = _numbered(inputs, number), _numbered(outputs, number)
-        made.debugMetadataIndex = -1
-        return made
+        copied = copy.copy(graph)
+        copied.tensors = [self._tensor(graph.tensors[old], names[old], number) for old in used]
+        copied.operators = [self._operator(operator, number) for operator in operators]
+        copied.inputs, copied.outputs = _numbered(inputs, number), _numbered(outputs, number)
+        copied.debugMetadataIndex = -1
+        return copied
 
     def _tensor(self, tensor: Any, name: str, number: Mapping[int, int]) -> Any:
-        made = copy.copy(tensor)
-        made.name = name
-        made.buffer = self._buffer(tensor.buffer)
+        copied = copy.copy(tensor)
+        copied.name = name
+        copied.buffer = self._buffer(tensor.buffer)
         details = getattr(tensor.quantization, "details", None)
         if any(getattr(details, field, -1) >= 0 for field in BLOCKWISE):
-            made.quantization = copy.copy(tensor.quantization)
-            made.quantization.details = _renumbered(details, BLOCKWISE, lambda old: number.get(old, -1))
-        return made
+            copied.quantization = copy.copy(tensor.quantization)
+            copied.quantization.details = _renumbered(details, BLOCKWISE, lambda old: number.get(old, -1))
+        return copied
 
     def _buffer(self, old: int) -> int:
         data = self.source.buffers[old].data
@@ -90,26 +90,26 @@ class _Copy:
         return self.buffers.setdefault(old, len(self.buffers) + 1)
 
     def _operator(self, operator: Any, number: Mapping[int, int]) -> Any:
-        made = copy.copy(operator)
-        made.opcodeIndex = self.codes.setdefault(operator.opcodeIndex, len(self.codes))
+        copied = copy.copy(operator)
+        copied.opcodeIndex = self.codes.setdefault(operator.opcodeIndex, len(self.codes))
         for field in ("inputs", "outputs", "intermediates"):
             vector = getattr(operator, field)
-            setattr(made, field, None if vector is None else _numbered(ints(vector), number))
+            setattr(copied, field, None if vector is None else _numbered(ints(vector), number))
         for field in ("builtinOptions", "builtinOptions2"):
             options = getattr(operator, field)
             if options is not None:
                 names = [name for name, _ in subgraph_fields(options)]
-                setattr(made, field, _renumbered(options, names, lambda old: self.subgraphs.get(old, old)))
-        made.debugMetadataIndex = -1
-        return made
+                setattr(copied, field, _renumbered(options, names, lambda old: self.subgraphs.get(old, old)))
+        copied.debugMetadataIndex = -1
+        return copied
 
     def _metadata(self) -> list[Any] | None:
         found = []
         for entry in self.source.metadata or ():
-            if text(entry.name) in KEPT_METADATA:
-                made = copy.copy(entry)
-                made.buffer = self._buffer(entry.buffer)
-                found.append(made)
+            if text(entry.name) in PART_METADATA:
+                copied = copy.copy(entry)
+                copied.buffer = self._buffer(entry.buffer)
+                found.append(copied)
         return found or None
 
 
@@ -118,14 +118,14 @@ def _numbered(old: Sequence[int], number: Mapping[int, int]) -> np.ndarray[Any, 
 
 
 def _renumbered(table: Any, fields: Sequence[str], new: Callable[[int], int]) -> Any:
-    made = copy.copy(table)
+    copied = copy.copy(table)
     for field in fields:
         value = getattr(table, field, None)
         if isinstance(value, np.ndarray):
-            setattr(made, field, np.array([new(int(one)) for one in value], value.dtype))
+            setattr(copied, field, np.array([new(int(one)) for one in value], value.dtype))
         elif value is not None:
-            setattr(made, field, new(int(value)))
-    return made
+            setattr(copied, field, new(int(value)))
+    return copied
 
 
 def _tensors_of(graph: Any, operators: Sequence[Any], also: Sequence[int]) -> list[int]:

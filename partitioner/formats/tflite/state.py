@@ -1,4 +1,4 @@
-"""State in a TFLite model: what operators share besides tensors, so that no cut may come between them.
+"""State in a TFLite model, which operators share besides tensors: no cut may separate them.
 
 A variable tensor keeps its numbers from one run to the next; resource variables and hash tables are known by a name
 that a handle operator gives them, in the main graph or in one that ``CALL_ONCE`` runs.

@@ -13,7 +13,7 @@ from partway.partitioner.formats.tflite.validate import called
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the reader and the slicer need to know of the main subgraph.
+    """The main subgraph, analysed for the reader and the slicer.
 
     ``names`` are the tensors' names, made unique; ``moving`` the tensors that a frame's answer may depend on;
     ``places`` the operators that make them and that some output needs, by index in the file; ``folded`` which operator
@@ -58,7 +58,7 @@ def take_apart(model: Any) -> Parts:
     """The parts of a model that was checked."""
     main = model.subgraphs[0]
     names = unique_names([text(tensor.name) for tensor in main.tensors])
-    moving, acting, folded = _apart(model, main)
+    moving, acting, folded = _moving_and_folded(model, main)
     return Parts(model, main, names, moving, _live(main, acting), folded, _weights(model, names))
 
 
@@ -93,17 +93,17 @@ def called_deep(model: Any, operator: Any) -> list[int]:
     return sorted(found)
 
 
-def _apart(model: Any, main: Any) -> tuple[frozenset[int], list[int], dict[int, int]]:
+def _moving_and_folded(model: Any, main: Any) -> tuple[frozenset[int], list[int], dict[int, int]]:
     moving, acting, folded = set(ints(main.inputs)), [], {}
     for at, operator in enumerate(main.operators):
         read = [tensor for tensor in ints(operator.inputs) if tensor >= 0]
-        made = ints(operator.outputs)
+        outputs = ints(operator.outputs)
         moves = any(tensor in moving or main.tensors[tensor].isVariable for tensor in read)
-        if moves or not made or _acts(model, operator):
-            moving.update(made)
+        if moves or not outputs or _acts(model, operator):
+            moving.update(outputs)
             acting.append(at)
         else:
-            folded.update(dict.fromkeys(made, at))
+            folded.update(dict.fromkeys(outputs, at))
     return frozenset(moving), acting, folded
 
 
@@ -120,8 +120,8 @@ def _live(main: Any, acting: Sequence[int]) -> list[int]:
     found = []
     for at in reversed(acting):
         operator = main.operators[at]
-        made = ints(operator.outputs)
-        if not made or called(operator) or needed.intersection(made):
+        outputs = ints(operator.outputs)
+        if not outputs or called(operator) or needed.intersection(outputs):
             found.append(at)
             needed.update(ints(operator.inputs))
     return found[::-1]

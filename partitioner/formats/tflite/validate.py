@@ -1,6 +1,6 @@
-"""What must hold between the parts of a TFLite model before anyone computes with it: indices, shapes, types, order.
+"""Check the relations between the parts of a TFLite model: indices, shapes, types, order.
 
-The interpreter trusts much of this; a wrong index or shape there can end the process instead of raising an error.
+The interpreter trusts most of them; a wrong index or shape can end the process instead of raising an error.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ BLOCKWISE = ("scales", "zeroPoints")
 
 
 class _DamagedError(Exception):
-    """Says what is wrong; the file's name is added where it is caught."""
+    """A fault of the model; the handler adds the file's name."""
 
 
 def check_model(file: TfliteFile) -> None:
-    """Raise :class:`InputError`, one sentence, for the first thing in the model that cannot be."""
+    """Raise :class:`InputError`, one sentence, for the first fault in the model."""
     try:
         _check(file.model)
     except _DamagedError as error:
@@ -63,7 +63,7 @@ def _check_graph(model: Any, graph: Any) -> None:
     tensors = graph.tensors or []
     for tensor in tensors:
         _check_tensor(model, tensor, len(tensors))
-    made = set(_indices(graph.inputs, len(tensors), "an input of the model"))
+    available_tensors = set(_indices(graph.inputs, len(tensors), "an input of the model"))
     _indices(graph.outputs, len(tensors), "an output of the model")
     constant = {index for index, tensor in enumerate(tensors) if weight(model, tensor) is not None}
     for operator in graph.operators or ():
@@ -73,17 +73,21 @@ def _check_graph(model: Any, graph: Any) -> None:
         _indices(operator.intermediates, len(tensors), f"a {kind}", optional=True)
         for index in _indices(operator.inputs, len(tensors), f"a {kind}", optional=True):
             available = (
-                index < 0 or index in made or index in constant or tensors[index].isVariable or _empty(tensors[index])
+                index < 0
+                or index in available_tensors
+                or index in constant
+                or tensors[index].isVariable
+                or _empty(tensors[index])
             )
             _need(available, f"a {kind} reads `{text(tensors[index].name)}`, which nothing before it makes")
         for index in _indices(operator.outputs, len(tensors), f"a {kind}"):
             name = f"`{text(tensors[index].name)}`, which a {kind} makes,"
             _need(index not in constant and not tensors[index].isVariable, f"{name} is a constant or a state")
-            _need(index not in made, f"{name} is made twice or is an input")
-            made.add(index)
+            _need(index not in available_tensors, f"{name} is made twice or is an input")
+            available_tensors.add(index)
     for index in graph.outputs if graph.outputs is not None else ():
         _need(
-            index in made or index in constant or _empty(tensors[index]),
+            index in available_tensors or index in constant or _empty(tensors[index]),
             f"nothing makes the output `{text(tensors[index].name)}`",
         )
 
@@ -95,11 +99,11 @@ def _indices(vector: Any, count: int, whose: str, optional: bool = False) -> lis
 
 
 def _check_options(operator: Any, kind: str) -> None:
-    given = (
+    option_tables = (
         (operator.builtinOptionsType, operator.builtinOptions),
         (operator.builtinOptions2Type, operator.builtinOptions2),
     )
-    for number, options in given:
+    for number, options in option_tables:
         _need(
             not number or options is not None, f"the options of a {kind} are of a kind that this schema does not know"
         )

@@ -1,4 +1,4 @@
-"""Draws every training digit a little differently each time, as another hand and another pen would.
+"""Distort every training digit slightly each time, as another hand and another pen would.
 
 Randomness comes from the generator passed in, on the CPU: one seed gives the same digits on every device.
 """

@@ -1,4 +1,4 @@
-"""Finds the four MNIST files in a folder, and downloads those that are missing from the public mirrors."""
+"""Find the four MNIST files in a folder, and download missing ones from the public mirrors."""
 
 from __future__ import annotations
 

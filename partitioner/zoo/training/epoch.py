@@ -39,7 +39,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Course:
-    """What every epoch of a run works with; ``epochs`` in all, ``batch`` images a step."""
+    """The settings shared by all epochs of a run: ``epochs`` in total, ``batch`` images per step."""
 
     train: Samples
     test: Samples

@@ -1,4 +1,4 @@
-"""Runs the exported file as its users will, and holds it against the network it was made from."""
+"""Run the exported file as users do, and compare it with the network it was made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run is asked for, and the record of how its model came to be."""
+"""The options of a training run, and the record of its model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images came to. Losses are mean cross-entropies in nats."""
+    """The result of one pass over the training images. Losses are mean cross-entropies in nats."""
 
     train_loss: float
     test_loss: float
@@ -37,7 +37,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainRecord:
-    """How a model came to be. ``loss`` (nats) and ``accuracy`` (0 to 1) are those of the exported file."""
+    """The record of a trained model. ``loss`` (nats) and ``accuracy`` (0 to 1) are those of the exported file."""
 
     command: str
     seed: int

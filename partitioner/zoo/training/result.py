@@ -1,4 +1,4 @@
-"""Turns a finished run into what it was for: the model file, checked, and the record of how it came to be."""
+"""Write the results of a finished run: the checked model file and its record."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _identity(options: TrainOptions, data: Mnist) -> Identity:
 
 
 def _begun(options: TrainOptions, identity: Identity, device: str, report: Report) -> State:
-    """The state to go on from. A new one is saved at once: a folder that cannot be written shows before the work."""
+    """The state to continue from. A new one is saved at once, so that an unwritable folder is found before the work."""
     from partway.partitioner.zoo.training.checkpoint import fresh_state, load_state, save_state
 
     path = options.out / CHECKPOINT_NAME

@@ -117,9 +117,9 @@ def _quality(data: Mapping[str, Any], dtype: str, basis: Basis, low: float, high
         raise ValueError("segments")
     sizes = [segment.symbols + 1 for segment in SEGMENTS]
     lengths = np.split(_array(data["lengths"], "u1", (sum(sizes),)), np.cumsum(sizes)[:-1])
-    made = Transform(str(data["name"]), dtype, basis, steps, segments, tuple(lengths), low, high)
-    _ = made.code  # checks the tables
-    return made
+    transform = Transform(str(data["name"]), dtype, basis, steps, segments, tuple(lengths), low, high)
+    _ = transform.code  # checks the tables
+    return transform
 
 
 def _text(array: Array) -> str:

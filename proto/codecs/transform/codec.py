@@ -1,4 +1,4 @@
-"""Transform coding of activations: what image codecs do with pixels, with the basis learned from the model's own.
+"""Transform coding of activations: as image codecs code pixels, with a basis learned from the model's activations.
 
 Channels are decorrelated by a basis from calibration (Karhunen-Loeve), each component's map by a two-dimensional
 cosine transform (Ahmed, Natarajan and Rao 1974); one quantiser, whose step widens where errors do not change the
@@ -66,7 +66,7 @@ class Transform:
 
     @cached_property
     def _scales_back(self) -> Array:
-        """Steps for decoding: whatever stands where a group is padded is not a number to multiply by infinity."""
+        """Steps for decoding: 0 where a group is padded, because 0 times infinity is not a number."""
         return np.where(np.isfinite(self._scales[0]), self._scales[0], np.float32(0))
 
     @cached_property
@@ -105,13 +105,13 @@ class Transform:
             raise CodecError(
                 f"codec {self.name} packs {self.dtype} {list(self.basis.shape)}, not {dtype} {list(shape)}"
             )
-        made = np.empty(shape, self.dtype)
+        decoded = np.empty(shape, self.dtype)
         at = 0
         for number in range(shape[0]):
-            made[number], at = self._decode_sample(body, at)
+            decoded[number], at = self._decode_sample(body, at)
         if at != len(body):
             raise CodecError(f"a tensor coded by {self.name} has {len(body) - at} bytes too many")
-        return made
+        return decoded
 
     def _decode_sample(self, body: memoryview, at: int) -> tuple[Array, int]:
         (*sizes, escapes), at = read_counts(body, at, self.code.used + 1)

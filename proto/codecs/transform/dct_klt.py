@@ -1,4 +1,4 @@
-"""From an activation to coefficients that have little to do with each other, and back.
+"""Transform an activation into weakly correlated coefficients, and back.
 
 Each channel's map goes through a two-dimensional cosine transform (Ahmed, Natarajan and Rao 1974); at each frequency
 the channels are mixed into components by a matrix from calibration, one for all frequencies or one per group of bands.
@@ -111,10 +111,10 @@ class Basis:
 
     def _mixed(self, values: Array, *, analysis: bool) -> Array:
         """Channels to components, or back, group by group."""
-        made = np.empty_like(values)
+        mixed = np.empty_like(values)
         for (begin, end), (analysing, synthesising) in zip(self._spans, self._matrices, strict=True):
-            np.matmul(values[begin:end], analysing if analysis else synthesising, out=made[begin:end])
-        return made
+            np.matmul(values[begin:end], analysing if analysis else synthesising, out=mixed[begin:end])
+        return mixed
 
     @cached_property
     def _matrices(self) -> list[tuple[Array, Array]]:

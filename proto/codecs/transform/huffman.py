@@ -29,7 +29,7 @@ _ENTRIES = 1 << MAX_BITS
 def code_lengths(counts: Array) -> Array:
     """Bits of every symbol's word, uint8 [symbols], 1 to MAX_BITS, for counts of how often each occurs.
 
-    A symbol that never occurred gets a word all the same. Needs 2 to 2**MAX_BITS symbols.
+    Symbols that never occurred get a word too. Needs 2 to 2**MAX_BITS symbols.
     """
     weights = np.maximum(np.asarray(counts, np.float64), 0.02)
     rows = np.argsort(weights, kind="stable")
@@ -152,7 +152,7 @@ class HuffmanCode:
         """The symbols, uint8 [symbols], of a stream with so many bytes per used segment. Raises CodecError when not."""
         readers = self._readers
         if len(sizes) != len(readers) or sum(sizes) != len(stream) or min(sizes, default=0) < 0:
-            raise CodecError(f"a coded stream of {len(stream)} bytes is not made of what it announces")
+            raise CodecError(f"a coded stream of {len(stream)} bytes does not match the sizes it announces")
         parts, at, unread = [], 0, 0
         try:
             for (reader, count), size in zip(readers, sizes, strict=True):
@@ -161,10 +161,10 @@ class HuffmanCode:
                 at += size
                 unread += len(once.unconsumed_tail)
         except zlib.error as error:
-            raise CodecError(f"a coded stream holds words that are none ({error})") from None
+            raise CodecError(f"a coded stream holds invalid code words ({error})") from None
         symbols = np.frombuffer(b"".join(parts), np.uint8)
-        whole = [len(part) for part in parts] == [count for _, count in readers]
-        if not whole or unread or (symbols > self._limits).any():
+        complete = [len(part) for part in parts] == [count for _, count in readers]
+        if not complete or unread or (symbols > self._limits).any():
             raise CodecError("a coded stream does not hold the symbols it should")
         return symbols
 
@@ -190,9 +190,9 @@ def _header(lengths: Array) -> bytes:
     every = np.zeros(MAX_SYMBOLS + 2, np.int64)  # literals, the end, the one distance that there is not
     every[: lengths.size - 1], every[MAX_SYMBOLS] = lengths[:-1], lengths[-1]
     fields += [(int(f"{one:04b}"[::-1], 2), 4) for one in every]
-    made, at = 0, 0
+    packed, at = 0, 0
     for value, bits in fields:
-        made |= value << at
+        packed |= value << at
         at += bits
     assert at % 8 == 0
-    return made.to_bytes(at // 8, "little")
+    return packed.to_bytes(at // 8, "little")

@@ -1,4 +1,4 @@
-"""How quantised coefficients become symbols: few large ones alone, many small ones several to a symbol.
+"""Turn quantised coefficients into symbols: one symbol for a large coefficient, or one for several small ones.
 
 A prefix code spends at least one bit on a symbol, so what is nearly always zero has to share. Coefficients are sorted
 into segments by their expected size in quantiser steps; a segment says how many of them make one symbol, and up to
@@ -19,7 +19,7 @@ from partway.proto.codecs.transform.huffman import MAX_SYMBOLS
 
 Array = np.ndarray[Any, Any]
 DROPPED = 255
-"""Segment number of coefficients that are not sent: zero on the other side."""
+"""Segment number of coefficients that are not sent; the decoder sets them to zero."""
 LIMIT = 32767
 
 
@@ -51,7 +51,7 @@ SEGMENTS = (
     Segment(0.12, 5, 2),
     Segment(0.06, 8, 1),
 )
-"""Half-octave classes of expected size; below the last nothing is sent."""
+"""Half-octave classes of expected size; coefficients below the last are not sent."""
 
 
 @lru_cache(maxsize=64)
@@ -71,9 +71,9 @@ def _numbers(size: int, most: int) -> Array:
     """The symbol of every group, its values read as digits; int16 [groups]."""
     base = 2 * most + 1
     rows = patterns(size, most)
-    made = np.full(base**size, len(rows), np.int16)
-    made[((rows + most) * base ** np.arange(size)).sum(1)] = np.arange(len(rows))
-    return made
+    symbols = np.full(base**size, len(rows), np.int16)
+    symbols[((rows + most) * base ** np.arange(size)).sum(1)] = np.arange(len(rows))
+    return symbols
 
 
 def segment_of(deviation: Array) -> Array:
@@ -106,7 +106,7 @@ class SymbolCoder:
 
     @cached_property
     def _used(self) -> list[tuple[Segment, int]]:
-        """Segments that hold any, and how many symbols each."""
+        """Non-empty segments, and the number of symbols in each."""
         return [(segment, count) for segment, count in zip(SEGMENTS, self.counts, strict=True) if count]
 
     @cached_property
@@ -117,7 +117,7 @@ class SymbolCoder:
 
     @cached_property
     def _escape(self) -> Array:
-        """Per symbol: the one that says that its values follow apart, uint8."""
+        """The escape symbol of each symbol's segment, uint8."""
         return _joined([np.full(count, segment.symbols - 1) for segment, count in self._used], np.uint8)
 
     @cached_property

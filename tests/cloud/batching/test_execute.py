@@ -14,7 +14,8 @@ from partway.cloud.batching.execute import Job, Rows, joined, run_batch
 from partway.cloud.batching.scheduler import BatchRun
 from partway.cloud.models.repository import ServedModel
 from partway.engines.interface import OutOfMemory
-from partway.proto.frame import Frame, Header
+from partway.proto.frame import Frame
+from partway.proto.header import Header
 from partway.proto.tensors import Values
 
 Array = np.ndarray[Any, Any]

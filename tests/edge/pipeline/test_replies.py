@@ -17,7 +17,8 @@ from partway.errors import PartwayError
 from partway.partitioner.decide.estimate import Candidate
 from partway.proto.codecs.packing import pack
 from partway.proto.codecs.registry import RAW
-from partway.proto.frame import Durations, Frame, Header, Reply, TensorHead
+from partway.proto.frame import Durations, Frame, Reply
+from partway.proto.header import Header, TensorHead
 from partway.proto.tensors import TensorSpec
 
 Array = np.ndarray[Any, Any]

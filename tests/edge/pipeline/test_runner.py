@@ -32,7 +32,8 @@ from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
 from partway.proto.codecs.packing import pack
-from partway.proto.frame import Durations, Frame, Header, Reply, encode_reply
+from partway.proto.frame import Durations, Frame, Reply, encode_reply
+from partway.proto.header import Header
 from partway.proto.tensors import TensorSpec, Values
 
 

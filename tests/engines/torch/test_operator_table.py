@@ -37,7 +37,7 @@ def test_every_kind_of_operator_is_in_the_table() -> None:
 def test_attributes_are_read_once_and_remembered() -> None:
     """Whatever no factory reads is an attribute that nobody knows."""
     given = context(axis=2, names=(1, 2), to=1, kind=7)
-    assert (given.whole("axis"), given.whole("absent", 5)) == (2, 5)
+    assert (given.integer("axis"), given.integer("absent", 5)) == (2, 5)
     assert (given.many("names"), given.many("none")) == ([1, 2], None)
     assert given.dtype("to") is torch.float16  # float32 as what the engine computes in
     assert given.dtype("kind") is torch.int64
@@ -48,12 +48,12 @@ def test_attributes_are_read_once_and_remembered() -> None:
 def test_an_attribute_without_a_value_is_unsupported(name: str, words: str) -> None:
     """The operator, the node and the engine that can are named."""
     with pytest.raises(Unsupported, match=rf"cannot run Thing \(it\) with .*{words}; use --engine onnx"):
-        context(ref=AttributeReference("outer")).whole(name)
+        context(ref=AttributeReference("outer")).integer(name)
 
 
 def test_outputs_are_counted_to_the_last_one_wanted() -> None:
     """Those left out at the end do not count."""
-    assert context(("a", "", "c", "")).made == 3
+    assert context(("a", "", "c", "")).output_count == 3
     context(("a", "")).only(1)
     with pytest.raises(Unsupported, match="output 2"):
         context(("a", "b")).only(1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from partway.engines.registry import engine_for
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
-from partway.partitioner.calibrate.plan_step import calibrated, done
+from partway.partitioner.calibrate.plan_step import calibrated, remove_notes
 from partway.partitioner.calibrate.run import PART_FILE
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.zoo import model_folder
@@ -29,6 +29,6 @@ def test_real_frames_are_kept_until_the_plan_is_written(
     plan = calibrated(mnist, engine_for("onnx", 1), frames[:2], tmp_path, real=True)
     assert all(one["agreement"] is not None for one in plan.candidates)
     assert (tmp_path / PART_FILE).is_file()
-    done(tmp_path)
-    done(tmp_path)
+    remove_notes(tmp_path)
+    remove_notes(tmp_path)
     assert not (tmp_path / PART_FILE).exists()

@@ -8,7 +8,7 @@ from tests.support.architectures import ARCHITECTURES
 
 from partway.cli.main import main
 from partway.engines.onnxruntime.engine import OnnxEngine
-from partway.partitioner.calibrate.quantized_cuts import careless, difference, nearest
+from partway.partitioner.calibrate.quantized_cuts import cuts_in_floats, difference, nearest
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan_file import load_plan
@@ -27,10 +27,10 @@ def test_only_cuts_of_floats_in_a_quantised_model_are_careless(model: Path, tmp_
     """Quantised values cross soundly; in a float model every cut does."""
     graph = read_graph(model)
     cuts = [Cut(("quantizelinear6_0",)), Cut(("conv3_0",)), Cut(("dequantizelinear7_0",)), Cut(("image",))]
-    assert careless(graph, cuts) == cuts[1:3]
+    assert cuts_in_floats(graph, cuts) == cuts[1:3]
     assert nearest(graph, cuts[1]) == cuts[0]
     onnx.save(ARCHITECTURES["chain"]().model, tmp_path / "chain.onnx")
-    assert not careless(read_graph(tmp_path / "chain.onnx"), [Cut(("relu2_0",))])
+    assert not cuts_in_floats(read_graph(tmp_path / "chain.onnx"), [Cut(("relu2_0",))])
 
 
 def test_a_careless_cut_is_taken_and_said_to_cost_accuracy(

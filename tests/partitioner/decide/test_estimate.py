@@ -109,7 +109,7 @@ def test_only_what_was_tried_is_marked_measured() -> None:
     took = Estimate(estimates[1].candidate, link_s=0.5, measured_s=0.5)
     marked = with_measured(estimates, {took.candidate: took})
     assert [e.measured_s for e in marked] == [None, 0.5]
-    assert [e.known for e in marked] == [marked[0], took]
+    assert [e.best_known for e in marked] == [marked[0], took]
 
 
 @given(

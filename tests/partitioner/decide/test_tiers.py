@@ -185,7 +185,7 @@ def test_any_chain_under_any_constraints_is_what_exhaustive_search_finds(
     tiers, wanted = made
     allowed = sorted((one for one in every_assignment(tiers) if keeps(one[2], wanted)), key=lambda one: one[:2])
     if not allowed:
-        with pytest.raises(InputError, match="no assignment keeps to all"):
+        with pytest.raises(InputError, match="no assignment meets all"):
             best_assignments(tiers, wanted, count)
         return
     found = best_assignments(tiers, wanted, count)
@@ -221,7 +221,7 @@ def test_the_input_can_lie_elsewhere() -> None:
         (AssignmentConstraints(use=frozenset({"fog"})), "there is no tier 'fog'"),
         (AssignmentConstraints(at={2: "cloud"}), "there is no block 2"),
         (AssignmentConstraints(hosts={"cloud": frozenset({"pi"})}), "tier cloud has no host 'pi'"),
-        (AssignmentConstraints(at={0: "cloud", 1: "device"}), "no assignment keeps to all"),
+        (AssignmentConstraints(at={0: "cloud", 1: "device"}), "no assignment meets all"),
     ],
 )
 def test_constraints_that_cannot_be_met_say_so(wanted: AssignmentConstraints, says: str) -> None:

@@ -14,13 +14,21 @@ from PIL import Image
 from tests.support.explained import CLOUD, CODECS, DEVICE, LINK, machine
 
 from partway.cli.commands import explain as explain_command
-from partway.engines.interface import OperatorTiming
 from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.crossovers import Chooser, Win
 from partway.partitioner.decide.estimate import Candidate, Link
 from partway.partitioner.decide.objectives import objective
-from partway.partitioner.explain.explanation import Explanation, Machine, changes, explain, machine_of, reason, rivals
+from partway.partitioner.explain.explanation import (
+    Explanation,
+    Machine,
+    ModelOperatorTime,
+    changes,
+    explain,
+    machine_of,
+    reason,
+    rivals,
+)
 from partway.partitioner.plan.plan import Plan
 
 
@@ -127,7 +135,7 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     data = {"format": 1, "plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
     assert machine_of(data, plan) == Machine("m", (1.0, 2.0, 3.0))
     operators = [{"name": "/conv", "kind": "Conv", "stage": 1, "time_s": 0.5}]
-    assert machine_of({**data, "operators": operators}, plan).operators == (OperatorTiming("/conv", "Conv", 1, 0.5),)
+    assert machine_of({**data, "operators": operators}, plan).operators == (ModelOperatorTime("/conv", "Conv", 1, 0.5),)
 
 
 @pytest.mark.parametrize(

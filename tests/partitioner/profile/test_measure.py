@@ -22,11 +22,11 @@ from partway.partitioner.profile.measure import (
     check_quiet,
     machine_name,
     measure,
+    processor_waits,
     random_tensor,
     sample_values,
     spread,
     stage_times,
-    waiting,
 )
 from partway.proto.tensors import TensorSpec
 
@@ -160,12 +160,12 @@ def test_the_system_says_how_long_a_thread_waited(tmp_path: Path, monkeypatch: p
     file = tmp_path / "schedstat"
     file.write_text("10 1500000000 3\n")
     monkeypatch.setattr("partway.partitioner.profile.measure.SCHEDSTAT", str(file))
-    with waiting() as waited_s:
+    with processor_waits() as waited_s:
         assert waited_s() == pytest.approx(1.5)
         file.write_text("10 2500000000 3\n")
         assert waited_s() == pytest.approx(2.5)
     file.unlink()
-    with waiting() as waited_s:
+    with processor_waits() as waited_s:
         assert waited_s() == 0.0
 
 
@@ -178,7 +178,7 @@ def test_a_thread_that_shares_its_processor_waits() -> None:
     try:
         assert other.stdout is not None and other.stdout.readline()
         os.sched_setaffinity(0, {min(allowed)})
-        with waiting() as waited_s:
+        with processor_waits() as waited_s:
             before_s, until_s = waited_s(), time.perf_counter() + 5
             while waited_s() == before_s and time.perf_counter() < until_s:
                 sum(range(10_000))

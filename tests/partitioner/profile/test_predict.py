@@ -78,7 +78,7 @@ def test_two_models_are_too_few(folders: dict[str, Path]) -> None:
 
 @pytest.fixture(scope="module")
 def profiles(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Profiles with operators of all seven, measured_groups here and now by ONNX Runtime's profiler."""
+    """Profiles with operators of all seven, measured here and now by ONNX Runtime's profiler."""
     out = tmp_path_factory.mktemp("profiles")
     made = []
     for name, folder in folders.items():
@@ -87,7 +87,7 @@ def profiles(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
             if main(["profile", str(folder), "--operators", "--threads", "1", "--runs", "15", "--out", str(path)]) == 0:
                 break
         else:
-            pytest.skip("this machine is too busy to be measured_groups")
+            pytest.skip("this machine is too busy to be measured")
         made.append(path)
     return made
 
@@ -107,7 +107,7 @@ def test_real_profiles_are_calibrated_and_the_error_is_told(calibration: Path) -
     assert data["error"]["models"] == len(data["models"]) == len(NETWORKS) - 1
     assert 0 <= data["error"]["median"] <= data["error"]["p90"]
     assert data["operators"]["Conv"]["points"] >= 20
-    assert data["operators"]["Conv"]["measured_groups"] >= 20
+    assert data["operators"]["Conv"]["measured"] >= 20
     assert ["Conv", "Relu"] in data["fused"]
     print({key: data[key] for key in ("error", "models")})  # noqa: T201
 

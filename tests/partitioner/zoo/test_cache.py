@@ -125,7 +125,7 @@ def test_random_weights_are_asked_for_by_their_option(child, tmp_path):
     ("ending", "says"),
     [
         ("sys.exit('first line\\nno network')", "no network"),
-        ("sys.exit(3)", "ended with code 3 and no word"),
+        ("sys.exit(3)", "ended with code 3 and no message"),
     ],
 )
 def test_a_plan_that_cannot_be_made_ends_with_the_childs_last_words(child, tmp_path, ending, says):

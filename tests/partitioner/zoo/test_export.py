@@ -21,7 +21,7 @@ from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo import export as zoo_export
 from partway.partitioner.zoo.catalogue import RANDOM_WEIGHTS, ZOO
 from partway.partitioner.zoo.cuts import cuts_of
-from partway.partitioner.zoo.export import export_model, keep_plan, knowing, main
+from partway.partitioner.zoo.export import export_model, keep_plan, main, with_zoo_metadata
 from partway.partitioner.zoo.networks import network
 
 torch = pytest.importorskip("torch")
@@ -114,8 +114,8 @@ def test_the_command_prints_steps_and_ends_with_a_sentence(made, tmp_path, capsy
 def test_a_plan_says_where_its_weights_are_from(tmp_path, random):
     """Random ones are never passed off as published; pictures and classes are left as they are where asked."""
     plan = load_plan(write_fake_plan(tmp_path / "fake"))
-    made_known = knowing("resnet18", plan, random, pictures=False, labels=False)
+    made_known = with_zoo_metadata("resnet18", plan, random, pictures=False, labels=False)
     assert made_known.weights == (RANDOM_WEIGHTS if random else "torchvision IMAGENET1K_V1")
     assert made_known.input == plan.input
-    with_pictures = knowing("resnet18", plan, random, labels=False)
+    with_pictures = with_zoo_metadata("resnet18", plan, random, labels=False)
     assert Preprocess.from_json(with_pictures.input) == ZOO["resnet18"].preprocess()

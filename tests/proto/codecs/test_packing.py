@@ -16,7 +16,7 @@ from partway.errors import CodecError, InputError, WireError
 from partway.proto.codecs.packing import blob, blob_elements, pack, raw_layout, unpack
 from partway.proto.codecs.registry import RAW
 from partway.proto.datatypes import NUMPY_NAME
-from partway.proto.frame import TensorHead
+from partway.proto.header import TensorHead
 from partway.proto.tensors import MAX_BATCH, TensorSpec
 
 Array = np.ndarray[Any, Any]

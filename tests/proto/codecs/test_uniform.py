@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.support.codecs import there_and_back
@@ -24,12 +24,14 @@ SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=7)
         lambda dtype: hnp.arrays(dtype, SHAPES, elements={"allow_nan": False, "allow_infinity": False})
     ),
 )
+@example(Levels(8), np.array([0.0, np.finfo(np.float64).tiny]))
+@example(Levels(8), np.array([0.0, 2 * np.finfo(np.float64).smallest_subnormal]))
 @settings(deadline=None)
 def test_levels_are_off_by_half_a_step_at_most(codec: Levels, array: Array) -> None:
     """Half a step of the frame's own range, and what rounding to the dtype adds."""
     back = there_and_back(codec.name, array)
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
-    if not codec.fits(array):  # the range itself is too large a number: sent raw
+    if not codec.fits(array):  # the range is too large or too small a number: sent raw
         assert back.tobytes() == array.tobytes()
         return
     wide = array.astype(np.float64)

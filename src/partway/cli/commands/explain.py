@@ -87,11 +87,11 @@ def _read(path: Path, plan: Plan) -> Machine:
 def _measured(plan: Plan, folder: Path) -> tuple[Machine, list[str]]:
     from partway.partitioner.explain.explanation import Machine
     from partway.partitioner.plan.chain import choose_engine, load_folder
-    from partway.partitioner.profile.measure import busy, machine_name, measure, sample_values
+    from partway.partitioner.profile.measure import busy_warning, machine_name, measure, sample_values
 
     chain = load_folder(folder, plan, choose_engine(plan))
     times = measure(chain, sample_values(chain), MEASURE_S)
-    note = busy(times)
+    note = busy_warning(times)
     return Machine(machine_name(), times.stage_s), [note] if note else []
 
 

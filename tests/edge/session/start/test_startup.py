@@ -151,7 +151,7 @@ def test_without_a_cloud_nothing_is_reached(start: Callable[..., Started], netwo
     started = start(fake_plan, cloud="none")
     assert started.opened.reached is None
     assert started.opened.embedded is None
-    assert started.opened.chain.whole
+    assert started.opened.chain.complete
     assert started.opened.sample.tensors(None)["x"].shape == (1, 64)
     assert started.out == "no --input given: random input\n"
     assert (network.reached, FakeEmbedded.started) == ([], [])
@@ -274,7 +274,7 @@ def test_stages_beyond_the_devices_room_are_not_read(
     (fake_plan / "stage2.json").unlink()
     with caplog.at_level(logging.WARNING, "partway.edge"):
         opened = start(fake_plan, cloud="embedded", constraints=Constraints(max_device_bytes=700)).opened
-    assert not opened.chain.whole
+    assert not opened.chain.complete
     assert len(opened.chain.stages) < 3
     assert "if the cloud is lost, frames go unanswered" in caplog.text
 
@@ -287,7 +287,7 @@ def test_a_model_that_only_the_cloud_has_is_fetched(
     opened = start("elsewhere", cloud=NEAR).opened
     assert (opened.chain.plan.model, len(opened.chain.stages)) == ("elsewhere", 3)
     network.fetched.append(NEAR)  # it would refuse
-    assert start("elsewhere", cloud=NEAR).opened.chain.whole
+    assert start("elsewhere", cloud=NEAR).opened.chain.complete
 
 
 def test_stages_come_from_the_next_cloud_where_one_is_lost(
@@ -299,7 +299,7 @@ def test_stages_come_from_the_next_cloud_where_one_is_lost(
     network.fetched.append(NEAR)
     with caplog.at_level(logging.WARNING, "partway.edge"):
         opened = start("elsewhere", cloud=f"{NEAR},{GONE},{FAR}").opened
-    assert opened.chain.whole
+    assert opened.chain.complete
     assert caplog.messages == [
         f"no cloud answers at {GONE}; it is not used",
         f"the cloud at {NEAR} is lost; fetching the model from the one at {FAR}",

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 1:
         raise InputError(f"--frames must be 1 or more, not {args.frames}")
     from partway.cli.show.plan import progress, show_plan
-    from partway.partitioner.calibrate.plan_step import calibrated, done
+    from partway.partitioner.calibrate.plan_step import calibrated, remove_notes
     from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.profile.file import profile_to_json
     from partway.partitioner.profile.measure import measure
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     profile = profile_to_json(measure(chain, frames[0].values, MEASURE_S), engine, plan.digest, plan.model)
     plan = replace(plan, profiles=(profile,))
     save_plan(plan, args.out)
-    done(args.out)
+    remove_notes(args.out)
     show_plan(plan, args.max_drop, real=args.calibrate is not None)
     return 0
 

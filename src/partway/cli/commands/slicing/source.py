@@ -91,10 +91,10 @@ def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
 
     if not is_zoo_name(args.model):
         return plan
-    from partway.partitioner.zoo.export import knowing
+    from partway.partitioner.zoo.export import with_zoo_metadata
 
     described = any(wish is not None for wish in (args.mean, args.std, args.scale, args.fit))
-    return knowing(args.model, plan, args.random_weights, pictures=not described, labels=args.labels is None)
+    return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=args.labels is None)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:

@@ -1,10 +1,10 @@
-"""How sure of its answers a quantised model is: what changes when a few values of an activation are off by one.
+"""How often a quantised model changes its answers when a few values of an activation are off by one.
 
-    python -m benchmarks.doubt [--data DIR] [--json FILE]
+    python -m benchmarks.variance [--data DIR] [--json FILE]
 
-MobileNetV2 (int8) on 300 photographs, the 14x14x64 activation: a share of its values one up or one down, drawn by
-chance, then rounded to multiples of 2 to 16. "Scores off" is the root of the mean
-square before the softmax, in the steps in which the model itself counts there.
+MobileNetV2 (int8) on 300 photographs. First a random share of the values of its 14x14x64 activation moves up or down by
+one, then all values are rounded to multiples of 2 to 16. "Scores off" is the root mean square change of the scores
+before the softmax, in the model's own quantisation steps.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS = (2, 4, 8, 16)
 
 
 def changed(values: Array) -> Iterator[tuple[str, Array]]:
-    """Activations [frames, *shape], int8, with more and more changed."""
+    """Activations [frames, *shape], int8, changed more and more."""
     rng = np.random.default_rng(0)
     for share in SHARES:
         moved = values + (rng.random(values.shape) < share) * rng.choice([-1, 1], values.shape)
