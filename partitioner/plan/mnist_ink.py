@@ -166,36 +166,52 @@ def _main_shapes(level: Array, solid: Array) -> Array:
     padded = np.pad(solid, ((0, -height % cell), (0, -width % cell)))
     cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell)
     near_digit = np.zeros((cells.shape[0] + 2, cells.shape[2] + 2), bool)
-    for down, right in _digit_cells(cells.sum(axis=(1, 3))):
-        near_digit[down : down + 3, right : right + 3] = True
+    digit = _digit_cells(cells.sum(axis=(1, 3)))
+    for down in range(3):
+        for right in range(3):
+            near_digit[down : down + digit.shape[0], right : right + digit.shape[1]] |= digit
     mask = near_digit[1:-1, 1:-1].repeat(cell, axis=0).repeat(cell, axis=1)
     return np.where(mask[:height, :width], level, 0).astype(np.float32)
 
 
-def _digit_cells(areas: Array) -> list[tuple[int, int]]:
-    """The cells (of a grid of ink areas) of the shapes that make up the digit."""
-    shapes = _shapes({(int(down), int(right)) for down, right in np.argwhere(areas)})
-    sizes = [sum(int(areas[cell]) for cell in shape) for shape in shapes]
-    largest = max(sizes)
-    inside = [(shape, size) for shape, size in zip(shapes, sizes, strict=True) if not _on_edge(shape, areas.shape)]
-    if any(size >= _WITHOUT_EDGE * largest for _, size in inside):
-        shapes, sizes = [shape for shape, _ in inside], [size for _, size in inside]
-        largest = max(sizes)
-    return [cell for shape, size in zip(shapes, sizes, strict=True) if size >= _SPECK * largest for cell in shape]
+def _digit_cells(areas: Array) -> Array:
+    """Which cells of a grid of ink areas belong to the shapes of the digit; bool, of the grid's size."""
+    labels = _labelled(areas > 0)
+    sizes = np.bincount(labels.ravel(), weights=areas.ravel())
+    at_edge = np.zeros(len(sizes), bool)
+    at_edge[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    sizes[0] = 0
+    inside = np.where(at_edge, 0, sizes)
+    if inside.max() >= _WITHOUT_EDGE * sizes.max():
+        sizes = inside
+    return np.asarray(((sizes > 0) & (sizes >= _SPECK * sizes.max()))[labels])
 
 
-def _on_edge(shape: list[tuple[int, int]], size: tuple[int, ...]) -> bool:
-    return any(down in (0, size[0] - 1) or right in (0, size[1] - 1) for down, right in shape)
+def _labelled(inked: Array) -> Array:
+    """A number for each shape of a grid, cells that touch at corners included; 0 where there is no ink.
 
+    It joins the runs of each row with the runs above that they touch (union-find).
+    """
+    edges = np.diff(np.pad(inked, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = (indices.tolist() for indices in np.nonzero(edges == 1))
+    ends = np.nonzero(edges == -1)[1].tolist()
+    parents = list(range(len(rows)))
 
-def _shapes(cells: set[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    """Cells grouped by touching, corners included."""
-    shapes = []
-    while cells:
-        shape = [cells.pop()]
-        for down, right in shape:
-            near = {(down + i, right + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & cells
-            cells -= near
-            shape.extend(near)
-        shapes.append(shape)
-    return shapes
+    def root(run: int) -> int:
+        while parents[run] != run:
+            parents[run] = run = parents[parents[run]]
+        return run
+
+    above = 0
+    for run, row in enumerate(rows):
+        while rows[above] < row - 1 or (rows[above] == row - 1 and ends[above] < starts[run]):
+            above += 1
+        other = above
+        while rows[other] == row - 1 and starts[other] <= ends[run]:
+            parents[root(run)] = root(other)
+            other += 1
+    labels = np.zeros(inked.shape, np.intp)
+    numbers: dict[int, int] = {}
+    for run, row in enumerate(rows):
+        labels[row, starts[run] : ends[run]] = numbers.setdefault(root(run), len(numbers) + 1)
+    return labels
