@@ -87,13 +87,13 @@ def _of_tensors(value: Mapping[str, Array], plan: Plan, name: str) -> Sample:
 
 def _fitted(value: object, spec: TensorSpec, name: str) -> Array:
     """The value as a batch of one, in the model's type."""
-    array = np.asarray(value)
+    array = as_type_of(spec, np.asarray(value), name)
     if array.ndim == len(spec.shape) - 1:
         array = array[None]
     fits = len(array.shape) == len(spec.shape) and array.shape[:1] == (1,)
     if not fits or any(w not in (None, g) for w, g in zip(spec.shape[1:], array.shape[1:], strict=True)):
         raise InputError(f"{name}: {spec.name} must be {_shape(spec)} (one frame), not {list(array.shape)}")
-    return np.ascontiguousarray(as_type_of(spec, array, name))
+    return np.ascontiguousarray(array)
 
 
 def _expected_inputs(plan: Plan) -> str:

@@ -45,10 +45,10 @@ class OneFakeCloud:
     def lost(self, error: LinkLost) -> None:
         self.address = None
 
-    def another(self, error: LinkLost) -> None:
+    def next_cloud(self, error: LinkLost) -> None:
         return None
 
-    def leave(self) -> LinkLost | None:
+    def reason_to_leave(self) -> LinkLost | None:
         return None
 
     def watch(self, use: Any, link: Link | None) -> None:

@@ -276,7 +276,7 @@ def test_stages_beyond_the_devices_room_are_not_read(
         opened = start(fake_plan, cloud="embedded", constraints=Constraints(max_device_bytes=700)).opened
     assert not opened.chain.complete
     assert len(opened.chain.stages) < 3
-    assert "if the cloud is lost, frames go unanswered" in caplog.text
+    assert "if the cloud is lost, frames get no answer" in caplog.text
 
 
 def test_a_model_that_only_the_cloud_has_is_fetched(
@@ -301,7 +301,7 @@ def test_stages_come_from_the_next_cloud_where_one_is_lost(
         opened = start("elsewhere", cloud=f"{NEAR},{GONE},{FAR}").opened
     assert opened.chain.complete
     assert caplog.messages == [
-        f"no cloud answers at {GONE}; it is not used",
+        f"no cloud answers at {GONE}; this cloud is not used",
         f"the cloud at {NEAR} is lost; fetching the model from the one at {FAR}",
     ]
 

@@ -90,7 +90,7 @@ def test_why_a_guarded_cloud_cannot_be_reached_is_said(
     other = authority(tmp_path, "other")
     assert "the token does not match this cloud's" in said_of(guarded, Access("wrong", tls(ca)))
     assert "requires a token" in said_of(guarded, Access("", tls(ca)))
-    assert "not of a CA trusted here" in said_of(guarded, Access(TOKEN, tls(other)))
+    assert "not from a CA that this device trusts" in said_of(guarded, Access(TOKEN, tls(other)))
     assert "give the CA's own certificate with --tls-ca FILE" in said_of(guarded, Access(TOKEN, tls(other)))
     wrong_name = said_of(guarded, Access(TOKEN, tls(ca, "cloud.example")))
     assert "its certificate is not for cloud.example; give the address" in wrong_name
