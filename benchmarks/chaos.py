@@ -194,7 +194,7 @@ class Havoc:
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGSTOP)
         else:
-            self.link.send({"cut": "cut", "stall": "stall 60s", "late": f"rate {LATE}"}[self.kind])
+            self.link.tell({"cut": "cut", "stall": "stall 60s", "late": f"rate {LATE}"}[self.kind])
 
     def _repair(self) -> float:
         """When it was done."""
@@ -209,7 +209,7 @@ class Havoc:
         elif self.kind == "stop":
             os.kill(self.cloud.process.pid, signal.SIGCONT)
         else:
-            self.link.send(f"rate {RATE}" if self.kind == "late" else "restore")
+            self.link.tell(f"rate {RATE}" if self.kind == "late" else "restore")
         return perf_counter()
 
     def _until(self, by: str, after_s: float) -> float:

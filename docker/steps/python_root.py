@@ -74,7 +74,7 @@ def _install(arch: str, target: Path, what: list[str]) -> None:
 
 def _commands(root: Path) -> None:
     """The three commands; nothing else that a package would put on the path."""
-    for name, module in (("edge-run", "edge.cli"), ("cloud-serve", "cloud.cli"), ("partway", "__main__")):
+    for name, module in (("edge-run", "edge.main"), ("cloud-serve", "cloud.main"), ("partway", "cli.main")):
         script = root / "usr/bin" / name
         script.write_text(
             f"#!/usr/bin/python3 -I\nimport sys\n\nfrom partway.{module} import main\n\nsys.exit(main())\n"

@@ -14,6 +14,8 @@ import pytest
 
 from partway.edge.transport.cloud_monitor import ANSWER_S
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 MUCH_S = 15.0
 """A busy machine stretches everything; not noticing at all would take longer still."""

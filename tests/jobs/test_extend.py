@@ -15,6 +15,8 @@ import pytest
 
 from partway.partitioner.zoo import model_folder
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "extend.md"
 BLOCK = re.compile(r"```(?:python|toml)\n# (tinyparts/\S+)\n(.*?)```", re.DOTALL)
 MNIST = model_folder("mnist")

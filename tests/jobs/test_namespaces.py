@@ -16,6 +16,8 @@ from time import sleep
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FOLLOW = """
 import sys
 from time import sleep

@@ -118,7 +118,15 @@ def background() -> Iterator[Background]:
     made.end()
 
 
-@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+SLOW = ("torch.md", "links.md")
+"""Pages whose commands take long."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in documents()],
+    ids=lambda path: path.name,
+)
 def test_every_command_works_as_written(document: Path, folder: Path, background: Background) -> None:
     """Each command of the document exits with 0; addresses of documentation become that of the server just started."""
     for name, text in FILE.findall(document.read_text()):

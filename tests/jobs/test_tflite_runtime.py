@@ -18,6 +18,8 @@ import pytest
 
 from partway.proto.tensors import TensorSpec
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 RUNTIME = ("tflite-runtime==2.14.0", "numpy<2")
@@ -50,14 +52,20 @@ def once(folder: Path, content: str, make: Callable[[Path], None]) -> Path:
 def python() -> Path:
     """The interpreter of the slim device's environment."""
     pins = (ROOT / "constraints.txt").read_text()
+    entries = (ROOT / "pyproject.toml").read_text().partition("entry-points")[2]
     kept = "\n".join(line for line in pins.splitlines() if not line.startswith(("numpy", "flatbuffers")))
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
         (folder / "constraints.txt").write_text(kept)
         pip(folder / "bin" / "python", "-c", str(folder / "constraints.txt"), *RUNTIME, *DEVICE)
+        pip(folder / "bin" / "python", "--no-deps", "-e", str(ROOT))  # its entry points name engines and codecs
 
-    return once(BUILD / "tflite-runtime", f"{sys.version}\n{RUNTIME}\n{DEVICE}\n{kept}", make) / "bin" / "python"
+    return (
+        once(BUILD / "tflite-runtime", f"{sys.version}\n{RUNTIME}\n{DEVICE}\n{kept}\n{ROOT}\n{entries}", make)
+        / "bin"
+        / "python"
+    )
 
 
 def on_device(python: Path, *command: str | Path, path: str = "", **env: str) -> subprocess.CompletedProcess[str]:

@@ -11,9 +11,12 @@ import pytest
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+
 from tests.support.torch_stages import TORCH, given, layer  # noqa: E402
 
-from partway.engines.torch.cuda import exact_arithmetic, gpu_name, gpus  # noqa: E402
+from partway.engines.torch.cuda import gpu_name, gpus  # noqa: E402
 from partway.engines.torch.engine import TorchEngine  # noqa: E402
 
 helper, Kind = onnx.helper, onnx.TensorProto
@@ -55,11 +58,14 @@ def test_gpus_are_counted_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gpus() == 0
 
 
-def test_float32_products_are_exact_unless_asked_otherwise() -> None:
-    """TF32 rounds only where --tf32 says so."""
-    matmul = torch.backends.cuda.matmul
-    name = "fp32_precision" if hasattr(matmul, "fp32_precision") else "allow_tf32"
-    exact_arithmetic(True)
-    rounded = getattr(matmul, name)
-    exact_arithmetic(False)
-    assert (rounded, getattr(matmul, name)) in (("tf32", "ieee"), (True, False))
+def test_products_are_exact_unless_rounding_is_asked_for() -> None:
+    """TF32 rounds only where --tf32 says so. The setting is the process's, so another process tries it."""
+    code = (
+        "import torch; from partway.engines.torch.cuda import exact_arithmetic\n"
+        "matmul = torch.backends.cuda.matmul\n"
+        "name = 'fp32_precision' if hasattr(matmul, 'fp32_precision') else 'allow_tf32'\n"
+        "for tf32 in (True, False):\n"
+        "    exact_arithmetic(tf32); print(getattr(matmul, name))\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert printed in (["tf32", "ieee"], ["True", "False"])

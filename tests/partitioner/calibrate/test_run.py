@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partway.cloud.answer import answer, check
+from partway.cloud.answer import answer, check_header
 from partway.cloud.models.repository import load_model
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.sources.files import Sample
@@ -102,7 +102,7 @@ def test_both_halves_understand_what_the_plan_brings(
     live = mnist.run(frames[0].values, 0, 1)
     message = Encoder(plan).frame("0", 1, codec, [Sample("x", values=dict(frames[0].values))], live)
     frame = decode_request(message)
-    reply = answer(check({plan.model: served}, frame.header), frame, 0.0, lambda: 0.0)
+    reply = answer(check_header({plan.model: served}, frame.header), frame, 0.0, lambda: 0.0)
     found = np.frombuffer(reply.frame.raw[0], np.float32)
     right = mnist.run(frames[0].values, 0, 3)[plan.outputs[0]][0]
     assert np.linalg.norm(found - right) < 0.5 * np.linalg.norm(right)

@@ -23,6 +23,7 @@ made_by_torchvision = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @made_by_torchvision
 def test_a_model_by_name_runs_over_two_processes(tmp_path, monkeypatch):
     """edge-run by name: the plan is made once, by a process of its own; the device never imports torch or onnx."""
