@@ -244,6 +244,7 @@ def measure(kind: str, moments: int, frames: int, deadline: str | None) -> dict[
         link = Link(cloud.port, "--rate", RATE, "--rtt", "10ms")
         stack.callback(link.close)
         options = {"model": "mnist", "cloud": link.address, "split": "1", "threads": 1, "deadline_s": deadline}
+        options["codec"] = "raw"  # a smaller one might be in time even on the slow link
         run, device = stack.enter_context(Run(options_of(options), Report(quiet=True))), Device(frames)
         havoc = Havoc(kind, cloud, link, device, other)
         thread = threading.Thread(target=havoc.run, args=(moments,))
