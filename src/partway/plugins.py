@@ -6,12 +6,14 @@ replace them. See https://packaging.python.org/en/latest/specifications/entry-po
 
 from __future__ import annotations
 
-import difflib
 import logging
+import sys
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError, distribution, entry_points
-from typing import Generic, TypeVar
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from partway.errors import InputError, MissingPackage, PartwayError
 
@@ -22,8 +24,28 @@ log = logging.getLogger("partway")
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """``; did you mean 'latency'?`` where something known is close to ``name``, else nothing."""
+    import difflib
+
     close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry point: ``value`` is ``module`` or ``module:object``, ``origin`` the package that brings it."""
+
+    group: str
+    name: str
+    value: str
+    origin: str
+
+    def load(self) -> Any:
+        """The module or the object, imported."""
+        module, _, path = self.value.partition(":")
+        found: Any = import_module(module.strip())
+        for name in filter(None, path.strip().split(".")):
+            found = getattr(found, name)
+        return found
 
 
 class Registry(Generic[T]):
@@ -38,17 +60,21 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
 
     @cached_property
-    def _own(self) -> dict[str, EntryPoint]:
+    def _own(self) -> dict[str, Entry]:
         return {entry.name: entry for entry in _shipped() if entry.group == self.group}
 
     @cached_property
-    def _all(self) -> dict[str, EntryPoint]:
+    def _all(self) -> dict[str, Entry]:
         found = dict(self._own)
-        for entry in entry_points(group=self.group):
+        from importlib.metadata import entry_points  # 2 MB of memory, so only for what others add
+
+        for each in entry_points(group=self.group):
+            origin = each.dist.name if each.dist is not None else each.value
+            entry = Entry(self.group, each.name, each.value, origin)
             if found.setdefault(entry.name, entry).value != entry.value:
                 log.warning(
                     "the %s %r of %s is ignored, the name is taken by %s",
-                    *(self.kind, entry.name, _origin(entry), _origin(found[entry.name])),
+                    *(self.kind, entry.name, origin, found[entry.name].origin),
                 )
         return found
 
@@ -85,7 +111,7 @@ class Registry(Generic[T]):
                     raise
                 log.warning("%s", error)
 
-    def _load(self, entry: EntryPoint) -> T:
+    def _load(self, entry: Entry) -> T:
         try:
             loaded: T = entry.load()
         except PartwayError:
@@ -94,21 +120,27 @@ class Registry(Generic[T]):
             if entry.name in self._own:
                 raise
             raise InputError(
-                f"the {self.kind} {entry.name!r} of {_origin(entry)} cannot be loaded"
+                f"the {self.kind} {entry.name!r} of {entry.origin} cannot be loaded"
                 f" ({type(error).__name__}: {error}); mend or uninstall that package"
             ) from error
         return loaded
 
 
 @cache
-def _shipped() -> EntryPoints:
-    """What Partway itself registers; read once for all registries."""
-    try:
-        return distribution(OWN).entry_points
-    except PackageNotFoundError as error:
-        raise MissingPackage("partway is not installed; run `pip install .` in its folder") from error
+def _shipped() -> tuple[Entry, ...]:
+    """What Partway itself registers; read once for all registries, from the metadata that pip installed."""
+    for folder in sys.path:
+        for file in sorted(Path(folder or ".").glob(f"{OWN}-*.dist-info/entry_points.txt")):
+            return tuple(_entries(file.read_text(encoding="utf-8")))
+    raise MissingPackage("partway is not installed; run `pip install .` in its folder")
 
 
-def _origin(entry: EntryPoint) -> str:
-    """The package that brings an entry, for people."""
-    return entry.dist.name if entry.dist is not None else entry.value
+def _entries(text: str) -> Iterator[Entry]:
+    """The lines ``name = value`` of an entry_points.txt, below the ``[group]`` they are in."""
+    group = ""
+    for line in (line.strip() for line in text.splitlines()):
+        if line.startswith("["):
+            group = line.strip("[]")
+        elif "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield Entry(group, name.strip(), value.strip(), OWN)
