@@ -66,15 +66,11 @@ class Registry(Generic[T]):
     @cached_property
     def _all(self) -> dict[str, Entry]:
         found = dict(self._own)
-        from importlib.metadata import entry_points  # 2 MB of memory, so only for what others add
-
-        for each in entry_points(group=self.group):
-            origin = each.dist.name if each.dist is not None else each.value
-            entry = Entry(self.group, each.name, each.value, origin)
-            if found.setdefault(entry.name, entry).value != entry.value:
+        for entry in _installed(tuple(sys.path)):
+            if entry.group == self.group and found.setdefault(entry.name, entry).value != entry.value:
                 log.warning(
                     "the %s %r of %s is ignored, the name is taken by %s",
-                    *(self.kind, entry.name, origin, found[entry.name].origin),
+                    *(self.kind, entry.name, entry.origin, found[entry.name].origin),
                 )
         return found
 
@@ -131,11 +127,27 @@ def _shipped() -> tuple[Entry, ...]:
     """What Partway itself registers; read once for all registries, from the metadata that pip installed."""
     for folder in sys.path:
         for file in sorted(Path(folder or ".").glob(f"{OWN}-*.dist-info/entry_points.txt")):
-            return tuple(_entries(file.read_text(encoding="utf-8")))
+            return tuple(_entries(file.read_text(encoding="utf-8"), OWN))
     raise MissingPackage("partway is not installed; run `pip install .` in its folder")
 
 
-def _entries(text: str) -> Iterator[Entry]:
+@cache
+def _installed(folders: tuple[str, ...]) -> tuple[Entry, ...]:
+    """What all packages in these folders register for Partway.
+
+    It reads their files itself: importlib.metadata costs a device 2 MB of memory.
+    """
+    found: dict[str, tuple[Entry, ...]] = {}
+    for folder in folders:
+        for file in sorted(Path(folder or ".").glob("*.*-info/entry_points.txt")):
+            package = file.parent.name.partition("-")[0].removesuffix(".egg")
+            text = file.read_text(encoding="utf-8", errors="replace")
+            if package not in found and "[partway." in text:
+                found[package] = tuple(_entries(text, package))
+    return tuple(entry for entries in found.values() for entry in entries)
+
+
+def _entries(text: str, package: str) -> Iterator[Entry]:
     """The lines ``name = value`` of an entry_points.txt, below the ``[group]`` they are in."""
     group = ""
     for line in (line.strip() for line in text.splitlines()):
@@ -143,4 +155,4 @@ def _entries(text: str) -> Iterator[Entry]:
             group = line.strip("[]")
         elif "=" in line and not line.startswith(("#", ";")):
             name, _, value = line.partition("=")
-            yield Entry(group, name.strip(), value.strip(), OWN)
+            yield Entry(group, name.strip(), value.strip(), package)
