@@ -41,7 +41,7 @@ class Entry:
 
     def load(self) -> Any:
         """The module or the object, imported."""
-        module, _, path = self.value.partition(":")
+        module, _, path = self.value.partition("[")[0].partition(":")  # extras in brackets ask for nothing here
         found: Any = import_module(module.strip())
         for name in filter(None, path.strip().split(".")):
             found = getattr(found, name)
@@ -141,7 +141,10 @@ def _installed(folders: tuple[str, ...]) -> tuple[Entry, ...]:
     for folder in folders:
         for file in sorted(Path(folder or ".").glob("*.*-info/entry_points.txt")):
             package = file.parent.name.partition("-")[0].removesuffix(".egg")
-            text = file.read_text(encoding="utf-8", errors="replace")
+            try:
+                text = file.read_text(encoding="utf-8", errors="replace")
+            except OSError:  # a package that this user may not read offers nothing
+                continue
             if package not in found and "[partway." in text:
                 found[package] = tuple(_entries(text, package))
     return tuple(entry for entries in found.values() for entry in entries)
