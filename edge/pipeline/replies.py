@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from partway.edge.pipeline.in_flight import FrameGroup
-from partway.edge.pipeline.result import FrameResult, Reader
+from partway.edge.pipeline.result import FrameResult
 from partway.errors import WireError
+from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
 from partway.proto.codecs.packing import RawLayout, raw_layout
 from partway.proto.frame import Reply
@@ -45,7 +46,7 @@ class ReplyDecoder:
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self._reader = Reader(chain.plan.output, chain.plan.outputs, chain.plan.tensors)
+        self._reader = AnswerReader(chain.plan)
         self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
         self._layouts: dict[Header, RawLayout] = {}
 
@@ -106,7 +107,7 @@ class ReplyDecoder:
                 total_s=read_s + waited_s + ran_s,
                 answered_by=answered_by,
                 outputs=outputs_of_frame,
-                top=self._reader.top(outputs_of_frame),
+                answer=self._reader.result(outputs_of_frame, sample.geometry) if outputs_of_frame else None,
                 missed=missed,
                 read_s=read_s,
                 waited_s=waited_s,

@@ -189,11 +189,7 @@ def frame_line(result: FrameResult) -> str:
     """One line: file, label, probability, answering half, time."""
     if result.answered_by == NOBODY:
         return f"{result.name:<28} {'missed its deadline' if result.missed else 'not answered'}"
-    if result.top:
-        label, _, probability = result.top[0]
-        answer = f"{label:<12} {probability * 100:5.1f} %"
-    else:
-        answer = ", ".join(f"{name} {list(array.shape)}" for name, array in result.outputs.items())
+    answer = result.answer.line if result.answer is not None else "no outputs"
     return f"{result.name:<28} {answer}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
 
 

@@ -24,6 +24,7 @@ from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.profile.measure import random_tensor
 from partway.partitioner.zoo.idx import is_idx, read_idx
 from partway.proto.tensors import as_type_of
+from partway.tasks.interface import Geometry
 
 Array = np.ndarray[Any, Any]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -35,6 +36,7 @@ class Sample:
     """One input of the model: uint8 pixels at the model's input size, or the model's input tensors themselves.
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
+    ``geometry``: where ``pixels`` lie in the original picture; None if unknown.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Sample:
     values: Mapping[str, Array] | None = None
     read_s: float = 0.0
     live: bool = False
+    geometry: Geometry | None = None
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""

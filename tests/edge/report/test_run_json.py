@@ -23,6 +23,7 @@ from partway.partitioner.decide.estimate import Candidate, Estimate, Link
 from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
+from partway.tasks.classify import Classes
 
 PLAN = load_plan(model_folder("mnist"))
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "edge-run.schema.json").read_text(encoding="utf-8"))
@@ -35,9 +36,9 @@ CHANGE = Change(7, SPLIT, HOME, "the cloud is lost")
 
 def frame(index: int = 0, by: str = "cloud", **change: Any) -> FrameResult:
     """A frame and what it took."""
-    top = (("seven", 7, 0.9), ("one", 1, float("nan")))
+    answer = Classes((("seven", 7, 0.9), ("one", 1, float("nan"))))
     made = FrameResult(index, f"{index}.png", 1, "raw", 2600, 90, 0.01, 0.001, 0.02, 0.0, 0.001, 0.005, 0.04, by,
-                       {"logits": np.zeros((1, 10))}, top)  # fmt: skip
+                       {"logits": np.zeros((1, 10))}, answer)  # fmt: skip
     return replace(made, **change)
 
 
@@ -67,7 +68,7 @@ def test_a_run_with_everything_is_valid_and_complete() -> None:
         new_run_report(
             frame(),
             frame(1, "device"),
-            frame(2, NOBODY, top=(), outputs={}, missed=True),
+            frame(2, NOBODY, answer=None, outputs={}, missed=True),
             decision=DECISION,
             unreadable=["b.png"],
             notes=("assumed",),

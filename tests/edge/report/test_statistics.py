@@ -9,6 +9,7 @@ import pytest
 
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.statistics import Results, summarize
+from partway.tasks.classify import Classes
 
 PARTS = dict.fromkeys(("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s"), 0.001)
 
@@ -19,9 +20,10 @@ class Output(np.ndarray):
 
 def _result(index: int, by: str = "cloud") -> FrameResult:
     outputs = {"y": np.zeros((1, 1000), np.float32).view(Output)}
-    top = (("yes", 1, 0.75),)
+    answer = Classes((("yes", 1, 0.75),))
+    times = {**PARTS, "total_s": index / 1e3}
     return FrameResult(
-        index, f"{index}.png", 1, "raw", 100, 50, **PARTS, total_s=index / 1e3, answered_by=by, outputs=outputs, top=top
+        index, f"{index}.png", 1, "raw", 100, 50, **times, answered_by=by, outputs=outputs, answer=answer
     )
 
 

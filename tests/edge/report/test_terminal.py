@@ -15,6 +15,8 @@ from partway.edge.report.statistics import summarize
 from partway.edge.report.terminal import Report, frame_line
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.plan.cut import Cut
+from partway.tasks.classify import Classes
+from partway.tasks.tensors import Tensors
 
 PLAN = affine_chain().plan
 
@@ -30,7 +32,8 @@ def _result(index: int = 0, total_s: float = 0.001, by: str = "cloud", **change:
     parts = {"prefix_s": total_s, "encode_s": 0.0, "link_s": 0.0, "queue_s": 0.0, "decode_s": 0.0, "suffix_s": 0.0}
     known: dict[str, Any] = {
         "id": index, "name": f"{index}.png", "cut": 1, "codec": "raw", "bytes_sent": 100, "bytes_received": 50, **parts,
-        "total_s": total_s, "answered_by": by, "outputs": {"y": np.zeros((1, 2))}, "top": (("yes", 1, 0.75),),
+        "total_s": total_s, "answered_by": by, "outputs": {"y": np.zeros((1, 2))},
+        "answer": Classes((("yes", 1, 0.75),)),
     }  # fmt: skip
     return FrameResult(**(known | change))
 
@@ -127,7 +130,7 @@ def test_a_line_tells_file_label_probability_place_and_time() -> None:
 
 def test_a_model_that_is_no_classifier_shows_its_outputs() -> None:
     """Without classes a line tells names and shapes."""
-    assert "y [1, 2]" in frame_line(_result(top=()))
+    assert "y [1, 2]" in frame_line(_result(answer=Tensors({"y": np.zeros((1, 2))})))
 
 
 def test_lines_are_gathered_but_none_is_lost() -> None:

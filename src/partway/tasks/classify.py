@@ -1,0 +1,104 @@
+"""The task ``classify``: the likeliest classes of a picture or a sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = np.ndarray[Any, Any]
+TOP = 3
+FEW = 64
+"""Below this many classes plain Python sorts faster than numpy."""
+LEAST_CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The likeliest classes, best first: label, index, probability."""
+
+    top: tuple[tuple[str, int, float], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """``top``; a probability that is no number is None."""
+        return {
+            "top": [
+                {"label": label, "index": index, "probability": p if isfinite(p) else None}
+                for label, index, p in self.top
+            ]
+        }
+
+    @property
+    def line(self) -> str:
+        """The best class and its probability."""
+        label, _, probability = self.top[0]
+        return f"{label:<12} {probability * 100:5.1f} %"
+
+
+class Classify:
+    """Reads scores of classes. ``softmax``: they are not probabilities yet."""
+
+    name = "classify"
+
+    def __init__(self, value: str, softmax: bool = False, labels: Sequence[str] = ()) -> None:
+        self.value, self._softmax, self._labels = value, softmax, list(labels)
+
+    def decode(self, outputs: Mapping[str, Array], geometry: Geometry | None = None) -> Classes:
+        """The likeliest classes; among equals the first wins, as in argmax."""
+        scores = np.asarray(outputs[self.value], np.float64).reshape(-1)
+        if len(scores) < FEW:
+            values: list[float] = scores.tolist()
+            if self._softmax:
+                values = _softmax(values)
+            likeliest = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:TOP]
+        else:
+            if self._softmax:
+                scores = np.exp(scores - scores.max())
+                scores = scores / scores.sum()
+            values, likeliest = scores.tolist(), np.argsort(-scores, kind="stable")[:TOP].tolist()
+        return Classes(tuple([(self._label(i), i, values[i]) for i in likeliest]))
+
+    def agreement(self, result: Classes, reference: Classes) -> float:
+        """1 if the likeliest class is the same."""
+        return float(result.top[0][1] == reference.top[0][1])
+
+    def draw(self, picture: Image, result: Classes) -> Image:
+        """The best class in the picture's upper left corner."""
+        from PIL import ImageDraw
+
+        drawn = picture.convert("RGB")
+        ImageDraw.Draw(drawn).text((4, 4), result.line.strip(), fill="white", stroke_width=2, stroke_fill="black")
+        return drawn
+
+    def _label(self, index: int) -> str:
+        return self._labels[index] if index < len(self._labels) else str(index)
+
+
+def _softmax(scores: list[float]) -> list[float]:
+    most = max(scores)
+    shares = [exp(score - most) for score in scores]
+    total = sum(shares)
+    return [share / total for share in shares]
+
+
+def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Classify:
+    value = str(output.get("value", outputs[0].name))
+    return Classify(value, bool(output.get("softmax", False)), [str(label) for label in output.get("labels", ())])
+
+
+def _recognise(outputs: Sequence[OutputSpec], input_size: tuple[int, int] | None) -> Guess | None:
+    """An only output of shape [N, classes] of a model that takes pictures."""
+    if len(outputs) != 1 or len(outputs[0].shape) != 2 or (outputs[0].shape[1] or 0) < LEAST_CLASSES:
+        return None
+    return Guess({"kind": "classify", "value": outputs[0].name}, f"one output of {outputs[0].shape[1]} values")
+
+
+ENTRY = TaskEntry(_make, _recognise, "the likeliest classes")

@@ -1,0 +1,103 @@
+"""What a task is: it decodes a model's outputs into a result, compares two results, and draws one.
+
+A result is a value with ``to_json`` (its entries in ``edge-run --json``) and ``line`` (what a person reads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the model's pixels lie in the original picture of ``width`` x ``height`` pixels.
+
+    A point of the picture (x, y) is at ``(x * scale_x + left, y * scale_y + top)`` in the model's input of
+    ``input_width`` x ``input_height`` pixels. The picture's size is the one after its EXIF orientation is applied.
+    """
+
+    width: int
+    height: int
+    input_width: int
+    input_height: int
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    left: float = 0.0
+    top: float = 0.0
+
+
+class Result(Protocol):
+    """A decoded answer."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Entries for the frame in ``edge-run --json``, for example ``{"boxes": [...]}``."""
+
+    @property
+    def line(self) -> str:
+        """What ``edge-run`` prints for the frame, for example ``2 face 0.98 0.91``; escaped, at most one line."""
+
+
+class Task(Protocol):
+    """Three pure functions. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """As in ``--task`` and in the plan, for example ``detect``."""
+
+    def decode(self, outputs: Mapping[str, Array], geometry: Geometry | None) -> Result:
+        """The result of one frame.
+
+        ``outputs`` are the model's outputs by name, batch of one, integers of quantised tensors already as real
+        numbers. Coordinates come back in pixels of the original picture; without ``geometry`` in pixels of the model's
+        input. Raises InputError if an output is missing or has another shape than the plan's ``output`` entry says.
+        """
+
+    def agreement(self, result: Any, reference: Any) -> float:
+        """How much of the reference the result keeps: 0 to 1, 1 if both are equal. Both come from ``decode``."""
+
+    def draw(self, picture: Image, result: Any) -> Image:
+        """A copy of the original picture (RGB) with the result on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """A model output: its value name, numpy dtype and shape (None: open)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A task found by shapes alone: the plan's ``output`` entry, and what speaks for it in words.
+
+    ``certain``: no other known reading has these shapes.
+    """
+
+    output: Mapping[str, Any]
+    reason: str
+    certain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEntry:
+    """How to get a task. An entry of the group ``partway.tasks``, by the task's name, is one of these.
+
+    ``make(output, outputs)`` builds the task from a plan's ``output`` entry (``kind`` is the task's name; ``labels``
+    are class names) and the model's outputs. It raises InputError if they do not fit.
+    ``recognise(outputs, input_size)`` tells whether outputs of these shapes can be this task, and with which ``output``
+    entry; ``input_size`` is (height, width) of a picture input, else None.
+    """
+
+    make: Callable[[Mapping[str, Any], Sequence[OutputSpec]], Task]
+    recognise: Callable[[Sequence[OutputSpec], tuple[int, int] | None], Guess | None]
+    help: str = ""

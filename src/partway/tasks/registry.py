@@ -1,0 +1,24 @@
+"""The tasks: those that ship with Partway and those that other installed packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from partway.plugins import Registry
+from partway.tasks.interface import Guess, OutputSpec, Task, TaskEntry
+
+TASKS: Registry[TaskEntry] = Registry("partway.tasks", "task")
+UNKNOWN = "tensors"
+"""The task of a model whose outputs mean nothing known."""
+
+
+def task_of(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
+    """The task of a plan's ``output`` entry. Raises InputError for an unknown task, or an entry that does not fit."""
+    return TASKS.get(str(output.get("kind") or UNKNOWN)).make(output, outputs)
+
+
+def guesses(outputs: Sequence[OutputSpec], input_size: tuple[int, int] | None) -> list[Guess]:
+    """Every task that outputs of these shapes can be, certain ones first."""
+    found = [guess for entry in TASKS if (guess := entry.recognise(outputs, input_size)) is not None]
+    return sorted(found, key=lambda guess: not guess.certain)
