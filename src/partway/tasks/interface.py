@@ -33,6 +33,14 @@ class Geometry:
     left: float = 0.0
     top: float = 0.0
 
+    def to_picture(self, points: Array) -> Array:
+        """Points [..., 2] (x, y) of the model's input as points of the picture, moved inside it."""
+        import numpy as np
+
+        offset, scale = np.array([self.left, self.top]), np.array([self.scale_x, self.scale_y])
+        moved = (np.asarray(points, np.float64) - offset) / scale
+        return np.asarray(np.clip(moved, 0, [self.width, self.height]))
+
 
 class Result(Protocol):
     """A decoded answer."""
