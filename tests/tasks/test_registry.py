@@ -1,12 +1,13 @@
 """Tasks are found by name."""
 
+import numpy as np
 import pytest
 
 from partway.errors import InputError
 from partway.tasks.interface import OutputSpec
 from partway.tasks.registry import TASKS, guesses, task_of
 
-CLASSES = [OutputSpec("y", "float32", (None, 10))]
+CLASSES = [OutputSpec("y", "float32", (None, 4))]
 
 
 @pytest.mark.parametrize("name", TASKS.own_names())
@@ -26,8 +27,16 @@ def test_an_unknown_task_is_named() -> None:
         task_of({"kind": "klassify"}, CLASSES)
 
 
-def test_a_vector_of_scores_may_be_classes() -> None:
+@pytest.mark.parametrize(
+    ("scores", "reason", "softmax"),
+    [
+        ([3, 1, -2, 5], "one output of 4 scores", True),
+        ([0.5, 0.25, 0.125, 0.125], "one output of 4 probabilities", False),
+    ],
+)
+def test_a_vector_of_scores_may_be_classes(scores: list[float], reason: str, softmax: bool) -> None:
     """A guess tells its reason."""
-    assert [(guess.output["kind"], guess.reason) for guess in guesses(CLASSES, None)] == [
-        ("classify", "one output of 10 values")
+    found = guesses({"y": np.array([scores], np.float32)}, None)
+    assert [(guess.output["kind"], guess.output["softmax"], guess.reason) for guess in found] == [
+        ("classify", softmax, reason)
     ]

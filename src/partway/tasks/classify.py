@@ -19,6 +19,7 @@ TOP = 3
 FEW = 64
 """Below this many classes plain Python sorts faster than numpy."""
 LEAST_CLASSES = 2
+SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,16 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Classify:
     return Classify(value, bool(output.get("softmax", False)), [str(label) for label in output.get("labels", ())])
 
 
-def _recognise(outputs: Sequence[OutputSpec], input_size: tuple[int, int] | None) -> Guess | None:
-    """An only output of shape [N, classes] of a model that takes pictures."""
-    if len(outputs) != 1 or len(outputs[0].shape) != 2 or (outputs[0].shape[1] or 0) < LEAST_CLASSES:
+def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
+    """An only output of shape [1, classes]; its values are probabilities if they are positive and sum up to 1."""
+    name, scores = next(iter(outputs.items()))
+    classes = scores.shape[-1] if scores.ndim else 0
+    if len(outputs) != 1 or scores.size != classes or classes < LEAST_CLASSES:
         return None
-    return Guess({"kind": "classify", "value": outputs[0].name}, f"one output of {outputs[0].shape[1]} values")
+    probabilities = bool(scores.min() >= 0 and abs(float(scores.sum(dtype=np.float64)) - 1) < SUM_TOLERANCE)
+    softmax = not probabilities and scores.dtype.kind == "f"
+    entry = {"kind": "classify", "value": name, "softmax": softmax}
+    return Guess(entry, f"one output of {classes} {'scores' if softmax else 'probabilities'}")
 
 
 ENTRY = TaskEntry(_make, _recognise, "the likeliest classes")

@@ -86,9 +86,9 @@ class OutputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A task found by shapes alone: the plan's ``output`` entry, and what speaks for it in words.
+    """A task found by the outputs of a run: the plan's ``output`` entry, and what speaks for it in words.
 
-    ``certain``: no other known reading has these shapes.
+    ``certain``: no other known reading has such outputs.
     """
 
     output: Mapping[str, Any]
@@ -102,10 +102,11 @@ class TaskEntry:
 
     ``make(output, outputs)`` builds the task from a plan's ``output`` entry (``kind`` is the task's name; ``labels``
     are class names) and the model's outputs. It raises InputError if they do not fit.
-    ``recognise(outputs, input_size)`` tells whether outputs of these shapes can be this task, and with which ``output``
-    entry; ``input_size`` is (height, width) of a picture input, else None.
+    ``recognise(outputs, input_size)`` tells whether a model with such outputs can do this task, and gives the
+    ``output`` entry. ``outputs`` are the real values of one run, batch of one; ``input_size`` is (height, width) of a
+    picture input, else None. For a task that the user names, its answer counts even if it is not certain.
     """
 
     make: Callable[[Mapping[str, Any], Sequence[OutputSpec]], Task]
-    recognise: Callable[[Sequence[OutputSpec], tuple[int, int] | None], Guess | None]
+    recognise: Callable[[Mapping[str, Array], tuple[int, int] | None], Guess | None]
     help: str = ""

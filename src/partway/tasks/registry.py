@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from partway.plugins import Registry
 from partway.tasks.interface import Guess, OutputSpec, Task, TaskEntry
 
+Array = np.ndarray[Any, Any]
 TASKS: Registry[TaskEntry] = Registry("partway.tasks", "task")
 UNKNOWN = "tensors"
 """The task of a model whose outputs mean nothing known."""
@@ -18,7 +21,7 @@ def task_of(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
     return TASKS.get(str(output.get("kind") or UNKNOWN)).make(output, outputs)
 
 
-def guesses(outputs: Sequence[OutputSpec], input_size: tuple[int, int] | None) -> list[Guess]:
-    """Every task that outputs of these shapes can be, certain ones first."""
+def guesses(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> list[Guess]:
+    """Every task that a model with such outputs can do, certain ones first. See ``TaskEntry.recognise``."""
     found = [guess for entry in TASKS if (guess := entry.recognise(outputs, input_size)) is not None]
     return sorted(found, key=lambda guess: not guess.certain)

@@ -69,7 +69,7 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> RawTensor
     return RawTensors()
 
 
-def _recognise(outputs: Sequence[OutputSpec], input_size: tuple[int, int] | None) -> Guess | None:
+def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
     return None
 
 
