@@ -55,8 +55,8 @@ class Spill:
         self._file.seek(0)
         reader = io.BufferedReader(self._file)  # type: ignore[type-var]  # without a buffer it is a raw file
         try:
-            for line in reader:
-                yield line  # noqa: UP028 - `yield from` would close the file where a caller stops early
+            while line := reader.readline():  # `yield from` would close the file if a caller stops early
+                yield line
         finally:
             reader.detach()
             self._file.seek(self._end)
