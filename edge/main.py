@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import partway
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.options import OUTPUT, TABLE, options_of
+from partway.edge.options import OUTPUT, TABLE, options_of, output_of
 from partway.edge.session.health import ask_health
 from partway.errors import InputError, PartwayError
 from partway.system.arguments import Parser
@@ -26,7 +26,7 @@ from partway.system.health_socket import HealthAction
 from partway.system.option_table import add_options
 
 if TYPE_CHECKING:
-    from partway.edge.options import Options
+    from partway.edge.options import Options, OutputOptions
     from partway.edge.report.run_json import RunReport
     from partway.edge.report.terminal import Report
 
@@ -73,44 +73,58 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     with Search() if args.cloud == "auto" and args.split != "device" else nullcontext() as search:
-        options = options_of(vars(args))
-        _check_json(args.json)
-        if args.service:
+        options, output = options_of(vars(args)), output_of(vars(args))
+        _check_json(output.json)
+        if output.saves:
+            _make_folders(output, options.inputs)
+        if output.service:
             from partway.edge.session.service import serve
 
-            return serve(options, search, args.json)
-        return _answer(options, search, args.json)
+            return serve(options, search, output)
+        return _answer(options, search, output)
 
 
-def _answer(options: Options, search: Search | None, json_path: str | None) -> int:
+def _make_folders(output: OutputOptions, inputs: Sequence[str]) -> None:
+    from partway.edge.report.saved_files import make_folder
+
+    for flag, folder in (("--save-outputs", output.save_outputs), ("--save-pictures", output.save_pictures)):
+        if folder is not None:
+            make_folder(flag, folder, inputs)
+
+
+def _answer(options: Options, search: Search | None, output: OutputOptions) -> int:
     """Answer the input and report the results, also those of an interrupted run."""
     import gc
 
     from partway.edge.pipeline.result import FrameResult
     from partway.edge.report.terminal import Report
-    from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
+    from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable, saving
     from partway.edge.session.health import Liveness
     from partway.edge.session.run import Run
     from partway.system.sigterm import Sigterm
 
-    report = Report(quiet=json_path == "-")
+    report = Report(quiet=output.json == "-")
     with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:
         ready = run.open()
         run_input = ready.opened.run_input
-        run_report = new_run_report(ready, options, keep_frames=json_path is not None)
+        run_report = new_run_report(ready, options, keep_frames=output.json is not None)
         gc.collect()
         gc.freeze()  # excludes these long-lived objects from collection, which would delay frames by milliseconds
-        with report.frames(run_input.total) as lines:
+        with report.frames(run_input.total) as lines, saving(ready, output, options.inputs) as save:
 
             def answered(result: FrameResult) -> None:
                 lines.add(result)
                 liveness.frame_done()
 
             samples = readable(
-                run_input.items(), run_report.add_unreadable, liveness.frame_read, lambda: sigterm.received
+                run_input.items(),
+                run_report.add_unreadable,
+                liveness.frame_read,
+                lambda: sigterm.received,
+                pictures=output.save_pictures is not None,
             )
-            answer_input(ready, run_report, samples, queue_policy(run_input, options), answered, sigterm.on_end)
-        return _finish(run_report, report, options, json_path)
+            answer_input(ready, run_report, samples, queue_policy(run_input, options), answered, sigterm.on_end, save)
+        return _finish(run_report, report, options, output.json)
 
 
 def _finish(run_report: RunReport, report: Report, options: Options, json_path: str | None) -> int:

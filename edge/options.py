@@ -236,7 +236,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How edge-run prints its results."""
+    """How edge-run prints its results, and what it writes of them."""
 
     json: str | None = field(
         default=None,
@@ -251,11 +251,34 @@ class OutputOptions:
         default=False,
         metadata=_edge_run("--service", switch, "run until SIGTERM, a line a frame (of JSON with --json); for systemd"),
     )
+    save_outputs: Path | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--save-outputs",
+            path,
+            "write the model's outputs, one .npz a frame; --json names the file, without the values of tensors",
+            "DIR",
+        ),
+    )
+    save_pictures: Path | None = field(
+        default=None,
+        metadata=_edge_run("--save-pictures", path, "draw each answer on its picture and write it as .jpg", "DIR"),
+    )
+
+    @property
+    def saves(self) -> bool:
+        """Whether files of frames are to be written."""
+        return self.save_outputs is not None or self.save_pictures is not None
 
 
 OUTPUT: tuple[Option, ...] = rows(OutputOptions)
 TABLE: tuple[Option, ...] = (*rows(Options), *rows(DecisionOptions), *rows(AccessOptions))
 """Every option of a run."""
+
+
+def output_of(values: Mapping[str, Any]) -> OutputOptions:
+    """Check how results are printed and written. Raises InputError."""
+    return OutputOptions(**checked(OUTPUT, values))
 
 
 def options_of(values: Mapping[str, Any]) -> Options:

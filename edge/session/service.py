@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.options import Options
+from partway.edge.options import Options, OutputOptions
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.terminal import Report, frame_line
-from partway.edge.session.answer_input import readable
+from partway.edge.session.answer_input import readable, saving
 from partway.edge.session.health import Liveness
 from partway.edge.session.run import Ready, Run
 from partway.edge.sources.frame_queue import FrameQueue
@@ -33,11 +33,12 @@ MOST_CHANGES = 100
 """The service remembers this many changes of the split."""
 
 
-def serve(options: Options, search: Search | None, json_path: str | None) -> int:
+def serve(options: Options, search: Search | None, output: OutputOptions) -> int:
     """Answer frames until the input ends or SIGTERM arrives. Returns the exit code: 0.
 
-    ``json_path``: the file for lines of JSON, ``-`` for standard output. None prints lines for people there.
+    ``output.json``: the file for lines of JSON, ``-`` for standard output. None prints lines for people there.
     """
+    json_path = output.json
     with ExitStack() as stack:
         sigterm = stack.enter_context(Sigterm(early=lambda: SystemExit(0)))
         liveness = stack.enter_context(Liveness())
@@ -47,18 +48,24 @@ def serve(options: Options, search: Search | None, json_path: str | None) -> int
         journal = Journal(lines, json_path is not None, liveness)
         run = stack.enter_context(Run(options, Report(quiet=json_path == "-", table=False), search))
         with journal:
-            _answer(run.open(), options.when_behind, journal, sigterm)
+            _answer(run.open(), options, output, journal, sigterm)
         return 0
 
 
-def _answer(ready: Ready, policy: str, journal: Journal, sigterm: Sigterm) -> None:
+def _answer(ready: Ready, options: Options, output: OutputOptions, journal: Journal, sigterm: Sigterm) -> None:
     run_input, pipeline = ready.opened.run_input, ready.pipeline
-    samples = readable(run_input.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
-    with FrameQueue(samples, policy) as frame_queue:
+    samples = readable(
+        run_input.items(),
+        journal.unreadable,
+        journal.liveness.frame_read,
+        lambda: sigterm.received,
+        pictures=output.save_pictures is not None,
+    )
+    with saving(ready, output, options.inputs) as save, FrameQueue(samples, options.when_behind) as frame_queue:
         sigterm.on_end(frame_queue.end)
         journal.ready(ready)
         for result in pipeline.answers(frame_queue):
-            journal.answered(result)
+            journal.answered(save(result))
             while len(pipeline.controller.changes) > MOST_CHANGES:
                 del pipeline.controller.changes[0]
 

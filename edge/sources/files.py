@@ -36,7 +36,8 @@ class Sample:
     """One input of the model: uint8 pixels at the model's input size, or the model's input tensors themselves.
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
-    ``geometry``: where ``pixels`` lie in the original picture; None if unknown.
+    ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``original``: that picture, as the
+    path of its file or as uint8 [height, width, channels]; None if it is not kept.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Sample:
     read_s: float = 0.0
     live: bool = False
     geometry: Geometry | None = None
+    original: Path | Array | None = None
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -140,7 +142,7 @@ def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
     begun_s = perf_counter()
     try:
         with Image.open(path) as picture:
-            return timed(begun_s, Sample(path.name, preprocess.pixels(picture)))
+            return timed(begun_s, Sample(path.name, preprocess.pixels(picture), original=path))
     except InputError:
         raise
     except Exception as error:  # for damaged files Pillow raises many kinds: struct.error, IndexError, TypeError
@@ -171,7 +173,7 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
 
     begun_s = perf_counter()
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return timed(begun_s, Sample(name, preprocess.pixels(picture)))
+    return timed(begun_s, Sample(name, preprocess.pixels(picture), original=image))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
