@@ -10,6 +10,7 @@ import numpy as np
 
 from partway.tasks.classify import Classes
 from partway.tasks.interface import Result
+from partway.units import encodable, redacted
 
 Array = np.ndarray[Any, Any]
 NOBODY = "nobody"
@@ -57,7 +58,7 @@ class FrameResult:
         """The frame as ``edge-run --json`` writes it."""
         return {
             "id": self.id,
-            "name": self.name,
+            "name": encodable(redacted(self.name)),
             "cut": self.cut,
             "codec": self.codec,
             "bytes_sent": self.bytes_sent,
