@@ -1,4 +1,8 @@
-"""Quantities as people write and read them: ``2Mbps``, ``40ms``, ``3.1 KB``."""
+"""What people write and read: quantities (``2Mbps``, ``3.1 KB``), and foreign text without its dangers.
+
+Names of files, models and cameras, labels and the cloud's sentences are foreign text: they may hold control characters
+that move a terminal's cursor, and addresses may hold passwords.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,15 @@ _BPS = {"bps": 1.0, "kbps": 1e3, "mbps": 1e6, "gbps": 1e9, "bit/s": 1.0, "kbit/s
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 MOST_DIGITS = 19
 """Of a whole number below 2**63."""
+HIDDEN = "***"
+_ADDRESS = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*)://(\S+)", re.IGNORECASE)
+_SETTING = re.compile(r"(?<=[?&;/#])([^=&;/?#]+)=([^&;/?#]+)")
+_HARMLESS = re.compile(
+    r"(channel|chn?|stream|subtype|resolution|size|width|height|w|h|fps|framerate|compression|quality|rotation|camera"
+    r"|format|codec|profile|type|mode|unicast|proto|transport)\d{0,2}",
+    re.IGNORECASE,
+)
+"""Settings of cameras whose values an address may show. A name that is not listed may be a password's."""
 
 
 def parse_bps(text: str) -> float:
@@ -63,3 +76,50 @@ def _show(value: float, units: tuple[tuple[float, str], ...]) -> str:
     number = value / scale
     digits = 0 if number >= 99.95 or (name == "B" and number == int(number)) else 1 if number >= 9.995 else 2
     return f"{number:.{digits}f} {name}"
+
+
+def printable(text: str) -> str:
+    """The text on one line: characters that control a terminal or reverse the direction of writing are escaped.
+
+    A byte of a file name that is not UTF-8 becomes ``\\xff``. The result can be printed and encoded as UTF-8.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def encodable(text: str) -> str:
+    """The text as JSON may hold it: only characters that have no UTF-8 form (lone surrogates) are escaped."""
+    return "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in text) if _has_surrogate(text) else text
+
+
+def _has_surrogate(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # how Python reads such a byte (PEP 383)
+        return f"\\x{number - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def redacted(text: str) -> str:
+    """The text with the user, password and unknown settings of every address in it (``rtsp://…``) hidden.
+
+    Too much is hidden rather than too little: everything up to the last ``@`` counts as the user and password.
+    """
+    return _ADDRESS.sub(_redacted, text) if "://" in text else text
+
+
+def _redacted(match: re.Match[str]) -> str:
+    credentials, at, place = match[2].rpartition("@")
+    shown = f"{HIDDEN}@{place}" if at else place
+    return f"{match[1]}://{_SETTING.sub(_hidden, shown)}"
+
+
+def _hidden(match: re.Match[str]) -> str:
+    return match[0] if _HARMLESS.fullmatch(match[1]) else f"{match[1]}={HIDDEN}"
+
+
+def shown(text: str) -> str:
+    """Any text as a program may print it on one line: without control characters and without credentials."""
+    return printable(redacted(text))
