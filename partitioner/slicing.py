@@ -20,6 +20,7 @@ from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
+from partway.units import is_short_for
 
 log = logging.getLogger("partway.partitioner")
 
@@ -129,7 +130,8 @@ def choose_cuts(
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:
     """The values of a cut as people write it: one name, or several joined by ``+``.
 
-    In a joined name (``relu;bias;conv``, as converters name fused operators) one unique part suffices.
+    In a joined name (``relu;bias;conv``, as converters name fused operators) one unique part suffices, and so does the
+    short form of a long name, as tables show it.
     """
     names = set(graph.activations)
     if not all(part.strip() for part in written.split("+")) and written.strip() not in names:
@@ -141,5 +143,5 @@ def value_names(graph: Graph, written: str) -> tuple[str, ...]:
 
 def _full_name(graph: Graph, written: str) -> str:
     """The full name of a value: TFLite joins the names of fused operators with ``;``, and one unique part suffices."""
-    found = [name for name in graph.activations if written in name.split(";")]
+    found = [name for name in graph.activations if written in name.split(";") or is_short_for(written, name)]
     return found[0] if len(found) == 1 else written

@@ -1,9 +1,10 @@
-"""Quantities as people write and read them: ``2Mbps``, ``40ms``, ``3.1 KB``."""
+"""Quantities and names as people write and read them: ``2Mbps``, ``40ms``, ``3.1 KB``, ``a/long/na…me/of/a/value``."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from partway.errors import InputError
 
@@ -12,6 +13,9 @@ _BPS = {"bps": 1.0, "kbps": 1e3, "mbps": 1e6, "gbps": 1e9, "bit/s": 1.0, "kbit/s
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 MOST_DIGITS = 19
 """Of a whole number below 2**63."""
+MOST_LETTERS = 40
+"""Of a name in a table or a sentence; converters write names of hundreds."""
+GAP = "…"
 
 
 def parse_bps(text: str) -> float:
@@ -63,3 +67,39 @@ def _show(value: float, units: tuple[tuple[float, str], ...]) -> str:
     number = value / scale
     digits = 0 if number >= 99.95 or (name == "B" and number == int(number)) else 1 if number >= 9.995 else 2
     return f"{number:.{digits}f} {name}"
+
+
+def shortened(name: str, most: int = MOST_LETTERS) -> str:
+    """A name for people, of at most ``most`` letters: both ends of a long one, with ``…`` for what is left out.
+
+    TFLite joins the names of fused operators with ``;``: the first stands for them where it fits (``conv1/Relu;…``).
+    """
+    if len(name) <= most:
+        return name
+    first = name.split(";", 1)[0]
+    if len(first) < len(name) and len(first) + 2 <= most:
+        return f"{first};{GAP}"
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}{GAP}{name[len(name) - end :]}"
+
+
+def shortened_names(names: Iterable[str], most: int = MOST_LETTERS) -> dict[str, str]:
+    """The short form of each name; those that would look alike keep more letters, until they differ."""
+    remaining = list(dict.fromkeys(names))
+    found: dict[str, str] = {}
+    longest = max(map(len, remaining), default=0)
+    while remaining and most < longest:
+        shown = {name: shortened(name, most) for name in remaining}
+        counts = [*shown.values(), *found.values()]
+        found |= {name: short for name, short in shown.items() if counts.count(short) == 1}
+        remaining = [name for name in remaining if name not in found]
+        most += 8
+    return found | {name: name for name in remaining}
+
+
+def is_short_for(short: str, name: str) -> bool:
+    """Whether ``short`` is the name itself or a form of it that :func:`shortened` gives at some length."""
+    head, gap, tail = short.partition(GAP)
+    return name == short or (
+        bool(gap) and len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
+    )
