@@ -19,7 +19,8 @@ from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.plan_file import save_plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.wrong_model import what_it_is
 from partway.units import is_short_for
 
 log = logging.getLogger("partway.partitioner")
@@ -36,10 +37,15 @@ def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
 
     Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
     """
+    if advice := what_it_is(path):
+        raise InputError(f"{path} is {advice}")
+    if (path / PLAN_FILE).is_file() or path.name == PLAN_FILE:
+        raise InputError(f"{path} is a plan, which is sliced already; give the model file that it was made of")
     suffix = suffix_of(path)
     if not suffix or suffix not in FORMATS:
         readable = ", ".join(f".{name}" for name in FORMATS.names())
-        raise InputError(f"cannot slice {path}: Partway reads {readable} models")
+        missing = "" if path.exists() else "there is no such file, and "
+        raise InputError(f"cannot slice {path}: {missing}Partway reads {readable} models")
     return FORMATS.get(suffix)(path, sizes or {})
 
 

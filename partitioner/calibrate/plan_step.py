@@ -25,7 +25,8 @@ def calibrated(
     """The plan with its codecs and candidates. ``folder`` holds the stage files.
 
     ``notes`` is the folder for the notes of an interrupted calibration; None says that the frames are not real, and
-    then no codec is fitted and no answer compared. ``advance`` is called with the current step and the number of complete splits.
+    then no codec is fitted and no answer compared. ``advance`` is called with the current step and the number of
+    complete splits.
     """
     real = notes is not None
     pieces = Notes(None if notes is None else notes / PART_FILE, calibration_key(chain.plan, frames))

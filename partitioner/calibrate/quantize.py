@@ -103,10 +103,11 @@ def without_slow(folder: Path, plan: Plan, float_s: Sequence[float], int8_s: Seq
     """
     stages = []
     for stage, exact, coarse in zip(plan.stages, float_s, int8_s, strict=True):
-        if INT8 in stage.twins and coarse > SLOWER * exact:
+        slow = INT8 in stage.twins and coarse > SLOWER * exact
+        if slow:
             (folder / stage.twins[INT8].file).unlink()
-            stage = replace(stage, twins={name: file for name, file in stage.twins.items() if name != INT8})
-        stages.append(stage)
+        twins = {name: file for name, file in stage.twins.items() if not (slow and name == INT8)}
+        stages.append(replace(stage, twins=twins))
     if not any(INT8 in stage.twins for stage in stages):
         ratios = ", ".join(f"{coarse / exact:.1f}" for exact, coarse in zip(float_s, int8_s, strict=True) if exact)
         raise InputError(

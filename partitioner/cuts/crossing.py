@@ -48,9 +48,10 @@ def prefix_of(graph: Graph, cut: Cut) -> OperatorSet:
 
 def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
     local = [name for name in missing if name in graph.local]
+    fault = f"the cut {cut_names([cut])[0]} does not separate the model"
     if local:
-        return f"the cut {cut_names([cut])[0]} does not separate the model: {_quoted(local[0])} would have to cross and cannot be sent"
-    return f"the cut {cut_names([cut])[0]} does not separate the model: {' and '.join(map(_quoted, missing))} must cross too"
+        return f"{fault}: {_quoted(local[0])} would have to cross and cannot be sent"
+    return f"{fault}: {' and '.join(map(_quoted, missing))} must cross too"
 
 
 def _quoted(name: str) -> str:

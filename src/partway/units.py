@@ -36,6 +36,19 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
+def parse_shape(text: str) -> tuple[int, ...] | None:
+    """Sizes as people write them: ``1x3x224x224``, ``1,3,224,224``, ``[1, 3, 224, 224]``, ``1×3×224×224``.
+
+    None for any other text, and for sizes of 0.
+    """
+    inner = text.strip()
+    for opening, closing in ("[]", "()"):
+        if inner.startswith(opening) and inner.endswith(closing):
+            inner = inner[1:-1].strip().removesuffix(",")
+    sizes = [whole_number(part) for part in re.split(r"\s*[x×*,;]\s*|\s+", inner.lower().strip())]
+    return tuple(size for size in sizes if size) if all(sizes) else None
+
+
 def _parse(text: str, units: dict[str, float], what: str, example: str, zero: bool = False) -> float:
     match = _NUMBER.fullmatch(text)
     if match is None or match[2].lower() not in units:
@@ -79,27 +92,49 @@ def shortened(name: str, most: int = MOST_LETTERS) -> str:
     first = name.split(";", 1)[0]
     if len(first) < len(name) and len(first) + 2 <= most:
         return f"{first};{GAP}"
-    end = (most - 1) // 2
-    return f"{name[: most - 1 - end]}{GAP}{name[len(name) - end :]}"
+    return _ends(name, most)
 
 
 def shortened_names(names: Iterable[str], most: int = MOST_LETTERS) -> dict[str, str]:
-    """The short form of each name; those that would look alike keep more letters, until they differ."""
+    """The short form of each name; those that would look alike show where they differ too (``head…part…tail``)."""
     remaining = list(dict.fromkeys(names))
-    found: dict[str, str] = {}
     longest = max(map(len, remaining), default=0)
-    while remaining and most < longest:
-        shown = {name: shortened(name, most) for name in remaining}
+    shown = {name: shortened(name, most) for name in remaining}
+    found: dict[str, str] = {}
+    while remaining:
         counts = [*shown.values(), *found.values()]
         found |= {name: short for name, short in shown.items() if counts.count(short) == 1}
         remaining = [name for name in remaining if name not in found]
         most += 8
-    return found | {name: name for name in remaining}
+        shown = {name: _told_apart(name, remaining, most) if most <= 2 * longest else name for name in remaining}
+        if most > 2 * longest + 8:
+            return found | shown
+    return found
+
+
+def _told_apart(name: str, others: Iterable[str], most: int) -> str:
+    """Both ends of a name, and between them the letters from where it differs from the one most like it."""
+    at = max((_equal_letters(name, other) for other in others if other != name), default=0)
+    third = most // 3 - 1
+    if len(name) <= most or at <= third:
+        return _ends(name, most)
+    middle = name[at : at + third]
+    return f"{name[:third]}{GAP}{middle}{GAP}{name[-third:]}" if at + third < len(name) - third else _ends(name, most)
+
+
+def _equal_letters(one: str, other: str) -> int:
+    """How many letters at the beginning are equal."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _ends(name: str, most: int) -> str:
+    end = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - end]}{GAP}{name[len(name) - end :]}"
 
 
 def is_short_for(short: str, name: str) -> bool:
-    """Whether ``short`` is the name itself or a form of it that :func:`shortened` gives at some length."""
-    head, gap, tail = short.partition(GAP)
+    """Whether ``short`` is the name itself or a form of it, with ``…`` for letters that are left out."""
     return name == short or (
-        bool(gap) and len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
+        GAP in short and re.fullmatch(".+".join(map(re.escape, short.split(GAP))), name, re.DOTALL) is not None
     )

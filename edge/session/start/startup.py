@@ -127,7 +127,7 @@ class Startup:
             else:
                 folder = model_folder(options.model)
         except InputError:
-            if ":" not in options.cloud:
+            if ":" not in options.cloud or Path(options.model).is_file():
                 raise
             return None
         self._start_clouds(folder)

@@ -25,9 +25,9 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
         table.add_column(column)
     shown = list(rows)
     names = cut_names([Cut(tuple(row["values"])) for row in shown])
-    for row, name in zip(shown, names, strict=True):
+    for row, cut in zip(shown, names, strict=True):
         share, useful = f"{row['work_share']:.1%}", "yes" if row["useful"] else ""
-        table.add_row(Text(name), show_bytes(row["bytes"]), share, useful)
+        table.add_row(Text(cut), show_bytes(row["bytes"]), share, useful)
     Console(highlight=False).print(table)
 
 
@@ -41,6 +41,8 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     console = Console(highlight=False)
     console.print(_stage_table(plan))
     console.print(_codec_table(plan, max_drop))
+    if plan.profiles and plan.profiles[0].get("busy"):
+        console.print(f"time here: {plan.profiles[0]['busy']}", markup=False, soft_wrap=True)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
 

@@ -36,6 +36,8 @@ def show_profile(data: dict[str, Any], plan: Plan, as_json: bool) -> None:
         console.print(
             f"operators add up to their stage's own time; while they were watched the model took {longer:.0%} longer"
         )
+    if profile.busy:
+        console.print(f"{profile.busy}; measure again on a quiet one", markup=False, soft_wrap=True)
     console.print(
         f"whole model {show_s(sum(profile.stage_s))}, spread {profile.spread:.0%}, {profile.runs} runs,"
         f" {profile.engine} on {profile.threads} threads, {profile.date}"

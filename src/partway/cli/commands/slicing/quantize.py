@@ -103,7 +103,7 @@ def _frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
 
 
 def _copy(folder: Path, plan: Plan, out: Path) -> None:
-    """Copy the stage files, without the int8 ones, which are made anew, and those inherited, which are there already."""
+    """Copy the stage files, without int8 ones, which are made anew, and inherited ones, which are there already."""
     from partway.partitioner.calibrate.quantize import INT8
 
     for stage in plan.stages:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
-from partway.units import whole_number
+from partway.units import parse_shape
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
@@ -114,12 +114,12 @@ def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
 
 
 def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME=1x3x224x224`` as value name and sizes. Raises InputError on anything else."""
+    """``NAME=1x3x224x224`` (or ``1,3,224,224``) as value name and sizes. Raises InputError on anything else."""
     found = {}
     for text in texts:
         name, _, sizes = text.rpartition("=")
-        shape = tuple(whole_number(part) or 0 for part in sizes.split("x"))
-        if not name or 0 in shape:
+        shape = parse_shape(sizes)
+        if not name or shape is None:
             raise InputError(f"--shape {text!r} is not NAME=SIZES, for example --shape image=1x3x224x224")
         found[name] = shape
     return found
