@@ -18,7 +18,7 @@ from partway.edge.decision.decision import Decision
 from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.plan.plan import Plan
-from partway.units import printable, show_bytes, show_s, shown
+from partway.units import printable, shortened, show_bytes, show_s, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -196,12 +196,12 @@ def frame_line(result: FrameResult) -> str:
 
 def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:
     candidate = estimate.candidate
-    at = "-" if candidate.codec is None else str(plan.cuts[candidate.k])
+    at = "-" if candidate.codec is None else plan.cut_names[candidate.k]
     measured = "" if estimate.measured_s is None else _ms(estimate.measured_s)
     where = {0: "0 cloud", len(plan.stages): f"{len(plan.stages)} device"}.get(candidate.k, str(candidate.k))
     return [
         ("> " if chosen else "  ") + where,
-        at if len(at) <= 24 else at[:22] + "…",
+        shortened(at, 24),
         candidate.codec or "-",
         show_bytes(candidate.size_bytes) if candidate.codec else "-",
         _ms(estimate.read_s + estimate.prefix_s),  # making tensors is the prefix's first step

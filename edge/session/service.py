@@ -26,6 +26,7 @@ from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
 from partway.system.sigterm import Sigterm
 from partway.system.systemd import notify, watchdog_s
+from partway.units import encodable
 
 log = logging.getLogger("partway.edge")
 
@@ -47,7 +48,9 @@ def serve(options: Options, search: Search | None, output: OutputOptions) -> int
         if json_path not in (None, "-"):
             lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
         journal = Journal(lines, json_path is not None, liveness)
-        run = stack.enter_context(Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search))
+        run = stack.enter_context(
+            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search)
+        )
         with journal:
             _answer(run.open(), options, output, journal, sigterm)
         return 0

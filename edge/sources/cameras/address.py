@@ -57,4 +57,6 @@ def check_reachable(address: Address) -> None:
         socket.create_connection((address.host, address.port), reopening.STALL_S / 2).close()
     except OSError as error:
         why = error.strerror or str(error)
-        raise Unreachable(f"camera {address.label} cannot be reached ({why}); check the address and the network") from None
+        raise Unreachable(
+            f"camera {address.label} cannot be reached ({why}); check the address and the network"
+        ) from None
