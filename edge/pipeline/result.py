@@ -10,7 +10,7 @@ import numpy as np
 
 from partway.tasks.classify import Classes
 from partway.tasks.interface import Result
-from partway.units import encodable, redacted
+from partway.units import encodable
 
 Array = np.ndarray[Any, Any]
 NOBODY = "nobody"
@@ -58,7 +58,7 @@ class FrameResult:
         """The frame as ``edge-run --json`` writes it."""
         return {
             "id": self.id,
-            "name": encodable(redacted(self.name)),
+            "name": encodable(self.name),
             "cut": self.cut,
             "codec": self.codec,
             "bytes_sent": self.bytes_sent,

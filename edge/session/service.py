@@ -26,6 +26,7 @@ from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
 from partway.system.sigterm import Sigterm
 from partway.system.systemd import notify, watchdog_s
+from partway.units import encodable
 
 log = logging.getLogger("partway.edge")
 

@@ -10,6 +10,8 @@ import io
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import TextIO
 
@@ -20,6 +22,10 @@ log = logging.getLogger("partway")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of an OSError: the disk, or this user's share of it, is full."""
 INTERRUPTED = 130
+NATIVE_SOURCES = ("cv2", "sounddevice")
+READERS = ("source", "camera")
+"""Names of the threads that read inputs."""
+JOIN_S = 1.0
 
 
 class Sentences(logging.Formatter):
@@ -56,6 +62,22 @@ def run_command(name: str, body: Callable[[], int], interrupted: str = "") -> in
             raise
         return 1
     return _finish(name, code)
+
+
+def leave_threads(code: int) -> None:
+    """End the process now if a daemon thread still waits in native code for a camera or a microphone.
+
+    Python's own end would stop such a thread inside C++, which aborts the process. Everything else has ended before.
+    """
+    if not any(module in sys.modules for module in NATIVE_SOURCES):
+        return
+    end_s = time.monotonic() + JOIN_S
+    for thread in threading.enumerate():
+        if thread.daemon and thread.name in READERS:
+            thread.join(max(0.0, end_s - time.monotonic()))
+            if thread.is_alive():
+                sys.stderr.flush()
+                os._exit(code)
 
 
 def print_error(name: str, sentence: str) -> None:
