@@ -47,7 +47,9 @@ def serve(options: Options, search: Search | None, json_path: str | None) -> int
         if json_path not in (None, "-"):
             lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
         journal = Journal(lines, json_path is not None, liveness)
-        run = stack.enter_context(Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search))
+        run = stack.enter_context(
+            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search)
+        )
         with journal:
             _answer(run.open(), options.when_behind, journal, sigterm)
         return 0

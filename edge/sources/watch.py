@@ -132,9 +132,7 @@ class Watched:
                 if (now := present.get(path)) is not None and now[:2] == state[:2]:
                     self.yielded[path] = now, identity  # a file system that is mounted again may number files anew
         self._away, self.identity = False, identity
-        self.yielded = {
-            path: entry for path, entry in self.yielded.items() if path in present or entry[1] != identity
-        }
+        self.yielded = {path: entry for path, entry in self.yielded.items() if path in present or entry[1] != identity}
 
     def _listed(self, folder: Path) -> Iterator[tuple[Path, FileState]]:
         with os.scandir(folder) as entries:

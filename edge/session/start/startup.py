@@ -92,7 +92,9 @@ class Startup:
         reached = self._reach(None) if folder is None else None
         plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
         k = self._split(plan)
-        run_input = open_run_input(self.options.inputs, plan, folder, self.options.frames, self.options.source_settings())
+        run_input = open_run_input(
+            self.options.inputs, plan, folder, self.options.frames, self.options.source_settings()
+        )
         if run_input.random:
             self.report.say("no --input given: random input")
         sample, run_input = read_ahead(run_input, plan)  # while a cloud starts: this also imports the readers

@@ -12,7 +12,9 @@ from partway.errors import InputError
 from partway.units import HIDDEN, redacted
 
 PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
-HOW = "write SCHEME://USER:PASSWORD@HOST:PORT/PATH, and in a password %2F for /, %3F for ?, %40 for @ and %20 for a space"
+HOW = (
+    "write SCHEME://USER:PASSWORD@HOST:PORT/PATH, and in a password %2F for /, %3F for ?, %40 for @ and %20 for a space"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +57,6 @@ def check_reachable(address: Address) -> None:
         socket.create_connection((address.host, address.port), reopening.STALL_S / 2).close()
     except OSError as error:
         why = error.strerror or str(error)
-        raise Unreachable(f"camera {address.label} cannot be reached ({why}); check the address and the network") from None
+        raise Unreachable(
+            f"camera {address.label} cannot be reached ({why}); check the address and the network"
+        ) from None

@@ -142,7 +142,9 @@ def open_feed(text: str, address: Address, preprocess: Preprocess) -> Feed:
             return SnapshotFeed(address, _body(address, response), preprocess)
         size = response.headers.get("Content-Length")
     if kind in NO_STREAMS:
-        raise InputError(f"{address.label} answers with {kind}, not pictures; look up the address of the camera's stream")
+        raise InputError(
+            f"{address.label} answers with {kind}, not pictures; look up the address of the camera's stream"
+        )
     if size is not None and "mpegurl" not in kind:
         raise InputError(f"{address.label} is a file of {size} bytes, no live stream; download it, and give the file")
     return FfmpegFeed(text, address, preprocess)

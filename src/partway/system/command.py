@@ -83,7 +83,8 @@ def leave_threads(code: int) -> None:
 def print_error(name: str, sentence: str) -> None:
     """Print ``NAME: SENTENCE`` to standard error, on one line. It never fails: there is no other place to say it."""
     try:
-        print(f"{name}: {shown(sentence)}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{name}: {shown(sentence)}\n")
+        sys.stderr.flush()
     except (OSError, ValueError):  # the reader left, the disk is full, or the stream is closed
         _discard(sys.stderr)
 
@@ -91,7 +92,8 @@ def print_error(name: str, sentence: str) -> None:
 def print_line(text: str) -> None:
     """Print a line of a service. If standard output cannot be written, it logs one warning, and the service goes on."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
     except OSError as error:
         log.warning("%s; this service goes on without it", unwritable(error))
         _discard(sys.stdout)
@@ -131,7 +133,7 @@ def open_streams() -> None:
 
 
 def _writer(number: int) -> TextIO:
-    return open(number, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 - lives as long as the process
+    return open(number, "w", encoding="utf-8", closefd=False)  # it lives as long as the process
 
 
 def _occupy(number: int, mode: int) -> None:

@@ -65,7 +65,10 @@ def test_pauses_grow_until_a_frame_comes(pauses: list[float], caplog: pytest.Log
     items = reopening.reopening("cam", open_feed)
     assert [next(items).read().name for _ in range(4)] == [f"cam[{index}]" for index in range(4)]
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 0.5]
-    assert [message.split(" (")[0].split(" after")[0] for message in caplog.messages] == ["cam is lost", "cam answers"] * 2
+    assert [message.split(" (")[0].split(" after")[0] for message in caplog.messages] == [
+        "cam is lost",
+        "cam answers",
+    ] * 2
     assert "cam is lost after 2 frames (unplugged); trying again" in caplog.messages
     assert [feed.closed for feed in made] == [True, True, True, False]
     items.close()  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from tests.support.videos import COLOURS
 from partway.edge.sources.video import VIDEO_FILES, open_video, sample_of_frame, video_items
 from partway.errors import InputError, MissingPackage
 
+
 @pytest.mark.parametrize(
     ("given", "video"), [("a.mp4", True), ("folder.x/A.MKV", True), ("a.png", False), ("mp4", False), ("", False)]
 )

@@ -21,7 +21,8 @@ def test_user_and_password_are_taken_out_of_the_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_text", "port"), [("rtsp://h/a", 554), ("https://h/", 443), ("http://[::1]:81/", 81), ("udp://0.0.0.0:5000", 0)]
+    ("given_text", "port"),
+    [("rtsp://h/a", 554), ("https://h/", 443), ("http://[::1]:81/", 81), ("udp://0.0.0.0:5000", 0)],
 )
 def test_ports_follow_the_scheme(given_text: str, port: int) -> None:
     """Nothing listens at a udp address, so it has no port to connect to."""

@@ -38,9 +38,7 @@ def test_a_camera_gives_its_newest_picture(given: str, device: int | str, monkey
     assert cv2.capture.settings == [(cv2.CAP_PROP_BUFFERSIZE, 1)]
 
 
-def test_a_camera_that_stops_is_opened_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_camera_that_stops_is_opened_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Unplugged and plugged in again, it goes on; each loss and return is a line, and frames are numbered through."""
     monkeypatch.setattr(reopening, "FIRST_WAIT_S", 0.001)
     cv2 = opencv(monkeypatch, BLACK, BLACK)

@@ -41,7 +41,7 @@ def test_a_part_that_breaks_off_is_none() -> None:
 )
 def test_what_is_no_motion_jpeg_is_refused(sent: bytes) -> None:
     """Endless lines and endless pictures fill no memory."""
-    with pytest.raises(ValueError, match="it sends no parts|it announces a picture"):
+    with pytest.raises(ValueError, match=r"it sends no parts|it announces a picture"):
         list(pictures(io.BytesIO(sent), "f"))
 
 
