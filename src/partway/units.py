@@ -128,7 +128,7 @@ def redacted(text: str) -> str:
 
 
 def _redacted(match: re.Match[str]) -> str:
-    credentials, at, place = match[2].rpartition("@")
+    _, at, place = match[2].rpartition("@")
     shown = f"{HIDDEN}@{place}" if at else place
     return f"{match[1]}://{_SETTING.sub(_hidden, shown)}"
 
