@@ -63,6 +63,8 @@ def export(model: str, path: Path, example: Sequence[str] = (), weights: Path | 
     """Write the ONNX file of ``module:factory`` or of a ``.pt2``. Raises InputError."""
     suffix = Path(model).suffix.lower()
     if not is_spec(model) and suffix in PICKLES:
+        if not Path(model).exists():
+            raise InputError(f"there is no file {model}; check the path")
         known = what_it_is(Path(model))
         raise InputError(f"{model} is {known}") if known else refuse_pickle(model)
     from partway.partitioner.formats.pytorch.export import write_onnx
