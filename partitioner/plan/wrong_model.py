@@ -66,7 +66,7 @@ MAGIC = (
 """First bytes of formats that people give."""
 
 SUFFIXES = {
-    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"), PICKLE),
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt"), PICKLE),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), KERAS),
     **dict.fromkeys((".pb", ".pbtxt"), GRAPH_DEF),
     **dict.fromkeys((".engine", ".trt", ".plan"), ENGINE),
@@ -175,7 +175,7 @@ def _folder(path: Path) -> str | None:
 
 
 def _by_kinds(path: Path, names: list[str], kinds: set[str | None]) -> str | None:
-    if "config.json" in names and kinds & {PICKLE, WEIGHTS}:
+    if "config.json" in names and ("pytorch_model.bin" in names or kinds & {PICKLE, WEIGHTS}):
         command = f"optimum-cli export onnx --model {path} exported"
         return f"a model of Hugging Face; export it: `{command}`, and give the .onnx file"
     return "a folder of pictures; give it with --input, and a model with --model" if PICTURE in kinds else None

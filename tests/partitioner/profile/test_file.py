@@ -138,8 +138,9 @@ def test_a_profile_never_replaces_a_plan(tmp_path: Path) -> None:
     assert (tmp_path / "plan.json").read_text() == "a plan"
 
 
-def test_a_busy_machine_is_in_the_file(plan: Plan) -> None:
+def test_a_busy_machine_is_in_the_file(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """And comes back when the file is read; a quiet one has no such entry."""
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", 0.1)
     engine = engine_for("fake")
     quiet, busy = (
         profile_to_json(StageTimes((1.0, 1.0, 1.0), 0.1, 9, waited), engine, plan.digest) for waited in (0.0, 1e12)
