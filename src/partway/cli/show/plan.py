@@ -22,7 +22,7 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
     """Print the cuts of ``partway cuts``; ``legal`` counts all of them."""
     table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
     for column in ("cut", "crosses", "work before it", "useful"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     shown = list(rows)
     names = cut_names([Cut(tuple(row["values"])) for row in shown])
     for row, cut in zip(shown, names, strict=True):
@@ -64,7 +64,7 @@ def progress(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[
 def _stage_table(plan: Plan) -> Table:
     table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
     for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     seconds = plan.profiles[0]["stage_s"] if plan.profiles else ()
     if seconds:
         table.add_column("time here")
