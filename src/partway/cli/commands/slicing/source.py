@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partway.cli.commands.slicing.examples import read_examples
 from partway.errors import InputError
 from partway.units import parse_shape
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from partway.engines.interface import Engine
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
@@ -36,6 +38,7 @@ def model_arguments(parser: Parser) -> None:
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
     add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes")
+    add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
 def slice_arguments(parser: Parser) -> None:
@@ -83,14 +86,22 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
         numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
     )
     with model_source(args) as path:
-        source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), folder, args.name or path.stem)
+        source = open_model(path, given_inputs(args))
+        cuts = choose_cuts(source.graph, args.cuts)
+        plan = plan_model(source, cuts, folder, args.name or path.stem, read_examples(args.example))
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
     plan = _zoo_described(args, described(plan, chain, wishes))
     return plan, Chain(plan, chain.stages), engine
+
+
+def given_inputs(args: argparse.Namespace) -> Given:
+    """The sizes of ``--shape`` and the values of ``--example``. Raises InputError."""
+    from partway.partitioner.plan.model_format import Given
+
+    return Given(shapes(args.shape), read_examples(args.example))
 
 
 def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
