@@ -36,6 +36,7 @@ def plan(
     scale: float | None = None,
     fit: str | None = None,
     labels: Sequence[str] = (),
+    state: Sequence[str] = (),
 ) -> Plan:
     """Export a module, slice it at its useful cuts into ``out``, time the stages here, and write ``out/plan.json``.
 
@@ -43,7 +44,8 @@ def plan(
     has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
     arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
     ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
-    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``.
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``, and
+    ``state``: outputs that are inputs of the next frame, ``"OUT=IN"``.
 
     Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
     be exported, and MissingPackage without torch.
@@ -62,7 +64,7 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
+        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called, state)
     engine = engine_for(called_plan.engine)
     chain = load_folder(folder, called_plan, engine)
     called_plan = described(called_plan, chain, wishes)

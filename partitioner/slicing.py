@@ -13,6 +13,7 @@ from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
+from partway.partitioner.formats.find_state import with_state
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
@@ -58,18 +59,19 @@ def make_plan(
     sizes: Sizes | None = None,
     bytes_of: BytesOf | None = None,
     limit: int = 4,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Slice a model into stage files in ``out`` and describe them.
 
     ``cuts`` is ``"auto"`` (at most ``limit`` useful ones), ``"none"`` (one stage, the whole model) or the inner cuts by
     name in order from input to output, one string each: a value, or several joined by ``+``; with ``"auto"`` among
-    them, those and useful ones. ``input`` and
-    ``output`` go into the plan as they are. Does not write the plan itself. Raises :class:`InputError` when the model
+    them, those and useful ones. ``input`` and ``output`` go into the plan as they are. ``state`` names outputs that are
+    inputs of the next frame, ``OUT=IN``. Does not write the plan itself. Raises :class:`InputError` when the model
     or a cut is no good.
     """
     source = open_model(model, sizes)
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem)
+    plan = plan_model(source, chosen, out, name or model.stem, state)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
@@ -88,7 +90,7 @@ def slice_file(model: Path, out: Path) -> Plan:
     return plan
 
 
-def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:
+def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str, state: Sequence[str] = ()) -> Plan:
     """Like ``make_plan``, for a model already read and cuts already chosen; the plan has no input or output entry."""
     graph = source.graph
     stages = source.write_stages(chosen, out)
@@ -96,7 +98,7 @@ def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: s
         try_stages(source.engine, [out / stage.file for stage in stages], name)
     all_cuts = (input_cut(graph), *chosen, output_cut(graph))
     named = dict.fromkeys(value for cut in all_cuts for value in cut.values)
-    return Plan(
+    plan = Plan(
         model=name,
         model_digest=source.digest,
         engine=source.engine,
@@ -105,7 +107,9 @@ def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: s
         tensors={value: graph.values[value] for value in named},
         inputs=graph.inputs,
         outputs=graph.outputs,
+        state=source.state,
     )
+    return with_state(plan, state)
 
 
 def choose_cuts(

@@ -36,7 +36,8 @@ class Sample:
     """One input of the model: uint8 pixels at the model's input size, or the model's input tensors themselves.
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
-    ``geometry``: where ``pixels`` lie in the original picture; None if unknown.
+    ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``begins``: it is the first frame of a
+    sequence; a model that keeps state between frames begins anew.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Sample:
     read_s: float = 0.0
     live: bool = False
     geometry: Geometry | None = None
+    begins: bool = False
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -86,7 +88,7 @@ def random_source(plan: Plan, frames: int) -> Iterator[Item]:
             pixels = np.frombuffer(numbers.randbytes(prod(preprocess.shape)), np.uint8)
             return Sample(name, pixels.reshape(preprocess.shape))
         rng = np.random.default_rng(numbers.getrandbits(64))
-        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
+        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.frame_inputs})
 
     for index in range(frames):
         yield Item(f"random {index}", partial(read, f"random {index}"))
@@ -177,7 +179,7 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
     """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
     arrays = _load_arrays(path)
-    specs = plan.crossing(0)
+    specs = plan.frame_inputs
     if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     pictures = arrays.get("images", arrays.get(specs[0].name))
@@ -197,7 +199,7 @@ def _are_pictures(array: Array) -> bool:
 
 
 def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
-    for spec in plan.crossing(0):
+    for spec in plan.frame_inputs:
         expected, actual = spec.shape[1:], arrays[spec.name].shape[1:]
         if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
             raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
@@ -207,13 +209,13 @@ def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterato
             )
     count = min(len(array) for array in arrays.values())
     for index in range(count):
-        frame = {spec.name: arrays[spec.name][index : index + 1] for spec in plan.crossing(0)}
+        frame = {spec.name: arrays[spec.name][index : index + 1] for spec in plan.frame_inputs}
         label = f"{name}[{index}]"
         yield Item(label, partial(_read_tensors, label, frame, plan))
 
 
 def _read_tensors(name: str, frame: Mapping[str, Array], plan: Plan) -> Sample:
-    return Sample(name, values={spec.name: as_type_of(spec, frame[spec.name], name) for spec in plan.crossing(0)})
+    return Sample(name, values={spec.name: as_type_of(spec, frame[spec.name], name) for spec in plan.frame_inputs})
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:

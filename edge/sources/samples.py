@@ -54,7 +54,7 @@ def sample_of_array(array: Array, plan: Plan, preprocess: Preprocess | None, nam
     """A picture or the model's only input, as ``sample_of`` says. Raises InputError."""
     if preprocess is not None and is_picture(array):
         return sample_of_pixels(name, array[0] if array.ndim == 4 else array, preprocess)
-    specs = plan.crossing(0)
+    specs = plan.frame_inputs
     if len(specs) != 1:
         raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_expected_inputs(plan)})")
     return _of_tensors({specs[0].name: array}, plan, name)
@@ -77,12 +77,13 @@ def _of_path(path: Path, plan: Plan) -> Sample:
 
 
 def _of_tensors(value: Mapping[str, Array], plan: Plan, name: str) -> Sample:
-    missing = [spec.name for spec in plan.crossing(0) if spec.name not in value]
+    missing = [spec.name for spec in plan.frame_inputs if spec.name not in value]
     if missing:
         raise InputError(
             f"{name} lacks the model's input {', '.join(missing)}; {plan.model} takes {_expected_inputs(plan)}"
         )
-    return Sample(name, values={spec.name: _fitted(value[spec.name], spec, name) for spec in plan.crossing(0)})
+    given = [spec for spec in plan.crossing(0) if spec.name in value]  # may hold a state of its own
+    return Sample(name, values={spec.name: _fitted(value[spec.name], spec, name) for spec in given})
 
 
 def _fitted(value: object, spec: TensorSpec, name: str) -> Array:
@@ -97,7 +98,7 @@ def _fitted(value: object, spec: TensorSpec, name: str) -> Array:
 
 
 def _expected_inputs(plan: Plan) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype} {_shape(spec)}" for spec in plan.crossing(0))
+    return ", ".join(f"{spec.name} {spec.dtype} {_shape(spec)}" for spec in plan.frame_inputs)
 
 
 def _shape(spec: TensorSpec) -> str:

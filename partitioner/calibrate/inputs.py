@@ -51,10 +51,15 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     if preprocess is None:
         count = range(RANDOM_FRAMES)
         return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in count
+            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.frame_inputs}) for _ in count
         ]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+
+
+def _taken(items: Sequence[Any] | Array, most: int, plan: Plan) -> list[Any]:
+    """At most ``most`` items: the first ones where frames are a sequence, else some of all."""
+    return list(items[:most]) if plan.state else _spread(items, most)
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
@@ -116,7 +121,7 @@ def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame
 
 
 def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
-    specs = plan.crossing(0)
+    specs = plan.frame_inputs
     missing = [spec.name for spec in specs if spec.name not in data]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)} (it has: {', '.join(data)}); give one array per input")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from partway.engines.interface import Engine
-from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame, in_sequence
 from partway.partitioner.calibrate.logits import before_softmax
 from partway.partitioner.calibrate.run import PART_FILE, CodecCalibration, Notes, calibration_key
 from partway.partitioner.plan.chain import Chain
@@ -26,6 +26,7 @@ def calibrated(
 
     ``advance`` is called with the current step and the number of complete splits.
     """
+    frames = in_sequence(chain, frames)
     notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
     last = before_softmax(out, chain.plan, engine) if real else None
     work = CodecCalibration(chain, chain.plan.preprocess, frames, notes, fitted=real, last_stage=last)

@@ -13,6 +13,7 @@ from partway.engines.registry import files_of
 from partway.errors import InputError
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.state import StateLink
 from partway.proto.tensors import TensorSpec
 
 FORMAT = 1
@@ -73,6 +74,7 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input (see ``preprocess``), ``output`` how to read its answer;
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/codecs/transform/codebook.py).
+    ``state`` names the outputs of a frame that are inputs of the next one (see state.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
@@ -93,6 +95,7 @@ class Plan:
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: str = ""
+    state: tuple[StateLink, ...] = ()
 
     @property
     def splits(self) -> range:
@@ -102,6 +105,27 @@ class Plan:
     def crossing(self, k: int) -> tuple[TensorSpec, ...]:
         """The tensors that cross at split k, in wire order."""
         return tuple(self.tensors[name] for name in self.cuts[k].values)
+
+    @cached_property
+    def frame_inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that a frame brings: all but the state, in wire order."""
+        state = {link.input for link in self.state}
+        return tuple(spec for spec in self.crossing(0) if spec.name not in state)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """The outputs that are the answer: all but the state, or all where nothing else is."""
+        state = {link.output for link in self.state if not link.answers}
+        return tuple(name for name in self.outputs if name not in state) or self.outputs
+
+    @cached_property
+    def state_values(self) -> frozenset[str]:
+        """Inputs and outputs that hold state. They are always sent as they are: a codec's loss would add up."""
+        return frozenset(name for link in self.state for name in (link.input, link.output))
+
+    def coded(self, k: int) -> tuple[TensorSpec, ...]:
+        """The tensors that cross at split k and may be coded: all but the state."""
+        return tuple(spec for spec in self.crossing(k) if spec.name not in self.state_values)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -153,6 +177,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "input": dict(plan.input),
         "output": dict(plan.output),
         **({"weights": plan.weights} if plan.weights else {}),
+        **({"state": [link.to_json() for link in plan.state]} if plan.state else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],

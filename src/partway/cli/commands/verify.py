@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,15 @@ def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Value
     from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
+    from partway.partitioner.plan.parity import sequence
 
     if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
         try_stages(engine.name, [file], str(file))
     whole = load_unsplit(file, engine)
+    hidden = {link.output for link in plan.state} - {spec.name for spec in whole.outputs}  # in its own variables
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):
-        answers = [whole.run(values) for values in inputs]
-        return [{name: answer[name] for name in plan.outputs} for answer in answers]
+        answers = sequence(replace(plan, state=()) if hidden else plan, inputs, whole.run)
+        return [{name: answer[name] for name in plan.outputs if name not in hidden} for answer in answers]
 
 
 def _random_inputs(plan: Plan, runs: int) -> list[Values]:
@@ -77,7 +80,7 @@ def _random_inputs(plan: Plan, runs: int) -> list[Values]:
     if runs < 1:
         raise InputError(f"--runs must be 1 or more, not {runs}")
     rng = np.random.default_rng(0)
-    return [{s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)} for _ in range(runs)]
+    return [{s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.frame_inputs} for _ in range(runs)]
 
 
 def _read_inputs(path: Path, plan: Plan) -> list[Values]:
@@ -91,7 +94,7 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
         raise InputError(f"{path} is not an .npz file of plain numbers; make one with numpy.savez") from error
-    specs = plan.crossing(0)
+    specs = plan.frame_inputs
     missing = [spec.name for spec in specs if spec.name not in arrays]
     if missing:
         raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
