@@ -64,7 +64,7 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called, state)
+        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called, state=state)
     engine = engine_for(called_plan.engine)
     chain = load_folder(folder, called_plan, engine)
     called_plan = described(called_plan, chain, wishes)

@@ -153,7 +153,7 @@ class Run:
         return replace(decision, reason=f"all on the device: {error}")
 
     def _ranking(self, plan: Plan, link: Link | None) -> Ranking:
-        """By the objective. Frames of a model with state never overlap, so the most frames/s are those of least latency."""
+        """By the objective. Frames of a model with state never overlap: the least latency gives the most frames/s."""
         chosen = self.options.objective
         sequential = plan.state and chosen.name == "throughput"
         return Ranking(objective() if sequential else chosen, link.rtt_s if link else 0.0)

@@ -11,9 +11,9 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.profile.measure import random_tensor
 
 Array = np.ndarray[Any, Any]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -49,10 +49,7 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
-        count = range(RANDOM_FRAMES)
-        return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.frame_inputs}) for _ in count
-        ]
+        return [CalibrationFrame(random_frame(plan, rng)) for _ in range(RANDOM_FRAMES)]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
@@ -121,21 +118,7 @@ def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame
 
 
 def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
-    specs = plan.frame_inputs
-    missing = [spec.name for spec in specs if spec.name not in data]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)} (it has: {', '.join(data)}); give one array per input")
-    columns = {spec.name: _spread(data[spec.name], most) for spec in specs}
-    if len({len(column) for column in columns.values()}) != 1 or not columns[specs[0].name]:
-        raise InputError(f"{path} needs as many frames of one input as of another, at least one")
-    frames = []
-    for spec in specs:
-        first = columns[spec.name][0][None]
-        if not spec.accepts(first.shape, first.dtype.name):
-            expected = f"{spec.dtype} {list(spec.shape[1:])}"
-            raise InputError(f"{path}: a frame of {spec.name} must be {expected}, not {first.dtype} {first.shape[1:]}")
-    for number in range(len(columns[specs[0].name])):
-        frames.append(
-            CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})
-        )
-    return frames
+    frames = _taken(frames_of(data, plan, str(path)), most, plan)
+    if not frames:
+        raise InputError(f"{path} holds no frames; write at least one")
+    return [CalibrationFrame(frame_of(frame, plan, str(path))) for frame in frames]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from partway.errors import InputError
+from partway.partitioner.plan.inputs import example_values
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.state import StateLink, compatible
+from partway.partitioner.plan.state import StateLink, compatible, initial_bytes
 from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.partitioner")
@@ -23,13 +24,17 @@ STATES = re.compile("states?|h|c|hx|cx|r|hidden|cell|cache[sd]?|mems?|memory|rnn
 def with_state(plan: Plan, given: Sequence[str] = ()) -> Plan:
     """The plan with the state that ``given`` names (``OUT=IN``, or ``none``), else with what names and shapes show.
 
-    What the model file itself says stays. What was found is logged, because it is a guess. Raises InputError where
-    ``given`` does not fit the model, and where a state's output cannot be told.
+    What the model file itself says stays. An example of a state's input is its first value. What was found is logged,
+    because it is a guess. Raises InputError where ``given`` does not fit the model, and where a state's output cannot
+    be told.
     """
     links = _given(plan, given) if given else _found(plan)
+    examples = example_values(plan)
     for link in links:
         _check_size(plan.tensors[link.input])
-    return replace(plan, state=(*plan.state, *links)) if links else plan
+    started = [replace(link, initial=initial_bytes(examples.get(link.input))) for link in links]
+    others = {name: entry for name, entry in plan.examples.items() if name not in {link.input for link in links}}
+    return replace(plan, state=(*plan.state, *started), examples=others) if links else plan
 
 
 def _given(plan: Plan, given: Sequence[str]) -> list[StateLink]:
@@ -109,7 +114,7 @@ def _same_name(output: str, name: str) -> bool:
 
 def _check_size(spec: TensorSpec) -> None:
     """A first value needs known sizes; one open size is the batch, and a stream is a batch of one."""
-    if sum(size is None for size in spec.shape) > 1:
+    if sum(size is None for size in spec.usual or spec.shape) > 1:
         raise InputError(f"state {spec.name} has open sizes {_shape(spec)}; give them with --shape {spec.name}=SIZES")
 
 

@@ -8,18 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.state import StateLink
 from partway.plugins import Registry
+from partway.proto.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from partway.partitioner.graph.graph import Graph
 
+Array = np.ndarray[Any, Any]
 Sizes = Mapping[str, Sequence[int | None]]
 """The user's shapes of model inputs; ``None`` leaves a dimension as the model declares it."""
+
+
+class Given(dict[str, Sequence[int | None]]):
+    """The user's shapes, and ``examples``: values of inputs that random ones cannot stand for."""
+
+    def __init__(self, sizes: Sizes, examples: Mapping[str, Array]) -> None:
+        super().__init__({**{name: array.shape for name, array in examples.items()}, **sizes})
+        self.examples = dict(examples)
+
+
+def examples_of(sizes: Sizes) -> Mapping[str, Array]:
+    """The examples that came with the shapes."""
+    return sizes.examples if isinstance(sizes, Given) else {}
+
+
+def usual_sizes(specs: Sequence[TensorSpec]) -> Sizes:
+    """The shapes to give for the inputs of a stage file, which knows no usual sizes of its own."""
+    return {spec.name: spec.usual for spec in specs if spec.usual is not None}
 
 
 @dataclass(frozen=True, slots=True)

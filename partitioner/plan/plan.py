@@ -74,6 +74,7 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input (see ``preprocess``), ``output`` how to read its answer;
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/codecs/transform/codebook.py).
+    ``examples`` has a value for some inputs (see plan/inputs.py): the default of frames that lack the input.
     ``state`` names the outputs of a frame that are inputs of the next one (see state.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
@@ -95,6 +96,7 @@ class Plan:
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: str = ""
+    examples: Mapping[str, Any] = field(default_factory=dict)
     state: tuple[StateLink, ...] = ()
 
     @property
@@ -145,8 +147,8 @@ class Plan:
 
     @property
     def batches(self) -> bool:
-        """Whether every tensor has a dynamic first dimension, so that several frames can run as one."""
-        return all(spec.shape and spec.shape[0] is None for spec in self.tensors.values())
+        """Whether the first dimension of every tensor counts frames, so that several frames can run as one."""
+        return all(spec.batch_first for spec in self.tensors.values())
 
     @cached_property
     def preprocess(self) -> Preprocess | None:
@@ -177,6 +179,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "input": dict(plan.input),
         "output": dict(plan.output),
         **({"weights": plan.weights} if plan.weights else {}),
+        **({"examples": dict(plan.examples)} if plan.examples else {}),
         **({"state": [link.to_json() for link in plan.state]} if plan.state else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],

@@ -117,6 +117,7 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
         twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
         weights=str(data.get("weights", "")),
+        examples={str(name): dict(example) for name, example in data.get("examples", {}).items()},
         state=tuple(StateLink.from_json(link) for link in data.get("state", ())),
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +36,7 @@ class StateLink:
 
     def first(self, spec: TensorSpec) -> Array:
         """The input of the first frame."""
-        shape = tuple(1 if size is None else size for size in spec.shape)
+        shape = spec.frame_shape()
         if not self.initial:
             return np.zeros(shape, spec.dtype)
         return np.frombuffer(self.initial, np.dtype(spec.dtype).newbyteorder("<")).reshape(shape).astype(spec.dtype)
@@ -87,6 +86,11 @@ class StreamState:
                 self.values[link.input] = outputs[link.output]
 
 
+def initial_bytes(array: Array | None) -> bytes:
+    """A first value as ``StateLink.initial``."""
+    return b"" if array is None or not array.any() else array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
 def state_fault(plan: Plan) -> str:
     """What is wrong with the state entries of a plan; empty if nothing is."""
     for link in plan.state:
@@ -95,8 +99,7 @@ def state_fault(plan: Plan) -> str:
         source, target = plan.tensors[link.output], plan.tensors[link.input]
         if not compatible(source, target):
             return f"feeds {link.output} back to {link.input}, which differs in type or shape"
-        elements = prod(1 if size is None else size for size in target.shape)
-        if len(link.initial) not in (0, elements * target.itemsize):
+        if len(link.initial) not in (0, target.size_bytes()):
             return f"has an initial state of {len(link.initial)} bytes for {link.input}"
     if len({link.input for link in plan.state}) < len(plan.state):
         return "feeds two outputs back to one input"

@@ -16,6 +16,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.inputs import random_frame
 from partway.partitioner.plan.state import StreamState
 from partway.proto.tensors import Values
 
@@ -119,10 +120,8 @@ def check_quiet(times: StageTimes) -> None:
 
 
 def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Random inputs that fit the plan, a batch of one, and the initial state."""
-    rng = np.random.default_rng(seed)
-    state = StreamState(chain.plan).values
-    return state | {spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in chain.plan.frame_inputs}
+    """Random inputs that fit the plan, a batch of one; the plan's examples where it has some, and the initial state."""
+    return dict(StreamState(chain.plan).before(random_frame(chain.plan, np.random.default_rng(seed))))
 
 
 def spread(seconds: Sequence[float]) -> float:
@@ -131,18 +130,6 @@ def spread(seconds: Sequence[float]) -> float:
         return 0.0
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
     return float((high - low) / middle) if middle else 0.0
-
-
-def random_tensor(rng: np.random.Generator, dtype: str, shape: Sequence[int | None]) -> np.ndarray[Any, Any]:
-    """Standard normal floats, or uniform integers over the middle of the dtype's range; dynamic dimensions are 1."""
-    size = [1 if dim is None else dim for dim in shape]
-    kind = np.dtype(dtype)
-    if np.issubdtype(kind, np.floating):
-        return rng.standard_normal(size).astype(kind)
-    if kind == np.bool_:
-        return rng.integers(0, 2, size).astype(kind)
-    high = min(np.iinfo(kind).max, 127 if kind.kind == "i" else 255) if kind.itemsize == 1 else 2
-    return rng.integers(max(np.iinfo(kind).min, -high), high, size).astype(kind)
 
 
 def machine_name() -> str:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 SIZE = 256
 
 
-def recurrent_onnx(path: Path, state: str = "state", after: str = "stateN", batch: Any = "batch", open_: bool = True) -> Path:
+def recurrent_onnx(path: Path, state: str = "state", after: str = "stateN", batch: Any = "batch") -> Path:
     """x [N, 256] -> y [N, 8]; the state [N, 256] is mixed in at the third of six steps and handed on."""
     rng = np.random.default_rng(0)
     nodes, weights = [], []
@@ -30,7 +30,7 @@ def recurrent_onnx(path: Path, state: str = "state", after: str = "stateN", batc
     last = linear(after, "c", 64)
     weights.append(numpy_helper.from_array((rng.standard_normal((64, 8)) / 4).astype(np.float32), "w_y"))
     nodes.append(helper.make_node("MatMul", [last, "w_y"], ["y"], name="y"))
-    sides = [batch if open_ else 1, SIZE]
+    sides = [batch, SIZE]
     graph = helper.make_graph(
         nodes,
         "recurrence",

@@ -25,7 +25,7 @@ from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.subgraph import ints, take_apart
 from partway.partitioner.formats.tflite.validate import called
 from partway.partitioner.formats.tflite.writer import write_model
-from partway.partitioner.plan.state import StateLink
+from partway.partitioner.plan.state import StateLink, initial_bytes
 
 HANDLE, READ, ASSIGN = "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"
 ONCE = "CALL_ONCE"
@@ -60,21 +60,21 @@ def with_explicit_variables(file: TfliteFile) -> tuple[Any, tuple[StateLink, ...
         return model, ()
     found = _rewritten(model, handles)
     state = {name: one for name, one in found.variables.items() if one.read is not None}
+    if unassigned := state.keys() - _initialised(model):
+        raise InputError(
+            f"{file.path} reads the variable {min(unassigned)} before anything is assigned to it; convert it again"
+        )
     first = _first_values(file, [one.read for one in state.values() if one.read is not None])
     carried = [one for one in state.values() if one.assigned and one.holds != one.read]
     changed = _model(model, found, carried, {one.read: first[one.read] for one in state.values() if one not in carried})
     names = take_apart(changed).names
     own = set(ints(model.subgraphs[0].outputs))
     links = [
-        StateLink(names[one.holds], names[one.read], _initial(first[one.read]), one.holds in own)
+        StateLink(names[one.holds], names[one.read], initial_bytes(first[one.read]), one.holds in own)
         for one in carried
         if one.read is not None and one.holds is not None
     ]
     return changed, tuple(links)
-
-
-def _initial(array: np.ndarray[Any, Any]) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<")).tobytes() if array.any() else b""
 
 
 def _handles(file: TfliteFile) -> dict[int, str]:
@@ -84,12 +84,30 @@ def _handles(file: TfliteFile) -> dict[int, str]:
     for operator in main.operators:
         kind = operator_kind(model, operator)
         if kind == HANDLE:
-            names = (f"{text(options.container)}/{text(options.sharedName)}" for options in options_of(operator))
-            found[ints(operator.outputs)[0]] = next(names, "")
+            found[ints(operator.outputs)[0]] = _name(operator)
         handed_on = kind not in (READ, ASSIGN) and any(tensor in found for tensor in ints(operator.inputs))
         bodies = [] if kind == ONCE else called(operator)
         if handed_on or any(_touches(model, target, set()) for target in bodies):
             raise _inside(file, kind)
+    return found
+
+
+def _name(operator: Any) -> str:
+    """The variable that a handle is of."""
+    return next((f"{text(options.container)}/{text(options.sharedName)}" for options in options_of(operator)), "")
+
+
+def _initialised(model: Any) -> set[str]:
+    """The variables that the model assigns before its first frame."""
+    found: set[str] = set()
+    for operator in model.subgraphs[0].operators:
+        for target in called(operator) if operator_kind(model, operator) == ONCE else ():
+            handles = {}
+            for one in model.subgraphs[target].operators or ():
+                if operator_kind(model, one) == HANDLE:
+                    handles[ints(one.outputs)[0]] = _name(one)
+                elif operator_kind(model, one) == ASSIGN:
+                    found.add(handles.get(ints(one.inputs)[0], ""))
     return found
 
 
@@ -174,10 +192,7 @@ def _numbers(tensors: Sequence[int], once: bool = False) -> np.ndarray[Any, Any]
 
 
 def _first_values(file: TfliteFile, reads: Sequence[int]) -> dict[int | None, np.ndarray[Any, Any]]:
-    """What the model's initialisation assigns, by the tensors that read it: LiteRT runs it, in another process first.
-
-    Raises InputError where nothing is assigned before the first read.
-    """
+    """What the initialisation assigns, by the tensors that read it. LiteRT runs it, first in another process."""
     if not reads:
         return {}
     parts = take_apart(file.model)
@@ -187,9 +202,6 @@ def _first_values(file: TfliteFile, reads: Sequence[int]) -> dict[int | None, np
     with tempfile.TemporaryDirectory(prefix="partway-") as folder:
         path = Path(folder, "initial.tflite")
         write_model(stage_model(parts, sorted(places), [], reads), path)
-        try:
-            try_stages("litert", [path], str(file.path))
-            values = engine_for("litert").load(path.read_bytes()).run({})
-        except InputError as error:
-            raise InputError(f"{file.path} reads a variable before anything is assigned to it ({error})") from error
+        try_stages("litert", [path], str(file.path))
+        values = engine_for("litert").load(path.read_bytes()).run({})
     return {tensor: values[parts.names[tensor]] for tensor in reads}

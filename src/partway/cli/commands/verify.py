@@ -75,18 +75,18 @@ def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Value
 def _random_inputs(plan: Plan, runs: int) -> list[Values]:
     import numpy as np
 
-    from partway.partitioner.profile.measure import random_tensor
+    from partway.partitioner.plan.inputs import random_frame
 
     if runs < 1:
         raise InputError(f"--runs must be 1 or more, not {runs}")
     rng = np.random.default_rng(0)
-    return [{s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.frame_inputs} for _ in range(runs)]
+    return [random_frame(plan, rng) for _ in range(runs)]
 
 
 def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     import numpy as np
 
-    from partway.proto.tensors import as_type_of
+    from partway.partitioner.plan.inputs import frame_of, frames_of
 
     try:
         arrays = dict(np.load(path, allow_pickle=False))
@@ -94,10 +94,4 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
         raise InputError(f"{path} is not an .npz file of plain numbers; make one with numpy.savez") from error
-    specs = plan.frame_inputs
-    missing = [spec.name for spec in specs if spec.name not in arrays]
-    if missing:
-        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
-    count = min(len(arrays[spec.name]) for spec in specs)
-    whole = {spec.name: as_type_of(spec, arrays[spec.name], str(path)) for spec in specs}
-    return [{name: array[i : i + 1] for name, array in whole.items()} for i in range(count)]
+    return [frame_of(frame, plan, str(path)) for frame in frames_of(arrays, plan, str(path))]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partway.cli.commands.slicing.examples import read_examples
 from partway.errors import InputError
 from partway.units import whole_number
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from partway.engines.interface import Engine
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
@@ -35,6 +37,7 @@ def model_arguments(parser: Parser) -> None:
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
     add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes")
+    add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
 def slice_arguments(parser: Parser) -> None:
@@ -82,14 +85,22 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
     except OSError as error:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
     with model_source(args) as path:
-        source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or path.stem, args.state)
+        source = open_model(path, given_inputs(args))
+        cuts = choose_cuts(source.graph, args.cuts)
+        plan = plan_model(source, cuts, args.out, args.name or path.stem, read_examples(args.example), args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(args.out, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
     plan = _zoo_described(args, described(plan, chain, wishes))
     return plan, Chain(plan, chain.stages), engine
+
+
+def given_inputs(args: argparse.Namespace) -> Given:
+    """The sizes of ``--shape`` and the values of ``--example``. Raises InputError."""
+    from partway.partitioner.plan.model_format import Given
+
+    return Given(shapes(args.shape), read_examples(args.example))
 
 
 def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
