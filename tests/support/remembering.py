@@ -13,6 +13,12 @@ SIZE = 256
 
 
 def recurrent_onnx(path: Path, state: str = "state", after: str = "stateN", batch: Any = "batch") -> Path:
+    """The model of ``recurrent_bytes`` as a file."""
+    path.write_bytes(recurrent_bytes(state, after, batch))
+    return path
+
+
+def recurrent_bytes(state: str = "state", after: str = "stateN", batch: Any = "batch") -> bytes:
     """x [N, 256] -> y [N, 8]; the state [N, 256] is mixed in at the third of six steps and handed on."""
     rng = np.random.default_rng(0)
     nodes, weights = [], []
@@ -43,8 +49,7 @@ def recurrent_onnx(path: Path, state: str = "state", after: str = "stateN", batc
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
-    return path
+    return bytes(model.SerializeToString())
 
 
 def counting_tflite(path: Path, initial: float | None = 5.0) -> Path:
