@@ -15,6 +15,7 @@ from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
+from partway.partitioner.formats.find_state import with_state
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
@@ -71,18 +72,20 @@ def make_plan(
     bytes_of: BytesOf | None = None,
     limit: int = 4,
     examples: Mapping[str, Array] | None = None,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Slice a model into stage files in ``out`` and describe them.
 
     ``cuts`` is ``"auto"`` (at most ``limit`` useful ones), ``"none"`` (one stage, the whole model) or the inner cuts by
     name in order from input to output, one string each: a value, or several joined by ``+``; with ``"auto"`` among
     them, those and useful ones. ``input`` and
-    ``output`` go into the plan as they are; ``examples`` are legal values of inputs. Does not write the plan itself.
+    ``output`` go into the plan as they are; ``examples`` are legal values of inputs, and ``state``
+    names outputs that are inputs of the next frame, ``OUT=IN``. Does not write the plan itself.
     Raises :class:`InputError` when the model or a cut is no good.
     """
     source = open_model(model, Given(sizes or {}, examples or {}))
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem, examples)
+    plan = plan_model(source, chosen, out, name or model.stem, examples, state)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
@@ -102,7 +105,12 @@ def slice_file(model: Path, out: Path) -> Plan:
 
 
 def plan_model(
-    source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str, examples: Mapping[str, Array] | None = None
+    source: SliceableModel,
+    chosen: Sequence[Cut],
+    out: Path,
+    name: str,
+    examples: Mapping[str, Array] | None = None,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Like ``make_plan``, for a model already read and cuts already chosen; the plan has no input or output entry."""
     graph = source.graph
@@ -115,7 +123,7 @@ def plan_model(
         shapes = try_stages(source.engine, [out / stage.file for stage in stages], name)
         tensors = {value: with_shape(spec, shapes.get(value)) for value, spec in tensors.items()}
         stages = tuple(_described_as(stage, tensors) for stage in stages)
-    return Plan(
+    plan = Plan(
         model=name,
         model_digest=source.digest,
         engine=source.engine,
@@ -125,7 +133,9 @@ def plan_model(
         inputs=graph.inputs,
         outputs=graph.outputs,
         examples=kept,
+        state=source.state,
     )
+    return with_state(plan, state)
 
 
 def with_shape(spec: TensorSpec, seen: Sequence[int] | None) -> TensorSpec:

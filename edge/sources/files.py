@@ -36,7 +36,8 @@ class Sample:
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
     ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``original``: that picture, as the
-    path of its file or as uint8 [height, width, channels]; None if it is not kept.
+    path of its file or as uint8 [height, width, channels]; None if it is not kept. ``begins``: it is the first frame of
+    a sequence; a model that keeps state between frames begins anew.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Sample:
     live: bool = False
     geometry: Geometry | None = None
     original: Path | Array | None = None
+    begins: bool = False
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -178,7 +180,7 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
     """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
     arrays = _load_arrays(path)
-    specs = [spec for spec in plan.crossing(0) if spec.name not in plan.examples] or list(plan.crossing(0))
+    specs = [spec for spec in plan.frame_inputs if spec.name not in plan.examples] or list(plan.frame_inputs)
     if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     pictures = arrays.get("images", arrays.get(specs[0].name))

@@ -54,7 +54,7 @@ def sample_of_array(array: Array, plan: Plan, preprocess: Preprocess | None, nam
     """A picture or the model's only input, as ``sample_of`` says. Raises InputError."""
     if preprocess is not None and is_picture(array):
         return sample_of_pixels(name, array[0] if array.ndim == 4 else array, preprocess)
-    specs = [spec for spec in plan.crossing(0) if spec.name not in plan.examples] or list(plan.crossing(0))
+    specs = [spec for spec in plan.frame_inputs if spec.name not in plan.examples] or list(plan.frame_inputs)
     if len(specs) != 1:
         raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_expected_inputs(plan)})")
     return _of_tensors({specs[0].name: array}, plan, name)
@@ -81,4 +81,4 @@ def _of_tensors(value: Mapping[str, Array], plan: Plan, name: str) -> Sample:
 
 
 def _expected_inputs(plan: Plan) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype} {shown_shape(spec)}" for spec in plan.crossing(0))
+    return ", ".join(f"{spec.name} {spec.dtype} {shown_shape(spec)}" for spec in plan.frame_inputs)

@@ -54,6 +54,11 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
 
 
+def _taken(items: Sequence[Any] | Array, most: int, plan: Plan) -> list[Any]:
+    """At most ``most`` items: the first ones where frames are a sequence, else some of all."""
+    return list(items[:most]) if plan.state else _spread(items, most)
+
+
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
     """Evenly spaced items, because data is often sorted by class."""
     count = min(most, len(items))
@@ -113,7 +118,7 @@ def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame
 
 
 def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
-    frames = _spread(frames_of(data, plan, str(path)), most)
+    frames = _taken(frames_of(data, plan, str(path)), most, plan)
     if not frames:
         raise InputError(f"{path} holds no frames; write at least one")
     return [CalibrationFrame(frame_of(frame, plan, str(path))) for frame in frames]

@@ -41,7 +41,7 @@ def described(plan: Plan, chain: Chain, wishes: Wishes) -> Plan:
 
 
 def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
-    guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
+    guessed = guess_preprocess(plan.frame_inputs[0]) if len(plan.frame_inputs) == 1 else None
     if guessed is None:
         return {}
     settings = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
@@ -51,7 +51,7 @@ def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
     widest = max(len(settings.get("mean", (0,))), len(settings.get("std", (1,))))
     if not settings.keys() & {"mean", "std", "scale"}:
         return replace(guessed, **settings).to_json()
-    meaning = plan.crossing(0)[0].quantization
+    meaning = plan.frame_inputs[0].quantization
     if meaning is not None:
         settings.setdefault("scale", 1 / 255)
     mean, std = (_widened(settings.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
@@ -75,13 +75,13 @@ def _widened(values: Sequence[float], count: int) -> tuple[float, ...]:
 
 
 def _output(plan: Plan, chain: Chain, wishes: Wishes) -> dict[str, Any]:
-    name = plan.outputs[0]
+    name = plan.answers[0]
     try:
         values = chain.run(sample_values(chain), 0, len(plan.stages))[name]
     except InputError as error:
         raise InputError(f"{plan.model} does not run at these sizes ({error}); give others by --shape") from error
     classes = values.shape[-1] if values.ndim else 0
-    if len(plan.outputs) != 1 or values.size != classes or classes < LEAST_CLASSES:
+    if len(plan.answers) != 1 or values.size != classes or classes < LEAST_CLASSES:
         return {}
     if wishes.labels and len(wishes.labels) != classes:
         raise InputError(f"--labels has {len(wishes.labels)} lines, the model {classes} classes")

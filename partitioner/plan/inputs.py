@@ -30,9 +30,8 @@ def frame_of(values: Mapping[str, Any], plan: Plan, name: str) -> dict[str, Arra
     ``name`` is the frame's. Raises InputError, which names it, for what is missing or does not fit.
     """
     given = _complete(values, plan, name)
-    return {
-        spec.name: _one(as_type_of(spec, np.asarray(given[spec.name]), name), spec, name) for spec in plan.crossing(0)
-    }
+    brought = [spec for spec in plan.crossing(0) if spec.name in given]  # all but the state, or with a state of its own
+    return {spec.name: _one(as_type_of(spec, np.asarray(given[spec.name]), name), spec, name) for spec in brought}
 
 
 def frames_of(arrays: Mapping[str, Array], plan: Plan, name: str) -> list[dict[str, Array]]:
@@ -42,7 +41,10 @@ def frames_of(arrays: Mapping[str, Array], plan: Plan, name: str) -> list[dict[s
     which names the file, for what is missing or does not fit.
     """
     given = _complete(arrays, plan, name)
-    columns = {spec.name: _column(given[spec.name], spec, name, spec.name in arrays) for spec in plan.crossing(0)}
+    carried = sorted(link.input for link in plan.state if link.input in arrays)
+    if carried:
+        raise InputError(f"{name} holds {carried[0]}, which is carried from frame to frame; leave it out")
+    columns = {spec.name: _column(given[spec.name], spec, name, spec.name in arrays) for spec in plan.frame_inputs}
     count = min((len(column) for column in columns.values() if isinstance(column, list)), default=1)
     return [
         {name: column[index] if isinstance(column, list) else column for name, column in columns.items()}
@@ -55,7 +57,7 @@ def random_frame(plan: Plan, rng: np.random.Generator) -> dict[str, Array]:
     examples = example_values(plan)
     return {
         spec.name: examples[spec.name] if spec.name in examples else random_tensor(rng, spec.dtype, spec.frame_shape())
-        for spec in plan.crossing(0)
+        for spec in plan.frame_inputs
     }
 
 
@@ -111,10 +113,10 @@ def _example(spec: TensorSpec, entry: Mapping[str, Any]) -> Array:
 
 def _complete(values: Mapping[str, Any], plan: Plan, name: str) -> dict[str, Any]:
     given = {**example_values(plan), **values} if plan.examples else dict(values)
-    missing = [spec for spec in plan.crossing(0) if spec.name not in given]
+    missing = [spec for spec in plan.frame_inputs if spec.name not in given]
     if missing:
         lacks = ", ".join(spec.name for spec in missing)
-        takes = ", ".join(f"{spec.name} {spec.dtype} {shown_shape(spec)}" for spec in plan.crossing(0))
+        takes = ", ".join(f"{spec.name} {spec.dtype} {shown_shape(spec)}" for spec in plan.frame_inputs)
         holds = f"; it holds {', '.join(values)}" if values else ""
         raise InputError(f"{name} lacks the model's input {lacks}{holds}; {plan.model} takes {takes}")
     return given

@@ -14,6 +14,7 @@ import numpy as np
 
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.state import StateLink
 from partway.plugins import Registry
 from partway.proto.tensors import TensorSpec
 
@@ -48,6 +49,7 @@ class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
 
     ``trusting``: the engine does not check that the parts of a file fit, so stages need a trial first.
+    ``state``: the outputs that the file itself says are inputs of the next frame.
     """
 
     graph: Graph
@@ -55,6 +57,7 @@ class SliceableModel:
     engine: str
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
     trusting: bool = False
+    state: tuple[StateLink, ...] = ()
 
 
 ModelFormat = Callable[[Path, Sizes], SliceableModel]

@@ -13,6 +13,7 @@ from partway.engines.registry import fallback_of, files_of
 from partway.errors import InputError
 from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.state import StateLink
 from partway.proto.tensors import TensorSpec
 
 FORMAT = 1
@@ -74,6 +75,7 @@ class Plan:
     ``input`` says how an image becomes the model's input (see ``preprocess``), ``output`` how to read its answer;
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/codecs/transform/codebook.py).
     ``examples`` has a value for some inputs (see plan/inputs.py): the default of frames that lack the input.
+    ``state`` names the outputs of a frame that are inputs of the next one (see state.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
     ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
@@ -95,6 +97,7 @@ class Plan:
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: str = ""
     examples: Mapping[str, Any] = field(default_factory=dict)
+    state: tuple[StateLink, ...] = ()
 
     @property
     def splits(self) -> range:
@@ -109,6 +112,27 @@ class Plan:
     def cut_names(self) -> list[str]:
         """The name of every cut for people, short and no two alike; ``str(cut)`` has the whole names."""
         return cut_names(self.cuts)
+
+    @cached_property
+    def frame_inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that a frame brings: all but the state, in wire order."""
+        state = {link.input for link in self.state}
+        return tuple(spec for spec in self.crossing(0) if spec.name not in state)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """The outputs that are the answer: all but the state, or all where nothing else is."""
+        state = {link.output for link in self.state if not link.answers}
+        return tuple(name for name in self.outputs if name not in state) or self.outputs
+
+    @cached_property
+    def state_values(self) -> frozenset[str]:
+        """Inputs and outputs that hold state. They are always sent as they are: a codec's loss would add up."""
+        return frozenset(name for link in self.state for name in (link.input, link.output))
+
+    def coded(self, k: int) -> tuple[TensorSpec, ...]:
+        """The tensors that cross at split k and may be coded: all but the state."""
+        return tuple(spec for spec in self.crossing(k) if spec.name not in self.state_values)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -165,6 +189,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "output": dict(plan.output),
         **({"weights": plan.weights} if plan.weights else {}),
         **({"examples": dict(plan.examples)} if plan.examples else {}),
+        **({"state": [link.to_json() for link in plan.state]} if plan.state else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],

@@ -24,7 +24,12 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     """The model in a ``.tflite`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
     model = open_tflite(path, sizes)
     return SliceableModel(
-        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
+        model.graph,
+        model.file.digest,
+        "litert",
+        lambda cuts, out: slice_model(model, cuts, out),
+        trusting=True,
+        state=model.state,
     )
 
 

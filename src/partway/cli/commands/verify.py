@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +62,15 @@ def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Value
     from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
+    from partway.partitioner.plan.parity import sequence
 
     if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
         try_stages(engine.name, [file], str(file))
     whole = load_unsplit(file, engine)
+    hidden = {link.output for link in plan.state} - {spec.name for spec in whole.outputs}  # in its own variables
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):
-        answers = [whole.run(values) for values in inputs]
-        return [{name: answer[name] for name in plan.outputs} for answer in answers]
+        answers = sequence(replace(plan, state=()) if hidden else plan, inputs, whole.run)
+        return [{name: answer[name] for name in plan.outputs if name not in hidden} for answer in answers]
 
 
 def _random_inputs(plan: Plan, runs: int) -> list[Values]:

@@ -55,6 +55,13 @@ def slice_arguments(parser: Parser) -> None:
     add("--std", metavar="S[,S,S]", help="divides them after that, for example 0.229,0.224,0.225")
     add("--scale", type=float, metavar="X", help="multiplies pixels 0..255 first (default: 1/255 for floats)")
     add("--fit", choices=FITS, help="how a picture gets the model's size (default: stretch)")
+    add(
+        "--state",
+        action="append",
+        default=[],
+        metavar="OUT=IN|none",
+        help="an output that is an input of the next frame (default: found by names and shapes)",
+    )
     add("--labels", type=Path, metavar="FILE", help="class names, one a line")
 
 
@@ -88,7 +95,8 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     with model_source(args) as path:
         source = open_model(path, given_inputs(args))
         cuts = choose_cuts(source.graph, args.cuts)
-        plan = plan_model(source, cuts, folder, args.name or path.stem, read_examples(args.example))
+        name = args.name or path.stem
+        plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
