@@ -13,13 +13,14 @@ from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
-from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
+from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 
 log = logging.getLogger("partway.partitioner")
 
@@ -73,17 +74,19 @@ def make_plan(
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
-def slice_file(model: Path, out: Path) -> Plan:
+def slice_file(model: Path, out: Path, wishes: Wishes = NO_WISHES) -> Plan:
     """Slice a model file into ``out`` at its useful cuts, or as one stage, and write the plan there.
 
-    Raises :class:`InputError` when the model is no good.
+    ``wishes`` say what the file does not. Raises :class:`InputError` when the model or a wish is no good.
     """
+    source = open_model(model, wishes.sizes)
     try:
-        plan = make_plan(model, out)
+        chosen = choose_cuts(source.graph)
     except NoCutError:
         log.warning("no cut separates %s; it runs unsplit, on one side", model)
-        plan = make_plan(model, out, "none")
-    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes())
+        chosen = ()
+    plan = plan_model(source, chosen, out, model.stem)
+    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), wishes, source.facts)
     save_plan(plan, out)
     return plan
 

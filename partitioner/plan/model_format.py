@@ -6,12 +6,13 @@ A device that slices nothing imports no code of a format.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.wishes import Wishes
 from partway.plugins import Registry
 
 if TYPE_CHECKING:
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
 
 Sizes = Mapping[str, Sequence[int | None]]
 """The user's shapes of model inputs; ``None`` leaves a dimension as the model declares it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model file itself says of its pictures and answers; empty fields where it says nothing.
+
+    ``input``: fields of Preprocess, the range in real numbers. ``task``: the name of one of Partway's tasks.
+    ``metadata``: the file's own entries, as far as a task may read more in them. ``sizes``: shapes of open inputs.
+    """
+
+    input: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    task: str = ""
+    sizes: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FACTS = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,7 @@ class SliceableModel:
     engine: str
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
     trusting: bool = False
+    facts: Facts = NO_FACTS
 
 
 ModelFormat = Callable[[Path, Sizes], SliceableModel]
@@ -40,8 +60,11 @@ ModelFormat = Callable[[Path, Sizes], SliceableModel]
 
 FORMATS: Registry[ModelFormat] = Registry("partway.formats", "model format")
 
-SLICERS: Registry[Callable[[Path, Path], Plan]] = Registry("partway.slicers", "slicer")
-"""``file`` slices a model file into a folder and writes the plan there, for a run that is given a model file."""
+SLICERS: Registry[Callable[[Path, Path, Wishes], Plan]] = Registry("partway.slicers", "slicer")
+"""``file`` slices a model file into a folder and writes the plan there, for a run that is given a model file.
+
+The wishes are what the user says of the file.
+"""
 
 
 def suffix_of(model: Path) -> str:

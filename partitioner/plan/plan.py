@@ -74,7 +74,8 @@ class Plan:
     ``input`` says how an image becomes the model's input (see ``preprocess``), ``output`` how to read its answer;
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/codecs/transform/codebook.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
-    ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
+    ``guesses`` are sentences on what nobody said of ``input`` and ``output``.
+    ``guesses``, ``candidates``, ``profiles`` and ``twin_agreement`` do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
 
@@ -93,6 +94,7 @@ class Plan:
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: str = ""
+    guesses: tuple[str, ...] = ()
 
     @property
     def splits(self) -> range:
@@ -133,7 +135,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 over all that changes an answer, without the measurements. Both halves must agree on it."""
         data = plan_to_json(self)
-        for measured in ("candidates", "profiles", "twin_agreement", "digest"):
+        for measured in ("guesses", "candidates", "profiles", "twin_agreement", "digest"):
             data.pop(measured, None)
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -153,6 +155,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "input": dict(plan.input),
         "output": dict(plan.output),
         **({"weights": plan.weights} if plan.weights else {}),
+        **({"guesses": list(plan.guesses)} if plan.guesses else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],

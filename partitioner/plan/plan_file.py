@@ -116,6 +116,7 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
         twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
         weights=str(data.get("weights", "")),
+        guesses=tuple(str(sentence) for sentence in data.get("guesses", ())),
     )
 
 

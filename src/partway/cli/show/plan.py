@@ -29,7 +29,9 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
 
 def show_stages(plan: Plan) -> None:
     """Print a plan's stages."""
-    Console(highlight=False).print(_stage_table(plan))
+    console = Console(highlight=False)
+    console.print(_stage_table(plan))
+    _show_guesses(console, plan)
 
 
 def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
@@ -37,8 +39,15 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     console = Console(highlight=False)
     console.print(_stage_table(plan))
     console.print(_codec_table(plan, max_drop))
+    _show_guesses(console, plan)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
+
+
+def _show_guesses(console: Console, plan: Plan) -> None:
+    """Print what nobody said of the model's pictures and answers."""
+    for sentence in plan.guesses:
+        console.print(f"guess: {sentence}", markup=False)
 
 
 @contextmanager
