@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from partway.errors import InputError
 from partway.partitioner.plan.model_format import Facts
 from partway.partitioner.plan.pictures.fits import split_crop
@@ -47,7 +49,9 @@ def picture_entry(specs: Sequence[TensorSpec], wishes: Wishes, facts: Facts) -> 
     _check(known, wishes, guessed)
     settings = {name: value for name, value in known.items() if name not in RANGE}
     if known.keys() & set(RANGE):
-        settings |= _range(known, guessed, specs[0].quantization)
+        found = _range(known, guessed, specs[0].quantization)
+        if any(getattr(wishes, name) is not None for name in RANGE) or _says_more(found, guessed):
+            settings |= found
     return replace(guessed, **settings).to_json(), _in_words(replace(guessed, **settings), known)
 
 
@@ -82,6 +86,23 @@ def _range(known: Mapping[str, Any], guessed: Preprocess, meaning: Quantization 
     mean, std = (_widened(known.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
     mean, std = _quantized(mean, std, meaning)
     return {"scale": scale, "mean": mean, "std": std}
+
+
+def _says_more(found: Mapping[str, Any], guessed: Preprocess) -> bool:
+    """Whether a file's normalisation of an integer input is more than the pixels in other words, or nonsense.
+
+    Runtimes of TFLite metadata give uint8 inputs the pixels themselves and leave the normalisation out.
+    """
+    if np.issubdtype(np.dtype(guessed.dtype), np.floating):
+        return True
+    bounds = np.iinfo(guessed.dtype)
+    ends = [
+        (p * found["scale"] - mean) / std
+        for mean, std in zip(found["mean"], found["std"], strict=True)
+        for p in (0, 255)
+    ]
+    inside = all(bounds.min - 1 <= end <= bounds.max + 1 for end in ends)
+    return inside and max(ends) - min(ends) < bounds.max - bounds.min - 1
 
 
 def _quantized(

@@ -5,6 +5,7 @@ from onnx import TensorProto
 from tests.support.architectures import ARCHITECTURES, one_operator
 
 from partway.errors import InputError
+from partway.partitioner.formats.onnx.inputs import example_shape
 from partway.partitioner.slicing import read_graph
 
 
@@ -16,11 +17,32 @@ def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
     assert all("unused" not in operator.constants for operator in graph.operators)
 
 
-def test_the_batch_stays_open_and_other_open_dimensions_get_a_size(save):
-    """Given ones where there are some, 224 pixels and 3 channels otherwise."""
+def test_the_batch_stays_open_and_other_open_dimensions_get_the_given_size(save):
+    """A dimension that the model fixes may be left out."""
     path = save(ARCHITECTURES["mobile"]().model)
-    assert read_graph(path).values["image"].shape == (None, 3, 224, 224)
     assert read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
+
+
+def test_open_sizes_of_pictures_are_asked_for_by_name(save):
+    """No side is guessed; the sentence has the option with the input's own name and layout."""
+    path = save(ARCHITECTURES["mobile"]().model)
+    for sizes in ({}, {"image": (1, 3, None, 32)}):
+        with pytest.raises(InputError, match=r"^image has open sizes \[N,3,\?,\?\].*--shape image=1x3x320x"):
+            read_graph(path, sizes)
+
+
+@pytest.mark.parametrize(
+    ("known", "batches", "example"),
+    [
+        ((None, 3, None, None), (True, False, False, False), (1, 3, 320, 320)),
+        ((None, None, None, 3), (True, False, False, False), (1, 320, 320, 3)),
+        ((1, None, 48, None), (False,) * 4, (1, 3, 48, 320)),
+        ((2, 3, None, 160), (False,) * 4, (2, 3, 320, 160)),
+    ],
+)
+def test_the_example_of_a_shape_keeps_what_is_known(known, batches, example):
+    """Channels first unless the last dimension holds them."""
+    assert example_shape(known, batches) == example
 
 
 def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
