@@ -7,7 +7,6 @@ Only this module sets signals, logging and the environment of the process; the l
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
@@ -18,15 +17,17 @@ from typing import TYPE_CHECKING
 
 import partway
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.options import OUTPUT, TABLE, options_of
+from partway.edge.options import OUTPUT, TABLE, options_of, output_of
 from partway.edge.session.health import ask_health
-from partway.errors import InputError, PartwayError
+from partway.errors import InputError
 from partway.system.arguments import Parser
+from partway.system.command import log_to_stderr, print_error, run_command
 from partway.system.health_socket import HealthAction
 from partway.system.option_table import add_options
+from partway.system.process_list import hide_in_process_list
 
 if TYPE_CHECKING:
-    from partway.edge.options import Options
+    from partway.edge.options import Options, OutputOptions
     from partway.edge.report.run_json import RunReport
     from partway.edge.report.terminal import Report
 
@@ -51,66 +52,70 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own messages on a lost cloud do not help users
+    hide_in_process_list()
+    return run_command("edge-run", lambda: _main(argv), "interrupted before a frame was answered")
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="edge-run: %(message)s", stream=sys.stderr)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an unprintable file name must not stop the run
-    try:
-        code = _run(args)
-        sys.stdout.flush()
-        return code
-    except PartwayError as error:
-        print(f"edge-run: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("edge-run: interrupted before a frame was answered", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Without this, Python prints an error when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    log_to_stderr(logging.WARNING, "edge-run: %(message)s")
+    return _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:
     with Search() if args.cloud == "auto" and args.split != "device" else nullcontext() as search:
-        options = options_of(vars(args))
-        _check_json(args.json)
-        if args.service:
+        options, output = options_of(vars(args)), output_of(vars(args))
+        _check_json(output.json)
+        if output.saves:
+            _make_folders(output, options.inputs)
+        if output.service:
             from partway.edge.session.service import serve
 
-            return serve(options, search, args.json)
-        return _answer(options, search, args.json)
+            return serve(options, search, output)
+        return _answer(options, search, output)
 
 
-def _answer(options: Options, search: Search | None, json_path: str | None) -> int:
+def _make_folders(output: OutputOptions, inputs: Sequence[str]) -> None:
+    from partway.edge.report.saved_files import make_folder
+
+    for flag, folder in (("--save-outputs", output.save_outputs), ("--save-pictures", output.save_pictures)):
+        if folder is not None:
+            make_folder(flag, folder, inputs)
+
+
+def _answer(options: Options, search: Search | None, output: OutputOptions) -> int:
     """Answer the input and report the results, also those of an interrupted run."""
     import gc
 
     from partway.edge.pipeline.result import FrameResult
     from partway.edge.report.terminal import Report
-    from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable
+    from partway.edge.session.answer_input import answer_input, new_run_report, queue_policy, readable, saving
     from partway.edge.session.health import Liveness
     from partway.edge.session.run import Run
     from partway.system.sigterm import Sigterm
 
-    report = Report(quiet=json_path == "-")
+    report = Report(quiet=output.json == "-")
     with Sigterm() as sigterm, Liveness() as liveness, Run(options, report, search) as run:
         ready = run.open()
         run_input = ready.opened.run_input
-        run_report = new_run_report(ready, options, keep_frames=json_path is not None)
+        run_report = new_run_report(ready, options, keep_frames=output.json is not None)
         gc.collect()
         gc.freeze()  # excludes these long-lived objects from collection, which would delay frames by milliseconds
-        with report.frames(run_input.total) as lines:
+        with report.frames(run_input.total) as lines, saving(ready, output, options.inputs) as save:
 
             def answered(result: FrameResult) -> None:
                 lines.add(result)
                 liveness.frame_done()
 
             samples = readable(
-                run_input.items(), run_report.add_unreadable, liveness.frame_read, lambda: sigterm.received
+                run_input.items(),
+                run_report.add_unreadable,
+                liveness.frame_read,
+                lambda: sigterm.received,
+                pictures=output.save_pictures is not None,
             )
-            answer_input(ready, run_report, samples, queue_policy(run_input, options), answered, sigterm.on_end)
-        return _finish(run_report, report, options, json_path)
+            answer_input(ready, run_report, samples, queue_policy(run_input, options), answered, sigterm.on_end, save)
+        return _finish(run_report, report, options, output.json)
 
 
 def _finish(run_report: RunReport, report: Report, options: Options, json_path: str | None) -> int:
@@ -118,7 +123,7 @@ def _finish(run_report: RunReport, report: Report, options: Options, json_path: 
 
     closing_lines(run_report, report, options.when_behind, _command(options))
     for sentence in run_report.unreadable:
-        print(f"edge-run: {sentence}", file=sys.stderr)
+        print_error("edge-run", sentence)
     if json_path is not None:
         _write_json(run_report, json_path)
     if run_report.interrupted:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from partway.edge.sources.source import SourceSettings
 from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.access.options import AccessOptions, access_options
 from partway.edge.transport.address import parse_address
@@ -79,6 +80,13 @@ def _shape(value: Any, flag: str) -> tuple[int, ...]:
     return parse_shape(text(value, flag))
 
 
+def _hop(value: Any, flag: str) -> tuple[int, int]:
+    """``512`` or ``512+64``: new samples, and samples repeated from before."""
+    from partway.edge.sources.audio.waveform import parse_hop
+
+    return parse_hop(text(value, flag), flag)
+
+
 def _order(value: Any, flag: str) -> bool:
     return bool(one_of("source", "as-answered")(value, flag) == "source")
 
@@ -90,6 +98,7 @@ class Options:
     ``window`` None adapts it. ``in_order`` False yields results as soon as they are answered. ``audit`` is the share of
     coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` state assumptions.
     ``wishes`` describe a model file.
+    ``patient`` waits for a camera that cannot be reached yet.
     """
 
     model: str = field(
@@ -125,14 +134,30 @@ class Options:
         metadata=_not_session(
             "--input",
             texts,
-            "pictures, folders, a watched folder, IDX, .npz, videos, a camera, standard input (repeatable)",
-            "FILE|DIR|watch:DIR|camera:N|-",
+            "pictures, folders, a watched folder, IDX, .npz, videos, audio, a camera, a microphone, standard input"
+            " (repeatable)",
+            "FILE|DIR|watch:DIR|camera:N|URL|mic:N|-",
         ),
     )
     stdin_shape: tuple[int, ...] | None = field(
         default=None,
         metadata=_edge_run(
             "--stdin-shape", _shape, "--input - is raw uint8 pictures of this shape (default: .npy after .npy)", "HxWxC"
+        ),
+    )
+    hop: tuple[int, int] | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--hop",
+            _hop,
+            "samples of audio that each frame adds, and samples before them that it repeats (default: by the model)",
+            "SAMPLES[+BEFORE]",
+        ),
+    )
+    rate_hz: int | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--rate", whole(1000, 768_000), "the sample rate in Hz that the model expects of audio", "HZ"
         ),
     )
     frames: int | None = field(
@@ -235,11 +260,16 @@ class Options:
     notes: tuple[str, ...] = ()
     access: Access = OPEN
     wishes: Wishes = NO_WISHES
+    patient: bool = False
+
+    def source_settings(self) -> SourceSettings:
+        """What these options say about reading inputs."""
+        return SourceSettings(self.stdin_shape, self.hop, self.rate_hz, self.patient)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How edge-run prints its results."""
+    """How edge-run prints its results, and what it writes of them."""
 
     json: str | None = field(
         default=None,
@@ -254,11 +284,34 @@ class OutputOptions:
         default=False,
         metadata=_edge_run("--service", switch, "run until SIGTERM, a line a frame (of JSON with --json); for systemd"),
     )
+    save_outputs: Path | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--save-outputs",
+            path,
+            "write the model's outputs, one .npz a frame; --json names the file, without the values of tensors",
+            "DIR",
+        ),
+    )
+    save_pictures: Path | None = field(
+        default=None,
+        metadata=_edge_run("--save-pictures", path, "draw each answer on its picture and write it as .jpg", "DIR"),
+    )
+
+    @property
+    def saves(self) -> bool:
+        """Whether files of frames are to be written."""
+        return self.save_outputs is not None or self.save_pictures is not None
 
 
 OUTPUT: tuple[Option, ...] = rows(OutputOptions)
 TABLE: tuple[Option, ...] = (*rows(Options), *MODEL_OPTIONS, *rows(DecisionOptions), *rows(AccessOptions))
 """Every option of a run."""
+
+
+def output_of(values: Mapping[str, Any]) -> OutputOptions:
+    """Check how results are printed and written. Raises InputError."""
+    return OutputOptions(**checked(OUTPUT, values))
 
 
 def options_of(values: Mapping[str, Any]) -> Options:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,19 @@ import numpy as np
 
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.result import FrameResult
-from partway.errors import WireError
+from partway.errors import InputError, WireError
 from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
 from partway.proto.codecs.packing import RawLayout, raw_layout
 from partway.proto.frame import Reply
 from partway.proto.header import Header
 from partway.proto.tensors import TensorSpec
+from partway.tasks.interface import Result
 
+log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
+Answers = Sequence[Result | None]
+"""What the task reads in the outputs of a group, one entry a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,10 @@ class ReplyDecoder:
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self._reader = AnswerReader(chain.plan)
+        self.task = self._reader.task
         self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
         self._layouts: dict[Header, RawLayout] = {}
+        self._warned = False
 
     def outputs(self, group: FrameGroup, reply: Reply, grouped: bool) -> dict[str, Array]:
         """The outputs in the reply, and those that the prefix has computed already.
@@ -73,10 +80,36 @@ class ReplyDecoder:
             self._layouts[header] = layout
         return layout
 
+    def answers(self, group: FrameGroup, outputs: Mapping[str, Array]) -> Answers:
+        """What the task reads in these outputs. Raises what the task raises if it cannot read them."""
+        count = len(group.samples)
+        if not outputs:
+            return [None] * count
+        return [
+            self._reader.result(_of_frame(outputs, index, count), sample.geometry)
+            for index, sample in enumerate(group.samples)
+        ]
+
+    def answers_here(self, group: FrameGroup, outputs: Mapping[str, Array]) -> Answers:
+        """What the task reads in outputs that this device made, None where it cannot read them: warned once.
+
+        Raises InputError if the plan's task does not fit the model, because then it fits no frame.
+        """
+        try:
+            return self.answers(group, outputs)
+        except InputError:
+            raise
+        except Exception as error:  # a task of another package may raise any kind
+            if not self._warned:
+                log.warning("task %s cannot read an answer (%r); such frames have outputs only", self.task.name, error)
+            self._warned = True
+            return [None] * len(group.samples)
+
     def results(
         self,
         group: FrameGroup,
         outputs: Mapping[str, Array],
+        answers: Answers,
         answered_by: str,
         times: Times,
         received: int,
@@ -88,9 +121,6 @@ class ReplyDecoder:
         for index, sample in enumerate(group.samples):
             read_s = sample.read_s + group.tensors_s
             waited_s = max(0.0, group.started_s - group.arrived_s[index] - sample.read_s) if group.arrived_s else 0.0
-            outputs_of_frame = (
-                outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}
-            )
             yield FrameResult(
                 id=group.first_id + index,
                 name=sample.name,
@@ -106,9 +136,14 @@ class ReplyDecoder:
                 suffix_s=times.suffix_s,
                 total_s=read_s + waited_s + ran_s,
                 answered_by=answered_by,
-                outputs=outputs_of_frame,
-                answer=self._reader.result(outputs_of_frame, sample.geometry) if outputs_of_frame else None,
+                outputs=_of_frame(outputs, index, count),
+                answer=answers[index],
                 missed=missed,
                 read_s=read_s,
                 waited_s=waited_s,
+                picture=sample.original,
             )
+
+
+def _of_frame(outputs: Mapping[str, Array], index: int, count: int) -> Mapping[str, Array]:
+    return outputs if count == 1 else {name: array[index : index + 1] for name, array in outputs.items()}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from partway.tasks.classify import Classes
 from partway.tasks.interface import Result
+from partway.tasks.tensors import Tensors
+from partway.units import encodable, redacted
 
 Array = np.ndarray[Any, Any]
 NOBODY = "nobody"
 """``answered_by`` of a frame that neither the cloud nor the device answered."""
 PARTS = ("read_s", "waited_s", "prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s")
 """The parts that add up to total_s."""
+OUTPUTS_FILE, PICTURE_FILE = "outputs_file", "picture_file"
+"""The entries of ``files``, in JSON too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,10 @@ class FrameResult:
 
     ``read_s`` is decoding, scaling and making tensors; ``waited_s`` is waiting before processing; ``link_s`` is from
     sending to result without the cloud's own time. ``answered_by`` is ``cloud``, ``device`` or, without ``outputs``,
-    NOBODY; ``missed`` means that the answer came after the deadline. ``answer`` is what
-    the model's task reads in ``outputs``, for example boxes; None without ``outputs``.
+    NOBODY; ``missed`` means that the answer came after the deadline. ``answer`` is what the model's task reads in
+    ``outputs``, for example boxes; None without ``outputs``, or if the task cannot read them. ``picture`` is the
+    original picture (a path, or uint8 RGB [height, width, 3]) if the source keeps it. ``files`` names the files that
+    ``--save-outputs`` and ``--save-pictures`` write.
     """
 
     id: int
@@ -47,6 +54,8 @@ class FrameResult:
     missed: bool = False
     read_s: float = 0.0
     waited_s: float = 0.0
+    picture: Path | Array | None = field(default=None, repr=False, compare=False)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def top(self) -> tuple[tuple[str, int, float], ...]:
@@ -57,7 +66,7 @@ class FrameResult:
         """The frame as ``edge-run --json`` writes it."""
         return {
             "id": self.id,
-            "name": self.name,
+            "name": encodable(redacted(self.name)),
             "cut": self.cut,
             "codec": self.codec,
             "bytes_sent": self.bytes_sent,
@@ -66,5 +75,15 @@ class FrameResult:
             "answered_by": self.answered_by,
             "missed": self.missed,
             "top": [],
-            **({} if self.answer is None else self.answer.to_json()),
+            **self._answer_json(),
+            **self.files,
         }
+
+    def _answer_json(self) -> dict[str, Any]:
+        """What the task reads. Values of tensors that are in a file are left out."""
+        if self.answer is None:
+            return {}
+        if isinstance(self.answer, Tensors) and OUTPUTS_FILE in self.files:
+            kinds = {n: {"dtype": a.dtype.name, "shape": list(a.shape)} for n, a in self.answer.outputs.items()}
+            return {"outputs": kinds}
+        return self.answer.to_json()

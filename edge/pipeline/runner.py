@@ -18,13 +18,13 @@ import numpy as np
 
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import Clouds, FrameGroup, Watch, give_up_s
-from partway.edge.pipeline.replies import ReplyDecoder, Times, retry_s
+from partway.edge.pipeline.replies import Answers, ReplyDecoder, Times, retry_s
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.pipeline.uplink import Answer, FlightEvent, OneCloud, Uplink
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals, Groups
 from partway.edge.transport.interface import FrameStream, OnLost, OnReply
-from partway.errors import LinkLost, WireError
+from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import Chain
 from partway.proto.codecs.registry import RAW
@@ -38,6 +38,8 @@ HAND_OVER_S = 1e-3
 """A prefix that takes longer runs in a thread, so that replies are timed on arrival."""
 MOST_REFUSALS = 8
 """After so many refusals in a row the cloud counts as lost: it may have another version of the model."""
+MOST_REASONS = 20
+"""How many different reasons of refusals are logged: a damaged answer may be damaged otherwise each time."""
 
 
 class Runner:
@@ -251,19 +253,23 @@ class Runner:
             return
         try:
             outputs = self._replies.outputs(group, reply, self.batch > 1)
-        except (WireError, KeyError, ValueError) as error:
+            answers = self._replies.answers(group, outputs)
+        except Exception as error:  # of values that no model makes, a task may raise any kind
             self._refused(group, f"the answer does not fit ({error})")
             return
         self._refused_in_a_row = 0
         d = reply.durations
         link_s = max(0.0, answer.received_s - group.sent_s - d.queue_s - d.decode_s - d.suffix_s)
-        self._finish(group, outputs, "cloud", Times(link_s, d.queue_s, d.decode_s, d.suffix_s), answer.size_bytes)
+        times = Times(link_s, d.queue_s, d.decode_s, d.suffix_s)
+        self._finish(group, outputs, "cloud", times, answer.size_bytes, answers)
 
     def _refused(self, group: FrameGroup, why: str, busy: bool = False) -> None:
         """Finish a refused group on the device; log one warning per reason, not one per frame."""
         consequence = "finished on the device" if self.chain.complete else "not answered"
-        log.log(logging.DEBUG if why in self._refusals else logging.WARNING, "%s; %s", why, consequence)
-        self._refusals.add(why)
+        known = why in self._refusals or len(self._refusals) >= MOST_REASONS
+        log.log(logging.DEBUG if known else logging.WARNING, "%s; %s", why, consequence)
+        if not known:
+            self._refusals.add(why)
         self._finish_here(group)
         self._refused_in_a_row += (
             self.deadline_s is None and not busy
@@ -286,7 +292,16 @@ class Runner:
         times = Times(link_s=begun_s - group.sent_s, suffix_s=perf_counter() - ready_s)
         self._finish(group, outputs, "device", times, 0)
 
-    def _finish(self, group: FrameGroup, outputs: Mapping[str, Array], by: str, times: Times, received: int) -> None:
+    def _finish(
+        self,
+        group: FrameGroup,
+        outputs: Mapping[str, Array],
+        by: str,
+        times: Times,
+        received: int,
+        answers: Answers | None = None,
+    ) -> None:
         missed = perf_counter() > group.deadline_s
-        for result in self._replies.results(group, outputs, by, times, received, missed):
+        answers = self._replies.answers_here(group, outputs) if answers is None else answers
+        for result in self._replies.results(group, outputs, answers, by, times, received, missed):
             self._done[result.id] = result

@@ -1,8 +1,9 @@
 """Statistics of answered frames for the report, of bounded size however long a camera runs.
 
 Counts are exact. Durations are a sample of all frames (reservoir sampling, Vitter 1985), and of every frame up to
-SAMPLED frames. For ``--json``, the last IN_MEMORY frames stay in memory and older ones in a temporary file. Outputs are
-never stored.
+SAMPLED frames. For ``--json``, the last IN_MEMORY frames, at most MOST_BYTES of text, stay in memory and older ones in
+a temporary file. Outputs and pictures are never stored. A frame whose answer may be large (boxes, masks, tensors) is
+kept as the text of its JSON.
 """
 
 from __future__ import annotations
@@ -10,30 +11,33 @@ from __future__ import annotations
 import json
 import random
 import statistics
-import tempfile
-import weakref
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from io import SEEK_END
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
+from partway.edge.report.spill import Spill
+from partway.tasks.classify import Classes
 
 SAMPLED = 100_000
 IN_MEMORY = 10_000
+MOST_BYTES = 1 << 24
 
 
 class Results:
     """Collects frames as they are answered. Without ``frames`` it only counts and times them."""
 
-    def __init__(self, frames: bool = True, sampled: int = SAMPLED, in_memory: int = IN_MEMORY) -> None:
-        self._frames, self._sampled, self._most = frames, sampled, in_memory
-        self._recent: deque[FrameResult] = deque()
-        self._file: IO[str] | None = None
+    def __init__(
+        self, frames: bool = True, sampled: int = SAMPLED, in_memory: int = IN_MEMORY, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._frames, self._sampled, self._most, self._most_bytes = frames, sampled, in_memory, most_bytes
+        self._recent: deque[FrameResult | str] = deque()
+        self._recent_bytes = 0
+        self._spill = Spill()
         self._counts: Counter[str] = Counter()
         self._seconds = {part: array("d") for part in ("total_s", *PARTS)}
         self._random = random.Random(0)  # noqa: S311 - chooses samples, protects nothing
@@ -56,9 +60,17 @@ class Results:
         if result.answered_by != NOBODY:
             self._time(result)
         if self._frames:
-            self._recent.append(replace(result, outputs={}))
-            if len(self._recent) > self._most:
-                self._write(self._recent.popleft())
+            self._keep(result)
+
+    def _keep(self, result: FrameResult) -> None:
+        small = result.answer is None or isinstance(result.answer, Classes)
+        entry = replace(result, outputs={}, picture=None) if small else json.dumps(result.to_json())
+        self._recent.append(entry)
+        self._recent_bytes += len(entry) if isinstance(entry, str) else 0
+        while len(self._recent) > self._most or self._recent_bytes > self._most_bytes:
+            oldest = self._recent.popleft()
+            self._recent_bytes -= len(oldest) if isinstance(oldest, str) else 0
+            self._spill.append(oldest if isinstance(oldest, str) else json.dumps(oldest.to_json()))
 
     def _time(self, result: FrameResult) -> None:
         answered = len(self) - self.unanswered
@@ -69,21 +81,11 @@ class Results:
             for part, seconds in self._seconds.items():
                 seconds[place] = getattr(result, part)
 
-    def _write(self, result: FrameResult) -> None:
-        """Write one frame, as it is answered: writing many at once would delay a frame."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed with this object
-            weakref.finalize(self, self._file.close)
-        self._file.write(json.dumps(result.to_json()) + "\n")
-
     def frames(self) -> Iterator[dict[str, Any]]:
         """Each frame as JSON, in the order of the answers."""
-        if self._file is not None:
-            self._file.seek(0)
-            yield from map(json.loads, self._file)
-            self._file.seek(0, SEEK_END)
-        for result in self._recent:
-            yield result.to_json()
+        yield from map(json.loads, self._spill.lines())
+        for entry in self._recent:
+            yield json.loads(entry) if isinstance(entry, str) else entry.to_json()
 
     def summary(self, wall_s: float) -> dict[str, Any]:
         """The ``summary`` of ``--json``: counts, percentiles of total_s, medians of the parts, frames per second.

@@ -5,11 +5,11 @@ The command lines use this module. A program that uses Session supplies its own 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 
-from partway.edge.options import Options
+from partway.edge.options import Options, OutputOptions
 from partway.edge.pipeline.result import FrameResult
 from partway.edge.report.run_json import RunReport
 from partway.edge.report.statistics import Results
@@ -17,7 +17,9 @@ from partway.edge.session.run import Ready
 from partway.edge.sources.files import Item, Sample
 from partway.edge.sources.frame_queue import FrameQueue
 from partway.edge.sources.open_inputs import RunInput
+from partway.edge.sources.originals import with_picture, without_picture
 from partway.errors import InputError
+from partway.partitioner.plan.answer import AnswerReader
 
 SLOW_READ_S = 1e-3
 """If reading a frame takes longer, a thread reads ahead, so that an answer is not reported a read too late."""
@@ -42,8 +44,12 @@ def readable(
     report: Callable[[InputError], None],
     frame_read: Callable[[], None] = lambda: None,
     ended: Callable[[], bool] = lambda: False,
+    pictures: bool = False,
 ) -> Iterator[Sample]:
-    """Yield every item that can be read, until ``ended``. Items that cannot be read are reported and skipped."""
+    """Yield every item that can be read, until ``ended``. Items that cannot be read are reported and skipped.
+
+    ``pictures``: samples keep their original pictures, to draw on. Otherwise those would only take memory.
+    """
     for item in items:
         if ended():
             return
@@ -53,7 +59,22 @@ def readable(
             report(error)
         else:
             frame_read()
-            yield sample
+            yield with_picture(sample) if pictures else without_picture(sample)
+
+
+@contextmanager
+def saving(
+    ready: Ready, output: OutputOptions, inputs: Sequence[str]
+) -> Iterator[Callable[[FrameResult], FrameResult]]:
+    """Yield what writes the files of a result. Without ``--save-…`` it does nothing."""
+    if not output.saves:
+        yield lambda result: result
+        return
+    from partway.edge.report.saved_files import SavedFiles, started_prefix
+
+    task, prefix = AnswerReader(ready.opened.chain.plan).task, started_prefix() if output.service else ""
+    with SavedFiles(output.save_outputs, output.save_pictures, task, inputs, prefix) as files:
+        yield files.add
 
 
 def queue_policy(run_input: RunInput, options: Options) -> str | None:
@@ -69,16 +90,19 @@ def answer_input(
     policy: str | None,
     answered: Callable[[FrameResult], None],
     on_end: Callable[[Callable[[], None]], None] = lambda _: None,
+    save: Callable[[FrameResult], FrameResult] = lambda result: result,
 ) -> None:
     """Answer every sample and add the results to ``run_report``. An interrupted run keeps the results it has.
 
+    ``save`` gets each result first, and returns it with the names of its files.
     ``on_end`` receives a function that ends reading at once; a signal handler may call it.
     """
     begun_s = perf_counter()
     with nullcontext(samples) if policy is None else FrameQueue(samples, policy) as source:
         on_end(source.end if isinstance(source, FrameQueue) else lambda: None)
         try:
-            for result in ready.pipeline.answers(source):
+            for answer in ready.pipeline.answers(source):
+                result = save(answer)
                 run_report.results.add(result)
                 answered(result)
         except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from partway.edge.pipeline.result import FrameResult
 from partway.edge.session.opened import OpenSession, check_process, forked
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals
+from partway.edge.sources.originals import without_picture
 from partway.edge.sources.samples import sample_of
 from partway.partitioner.plan.plan import Plan
 
@@ -73,7 +74,8 @@ class _Requests(Arrivals):
             if request.answer.cancelled():
                 continue
             try:
-                readable.append((sample_of(request.value, self._plan, "frame"), request.arrived_s))
+                sample = without_picture(sample_of(request.value, self._plan, "frame"))
+                readable.append((sample, request.arrived_s))
             except Exception as error:  # the task that waits for this answer gets the error
                 self._refuse(request, error)
             else:

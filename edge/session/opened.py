@@ -19,6 +19,7 @@ from partway.edge.report.terminal import Report
 from partway.edge.session.run import Run
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals
+from partway.edge.sources.originals import without_picture
 from partway.edge.sources.samples import sample_of
 from partway.partitioner.plan.plan import Plan
 
@@ -143,7 +144,7 @@ class _Source:
         if self.ended:
             raise StopIteration
         try:
-            sample = sample_of(next(self._inputs), self._plan, f"frame {self.next_id}")
+            sample = without_picture(sample_of(next(self._inputs), self._plan, f"frame {self.next_id}"))
         except StopIteration:
             self.ended = True
             raise

@@ -11,20 +11,22 @@ import logging
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from partway.edge.discovery.zeroconf import Search
-from partway.edge.options import Options
+from partway.edge.options import Options, OutputOptions
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.terminal import Report, frame_line
-from partway.edge.session.answer_input import readable
+from partway.edge.session.answer_input import readable, saving
 from partway.edge.session.health import Liveness
 from partway.edge.session.run import Ready, Run
 from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
 from partway.system.sigterm import Sigterm
 from partway.system.systemd import notify, watchdog_s
+from partway.units import encodable
 
 log = logging.getLogger("partway.edge")
 
@@ -33,11 +35,12 @@ MOST_CHANGES = 100
 """The service remembers this many changes of the split."""
 
 
-def serve(options: Options, search: Search | None, json_path: str | None) -> int:
+def serve(options: Options, search: Search | None, output: OutputOptions) -> int:
     """Answer frames until the input ends or SIGTERM arrives. Returns the exit code: 0.
 
-    ``json_path``: the file for lines of JSON, ``-`` for standard output. None prints lines for people there.
+    ``output.json``: the file for lines of JSON, ``-`` for standard output. None prints lines for people there.
     """
+    json_path = output.json
     with ExitStack() as stack:
         sigterm = stack.enter_context(Sigterm(early=lambda: SystemExit(0)))
         liveness = stack.enter_context(Liveness())
@@ -45,20 +48,28 @@ def serve(options: Options, search: Search | None, json_path: str | None) -> int
         if json_path not in (None, "-"):
             lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
         journal = Journal(lines, json_path is not None, liveness)
-        run = stack.enter_context(Run(options, Report(quiet=json_path == "-", table=False), search))
+        run = stack.enter_context(
+            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search)
+        )
         with journal:
-            _answer(run.open(), options.when_behind, journal, sigterm)
+            _answer(run.open(), options, output, journal, sigterm)
         return 0
 
 
-def _answer(ready: Ready, policy: str, journal: Journal, sigterm: Sigterm) -> None:
+def _answer(ready: Ready, options: Options, output: OutputOptions, journal: Journal, sigterm: Sigterm) -> None:
     run_input, pipeline = ready.opened.run_input, ready.pipeline
-    samples = readable(run_input.items(), journal.unreadable, journal.liveness.frame_read, lambda: sigterm.received)
-    with FrameQueue(samples, policy) as frame_queue:
+    samples = readable(
+        run_input.items(),
+        journal.unreadable,
+        journal.liveness.frame_read,
+        lambda: sigterm.received,
+        pictures=output.save_pictures is not None,
+    )
+    with saving(ready, output, options.inputs) as save, FrameQueue(samples, options.when_behind) as frame_queue:
         sigterm.on_end(frame_queue.end)
         journal.ready(ready)
         for result in pipeline.answers(frame_queue):
-            journal.answered(result)
+            journal.answered(save(result))
             while len(pipeline.controller.changes) > MOST_CHANGES:
                 del pipeline.controller.changes[0]
 
@@ -89,13 +100,13 @@ class Journal:
         """Report that frames flow from now on."""
         notify("READY=1", "STATUS=answering frames")
         plan = ready.opened.chain.plan
-        self._write({"event": "ready", "model": plan.model, "plan": plan.digest}, "ready")
+        self._write({"event": "ready", "model": encodable(plan.model), "plan": plan.digest}, "ready")
 
     def answered(self, result: FrameResult) -> None:
         """A frame is done."""
         self.liveness.frame_done()
         self._unanswered += result.answered_by == NOBODY
-        self._write({"name": result.name, **result.to_json()}, frame_line(result))
+        self._write(result.to_json(), frame_line(result))
 
     def unreadable(self, error: InputError) -> None:
         """Warn of an input that cannot be read, once while the same input keeps failing."""

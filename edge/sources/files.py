@@ -39,7 +39,8 @@ class Sample:
     """One input of the model: uint8 pixels at the model's input size, or the model's input tensors themselves.
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
-    ``geometry``: where ``pixels`` lie in the original picture; None if unknown.
+    ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``original``: that picture, as the
+    path of its file or as uint8 [height, width, channels]; None if it is not kept.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Sample:
     read_s: float = 0.0
     live: bool = False
     geometry: Geometry | None = None
+    original: Path | Array | None = None
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -143,7 +145,7 @@ def timed(begun_s: float, sample: Sample, live: bool = False) -> Sample:
 def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
     begun_s = perf_counter()
     pixels, geometry = reading.read_picture(path, preprocess)
-    return timed(begun_s, Sample(path.name, pixels, geometry=geometry))
+    return timed(begun_s, Sample(path.name, pixels, geometry=geometry, original=path))
 
 
 def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
@@ -160,7 +162,7 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
     """A picture of uint8 [height, width] or [height, width, channels], of any size."""
     begun_s = perf_counter()
     pixels, geometry = preprocess.fitted_array(image)
-    return timed(begun_s, Sample(name, pixels, geometry=geometry))
+    return timed(begun_s, Sample(name, pixels, geometry=geometry, original=image))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:

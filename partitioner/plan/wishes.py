@@ -16,7 +16,7 @@ from typing import Any
 from partway.errors import InputError
 from partway.partitioner.plan.pictures.fits import FITS, is_fit, split_crop
 from partway.system.option_table import Option, checked, one_of, option, rows, text
-from partway.units import whole_number
+from partway.units import parse_shape, whole_number
 
 _option = partial(option, programs=("edge-run", "Session", "partway plan", "partway slice", "partway quantize"))
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
@@ -87,7 +87,7 @@ def _task(value: Any, flag: str) -> str:
 
 
 def shapes(value: Any, flag: str = "--shape") -> Shapes:
-    """``NAME=1x3x224x224``, several of them, or a mapping of names to sizes. Raises InputError on anything else."""
+    """``NAME=1x3x224x224`` (or ``1,3,224,224``), several of them, or a mapping of names to sizes. Raises InputError on anything else."""
     if isinstance(value, Mapping):
         return tuple((str(name), _sizes(sizes, f"{name}={sizes}", flag)) for name, sizes in value.items())
     found = []
@@ -96,7 +96,7 @@ def shapes(value: Any, flag: str = "--shape") -> Shapes:
             found.append((str(each[0]), _sizes(each[1], f"{each!r}", flag)))
             continue
         name, _, sizes = each.rpartition("=")
-        found.append((name, _sizes(sizes.split("x") if name else (), each, flag)))
+        found.append((name, _sizes((parse_shape(sizes) or ()) if name else (), each, flag)))
     return tuple(found)
 
 

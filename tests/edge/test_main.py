@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from partway.edge.session.run import Run
 from partway.edge.session.start import startup as opening
 from partway.edge.session.start.embedded_cloud import EmbeddedCloud
 from partway.edge.transport.fake import FakeCloud
-from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import bundled_folder, model_folder
 
 SCHEMA = json.loads((ROOT / "docs" / "edge-run.schema.json").read_text(encoding="utf-8"))
@@ -89,7 +92,10 @@ def test_the_parts_of_every_frame_add_up(digits: Path, cloud: RealCloud, capsys:
 
 
 def test_the_schema_is_strict() -> None:
-    """Every object of the schema names all its fields, describes each, and lets no other in."""
+    """Every object names all its fields and describes each; only a frame and what a task reads let others in."""
+    frame = SCHEMA["$defs"]["frame"]
+    kinds = [frame["properties"][name]["items"] for name in ("boxes", "text")]
+    open_to_tasks = [frame, frame["properties"]["outputs"], SCHEMA["$defs"]["entry"], *kinds]
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
     def objects(node: Any) -> Iterator[dict[str, Any]]:
@@ -106,9 +112,9 @@ def test_the_schema_is_strict() -> None:
         return "description" in field or "description" in SCHEMA["$defs"].get(field["$ref"].rpartition("/")[2], {})
 
     found = list(objects(SCHEMA))
-    assert len(found) == 12
+    assert len(found) == 17
     for node in found:
-        assert node["additionalProperties"] is False
+        assert node["additionalProperties"] is False or node in open_to_tasks
         assert set(node["required"]) <= set(node["properties"])
         assert all(described(field) for field in node["properties"].values())
 
@@ -177,6 +183,50 @@ def test_a_codec_that_loses_something_may_be_asked_for(
     assert {frame["codec"] for frame in made["frames"]} == {codec}
 
 
+def test_outputs_and_drawn_pictures_are_saved(
+    cloud: RealCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One .npz and one .jpg a frame, named in JSON, from pictures and arrays alike."""
+    sample = next((model_folder("mnist") / "samples").glob("*.png"))
+    with Image.open(sample) as picture:
+        sizes = [picture.size, (60, 50)]
+    np.savez(tmp_path / "big.npz", images=np.random.default_rng(0).integers(0, 256, (2, 50, 60), dtype=np.uint8))
+    for number, file in enumerate((sample, tmp_path / "big.npz")):
+        out = tmp_path / str(number)
+        folders = ["--save-outputs", str(out / "outputs"), "--save-pictures", str(out / "pictures")]
+        options = ["--model", "mnist", "--cloud", cloud.address, "--split", "1", "--input", str(file)]
+        made = report_of([*options, *folders], capsys)
+        for frame in made["frames"]:
+            with np.load(frame["outputs_file"]) as saved:
+                assert int(saved["logits"].argmax()) == frame["top"][0]["index"]
+            with Image.open(frame["picture_file"]) as drawn:
+                assert drawn.size == sizes[number]
+        assert len(list((out / "pictures").iterdir())) == len(made["frames"])
+
+
+def test_a_model_of_no_known_task_gives_its_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As base64 in JSON, which reads back to what --save-outputs writes instead."""
+    plan = _tensors_plan(tmp_path / "plan")
+    options = ["--model", str(plan), "--cloud", "none", "--frames", "2"]
+    assert main(options) == 0
+    assert "logits [1, 10]" in capsys.readouterr().out
+    frames = report_of(options, capsys)["frames"]
+    values = [np.frombuffer(b64decode(frame["outputs"]["logits"]["data"]), "<f4") for frame in frames]
+    assert all(frame["top"] == [] and value.shape == (10,) for frame, value in zip(frames, values, strict=True))
+    saved = report_of([*options, "--save-outputs", str(tmp_path / "out")], capsys)["frames"]
+    for frame, value in zip(saved, values, strict=True):
+        assert frame["outputs"] == {"logits": {"dtype": "float32", "shape": [1, 10]}}
+        with np.load(frame["outputs_file"]) as file:
+            np.testing.assert_allclose(file["logits"][0], value, rtol=1e-5)
+
+
+def _tensors_plan(folder: Path) -> Path:
+    """The shipped model with a plan that does not know what its output means."""
+    shutil.copytree(model_folder("mnist"), folder)
+    save_plan(replace(load_plan(folder), output={}), folder)
+    return folder
+
+
 def test_json_goes_to_a_file_beside_the_text(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With a file, people still see their text, and the file holds the object."""
     file = tmp_path / "out.json"
@@ -221,6 +271,12 @@ def _refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--split", "\u00b2"], "no cut is called '\u00b2'"),
         (["--split", "1"], "split 1 needs a cloud; leave out --cloud none or use --split device"),
         (["--input", "nowhere.png"], "input nowhere.png does not exist"),
+        (["--save-outputs", "/dev/null/x"], "--save-outputs /dev/null/x cannot be written (Not a directory)"),
+        (["--save-pictures", "/proc/x"], "--save-pictures /proc/x cannot be written"),
+        (
+            ["--input", "tests", "--save-pictures", "tests"],
+            "--save-pictures tests is an input of this run; give another",
+        ),
         (["--cache", "/dev/null/x"], "cache folder /dev/null/x cannot be written"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from partway.errors import InputError
 from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Classify:
     def decode(self, outputs: Mapping[str, Array], geometry: Geometry | None = None) -> Classes:
         """The likeliest classes; among equals the first wins, as in argmax."""
         scores = np.asarray(outputs[self.value], np.float64).reshape(-1)
+        if not scores.size:
+            raise InputError(f"{self.value} holds no scores to classify by")
         if len(scores) < FEW:
             values: list[float] = scores.tolist()
             if self._softmax:

@@ -1,6 +1,7 @@
 """From a reply to results: whose outputs they are, what each part took, and replies that do not fit."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from tests.support.served import served
 
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.replies import MOST_RETRY_S, ReplyDecoder, Times, retry_s
+from partway.edge.pipeline.result import FrameResult
 from partway.edge.sources.files import Sample
-from partway.errors import PartwayError
+from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.estimate import Candidate
 from partway.proto.codecs.packing import pack
 from partway.proto.codecs.registry import RAW
@@ -24,6 +26,7 @@ from partway.proto.tensors import TensorSpec
 Array = np.ndarray[Any, Any]
 CHAIN = affine_chain()
 SPLIT = Candidate(1, "raw")
+PICTURE = Path("b.png")
 TIMES = Times(link_s=0.04, queue_s=0.03, decode_s=0.02, suffix_s=0.01)
 
 
@@ -38,6 +41,12 @@ def reply_with(codec: str = RAW, **outputs: Array) -> Reply:
     packed = [pack(codec, name, array) for name, array in outputs.items()]
     header = Header("affine", (), tuple(head for head, _ in packed))
     return Reply(Frame(header, "10", tuple(data for _, data in packed)), Durations())
+
+
+def results_of(group: FrameGroup, outputs: dict[str, Array], *others: Any, **named: Any) -> list[FrameResult]:
+    """The results of a group with these outputs."""
+    replies = ReplyDecoder(CHAIN)
+    return list(replies.results(group, outputs, replies.answers(group, outputs), *others, **named))
 
 
 def scores(count: int = 1) -> Array:
@@ -126,7 +135,7 @@ def test_a_frame_alone_may_have_any_number_of_rows(rows: int) -> None:
 def test_every_frame_of_a_group_gets_its_own_answer_and_share(count: int, sent: int, received: int) -> None:
     """Ids go up from the first, names are the samples', bytes are shared, and times are everybody's."""
     group = group_of(count, bytes_sent=sent)
-    results = list(ReplyDecoder(CHAIN).results(group, {"y": scores(count)}, "cloud", TIMES, received, missed=False))
+    results = results_of(group, {"y": scores(count)}, "cloud", TIMES, received, missed=False)
     assert [result.id for result in results] == list(range(10, 10 + count))
     assert [result.name for result in results] == [sample.name for sample in group.samples]
     for index, result in enumerate(results):
@@ -138,9 +147,8 @@ def test_every_frame_of_a_group_gets_its_own_answer_and_share(count: int, sent: 
 
 def test_a_result_has_all_that_is_known_of_its_frame() -> None:
     """Candidate, parts of the time, who answered, whether it was missed, and what the answer means."""
-    (result,) = ReplyDecoder(CHAIN).results(
-        group_of(), {"y": np.array([[0.0, 100.0]], np.float32)}, "device", TIMES, 7, missed=True
-    )
+    outputs = {"y": np.array([[0.0, 100.0]], np.float32)}
+    (result,) = results_of(group_of(), outputs, "device", TIMES, 7, missed=True)
     assert (result.cut, result.codec, result.answered_by, result.missed) == (1, "raw", "device", True)
     parts = (result.prefix_s, result.encode_s, result.link_s, result.queue_s, result.decode_s, result.suffix_s)
     assert parts == (0.5, 0.25, 0.04, 0.03, 0.02, 0.01)
@@ -151,7 +159,7 @@ def test_a_result_has_all_that_is_known_of_its_frame() -> None:
 
 def test_a_frame_that_nobody_answered_has_no_outputs() -> None:
     """A result all the same, for whoever counts frames."""
-    (result,) = ReplyDecoder(CHAIN).results(group_of(), {}, "nobody", Times(), 0, missed=True)
+    (result,) = results_of(group_of(), {}, "nobody", Times(), 0, missed=True)
     assert (dict(result.outputs), result.top, result.answered_by) == ({}, (), "nobody")
 
 
@@ -161,7 +169,57 @@ def test_an_answer_is_that_of_the_whole_chain() -> None:
     right = CHAIN.run(sample.tensors(None), 0, STAGES)
     answers, group = ReplyDecoder(CHAIN), replace(group_of(), samples=[Sample("it", values=sample.values)])
     outputs = answers.outputs(group, reply_with(y=right["y"]), grouped=False)
-    (by_cloud,) = answers.results(group, outputs, "cloud", TIMES, 0, False)
-    (by_device,) = answers.results(group, CHAIN.answer(right), "device", Times(), 0, False)
+    (by_cloud,) = results_of(group, outputs, "cloud", TIMES, 0, False)
+    (by_device,) = results_of(group, CHAIN.answer(right), "device", Times(), 0, False)
     assert by_cloud.top == by_device.top
     assert by_cloud.name == "it"
+
+
+class Broken:
+    """A task that fails so."""
+
+    name = "broken"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def decode(self, outputs: Any, geometry: Any) -> Any:
+        raise self.error
+
+
+def broken(error: Exception) -> ReplyDecoder:
+    """The decoder of a plan whose task fails so."""
+    replies = ReplyDecoder(CHAIN)
+    replies._reader.task = replies.task = Broken(error)  # type: ignore[assignment]
+    return replies
+
+
+def test_outputs_of_the_device_that_its_task_cannot_read_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The frame keeps its outputs and has no answer; the task's own exception reaches nobody."""
+    replies = broken(IndexError("index 7 is out of bounds"))
+    assert [replies.answers_here(group_of(2), {"y": scores(2)}) for _ in range(3)] == [[None, None]] * 3
+    (warning,) = caplog.messages
+    assert "task broken cannot read an answer" in warning
+    (result, _) = replies.results(group_of(2), {"y": scores(2)}, [None, None], "device", TIMES, 0, missed=False)
+    assert (result.answer, result.top, list(result.outputs)) == (None, (), ["y"])
+
+
+def test_a_task_that_does_not_fit_its_model_ends_the_run() -> None:
+    """It would fit no frame; its sentence says what to do."""
+    with pytest.raises(InputError, match="give another --task"):
+        broken(InputError("give another --task")).answers_here(group_of(), {"y": scores()})
+
+
+def test_an_answer_of_the_cloud_that_cannot_be_read_is_refused() -> None:
+    """The runner then finishes the frame on the device."""
+    with pytest.raises(IndexError):
+        broken(IndexError("no")).answers(group_of(), {"y": scores()})
+
+
+def test_a_result_has_the_original_picture_of_its_sample() -> None:
+    """Where the source kept it; nothing otherwise."""
+    group = replace(group_of(2), samples=[Sample("a"), Sample("b", original=PICTURE)])
+    assert [result.picture for result in results_of(group, {"y": scores(2)}, "cloud", TIMES, 0, False)] == [
+        None,
+        PICTURE,
+    ]

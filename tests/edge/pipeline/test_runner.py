@@ -19,7 +19,7 @@ from tests.support.affine import (
 
 from partway.edge.pipeline.encoder import Encoder
 from partway.edge.pipeline.in_flight import Watch
-from partway.edge.pipeline.runner import HAND_OVER_S, Runner
+from partway.edge.pipeline.runner import HAND_OVER_S, MOST_REASONS, Runner
 from partway.edge.sources.files import Sample
 from partway.edge.sources.frame_queue import Arrivals
 from partway.edge.transport.fake import FakeCloud, answer_all
@@ -173,6 +173,37 @@ def test_a_group_with_too_few_answers_is_finished_on_the_device() -> None:
     _, results = run_through(two, 6, batch=3)
     assert_each_answered_once(results, 6)
     assert {result.answered_by for result in results} == {"device"}
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_answer_that_the_task_cannot_read_is_replaced_by_the_devices_own(
+    rows: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cloud may send outputs of an open size that hold nothing: one warning, and each frame is finished here."""
+
+    def hollow(cloud: FakeCloud) -> None:
+        frame = cloud.waiting.pop(0)
+        head, data = pack("raw", "y", np.zeros((rows, 2), np.float32))
+        cloud.deliver(encode_reply(Reply(Frame(Header("affine", (), (head,)), frame.id, (data,)), Durations())))
+
+    _, results = run_through(hollow, 3)
+    assert {result.answered_by for result in results} == {"cloud" if rows else "device"}
+    if not rows:
+        assert_each_answered_once(results, 3)
+        assert all(result.top for result in results)
+    assert [("holds no scores" in message) for message in caplog.messages] == [True] * (1 - rows)
+
+
+def test_reasons_that_change_with_every_frame_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged answer may be damaged otherwise each time."""
+
+    def odd(cloud: FakeCloud) -> None:
+        cloud.refuse(f"reason {cloud.received}")
+
+    with caplog.at_level(logging.WARNING):
+        _, results = run_through(odd, 40, deadline_s=60.0)
+    assert_each_answered_once(results, 40)
+    assert sum("reason" in message for message in caplog.messages) == MOST_REASONS
 
 
 @pytest.mark.parametrize("moment", range(1, 7))

@@ -18,13 +18,14 @@ from partway.edge.report.run_json import RunReport
 from partway.edge.report.statistics import Results
 from partway.edge.report.terminal import Report
 from partway.partitioner.decide.estimate import Candidate
+from partway.tasks.classify import Classes
 
 PLAN = affine_chain().plan
 SPLIT, HOME = Candidate(1, "raw", 2600, 90), Candidate(3, None)
 CHANGE = Change(7, SPLIT, HOME, "the cloud is lost")
 FRAME = FrameResult(
     0, "0.png", 1, "raw", 2600, 90, 0.01, 0.001, 0.02, 0.0, 0.001, 0.005, 0.04, "cloud",
-    {"y": np.zeros((1, 2))}, (("yes", 1, 0.9),),
+    {"y": np.zeros((1, 2))}, Classes((("yes", 1, 0.9),)),
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from partway.edge.pipeline.result import NOBODY, FrameResult
 from partway.edge.report.statistics import Results, summarize
 from partway.tasks.classify import Classes
+from partway.tasks.tensors import Tensors
 
 PARTS = dict.fromkeys(("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s"), 0.001)
 
@@ -63,3 +65,31 @@ def test_counts_are_exact_and_durations_a_fair_sample_beyond_the_limit() -> None
 def test_below_the_limit_percentiles_are_those_of_all() -> None:
     given = [_result(index) for index in range(101)]
     assert summarize(given, 1.0)["p90_s"] == pytest.approx(0.09)
+
+
+def _boxes(index: int) -> FrameResult:
+    """A frame of a model whose outputs are its answer."""
+    outputs = {"y": np.full((1, 500), index, np.float32)}
+    return replace(_result(index), outputs=outputs, answer=Tensors(outputs), picture=np.zeros((9, 9, 3), np.uint8))
+
+
+@pytest.mark.parametrize("most_bytes", [1, 5_000, 1 << 24])
+def test_answers_of_any_size_come_back_and_take_bounded_memory(most_bytes: int) -> None:
+    """Large answers go to disk long before there are IN_MEMORY of them; the order stays."""
+    kept = Results(most_bytes=most_bytes)
+    given = [_boxes(index) if index % 2 else _result(index) for index in range(20)]
+    for result in given:
+        kept.add(result)
+    assert list(kept.frames()) == json.loads(json.dumps([result.to_json() for result in given]))
+    assert sum(len(entry) for entry in kept._recent if isinstance(entry, str)) <= most_bytes
+
+
+def test_neither_answer_nor_picture_outlives_its_frame() -> None:
+    """Both may be megabytes."""
+    kept, result = Results(), _boxes(0)
+    answer, picture = weakref.ref(result.answer.outputs["y"]), weakref.ref(result.picture)  # type: ignore
+    kept.add(result)
+    kept.add(replace(_result(1), picture=result.picture))
+    del result
+    gc.collect()
+    assert (answer(), picture()) == (None, None)

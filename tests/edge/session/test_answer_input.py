@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.support.affine import affine_chain, samples
 from tests.support.wired import OneFakeCloud, wired
@@ -54,6 +56,25 @@ def test_items_that_cannot_be_read_are_reported_and_cost_no_other() -> None:
     items = [item("a"), item("bad", bad=True), item("c")]
     names = [s.name for s in readable(items, lambda error: errors.append(str(error)), lambda: reads.append(1))]
     assert (names, errors, len(reads)) == (["a", "c"], ["bad"], 2)
+
+
+def test_pictures_in_memory_are_kept_only_to_be_drawn_on() -> None:
+    """A camera's frames are megabytes each."""
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    items = [Item("a", lambda: Sample("a", pixels, original=pixels))]
+    for pictures in (True, False):
+        (sample,) = readable(items, pytest.fail, pictures=pictures)
+        assert (sample.original is pixels) == pictures
+
+
+def test_the_report_gets_what_saving_returns(ready: Ready) -> None:
+    """So the names of the files are in JSON, and what prints a frame gets the same."""
+    seen: list[FrameResult] = []
+    found = answered_by(
+        ready, iter(samples(2)), None, answered=seen.append, save=lambda r: replace(r, files={"outputs_file": "x"})
+    )
+    assert [frame["outputs_file"] for frame in found.results.frames()] == ["x", "x"]
+    assert [result.files for result in seen] == [{"outputs_file": "x"}] * 2
 
 
 def test_reading_ends_when_it_is_told_to() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -80,6 +81,24 @@ def test_a_service_answers_pictures_as_they_come_and_ends_on_sigterm(tmp_path: P
         until(systemd, "STOPPING=1")
         assert line(process) == {"event": "ended", "taken": 3, "answered": 3, "unanswered": 0}
         assert process.wait(20) == 0
+
+
+def test_a_service_saves_drawn_pictures_and_outputs(tmp_path: Path, systemd: socket.socket) -> None:
+    """Named in each line by the time the service began; all are written when it has ended."""
+    folders = ("--save-pictures", str(tmp_path / "drawn"), "--save-outputs", str(tmp_path / "outputs"))
+    watching = ("--cloud", "none", "--json", "-", "--input", f"watch:{tmp_path}/inbox", *folders)
+    with started(tmp_path, *watching) as process:
+        until(systemd, "READY=1")
+        assert line(process)["event"] == "ready"
+        for sample in SAMPLES[:2]:
+            shutil.copyfile(sample, tmp_path / "inbox" / sample.name)
+        frames = [line(process) for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    for kind, folder in (("picture_file", "drawn"), ("outputs_file", "outputs")):
+        files = sorted(str(path) for path in (tmp_path / folder).iterdir())
+        assert sorted(frame[kind] for frame in frames) == files
+        assert all(re.match(r"\d{8}T\d{6}Z_00000\d_", Path(file).name) for file in files)
 
 
 def test_no_frame_that_was_taken_is_lost_on_sigterm(tmp_path: Path, systemd: socket.socket) -> None:

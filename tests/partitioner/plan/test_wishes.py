@@ -22,6 +22,7 @@ from partway.partitioner.plan.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, re
         ({"labels": ["a", "b"]}, Wishes(labels=("a", "b"))),
         ({"task": "classify"}, Wishes(task="classify")),
         ({"shape": ["a:0=1x3x8x6", "b=1"]}, Wishes(shape=(("a:0", (1, 3, 8, 6)), ("b", (1,))))),
+        ({"shape": ["a=1,3"]}, Wishes(shape=(("a", (1, 3)),))),
         ({"shape": {"a": (1, 3)}}, Wishes(shape=(("a", (1, 3)),))),
         ({"shape": "a=1x3"}, Wishes(shape=(("a", (1, 3)),))),
         ({"shape": [], "labels": None, "mean": None}, NO_WISHES),
