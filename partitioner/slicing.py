@@ -16,7 +16,7 @@ from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
 from partway.partitioner.formats.find_state import with_state
-from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
@@ -24,6 +24,7 @@ from partway.partitioner.plan.inputs import examples_to_json
 from partway.partitioner.plan.model_format import FORMATS, Given, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 from partway.partitioner.plan.wrong_model import what_it_is
 from partway.proto.tensors import TensorSpec
 from partway.units import is_short_for
@@ -89,17 +90,19 @@ def make_plan(
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
-def slice_file(model: Path, out: Path) -> Plan:
+def slice_file(model: Path, out: Path, wishes: Wishes = NO_WISHES) -> Plan:
     """Slice a model file into ``out`` at its useful cuts, or as one stage, and write the plan there.
 
-    Raises :class:`InputError` when the model is no good.
+    ``wishes`` say what the file does not. Raises :class:`InputError` when the model or a wish is no good.
     """
+    source = open_model(model, wishes.sizes)
     try:
-        plan = make_plan(model, out)
+        chosen = choose_cuts(source.graph)
     except NoCutError:
         log.warning("no cut separates %s; it runs unsplit, on one side", model)
-        plan = make_plan(model, out, "none")
-    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes())
+        chosen = ()
+    plan = plan_model(source, chosen, out, model.stem)
+    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), wishes, source.facts)
     save_plan(plan, out)
     return plan
 

@@ -195,6 +195,7 @@ class Run:
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),
             ("link", link),
+            *(("guess", sentence) for sentence in plan.guesses),
             *((name, text) for name, _, text in (note.partition(": ") for note in self.options.notes)),
         ]
         self.report.header(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,13 +21,15 @@ import numpy as np
 from partway.edge.sources.source import Source
 from partway.errors import InputError, mapped
 from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
+from partway.partitioner.plan.pictures import reading
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo.idx import is_idx, read_idx
 from partway.tasks.interface import Geometry
 
+log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+PICTURES = reading.PICTURES
 ARRAYS = (".npz", ".npy")
 
 
@@ -87,7 +90,7 @@ def random_source(plan: Plan, frames: int) -> Iterator[Item]:
     def read(name: str) -> Sample:
         if preprocess is not None:
             pixels = np.frombuffer(numbers.randbytes(prod(preprocess.shape)), np.uint8)
-            return Sample(name, pixels.reshape(preprocess.shape))
+            return sample_of_pixels(name, pixels.reshape(preprocess.shape), preprocess)
         rng = np.random.default_rng(numbers.getrandbits(64))
         return Sample(name, values=random_frame(plan, rng))
 
@@ -109,11 +112,14 @@ def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[It
 
 
 def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, *ARRAYS))
+    entries = sorted(path.iterdir())
+    files = [file for file in entries if file.suffix.lower() in ARRAYS or reading.is_picture_file(file)]
     if not files:
         raise InputError(
             f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input"
         )
+    if sentence := reading.skipped(path, (entry.name for entry in entries if entry not in files)):
+        log.warning("%s", sentence)
     for file in files:
         yield from _arrays(file, plan, preprocess) if file.suffix.lower() in ARRAYS else [_picture(file, preprocess)]
 
@@ -138,21 +144,9 @@ def timed(begun_s: float, sample: Sample, live: bool = False) -> Sample:
 
 
 def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
-    from PIL import Image
-
     begun_s = perf_counter()
-    try:
-        with Image.open(path) as picture:
-            return timed(begun_s, Sample(path.name, preprocess.pixels(picture), original=path))
-    except InputError:
-        raise
-    except Exception as error:  # for damaged files Pillow raises many kinds: struct.error, IndexError, TypeError
-        raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "Pillow cannot read it" if "cannot identify" in text else text[:120]
+    pixels, geometry = reading.read_picture(path, preprocess)
+    return timed(begun_s, Sample(path.name, pixels, geometry=geometry, original=path))
 
 
 def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
@@ -167,14 +161,9 @@ def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
 
 def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
     """A picture of uint8 [height, width] or [height, width, channels], of any size."""
-    pixels = image[:, :, None] if image.ndim == 2 else image
-    if pixels.shape == preprocess.shape:
-        return Sample(name, np.ascontiguousarray(pixels))
-    from PIL import Image
-
     begun_s = perf_counter()
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return timed(begun_s, Sample(name, preprocess.pixels(picture), original=image))
+    pixels, geometry = preprocess.fitted_array(image)
+    return timed(begun_s, Sample(name, pixels, geometry=geometry, original=image))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
@@ -220,7 +209,7 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         SyntaxError,
     ) as error:
         raise InputError(
-            f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"
+            f"{path} cannot be read as numpy arrays ({reading.reason(error)}); save it again with numpy.savez"
         ) from error
 
 

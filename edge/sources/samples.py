@@ -44,7 +44,8 @@ def sample_of(value: object, plan: Plan, name: str) -> Sample:
                 f"{plan.model} does not take pictures; give its input tensors ({_expected_inputs(plan)}) by name"
             )
         begun_s = perf_counter()
-        return timed(begun_s, Sample(name, preprocess.pixels(value)))  # type: ignore[arg-type]
+        pixels, geometry = preprocess.fitted(value)  # type: ignore[arg-type]
+        return timed(begun_s, Sample(name, pixels, geometry=geometry))
     raise InputError(
         f"cannot infer on a {type(value).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
     )

@@ -6,7 +6,7 @@ A device that slices nothing imports no code of a format.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.state import StateLink
+from partway.partitioner.plan.wishes import Wishes
 from partway.plugins import Registry
 from partway.proto.tensors import TensorSpec
 
@@ -45,6 +46,24 @@ def usual_sizes(specs: Sequence[TensorSpec]) -> Sizes:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model file itself says of its pictures and answers; empty fields where it says nothing.
+
+    ``input``: fields of Preprocess, the range in real numbers. ``task``: the name of one of Partway's tasks.
+    ``metadata``: the file's own entries, as far as a task may read more in them. ``sizes``: shapes of open inputs.
+    """
+
+    input: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    task: str = ""
+    sizes: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(frozen=True, slots=True)
 class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
 
@@ -58,6 +77,7 @@ class SliceableModel:
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
     trusting: bool = False
     state: tuple[StateLink, ...] = ()
+    facts: Facts = NO_FACTS
 
 
 ModelFormat = Callable[[Path, Sizes], SliceableModel]
@@ -65,8 +85,11 @@ ModelFormat = Callable[[Path, Sizes], SliceableModel]
 
 FORMATS: Registry[ModelFormat] = Registry("partway.formats", "model format")
 
-SLICERS: Registry[Callable[[Path, Path], Plan]] = Registry("partway.slicers", "slicer")
-"""``file`` slices a model file into a folder and writes the plan there, for a run that is given a model file."""
+SLICERS: Registry[Callable[[Path, Path, Wishes], Plan]] = Registry("partway.slicers", "slicer")
+"""``file`` slices a model file into a folder and writes the plan there, for a run that is given a model file.
+
+The wishes are what the user says of the file.
+"""
 
 
 def suffix_of(model: Path) -> str:

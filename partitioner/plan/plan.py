@@ -77,7 +77,8 @@ class Plan:
     ``examples`` has a value for some inputs (see plan/inputs.py): the default of frames that lack the input.
     ``state`` names the outputs of a frame that are inputs of the next one (see state.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
-    ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
+    ``guesses`` are sentences on what nobody said of ``input`` and ``output``.
+    ``guesses``, ``candidates``, ``profiles`` and ``twin_agreement`` do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
 
@@ -98,6 +99,7 @@ class Plan:
     weights: str = ""
     examples: Mapping[str, Any] = field(default_factory=dict)
     state: tuple[StateLink, ...] = ()
+    guesses: tuple[str, ...] = ()
 
     @property
     def splits(self) -> range:
@@ -168,7 +170,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 over all that changes an answer, without the measurements. Both halves must agree on it."""
         data = plan_to_json(self)
-        for measured in ("candidates", "profiles", "twin_agreement", "digest"):
+        for measured in ("guesses", "candidates", "profiles", "twin_agreement", "digest"):
             data.pop(measured, None)
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -190,6 +192,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         **({"weights": plan.weights} if plan.weights else {}),
         **({"examples": dict(plan.examples)} if plan.examples else {}),
         **({"state": [link.to_json() for link in plan.state]} if plan.state else {}),
+        **({"guesses": list(plan.guesses)} if plan.guesses else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],

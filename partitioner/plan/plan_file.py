@@ -119,6 +119,7 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         weights=str(data.get("weights", "")),
         examples={str(name): dict(example) for name, example in data.get("examples", {}).items()},
         state=tuple(StateLink.from_json(link) for link in data.get("state", ())),
+        guesses=tuple(str(sentence) for sentence in data.get("guesses", ())),
     )
 
 

@@ -123,9 +123,14 @@ class Startup:
     def _find_model(self) -> Path | None:
         """The model's folder, None if only a cloud can have it. Also starts the search for clouds."""
         options = self.options
+        if options.wishes.flags and not is_model_file(options.model):
+            raise InputError(
+                f"{', '.join(options.wishes.flags)}: for model files only, and {options.model} is none; its plan has"
+                " these settings already. Leave the options out, or make the plan again with `partway plan`"
+            )
         try:
             if is_model_file(options.model):
-                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder, options.wishes)
             elif is_zoo_model(options.model) and not Path(options.model).exists():
                 return self._find_zoo_model()
             elif options.random_weights:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.formats.tflite.metadata import facts_of
 from partway.partitioner.formats.tflite.reader import ParsedTfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
@@ -30,6 +31,7 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
         lambda cuts, out: slice_model(model, cuts, out),
         trusting=True,
         state=model.state,
+        facts=facts_of(model.file),
     )
 
 

@@ -33,7 +33,9 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
 
 def show_stages(plan: Plan) -> None:
     """Print a plan's stages."""
-    Console(highlight=False).print(_stage_table(plan))
+    console = Console(highlight=False)
+    console.print(_stage_table(plan))
+    _show_guesses(console, plan)
 
 
 def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
@@ -43,8 +45,15 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     console.print(_codec_table(plan, max_drop))
     if plan.profiles and plan.profiles[0].get("busy"):
         console.print(f"time here: {plan.profiles[0]['busy']}", markup=False, soft_wrap=True)
+    _show_guesses(console, plan)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
+
+
+def _show_guesses(console: Console, plan: Plan) -> None:
+    """Print what nobody said of the model's pictures and answers."""
+    for sentence in plan.guesses:
+        console.print(f"guess: {sentence}", markup=False, soft_wrap=True)
 
 
 def show_notes(notes: Iterable[str], stderr: bool = False) -> None:

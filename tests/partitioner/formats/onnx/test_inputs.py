@@ -6,6 +6,7 @@ from onnx import TensorProto
 from tests.support.architectures import ARCHITECTURES, Net, one_operator
 
 from partway.errors import InputError
+from partway.partitioner.formats.onnx.inputs import example_shape
 from partway.partitioner.slicing import read_graph
 from partway.proto.tensors import TensorSpec
 
@@ -50,6 +51,28 @@ def test_the_batch_may_lie_behind_other_dimensions(save):
     net.op("Relu", "x", out="y")
     spec = read_graph(save(net.model([("x", [2, "batch", 4])], [("y", [2, "batch", 4])]))).values["y"]
     assert (spec.shape, spec.usual, spec.batch_first) == ((2, None, 4), None, False)
+
+
+def test_open_sizes_of_pictures_are_asked_for_by_name(save):
+    """No side is guessed; the sentence has the option with the input's own name and layout."""
+    path = save(ARCHITECTURES["mobile"]().model)
+    for sizes in ({}, {"image": (1, 3, None, 32)}):
+        with pytest.raises(InputError, match=r"^image has open sizes \[N,3,\?,\?\].*--shape image=1x3x320x"):
+            read_graph(path, sizes)
+
+
+@pytest.mark.parametrize(
+    ("known", "batches", "example"),
+    [
+        ((None, 3, None, None), (True, False, False, False), (1, 3, 320, 320)),
+        ((None, None, None, 3), (True, False, False, False), (1, 320, 320, 3)),
+        ((1, None, 48, None), (False,) * 4, (1, 3, 48, 320)),
+        ((2, 3, None, 160), (False,) * 4, (2, 3, 320, 160)),
+    ],
+)
+def test_the_example_of_a_shape_keeps_what_is_known(known, batches, example):
+    """Channels first unless the last dimension holds them."""
+    assert example_shape(known, batches) == example
 
 
 def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
