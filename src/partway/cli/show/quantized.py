@@ -13,6 +13,7 @@ from rich.table import Table
 from partway.cli.show.plan import share
 from partway.partitioner.calibrate.quantize import INT8, TwinAgreement
 from partway.partitioner.plan.plan import Plan
+from partway.tasks.registry import measure_of
 from partway.units import show_bytes, show_s
 
 
@@ -34,7 +35,18 @@ def show_quantized(
         print(json.dumps({"model": plan.model, "plan": plan.digest, "splits": splits, "stages": stages}))
         return
     table = Table(title=f"{plan.model}: int8 on the device, float after it", title_justify="left")
-    for column in ("split", "at", "prefix, float", "int8", "time", "int8", "equal", "right", "error", "admitted"):
+    for column in (
+        "split",
+        "at",
+        "prefix, float",
+        "int8",
+        "time",
+        "int8",
+        measure_of(plan.output),
+        "right",
+        "error",
+        "admitted",
+    ):
         table.add_column(column)
     for row in rows:
         k, least = row.k, 1 - args.max_drop / 100
