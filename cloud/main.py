@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,11 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at import; gRPC's messag
 from partway.cloud.models.repository import ServedModel, load_repository
 from partway.cloud.options import access_of, batch_limits, check_ranges, computing_of, parser
 from partway.cloud.server import CloudServer
-from partway.errors import InputError, PartwayError
+from partway.errors import InputError
 from partway.partitioner.zoo import bundled_folder
 from partway.partitioner.zoo.cache import prepare
+from partway.system.command import log_to_stderr, print_line, run_command
+from partway.units import printable
 
 if TYPE_CHECKING:
     from partway.cloud.advertise import Advert
@@ -31,15 +32,13 @@ log = logging.getLogger("partway.cloud")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code."""
+    return run_command("cloud-serve", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING if args.json else logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        return asyncio.run(_serve(args))
-    except PartwayError as error:
-        print(f"cloud-serve: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    log_to_stderr(logging.WARNING if args.json else logging.INFO, "%(message)s")
+    return asyncio.run(_serve(args))
 
 
 def _roots(args: argparse.Namespace) -> list[Path]:
@@ -49,7 +48,7 @@ def _roots(args: argparse.Namespace) -> list[Path]:
         raise InputError("--random-weights is for models by name; name one with --model (`partway models` lists them)")
 
     def say(step: str) -> None:
-        print(json.dumps({"preparing": step}) if args.json else f"preparing {step}", flush=True)
+        print_line(json.dumps({"preparing": step}) if args.json else f"preparing {step}")
 
     folders = [args.models] if args.models else []
     roots = folders + [prepare(name.strip(), args.random_weights, args.cache, say) for name in names]
@@ -117,10 +116,11 @@ def _print_ready(
 ) -> None:
     if args.json:
         ports = {"grpc_port": port, "http_port": http_port, "device": device}
-        print(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}), flush=True)
+        print_line(json.dumps(ports | {"models": sorted(models), "pid": os.getpid()}))
         return
     http = "" if http_port is None else f" and {args.host}:{http_port} (HTTP: /metrics, /v2/health/ready)"
-    print(f"serving {', '.join(sorted(models))} on {args.host}:{port} (gRPC){http}; Ctrl-C ends it", flush=True)
+    names = ", ".join(map(printable, sorted(models)))
+    print_line(f"serving {names} on {args.host}:{port} (gRPC){http}; Ctrl-C ends it")
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

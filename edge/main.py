@@ -7,7 +7,6 @@ Only this module sets signals, logging and the environment of the process; the l
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
@@ -20,10 +19,12 @@ import partway
 from partway.edge.discovery.zeroconf import Search
 from partway.edge.options import OUTPUT, TABLE, options_of, output_of
 from partway.edge.session.health import ask_health
-from partway.errors import InputError, PartwayError
+from partway.errors import InputError
 from partway.system.arguments import Parser
+from partway.system.command import log_to_stderr, print_error, run_command
 from partway.system.health_socket import HealthAction
 from partway.system.option_table import add_options
+from partway.system.process_list import hide_in_process_list
 
 if TYPE_CHECKING:
     from partway.edge.options import Options, OutputOptions
@@ -51,24 +52,14 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own messages on a lost cloud do not help users
+    hide_in_process_list()
+    return run_command("edge-run", lambda: _main(argv), "interrupted before a frame was answered")
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="edge-run: %(message)s", stream=sys.stderr)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an unprintable file name must not stop the run
-    try:
-        code = _run(args)
-        sys.stdout.flush()
-        return code
-    except PartwayError as error:
-        print(f"edge-run: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("edge-run: interrupted before a frame was answered", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Without this, Python prints an error when it flushes standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    log_to_stderr(logging.WARNING, "edge-run: %(message)s")
+    return _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -132,7 +123,7 @@ def _finish(run_report: RunReport, report: Report, options: Options, json_path: 
 
     closing_lines(run_report, report, options.when_behind, _command(options))
     for sentence in run_report.unreadable:
-        print(f"edge-run: {sentence}", file=sys.stderr)
+        print_error("edge-run", sentence)
     if json_path is not None:
         _write_json(run_report, json_path)
     if run_report.interrupted:

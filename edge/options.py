@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from partway.edge.sources.source import SourceSettings
 from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.access.options import AccessOptions, access_options
 from partway.edge.transport.address import parse_address
@@ -78,6 +79,13 @@ def _shape(value: Any, flag: str) -> tuple[int, ...]:
     return parse_shape(text(value, flag))
 
 
+def _hop(value: Any, flag: str) -> tuple[int, int]:
+    """``512`` or ``512+64``: new samples, and samples repeated from before."""
+    from partway.edge.sources.audio.waveform import parse_hop
+
+    return parse_hop(text(value, flag), flag)
+
+
 def _order(value: Any, flag: str) -> bool:
     return bool(one_of("source", "as-answered")(value, flag) == "source")
 
@@ -88,6 +96,7 @@ class Options:
 
     ``window`` None adapts it. ``in_order`` False yields results as soon as they are answered. ``audit`` is the share of
     coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` state assumptions.
+    ``patient`` waits for a camera that cannot be reached yet.
     """
 
     model: str = field(
@@ -123,14 +132,30 @@ class Options:
         metadata=_not_session(
             "--input",
             texts,
-            "pictures, folders, a watched folder, IDX, .npz, videos, a camera, standard input (repeatable)",
-            "FILE|DIR|watch:DIR|camera:N|-",
+            "pictures, folders, a watched folder, IDX, .npz, videos, audio, a camera, a microphone, standard input"
+            " (repeatable)",
+            "FILE|DIR|watch:DIR|camera:N|URL|mic:N|-",
         ),
     )
     stdin_shape: tuple[int, ...] | None = field(
         default=None,
         metadata=_edge_run(
             "--stdin-shape", _shape, "--input - is raw uint8 pictures of this shape (default: .npy after .npy)", "HxWxC"
+        ),
+    )
+    hop: tuple[int, int] | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--hop",
+            _hop,
+            "samples of audio that each frame adds, and samples before them that it repeats (default: by the model)",
+            "SAMPLES[+BEFORE]",
+        ),
+    )
+    rate_hz: int | None = field(
+        default=None,
+        metadata=_edge_run(
+            "--rate", whole(1000, 768_000), "the sample rate in Hz that the model expects of audio", "HZ"
         ),
     )
     frames: int | None = field(
@@ -232,6 +257,11 @@ class Options:
     constraints: Constraints = Constraints(max_drop=MAX_DROP)  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
     access: Access = OPEN
+    patient: bool = False
+
+    def source_settings(self) -> SourceSettings:
+        """What these options say about reading inputs."""
+        return SourceSettings(self.stdin_shape, self.hop, self.rate_hz, self.patient)
 
 
 @dataclass(frozen=True, slots=True)

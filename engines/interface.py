@@ -138,7 +138,8 @@ class TimesOperators(Protocol):
 class EngineEntry:
     """How to get an engine. An entry of the group ``partway.engines``, by the engine's name, is one of these.
 
-    ``files`` names the engine whose stage files it runs (its own, or another's). ``layout`` tells where its models have
+    ``files`` names the engine whose stage files it runs (its own, or another's), ``fallback`` the engine whose files it
+    runs for stages that have none of those. ``layout`` tells where its models have
     their channels. ``devices`` are the kinds it computes on, ``cpu`` or ``cuda``. ``make(threads, device, **options)``
     imports what it needs and builds the engine; 0 threads are as many as the machine has cores. ``options`` names the
     keywords that ``make`` takes besides, with their defaults. ``find_gpu(index)`` tells what the engine's package sees
@@ -155,3 +156,4 @@ class EngineEntry:
     find_gpu: Callable[[int], tuple[str | None, str]] | None = None
     trusts_files: bool = False
     packages: tuple[str, ...] = ()
+    fallback: str = ""

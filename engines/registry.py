@@ -51,6 +51,11 @@ def files_of(name: str) -> str:
     return engine_entry(name).files if _is_engine(name) else name
 
 
+def fallback_of(name: str) -> str:
+    """The engine whose stage files this one runs where a stage has none of its own; empty if there is none."""
+    return engine_entry(name).fallback if _is_engine(name) else ""
+
+
 def layout_of(name: str) -> str:
     """The layout of the engine's models, ``NCHW`` or ``NHWC``; ``NCHW`` when the engine is not installed."""
     return engine_entry(name).layout if _is_engine(name) else "NCHW"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from partway.errors import InputError
 from partway.partitioner.formats.model_metadata import Wishes, described
 from partway.partitioner.formats.pytorch.example_input import Example
 from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.new_folder import new_folder
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
 from partway.partitioner.profile.file import profile_to_json
@@ -21,6 +23,8 @@ from partway.partitioner.profile.measure import measure, sample_values
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
+
+log = logging.getLogger("partway.partitioner")
 
 
 def plan(
@@ -36,6 +40,7 @@ def plan(
     scale: float | None = None,
     fit: str | None = None,
     labels: Sequence[str] = (),
+    force: bool = False,
 ) -> Plan:
     """Export a module, slice it at its useful cuts into ``out``, time the stages here, and write ``out/plan.json``.
 
@@ -43,7 +48,8 @@ def plan(
     has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
     arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
     ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
-    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``.
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``. A plan of the
+    same model and cuts in ``out`` hands on what it measured; ``force`` replaces one whose measurements would be lost.
 
     Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
     be exported, and MissingPackage without torch.
@@ -52,27 +58,22 @@ def plan(
     from partway.partitioner.slicing import choose_cuts, open_model, plan_model
 
     wishes = Wishes(_numbers(mean), _numbers(std), scale, fit, tuple(labels))
-    folder, called = Path(out), name or _name(model)
     traced = _traced(model, example_inputs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
-    with tempfile.TemporaryDirectory(prefix="partway-") as temporary:
+    with new_folder(Path(out), force) as new, tempfile.TemporaryDirectory(prefix="partway-") as temporary:
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
-    engine = engine_for(called_plan.engine)
-    chain = load_folder(folder, called_plan, engine)
-    called_plan = described(called_plan, chain, wishes)
-    chain = Chain(called_plan, chain.stages)
-    times = measure(chain, sample_values(chain), 0.5)
-    called_plan = replace(
-        called_plan, profiles=(profile_to_json(times, engine, called_plan.digest, called_plan.model),)
-    )
-    save_plan(called_plan, folder)
-    return called_plan
+        found = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model))
+        engine = engine_for(found.engine)
+        chain = load_folder(new.folder, found, engine)
+        found = new.inherit(described(found, chain, wishes))
+        chain = Chain(found, chain.stages)
+        times = measure(chain, sample_values(chain), 0.5)
+        found = replace(found, profiles=(profile_to_json(times, engine, found.digest, found.model),))
+        save_plan(found, new.folder)
+    for note in new.notes:
+        log.info("%s", note)
+    return found
 
 
 def _traced(model: Any, example: Example) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from partway.errors import InputError
 from partway.partitioner.formats.pytorch.load import PICKLES, is_spec, refuse_pickle
+from partway.partitioner.plan.wrong_model import what_it_is
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.partitioner.zoo.export import export_model
@@ -42,6 +43,8 @@ def model_file(
     by_name = is_zoo_name(model)
     if random and not by_name:
         raise InputError(f"--random-weights is for models by name (`partway models` lists them), not for {model}")
+    if Path(model).is_file() and Path(model).suffix.lower() in PICKLES:
+        export(model, Path())  # raises, whatever the options
     if (example or weights is not None) and (by_name or not is_torch(model)):
         raise InputError(f"--example-input and --weights are for PyTorch modules, not for {model}")
     if not by_name and not is_torch(model):
@@ -60,7 +63,8 @@ def export(model: str, path: Path, example: Sequence[str] = (), weights: Path | 
     """Write the ONNX file of ``module:factory`` or of a ``.pt2``. Raises InputError."""
     suffix = Path(model).suffix.lower()
     if not is_spec(model) and suffix in PICKLES:
-        raise refuse_pickle(model)
+        known = what_it_is(Path(model))
+        raise InputError(f"{model} is {known}") if known else refuse_pickle(model)
     from partway.partitioner.formats.pytorch.export import write_onnx
 
     write_onnx(_traced(model, example, weights), path)

@@ -19,7 +19,9 @@ from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.plan_file import save_plan
+from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.wrong_model import what_it_is
+from partway.units import is_short_for
 
 log = logging.getLogger("partway.partitioner")
 
@@ -35,10 +37,15 @@ def open_model(path: Path, sizes: Sizes | None = None) -> SliceableModel:
 
     Raises :class:`InputError` for an unknown suffix, a missing optional package or whatever is wrong with the file.
     """
+    if advice := what_it_is(path):
+        raise InputError(f"{path} is {advice}")
+    if (path / PLAN_FILE).is_file() or path.name == PLAN_FILE:
+        raise InputError(f"{path} is a plan, which is sliced already; give the model file that it was made of")
     suffix = suffix_of(path)
     if not suffix or suffix not in FORMATS:
         readable = ", ".join(f".{name}" for name in FORMATS.names())
-        raise InputError(f"cannot slice {path}: Partway reads {readable} models")
+        missing = "" if path.exists() else "there is no such file, and "
+        raise InputError(f"cannot slice {path}: {missing}Partway reads {readable} models")
     return FORMATS.get(suffix)(path, sizes or {})
 
 
@@ -129,7 +136,8 @@ def choose_cuts(
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:
     """The values of a cut as people write it: one name, or several joined by ``+``.
 
-    In a joined name (``relu;bias;conv``, as converters name fused operators) one unique part suffices.
+    In a joined name (``relu;bias;conv``, as converters name fused operators) one unique part suffices, and so does the
+    short form of a long name, as tables show it.
     """
     names = set(graph.activations)
     if not all(part.strip() for part in written.split("+")) and written.strip() not in names:
@@ -141,5 +149,5 @@ def value_names(graph: Graph, written: str) -> tuple[str, ...]:
 
 def _full_name(graph: Graph, written: str) -> str:
     """The full name of a value: TFLite joins the names of fused operators with ``;``, and one unique part suffices."""
-    found = [name for name in graph.activations if written in name.split(";")]
+    found = [name for name in graph.activations if written in name.split(";") or is_short_for(written, name)]
     return found[0] if len(found) == 1 else written

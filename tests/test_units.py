@@ -5,7 +5,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.units import parse_bps, parse_s, show_bps, show_bytes, show_s, whole_number
+from partway.units import (
+    is_short_for,
+    parse_bps,
+    parse_s,
+    parse_shape,
+    shortened,
+    shortened_names,
+    show_bps,
+    show_bytes,
+    show_s,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +100,60 @@ def test_what_is_shown_can_be_typed(bps: float) -> None:
 def test_a_whole_number_is_decimal_digits(text: str, number: int | None) -> None:
     """Digits that ``int`` refuses, such as a superscript, are no number."""
     assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["1x3x96x96", "1X3x96x96", "1,3,96,96", "[1, 3, 96, 96]", "(1,3,96,96)", " 1 x 3 x 96 x 96 ", "1×3×96×96"]
+)
+def test_a_shape_is_understood_as_people_write_it(text: str) -> None:
+    """With x, commas, brackets, spaces."""
+    assert parse_shape(text) == (1, 3, 96, 96)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1x", "1x0", "1x-3", "1,,3", "[1", "1xa", "1.5x2", "1x" + "9" * 5000])
+def test_what_is_no_shape_is_none(text: str) -> None:
+    """Sizes are whole and above zero."""
+    assert parse_shape(text) is None
+
+
+def test_a_vector_has_one_size() -> None:
+    """With Python's comma of a tuple, too."""
+    assert parse_shape("16") == parse_shape("(16,)") == (16,)
+
+
+def test_a_long_name_keeps_both_ends() -> None:
+    """Short ones stay; of fused operators the first stands for them."""
+    assert shortened("conv1") == "conv1"
+    long = "model/" + "block/" * 50 + "relu_out"
+    assert len(shortened(long)) == 40
+    assert shortened(long).startswith("model/block/") and shortened(long).endswith("relu_out")
+    assert shortened("conv1/Relu;conv1/BiasAdd;conv1/Conv2D;conv1/bias") == "conv1/Relu;…"
+
+
+@given(st.lists(st.text("ab;/", min_size=1, max_size=90), max_size=12, unique=True))
+@settings(deadline=None)
+def test_short_names_differ_and_lead_back(names: list[str]) -> None:
+    """No two of a table look alike, and each is a form of its own name."""
+    short = shortened_names(names, 12)
+    assert set(short) == set(names)
+    assert len(set(short.values())) == len(names)
+    assert all(is_short_for(shown, name) for name, shown in short.items())
+
+
+def test_a_short_name_is_of_what_it_was_made_of_only() -> None:
+    """Both ends must fit, without overlap."""
+    assert is_short_for("ab…yz", "abcdxyz")
+    assert not is_short_for("ab…yz", "abcdxy")
+    assert not is_short_for("abc…bcd", "abcd")
+    assert not is_short_for("ab", "abc")
+    assert is_short_for("ab…m…yz", "ab--m--yz")
+    assert not is_short_for("ab…n…yz", "ab--m--yz")
+
+
+def test_long_names_that_differ_in_the_middle_stay_short() -> None:
+    """They show the part that differs."""
+    names = ["block/" * 40 + f"conv{k}/" + "block/" * 40 + "relu" for k in range(12)]
+    names += [f"conv/Relu;bn{k};" + "x" * 300 for k in range(3)]
+    short = shortened_names(names)
+    assert len(set(short.values())) == len(names)
+    assert max(map(len, short.values())) <= 72

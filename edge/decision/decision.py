@@ -12,6 +12,7 @@ from partway.errors import InputError
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.decide.estimate import Estimate, Link
 from partway.partitioner.plan.plan import Plan
+from partway.units import is_short_for, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,14 @@ def split_number(split: str, plan: Plan) -> int:
             f"split {split} is out of range; {plan.model} has splits 0 (all in the cloud) to"
             f" {stages} (all on the device)"
         )
+    abbreviated = {k for name, k in named.items() if is_short_for(split, name)}
+    if len(abbreviated) == 1:
+        return abbreviated.pop()
     close = difflib.get_close_matches(split, named, 1, 0.0)
+    known = ", ".join(["device", "cloud", *plan.cut_names])
     raise InputError(
-        f"no cut is called {split!r}; did you mean {close[0]}? Known: auto, {', '.join(named)}, or 0 to {stages}"
+        f"no cut is called {shortened(split)!r}; did you mean {shortened(close[0])}? Known: auto, {known}, or 0 to"
+        f" {stages}"
     )
 
 

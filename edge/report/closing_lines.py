@@ -20,11 +20,12 @@ def closing_lines(run_report: RunReport, report: Report, when_behind: str, comma
     if run_report.interrupted:
         report.say("interrupted; the frames above are the ones that were answered")
     elif command is not None:
-        report.say(_next_steps(command))
+        for line in _next_steps(command):
+            report.say(line)
 
 
-def _next_steps(command: str) -> str:
+def _next_steps(command: str) -> tuple[str, str]:
     return (
-        f"try next:  {command} --split 1    {command} --bandwidth 1Mbps --rtt 40ms\n"
-        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {command} --cloud HOST"
+        f"try next:  {command} --split 1    {command} --bandwidth 1Mbps --rtt 40ms",
+        f"           on a second machine: cloud-serve --host 0.0.0.0 --insecure   then here: {command} --cloud HOST",
     )

@@ -14,6 +14,7 @@ from partway.edge.report.statistics import Results
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate, Estimate
 from partway.partitioner.plan.plan import Plan
+from partway.units import encodable, redacted
 
 if TYPE_CHECKING:
     from partway.edge.decision.audit import Tally
@@ -37,8 +38,9 @@ class RunReport:
 
     def add_unreadable(self, error: InputError) -> None:
         """Record an input that cannot be read, only once: ``--frames`` may repeat the input."""
-        if str(error) not in self.unreadable:
-            self.unreadable.append(str(error))
+        sentence = encodable(redacted(str(error)))
+        if sentence not in self.unreadable:
+            self.unreadable.append(sentence)
 
     def json_pieces(self) -> Iterator[str]:
         """The text of ``to_json``, one frame at a time: all frames may not fit into memory."""
@@ -59,7 +61,7 @@ class RunReport:
             None if link is None else {"bandwidth_bps": link.bandwidth_bps, "rtt_s": link.rtt_s, "measured": measured}
         )
         return {
-            "model": self.plan.model,
+            "model": encodable(self.plan.model),
             "plan": _plan_json(self.plan, self.engine, self.decision, self.notes),
             "link": shown,
             "frames": list(frames),

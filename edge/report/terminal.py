@@ -18,7 +18,7 @@ from partway.edge.decision.decision import Decision
 from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.plan.plan import Plan
-from partway.units import show_bytes, show_s
+from partway.units import printable, shortened, show_bytes, show_s, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,11 +52,11 @@ class Report:
     def header(self, rows: Sequence[tuple[str, str]]) -> None:
         """Print the header: model, engine, cloud, link."""
         for name, text in rows:
-            self._line(f"{name:>7}", f"  {text}")
+            self._line(f"{printable(name):>7}", f"  {shown(text)}")
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._line("", text)
+        self._line("", shown(text))
 
     def _line(self, bold: str, text: str) -> None:
         if self.styled:
@@ -88,7 +88,7 @@ class Report:
         for estimate in sorted(decision.estimates, key=ranking.order):
             chosen = estimate is decision.chosen
             cells = [*_row(estimate, plan, chosen), *(ranking.show(estimate) for _ in more)]
-            table.add_row(*map(Text, cells), style="bold green" if chosen else "")
+            table.add_row(*(Text(printable(cell)) for cell in cells), style="bold green" if chosen else "")
         self.console.print(table)
 
     def frames(self, total: int | None) -> FrameLines:
@@ -187,20 +187,21 @@ class FrameLines:
 
 def frame_line(result: FrameResult) -> str:
     """One line: file, label, probability, answering half, time."""
+    name = shown(result.name)
     if result.answered_by == NOBODY:
-        return f"{result.name:<28} {'missed its deadline' if result.missed else 'not answered'}"
-    answer = result.answer.line if result.answer is not None else "no outputs"
-    return f"{result.name:<28} {answer}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
+        return f"{name:<28} {'missed its deadline' if result.missed else 'not answered'}"
+    answer = printable(result.answer.line) if result.answer is not None else "no outputs"
+    return f"{name:<28} {answer}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
 
 
 def _row(estimate: Estimate, plan: Plan, chosen: bool) -> list[str]:
     candidate = estimate.candidate
-    at = "-" if candidate.codec is None else str(plan.cuts[candidate.k])
+    at = "-" if candidate.codec is None else plan.cut_names[candidate.k]
     measured = "" if estimate.measured_s is None else _ms(estimate.measured_s)
     where = {0: "0 cloud", len(plan.stages): f"{len(plan.stages)} device"}.get(candidate.k, str(candidate.k))
     return [
         ("> " if chosen else "  ") + where,
-        at if len(at) <= 24 else at[:22] + "…",
+        shortened(at, 24),
         candidate.codec or "-",
         show_bytes(candidate.size_bytes) if candidate.codec else "-",
         _ms(estimate.read_s + estimate.prefix_s),  # making tensors is the prefix's first step

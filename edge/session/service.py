@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +26,7 @@ from partway.edge.sources.frame_queue import FrameQueue
 from partway.errors import InputError
 from partway.system.sigterm import Sigterm
 from partway.system.systemd import notify, watchdog_s
+from partway.units import encodable
 
 log = logging.getLogger("partway.edge")
 
@@ -46,7 +48,9 @@ def serve(options: Options, search: Search | None, output: OutputOptions) -> int
         if json_path not in (None, "-"):
             lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
         journal = Journal(lines, json_path is not None, liveness)
-        run = stack.enter_context(Run(options, Report(quiet=json_path == "-", table=False), search))
+        run = stack.enter_context(
+            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search)
+        )
         with journal:
             _answer(run.open(), options, output, journal, sigterm)
         return 0
@@ -96,13 +100,13 @@ class Journal:
         """Report that frames flow from now on."""
         notify("READY=1", "STATUS=answering frames")
         plan = ready.opened.chain.plan
-        self._write({"event": "ready", "model": plan.model, "plan": plan.digest}, "ready")
+        self._write({"event": "ready", "model": encodable(plan.model), "plan": plan.digest}, "ready")
 
     def answered(self, result: FrameResult) -> None:
         """A frame is done."""
         self.liveness.frame_done()
         self._unanswered += result.answered_by == NOBODY
-        self._write({"name": result.name, **result.to_json()}, frame_line(result))
+        self._write(result.to_json(), frame_line(result))
 
     def unreadable(self, error: InputError) -> None:
         """Warn of an input that cannot be read, once while the same input keeps failing."""

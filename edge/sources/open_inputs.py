@@ -1,6 +1,6 @@
 """The frames of a run: those of its inputs one after another, or else the model's samples, or else random ones.
 
-Inputs are files, which are counted first, videos, a camera, a watched folder and standard input.
+Inputs are files, which are counted first, videos, audio, a camera, a watched folder and standard input.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from time import perf_counter
 
 from partway.edge.sources.files import PICTURES, Item, Sample, random_source
 from partway.edge.sources.registry import source_of
-from partway.edge.sources.source import Source
-from partway.edge.sources.stdin import STDIN, open_stdin
+from partway.edge.sources.source import Source, SourceSettings
+from partway.edge.sources.stdin import STDIN
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import bundled_models, model_folder, sample_folder
 
 RANDOM_FRAMES = 10
+DEFAULT = SourceSettings()
+DESCRIBED = {
+    "stdin_shape": ("--stdin-shape", "standard input; give --input -"),
+    "hop": ("--hop", "audio; give --input FILE.wav or --input mic:0"),
+    "rate_hz": ("--rate", "audio; give --input FILE.wav or --input mic:0"),
+}
+"""The flags of settings, and the inputs that they describe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class InputFrames:
                 return
 
 
-def open_inputs(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> InputFrames:
+def open_inputs(inputs: Sequence[str], plan: Plan, settings: SourceSettings = DEFAULT) -> InputFrames:
     """Open the inputs, in order. Raises InputError at once if one does not exist or cannot be opened."""
     sources = [source_of(text) for text in inputs]
     endless = [text for text, source in zip(inputs, sources, strict=True) if source.endless]
@@ -63,9 +70,8 @@ def open_inputs(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
         raise InputError(f"{endless[0]} never ends: give it last, and nothing else without end")
     if inputs.count(STDIN) > 1:
         raise InputError("standard input can be read once; give --input - once")
-    if stdin_shape is not None and STDIN not in inputs:
-        raise InputError("--stdin-shape describes standard input; give --input - as well")
-    parts = [_open_input(text, source, plan, stdin_shape) for text, source in zip(inputs, sources, strict=True)]
+    _check_settings(settings, sources)
+    parts = [_open_input(text, source, plan, settings) for text, source in zip(inputs, sources, strict=True)]
     counts = [part.count for part in parts]
     total = None if None in counts else sum(count for count in counts if count is not None)
     return InputFrames(
@@ -76,9 +82,16 @@ def open_inputs(inputs: Sequence[str], plan: Plan, stdin_shape: tuple[int, ...] 
     )
 
 
-def _open_input(text: str, source: Source, plan: Plan, stdin_shape: tuple[int, ...] | None) -> InputFrames:
+def _check_settings(settings: SourceSettings, sources: Sequence[Source]) -> None:
+    """Raise InputError for an option that describes an input of a kind that is not given."""
+    for name, (flag, what) in DESCRIBED.items():
+        if getattr(settings, name) is not None and not any(name in source.takes for source in sources):
+            raise InputError(f"{flag} describes {what} as well")
+
+
+def _open_input(text: str, source: Source, plan: Plan, settings: SourceSettings) -> InputFrames:
     """Open one input. The first round uses this opening; each later round opens it again."""
-    opener = partial(open_stdin, shape=stdin_shape) if text == STDIN else source.open
+    opener = partial(source.open, **{name: getattr(settings, name) for name in source.takes})
     first, live = opener(text, plan), source.endless or source.live
     if (count := length_hint(first, -1)) >= 0:
         items = list(first)
@@ -112,7 +125,7 @@ def open_run_input(
     plan: Plan,
     folder: Path | None,
     frames: int | None = None,
-    stdin_shape: tuple[int, ...] | None = None,
+    settings: SourceSettings = DEFAULT,
 ) -> RunInput:
     """The frames to answer: the given inputs, or else the model's samples, or else random frames.
 
@@ -123,13 +136,13 @@ def open_run_input(
     if not inputs:
         total = frames or RANDOM_FRAMES
         return replace(_run_input(random_source(plan, total), total), random=True)
-    part = open_inputs(inputs, plan, stdin_shape)
+    part = open_inputs(inputs, plan, settings)
     return replace(_run_input(part.take(frames), part.total(frames)), live=part.live)
 
 
 def read_ahead(run_input: RunInput, plan: Plan) -> tuple[Sample, RunInput]:
     """The first sample, for measuring, and the input with it already read; a random sample if it cannot be read."""
-    if run_input.first.late:
+    if run_input.first.late:  # it may take long to arrive
         return next(random_source(plan, 1)).read(), run_input
     _import_readers(run_input.first, plan)
     begun_s = perf_counter()

@@ -12,11 +12,11 @@ FILES = "files"
 
 
 def source_of(text: str) -> Source:
-    """The source of an ``--input``. A prefix takes precedence over a suffix. Text that no source claims is a file.
+    """The source of an ``--input``. A beginning takes precedence over a suffix. Text that no source claims is a file.
 
     Other packages are searched only if no source of Partway matches, because that search is slow on a device.
     """
-    own = sorted((SOURCES.get(name) for name in SOURCES.own_names()), key=lambda source: not source.prefix)
+    own = sorted((SOURCES.get(name) for name in SOURCES.own_names()), key=lambda source: not source.by_beginning)
     found = next((source for source in own if source.matches(text)), None)
     if found is not None:
         return found

@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from partway.edge.sources.files import Item, Sample, timed
 from partway.edge.sources.samples import sample_of_array
 from partway.edge.sources.source import Source
-from partway.errors import InputError
+from partway.errors import InputError, mapped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 
@@ -51,7 +51,8 @@ def stdin_items(stream: BinaryIO, plan: Plan, shape: tuple[int, ...] | None) -> 
     while True:
         name = f"stdin[{count}]"
         try:
-            array = read_frame(stream)
+            with mapped({OSError: InputError}, "standard input cannot be read; pipe frames into it"):
+                array = read_frame(stream)
         except InputError as error:
             yield Item(name, partial(_failed, f"{name}: {error}"))
             return
@@ -116,17 +117,19 @@ class _Resumed:
         return first + self._stream.read(size - len(first))
 
 
-def open_stdin(_text: str, plan: Plan, shape: tuple[int, ...] | None = None) -> Iterator[Item]:
-    """Frames from this process's standard input."""
-    return stdin_items(_own_stdin(), plan, shape)
+def open_stdin(_text: str, plan: Plan, stdin_shape: tuple[int, ...] | None = None) -> Iterator[Item]:
+    """Frames from this process's standard input. Raises InputError if it is closed."""
+    return stdin_items(_own_stdin(), plan, stdin_shape)
 
 
 def _own_stdin() -> BinaryIO:
     """A separate reader: Python closes its own at exit, which aborts if a thread still waits in it."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed; pipe frames into it, or give another --input")
     try:
         return open(sys.stdin.fileno(), "rb", closefd=False)
     except (OSError, AttributeError):  # a replaced standard input has no file descriptor
         return sys.stdin.buffer
 
 
-STDIN_FRAMES = Source(open_stdin, prefix=STDIN, live=True)
+STDIN_FRAMES = Source(open_stdin, prefix=STDIN, live=True, takes=("stdin_shape",))

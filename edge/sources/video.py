@@ -1,4 +1,4 @@
-"""Frames of video files and cameras. OpenCV (``partway[video]``) is imported only when one is opened."""
+"""Frames of video files. OpenCV (``partway[video]``) is imported only when a video or a camera is opened."""
 
 from __future__ import annotations
 
@@ -13,99 +13,91 @@ import numpy as np
 
 from partway.edge.sources.files import Item, Sample, sample_of_pixels, timed
 from partway.edge.sources.source import Source
-from partway.errors import InputError
+from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.units import whole_number
 
 Array = np.ndarray[Any, Any]
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".wmv", ".flv", ".ts")
-CAMERA = "camera:"
-
-
-def is_camera(text: str) -> bool:
-    """Whether an ``--input`` names a camera: ``camera:0``, ``camera:/dev/video2``."""
-    return text.startswith(CAMERA)
-
-
-def check_video(text: str, plan: Plan) -> None:
-    """Raise InputError at once if the video or camera cannot be opened."""
-    _preprocess(text, plan)
-    _open_capture(text).release()
 
 
 def video_items(text: str, plan: Plan) -> Iterator[Item]:
     """Yield RGB frames, decoded on demand and scaled to the model's input when read.
 
-    A camera has no end; if it stops, the last item's ``read`` raises InputError. Raises InputError if opening fails.
+    Raises InputError if opening fails.
     """
-    preprocess, capture = _preprocess(text, plan), _open_capture(text)
-    live = is_camera(text)
-    label = text if live else Path(text).name
-    count = 0
+    preprocess, capture = picture_preprocess(text, plan), _open_file(text)
+    label, count = Path(text).name, 0
     try:
         while True:
             begun_s = perf_counter()
             captured, frame = capture.read()
             if not captured:
                 break
-            decoded_s = 0.0 if live else perf_counter() - begun_s  # for a camera this is waiting, not decoding
-            name = f"{label}[{count}]"
-            yield Item(name, partial(_read, name, frame, preprocess, decoded_s, live))
+            name, decoded_s = f"{label}[{count}]", perf_counter() - begun_s
+            yield Item(name, partial(sample_of_frame, name, frame, preprocess, decoded_s))
             count += 1
     finally:
         capture.release()
-    if live:
-        yield Item(label, partial(_stopped, f"{label} gave no frame after {count}; check that it is still plugged in"))
-    elif not count:
-        yield Item(label, partial(_stopped, f"video {text} holds no frame; give another with --input"))
+    if not count:
+        yield Item(label, partial(_empty, f"video {text} holds no frame; give another with --input"))
 
 
-def _read(name: str, frame: Array, preprocess: Preprocess, decoded_s: float, live: bool) -> Sample:
+def sample_of_frame(
+    name: str, frame: Array, preprocess: Preprocess, decoded_s: float = 0.0, live: bool = False
+) -> Sample:
+    """The sample of a frame as OpenCV gives it: uint8 [height, width], or [height, width, 3] with blue first.
+
+    ``decoded_s``: the seconds that decoding took; waiting for a camera does not count.
+    """
     begun_s = perf_counter() - decoded_s
     rgb = frame[:, :, ::-1] if frame.ndim == 3 else frame
     return timed(begun_s, sample_of_pixels(name, np.ascontiguousarray(rgb), preprocess), live)
 
 
-def _stopped(sentence: str) -> Sample:
+def _empty(sentence: str) -> Sample:
     raise InputError(sentence)
 
 
-def _preprocess(text: str, plan: Plan) -> Preprocess:
+def picture_preprocess(text: str, plan: Plan) -> Preprocess:
+    """How the plan makes its input from a picture. Raises InputError for a model that takes none."""
     preprocess = plan.preprocess
     if preprocess is None:
         raise InputError(f"this model does not take pictures; give its input tensors as an .npz file instead of {text}")
     return preprocess
 
 
-def _open_capture(text: str) -> Any:
+def _open_file(text: str) -> Any:
+    if not Path(text).is_file():
+        raise InputError(f"video {text} does not exist or is not a file; check the path")
+    _, capture = open_cv2(text, text)
+    if capture is None:
+        raise InputError(f"video {text} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read")
+    return capture
+
+
+def open_cv2(label: str, device: int | str, timeout_ms: int | None = None) -> tuple[Any, Any]:
+    """OpenCV's module, and its open VideoCapture of a camera's number, a device, a file or an address; else None.
+
+    ``timeout_ms``: of opening and of each read, for an address. ``label`` is shown in errors. Raises MissingPackage.
+    """
     try:
         import cv2
     except ImportError as error:
-        raise InputError(f"{text} needs OpenCV, which is not installed: pip install 'partway[video]'") from error
-    if is_camera(text):
-        name = text.removeprefix(CAMERA)
-        if not name or name.startswith("-"):
-            raise InputError(f"{text!r} names no camera; give a number or a device, for example camera:0")
-        device: int | str = name if (number := whole_number(name)) is None else number
-        why = (
-            f"camera {name} cannot be opened; `ls /dev/video*` lists the cameras, and another program may use this one"
-        )
-    else:
-        if not Path(text).is_file():
-            raise InputError(f"video {text} does not exist or is not a file; check the path")
-        device, why = text, f"video {text} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read"
+        raise MissingPackage(f"{label} needs OpenCV, which is not installed: pip install 'partway[video]'") from error
     _silence(cv2)
+    more: tuple[Any, ...] = ()
+    if timeout_ms is not None:
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+        more = (cv2.CAP_FFMPEG, limits)
     try:
-        capture = cv2.VideoCapture(device)
-    except (cv2.error, OverflowError) as error:
-        raise InputError(why) from error
+        capture = cv2.VideoCapture(device, *more)
+    except (cv2.error, OverflowError):
+        return cv2, None
     if not capture.isOpened():
         capture.release()
-        raise InputError(why)
-    if is_camera(text):
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # so that each read returns the newest picture
-    return capture
+        return cv2, None
+    return cv2, capture
 
 
 def _silence(cv2: Any) -> None:
@@ -117,10 +109,10 @@ def _silence(cv2: Any) -> None:
 
 
 def open_video(text: str, plan: Plan) -> Iterator[Item]:
-    """The frames of a video or a camera. Raises InputError at once if it cannot be opened."""
-    check_video(text, plan)
+    """The frames of a video. Raises InputError at once if it cannot be opened."""
+    picture_preprocess(text, plan)
+    _open_file(text).release()
     return video_items(text, plan)
 
 
-CAMERAS = Source(open_video, prefix=CAMERA, endless=True)
 VIDEO_FILES = Source(open_video, suffixes=VIDEOS)

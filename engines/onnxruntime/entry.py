@@ -44,4 +44,4 @@ PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 ONNX = EngineEntry(
     "onnx", _onnx, devices=("cpu", "cuda"), options={"tensorrt": False}, find_gpu=_gpu, packages=PACKAGES
 )
-ONNX_INT8 = EngineEntry("onnx-int8", _onnx_int8, packages=PACKAGES)
+ONNX_INT8 = EngineEntry("onnx-int8", _onnx_int8, packages=PACKAGES, fallback="onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from partway.partitioner.profile.fused_groups import MeasuredModel, measured_gro
 from partway.partitioner.profile.predict import Calibration, calibrate, calibration_from_json, predict
 from partway.partitioner.slicing import read_graph
 
+log = logging.getLogger("partway.partitioner")
 SAME = ("machine", "engine", "engine_version", "threads")
 """What all profiles of one calibration have in common."""
 
@@ -94,6 +96,8 @@ def _joined(
     if profile.plan not in plans:
         raise InputError(f"the plan that profile {path} is of is not among --models; add its folder")
     plan, folder = plans[profile.plan]
+    if profile.busy:
+        log.warning("profile %s was %s; what is learned from it is as wrong", path, profile.busy)
     check_stages(profile, len(plan.stages))
     graphs = _graphs(plan, folder)
     return measured_groups(plan.model, graphs, profile.stage_s, profile.operators), graphs

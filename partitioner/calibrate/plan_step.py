@@ -18,17 +18,20 @@ def calibrated(
     chain: Chain,
     engine: Engine,
     frames: Sequence[CalibrationFrame],
-    out: Path,
-    real: bool,
+    folder: Path,
+    notes: Path | None,
     advance: Callable[[str, int], None] = lambda what, splits: None,
 ) -> Plan:
-    """The plan with its codecs and candidates. Without ``real`` frames no codec is fitted and no answer compared.
+    """The plan with its codecs and candidates. ``folder`` holds the stage files.
 
-    ``advance`` is called with the current step and the number of complete splits.
+    ``notes`` is the folder for the notes of an interrupted calibration; None says that the frames are not real, and
+    then no codec is fitted and no answer compared. ``advance`` is called with the current step and the number of
+    complete splits.
     """
-    notes = Notes(out / PART_FILE if real else None, calibration_key(chain.plan, frames))
-    last = before_softmax(out, chain.plan, engine) if real else None
-    work = CodecCalibration(chain, chain.plan.preprocess, frames, notes, fitted=real, last_stage=last)
+    real = notes is not None
+    pieces = Notes(None if notes is None else notes / PART_FILE, calibration_key(chain.plan, frames))
+    last = before_softmax(folder, chain.plan, engine) if real else None
+    work = CodecCalibration(chain, chain.plan.preprocess, frames, pieces, fitted=real, last_stage=last)
     for what, splits, _ in work.steps():
         advance(what, splits)
     unknown = dict.fromkeys(("agreement", "relative_error", "cosine"))

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,19 @@ from partway.partitioner.calibrate.accuracy import CalibrationFrame, UnsplitAnsw
 from partway.partitioner.calibrate.fit_split import relative_error
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.plan import Plan, Stage, StageFile
+from partway.partitioner.profile.measure import Round, StageTimes, processor_waits, stage_times, timed_round
+from partway.proto.tensors import Values
 
 Array = np.ndarray[Any, Any]
 Live = Mapping[str, Array]
 INT8 = "onnx-int8"
 """The engine's name in the plan: ONNX Runtime on int8 files."""
 LEAST_FRAMES = 4
+SLOWER = 1.1
+"""An int8 stage that takes this many times as long as the float one is not worth its loss. Two medians of equal work,
+measured in turns, differ by a few percent."""
+
+log = logging.getLogger("partway.partitioner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,10 @@ class TwinAgreement:
 
 
 def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], say: Callable[[int], None]) -> Plan:
-    """The plan with an int8 twin of every stage, whose file is written beside the stage's own in ``folder``.
+    """The plan with int8 twins of its stages, whose files are written beside the stages' own in ``folder``.
 
-    Ranges come from ``frames``; ``say`` is told how many stages are done. Raises InputError, naming the stage at fault.
+    Ranges come from ``frames``; ``say`` is told how many stages are done. A stage that ONNX Runtime cannot quantise
+    stays in float, with a warning. Raises InputError when that is every stage, or the plan is of no such kind.
     """
     plan = chain.plan
     if plan.engine != "onnx":
@@ -53,13 +62,58 @@ def quantized(folder: Path, chain: Chain, frames: Sequence[CalibrationFrame], sa
     lives: list[Live] = [frame.values for frame in frames]
     stages = []
     for k, stage in enumerate(plan.stages):
-        body = _quantize(folder / stage.file, stage, lives)
-        name = f"{Path(stage.file).stem}.int8.onnx"
-        (folder / name).write_bytes(body)
-        twin = StageFile(name, hashlib.sha256(body).hexdigest(), len(body))
-        stages.append(replace(stage, twins={**stage.twins, INT8: twin}))
+        stages.append(_with_twin(folder, stage, lives))
         lives = [chain.run(live, k, k + 1) for live in lives]
         say(k + 1)
+    if not any(INT8 in stage.twins for stage in stages):
+        raise InputError(f"ONNX Runtime can quantize no stage of {plan.model}; use the float plan as it is")
+    return replace(plan, stages=tuple(stages))
+
+
+def _with_twin(folder: Path, stage: Stage, lives: Sequence[Live]) -> Stage:
+    others = {engine: file for engine, file in stage.twins.items() if engine != INT8}
+    try:
+        body = _quantize(folder / stage.file, stage, lives)
+    except MissingPackage:
+        raise
+    except InputError as error:
+        log.warning("%s; it stays in float", error)
+        return replace(stage, twins=others)
+    name = f"{Path(stage.file).stem}.int8.onnx"
+    (folder / name).write_bytes(body)
+    return replace(stage, twins={**others, INT8: StageFile(name, hashlib.sha256(body).hexdigest(), len(body))})
+
+
+def compared(chain: Chain, twin: Chain, values: Values, budget_s: float, least: int = 9) -> list[StageTimes]:
+    """Times of both chains, run in turns for about ``budget_s`` seconds, because a machine changes its speed."""
+    rounds: list[list[Round]] = [[], []]
+    begun = perf_counter()
+    with processor_waits() as waited_s:
+        while len(rounds[0]) <= least or perf_counter() - begun < budget_s:
+            for one, own in zip((chain, twin), rounds, strict=True):
+                one.timed(values)  # warms the caches, which hold the other chain's weights
+                own.append(timed_round(one, values, waited_s))
+    return [stage_times(own[1:]) for own in rounds]
+
+
+def without_slow(folder: Path, plan: Plan, float_s: Sequence[float], int8_s: Sequence[float]) -> Plan:
+    """The plan without the int8 stages that are slower here than in float; their files are removed from ``folder``.
+
+    Raises InputError when none is left.
+    """
+    stages = []
+    for stage, exact, coarse in zip(plan.stages, float_s, int8_s, strict=True):
+        slow = INT8 in stage.twins and coarse > SLOWER * exact
+        if slow:
+            (folder / stage.twins[INT8].file).unlink()
+        twins = {name: file for name, file in stage.twins.items() if not (slow and name == INT8)}
+        stages.append(replace(stage, twins=twins))
+    if not any(INT8 in stage.twins for stage in stages):
+        ratios = ", ".join(f"{coarse / exact:.1f}" for exact, coarse in zip(float_s, int8_s, strict=True) if exact)
+        raise InputError(
+            f"every int8 stage of {plan.model} is slower on this machine than in float (times as long: {ratios});"
+            " nothing was written; --keep-slow keeps them, for devices that are faster in int8"
+        )
     return replace(plan, stages=tuple(stages))
 
 
@@ -102,7 +156,7 @@ def _quantize(path: Path, stage: Stage, lives: Sequence[Live]) -> bytes:
             return int8.read_bytes()
         except Exception as error:  # the quantizer raises many types
             raise InputError(
-                f"ONNX Runtime cannot quantize {path.name}: {str(error)[:200]}; leave it in float"
+                f"ONNX Runtime cannot quantize {path.name}: {' '.join(str(error).split())[:200]}"
             ) from error
         finally:
             logging.root.setLevel(level)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from partway.errors import InputError
 from partway.partitioner.graph.graph import Graph, OperatorSet, members
-from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.cut import Cut, cut_names
 from partway.proto.tensors import TensorSpec
+from partway.units import shortened
 
 BytesOf = Callable[[TensorSpec], float]
 """Coded bytes of a value on the wire at batch 1."""
@@ -47,14 +48,16 @@ def prefix_of(graph: Graph, cut: Cut) -> OperatorSet:
 
 def _must_cross(graph: Graph, cut: Cut, missing: Sequence[str]) -> str:
     local = [name for name in missing if name in graph.local]
+    fault = f"the cut {cut_names([cut])[0]} does not separate the model"
     if local:
-        return f"the cut {cut} does not separate the model: {_quoted(local[0])} would have to cross and cannot be sent"
-    return f"the cut {cut} does not separate the model: {' and '.join(map(_quoted, missing))} must cross too"
+        return f"{fault}: {_quoted(local[0])} would have to cross and cannot be sent"
+    return f"{fault}: {' and '.join(map(_quoted, missing))} must cross too"
 
 
 def _quoted(name: str) -> str:
     """The name in backquotes, unless it contains quotes itself, as names of states do."""
-    return name if "`" in name else f"`{name}`"
+    short = shortened(name)
+    return short if "`" in name else f"`{short}`"
 
 
 def smallest_prefix(graph: Graph, values: Iterable[str]) -> OperatorSet:
@@ -112,5 +115,5 @@ def _check_name(graph: Graph, name: str) -> None:
         if operator.name == name:
             raise InputError(f"`{name}` is an operator; name the value it makes: {', '.join(operator.outputs)}")
     near = difflib.get_close_matches(name, graph.activations, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(f'`{found}`' for found in near)}?" if near else "`partway cuts MODEL` lists them"
-    raise InputError(f"the model has no value `{name}`; {hint}")
+    hint = f"did you mean {' or '.join(map(_quoted, near))}?" if near else "`partway cuts MODEL` lists them"
+    raise InputError(f"the model has no value {_quoted(name)}; {hint}")

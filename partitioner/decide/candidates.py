@@ -36,13 +36,17 @@ def plan_candidates(plan: Plan) -> list[Candidate]:
     return [*sending, Candidate(len(plan.stages), None)]
 
 
-def candidate_name(candidate: Candidate, plan: Plan) -> str:
-    """A candidate in words: ``split 2 at pool5 (fp16)``, ``all in the cloud (webp75)``, ``all on the device``."""
+def candidate_name(candidate: Candidate, plan: Plan, whole: bool = False) -> str:
+    """A candidate in words: ``split 2 at pool5 (fp16)``, ``all in the cloud (webp75)``, ``all on the device``.
+
+    ``whole``: with the whole names of values, for programs.
+    """
     if candidate.codec is None:
         return "all on the device"
     if candidate.k == 0:
         return f"all in the cloud ({candidate.codec})"
-    return f"split {candidate.k} at {plan.cuts[candidate.k]} ({candidate.codec})"
+    at = str(plan.cuts[candidate.k]) if whole else plan.cut_names[candidate.k]
+    return f"split {candidate.k} at {at} ({candidate.codec})"
 
 
 def short_name(candidate: Candidate) -> str:

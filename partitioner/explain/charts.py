@@ -17,7 +17,7 @@ from partway.chart_style import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, legen
 from partway.partitioner.decide.candidates import short_name
 from partway.partitioner.explain.crossover_map import draw_map
 from partway.partitioner.explain.explanation import Explanation, rivals
-from partway.units import show_bytes, show_s
+from partway.units import shortened, shortened_names, show_bytes, show_s
 
 MARKERS = "osD^vP*Xd<>ph"
 MOST_ROWS = 14
@@ -133,7 +133,7 @@ def draw_bytes(axes: Axes, explanation: Explanation) -> None:
         axes.axvline(
             size, color="#444444", linewidth=1.1, linestyle=style, zorder=0, label=f"{label}: {show_bytes(size)}"
         )
-    names = [_cut(str(plan.cuts[k])) for k in range(len(plan.stages))]
+    names = [shortened(plan.cut_names[k], 26) for k in range(len(plan.stages))]
     axes.set_yticks(range(len(names)), [f"{k}: {name}" for k, name in enumerate(names)])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set(xscale="log", xlabel="bytes a frame, message and all", ylabel="split: what crosses")
@@ -146,7 +146,7 @@ def draw_bytes(axes: Axes, explanation: Explanation) -> None:
 
 def draw_stages(axes: Axes, explanation: Explanation) -> None:
     """Seconds per stage on device and cloud."""
-    names = [f"stage {index}\nto {_cut(str(cut))}" for index, cut in enumerate(explanation.plan.cuts[1:])]
+    names = [f"stage {index}\nto {shortened(cut, 26)}" for index, cut in enumerate(explanation.plan.cut_names[1:])]
     _pairs(axes, explanation, names, explanation.device.stage_s, explanation.cloud.stage_s)
     axes.set_title("time per stage", loc="left")
 
@@ -157,7 +157,8 @@ def draw_operators(axes: Axes, explanation: Explanation) -> None:
     shown = names[:MOST_OPERATORS]
     sides = [{one.name: one.time_s for one in machine.operators} for machine in (explanation.device, explanation.cloud)]
     kinds = {one.name: one.kind for machine in (explanation.device, explanation.cloud) for one in machine.operators}
-    labels = [f"{_cut(name)} ({kinds[name]})" for name in shown]
+    names_shown = shortened_names(shown, 26)
+    labels = [f"{names_shown[name]} ({kinds[name]})" for name in shown]
     device_s, cloud_s = ([times.get(name, 0.0) for name in shown] if times else None for times in sides)
     _pairs(axes, explanation, labels, device_s, cloud_s)
     axes.set_title(f"time per operator (the {len(shown)} slowest of {len(names)})", loc="left")
@@ -217,7 +218,3 @@ def _rows(axes: Axes, names: list[str], longest: float) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 26 else f"…{name[-25:]}"

@@ -38,13 +38,14 @@ class ModelOperatorTime:
 class Machine:
     """A profile as it is explained: name of the machine, seconds per stage and, where known, per operator.
 
-    ``predicted`` where none of that was measured.
+    ``predicted`` where none of that was measured, ``busy`` where it was measured on a busy machine.
     """
 
     name: str
     stage_s: tuple[float, ...]
     operators: tuple[ModelOperatorTime, ...] = ()
     predicted: Predicted | None = None
+    busy: str = ""
 
     @property
     def mark(self) -> str:
@@ -123,7 +124,7 @@ def machine_of(profile: object, plan: Plan) -> Machine:
         name = one.name or f"{one.kind.strip('()')} (stage {one.stage})"
         times[name, one.kind, one.stage] = times.get((name, one.kind, one.stage), 0.0) + one.time_s
     operators = tuple(ModelOperatorTime(*key, time_s) for key, time_s in times.items())
-    return Machine(read.machine, read.stage_s, operators, read.predicted)
+    return Machine(read.machine, read.stage_s, operators, read.predicted, read.busy)
 
 
 def explain(
@@ -153,6 +154,7 @@ def explain(
     assumptions = [
         f"the {side}'s times are {m.predicted}" for side, m in (("device", device), ("cloud", cloud)) if m.predicted
     ]
+    assumptions += [f"the {side}'s times were {m.busy}" for side, m in (("device", device), ("cloud", cloud)) if m.busy]
     admitted_estimates = [row.estimate for row in rows if row.excluded is None]
     wins = crossovers(admitted_estimates, objective, link.rtt_s)
     drawn = crossover_map(Chooser(admitted_estimates, objective), link, wins)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from partway.engines.registry import files_of
+from partway.engines.registry import fallback_of, files_of
 from partway.errors import InputError
-from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.tensors import TensorSpec
 
@@ -103,11 +103,20 @@ class Plan:
         """The tensors that cross at split k, in wire order."""
         return tuple(self.tensors[name] for name in self.cuts[k].values)
 
+    @cached_property
+    def cut_names(self) -> list[str]:
+        """The name of every cut for people, short and no two alike; ``str(cut)`` has the whole names."""
+        return cut_names(self.cuts)
+
     @property
     def engines(self) -> tuple[str, ...]:
         """The engines that can run every stage, the plan's own first."""
-        twins = [name for name in self.stages[0].twins if all(name in stage.twins for stage in self.stages)]
-        return (self.engine, *(name for name in twins if name != self.engine))
+        names = dict.fromkeys(name for stage in self.stages for name in stage.twins if name != self.engine)
+        return (self.engine, *(name for name in names if all(self._has(stage, name) for stage in self.stages)))
+
+    def _has(self, stage: Stage, engine: str) -> bool:
+        """Whether an engine runs this stage: it has a twin for it, or the engine takes the stage's own file too."""
+        return engine in stage.twins or fallback_of(engine) == self.engine
 
     def stages_on(self, engine: str) -> tuple[Stage, ...]:
         """The stages with the files this engine runs. Raises InputError when the plan has none for it."""
@@ -117,7 +126,7 @@ class Plan:
         if files not in self.engines:
             has = ", ".join(self.engines)
             raise InputError(f"model {self.model} has no stages for engine {engine!r}; it has them for: {has}")
-        return tuple(stage.on(files) for stage in self.stages)
+        return tuple(stage.on(files) if files in stage.twins else stage for stage in self.stages)
 
     @property
     def batches(self) -> bool:

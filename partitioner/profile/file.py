@@ -3,8 +3,9 @@
 ``format`` 1 has ``plan`` (digest), ``model``, ``machine``, ``engine``, ``engine_version``, ``threads``, ``date``,
 ``stage_s`` (seconds per stage), ``spread``, ``waited`` and ``runs`` (see StageTimes). Optional: ``operators``, a
 list of objects with ``name``, ``kind``, ``stage``, ``time_s``, ``calls`` and ``fused`` whose times add up to
-``stage_s``; ``profiler``, what it cost to see them (``slowdown``, ``runs``); and ``predicted`` where nothing was
-measured (see Predicted). Unknown keys are ignored, so that later versions can add keys. docs/profiles.md documents it.
+``stage_s``; ``profiler``, what it cost to see them (``slowdown``, ``runs``); ``predicted`` where nothing was
+measured (see Predicted); and ``busy``, a sentence, where other work disturbed the measurement. Unknown keys are
+ignored, so that later versions can add keys. docs/profiles.md documents it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 from partway.engines.interface import Engine
 from partway.errors import InputError, mapped
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.profile.measure import StageTimes, machine_name
+from partway.partitioner.plan.plan_file import PLAN_FILE
+from partway.partitioner.profile.measure import StageTimes, busy_reason, machine_name
+from partway.system.atomic_write import write_atomically
 
 FORMAT = 1
 OVERHEAD = "(overhead)"
@@ -95,6 +98,8 @@ class Profile:
     runs: int
     operators: tuple[OperatorSeconds, ...] = ()
     predicted: Predicted | None = None
+    busy: str = ""
+    """``measured on a busy machine (…)`` where it was."""
 
 
 def profile_to_json(
@@ -115,6 +120,8 @@ def profile_to_json(
         "waited": times.waited,
         "runs": times.runs,
     }
+    if reason := busy_reason(times):
+        data["busy"] = f"measured on a busy machine ({reason})"
     if seen is None:
         return data
     operators = [_operator_to_json(one) for one in seen.operators]
@@ -141,11 +148,15 @@ def load_profile(path: Path, plan: Plan) -> Profile:
 
 
 def save_profile(path: Path, profile: Mapping[str, Any]) -> None:
-    """Write a profile's JSON. Raises InputError when the file cannot be written."""
-    try:
-        path.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give another --out") from error
+    """Write a profile's JSON, whole or not at all. Raises InputError when the file cannot be written, or is a plan."""
+    if path.name == PLAN_FILE:
+        raise InputError(f"{path} is the name of a plan, not of a profile; give another --out")
+    text = json.dumps(profile, indent=1) + "\n"
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe, or a folder by mistake
+        with mapped({OSError: InputError}, f"{path} cannot be written; give another --out"):
+            path.write_text(text, encoding="utf-8")
+    else:
+        write_atomically(path, text.encode())
 
 
 def stage_seconds(data: object, stages: int) -> tuple[float, ...]:
@@ -174,6 +185,7 @@ def read_profile(data: object) -> Profile:
             runs=_integer(data.get("runs", 0)),
             operators=operators,
             predicted=_predicted(data.get("predicted")),
+            busy=_text(data.get("busy", "")),
         )
     except (KeyError, TypeError, OverflowError) as error:
         raise InputError(f"not a profile ({error}); make one with `partway profile`") from error

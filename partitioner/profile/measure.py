@@ -92,21 +92,25 @@ def stage_times(rounds: Sequence[Round]) -> StageTimes:
     return StageTimes(seconds, spread(totals), len(rounds), statistics.median(shares))
 
 
+def busy_reason(times: StageTimes) -> str:
+    """What in the times shows that the machine was busy; empty if nothing does."""
+    if times.spread > BUSY_SPREAD:
+        return f"spread {times.spread:.0%} of the median, at most {BUSY_SPREAD:.0%} is sound"
+    if times.waited > BUSY_WAIT:
+        return f"half of the runs waited for a processor for {times.waited:.0%} of their time or more"
+    return ""
+
+
 def busy_warning(times: StageTimes) -> str | None:
     """A warning when the times show that the machine was busy, else None."""
-    if times.spread > BUSY_SPREAD:
-        why = f"spread {times.spread:.0%} of the median, at most {BUSY_SPREAD:.0%} is sound"
-    elif times.waited > BUSY_WAIT:
-        why = f"half of the runs waited for a processor for {times.waited:.0%} of their time or more"
-    else:
-        return None
-    return f"the machine was busy while it was measured ({why}); stop other work and try again"
+    why = busy_reason(times)
+    return f"the machine was busy while it was measured ({why}); stop other work and try again" if why else None
 
 
 def check_quiet(times: StageTimes) -> None:
     """Raise InputError with the warning of a busy machine."""
     if sentence := busy_warning(times):
-        raise InputError(sentence)
+        raise InputError(f"{sentence}, or measure all the same with --force")
 
 
 def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:

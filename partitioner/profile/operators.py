@@ -26,13 +26,18 @@ MOST_KERNELS = 400_000
 
 
 def measure_operators(
-    chain: Chain, engine: Engine, read: Callable[[Stage], bytes], values: Values, runs: int
+    chain: Chain,
+    engine: Engine,
+    read: Callable[[Stage], bytes],
+    values: Values,
+    runs: int,
+    force: bool = False,
 ) -> tuple[StageTimes, OperatorProfile]:
     """Run the chain about ``runs`` times with the engine's profiler and as often without, in alternating blocks.
 
     In turns, because a machine changes its speed; of several runs, because each way has weights of its own that the
     other drives out of the caches. The first run of every turn only warms up. Raises InputError when the engine has no
-    profiler, or the machine was busy.
+    profiler, or the machine was busy and ``force`` is not set.
     """
     if not isinstance(engine, TimesOperators):
         raise InputError(f"the engine {engine.name} does not time operators; leave out --operators")
@@ -49,7 +54,7 @@ def measure_operators(
                 rounds += [timed_round(one, values, waited_s) for _ in range(1 + turn)]
         counted = [at for at in range(len(plain)) if at % (1 + turn)]
         times, slower = (stage_times([rounds[at] for at in counted]) for rounds in (plain, watched))
-        for measured in (times, slower):
+        for measured in () if force else (times, slower):
             check_quiet(measured)
         operators = [
             row for k, stage in enumerate(stages) for row in fitted(k, stage.operators(counted), times.stage_s[k])

@@ -128,15 +128,19 @@ def file_name(platform: str) -> str:
 def write_all(measured: Scission, out: Path) -> list[Path]:
     """One folder a model below ``out``: plan.json, a profile a platform, tiers.json. Returns the folders.
 
-    Raises InputError when a folder cannot be written or two names would make the same file.
+    Raises InputError when a folder cannot be written, holds a plan of something else, or two names would make the same
+    file.
     """
-    from partway.partitioner.plan.plan_file import save_plan
+    from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan, save_plan
 
     files = {platform: f"{file_name(platform)}.json" for platform in measured.platforms}
     folders = {model: out / file_name(model) for model in measured.models}
     for names in (files, folders):
         if len(set(names.values())) < len(names):
             raise InputError(f"two of {', '.join(names)} would be written to the same file; rename one")
+    for folder in folders.values():
+        if (folder / PLAN_FILE).exists() and load_plan(folder).engine != NO_ENGINE:
+            raise InputError(f"{folder} holds the plan of a model that runs; give another --out")
     tiers = tiers_of(measured)
     with mapped({OSError: InputError}, f"{out} cannot be written"):
         for model, folder in folders.items():

@@ -28,6 +28,8 @@ def _folder(model: str, path: Path) -> Path:
         return path
     if path.name == PLAN_FILE and path.is_file():
         return path.parent
+    if path.exists() and (advice := _advice(path)):
+        raise InputError(f"{path} is {advice}")
     if path.is_dir():
         raise InputError(f"there is no {PLAN_FILE} in {path}; make one with `partway plan MODEL --out {path}`")
     if path.is_file():
@@ -35,6 +37,13 @@ def _folder(model: str, path: Path) -> Path:
     if model in ZOO:
         return _prepared_plan(model)
     raise unknown_model(model, known_models())
+
+
+def _advice(path: Path) -> str | None:
+    """What else the file or folder is; imported for a mistake only."""
+    from partway.partitioner.plan.wrong_model import what_it_is
+
+    return what_it_is(path)
 
 
 def _prepared_plan(model: str) -> Path:

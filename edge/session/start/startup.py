@@ -92,7 +92,9 @@ class Startup:
         reached = self._reach(None) if folder is None else None
         plan = load_plan(folder) if folder is not None else _plan_of(reached, self.options.model)
         k = self._split(plan)
-        run_input = open_run_input(self.options.inputs, plan, folder, self.options.frames, self.options.stdin_shape)
+        run_input = open_run_input(
+            self.options.inputs, plan, folder, self.options.frames, self.options.source_settings()
+        )
         if run_input.random:
             self.report.say("no --input given: random input")
         sample, run_input = read_ahead(run_input, plan)  # while a cloud starts: this also imports the readers
@@ -127,7 +129,7 @@ class Startup:
             else:
                 folder = model_folder(options.model)
         except InputError:
-            if ":" not in options.cloud:
+            if ":" not in options.cloud or Path(options.model).is_file():
                 raise
             return None
         self._start_clouds(folder)

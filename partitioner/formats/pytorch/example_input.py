@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from partway.errors import InputError
+from partway.units import parse_shape
 
 Array = np.ndarray[Any, Any]
 Example: TypeAlias = Any
 """A tensor or array, a sequence of such in the order of the module's arguments, or a mapping by their names."""
 
-_SHAPE = re.compile(r"(\d+(?:x\d+)*)(?::(\w+))?")
+_SHAPE = re.compile(r"([^:]+)(?::(\w+))?")
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
 
 
@@ -31,13 +32,13 @@ def read_example(texts: Sequence[str]) -> Example:
 def _one(text: str) -> Array:
     if text.lower().endswith(".npy"):
         return _npy(Path(text))
-    found = _SHAPE.fullmatch(text)
+    found = _SHAPE.fullmatch(text.strip())
     dtype = "" if found is None else found[2] or "float32"
-    if found is None or dtype not in DTYPES or "0" in found[1].split("x"):
+    shape = None if found is None else parse_shape(found[1])
+    if shape is None or dtype not in DTYPES:
         raise InputError(
             f"--example-input {text!r} is neither a shape such as 1x3x224x224 or 1x16:int64 nor an .npy or .npz file"
         )
-    shape = tuple(int(side) for side in found[1].split("x"))
     rng = np.random.default_rng(0)
     if dtype.startswith("float"):
         return rng.random(shape).astype(dtype)

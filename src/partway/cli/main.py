@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import partway
 from partway.cli.registry import Command, command, commands
-from partway.errors import PartwayError
 from partway.system.arguments import Parser
+from partway.system.command import log_to_stderr, run_command
 
 DESCRIPTION = "Slice models, measure them, and explain where they run best."
 
@@ -17,19 +17,11 @@ DESCRIPTION = "Slice models, measure them, and explain where they run best."
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code. Only the module of that verb is imported."""
     words = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.WARNING, format="partway: %(message)s", stream=sys.stderr)
-    try:
-        return _run(words)
-    except PartwayError as error:
-        print(f"partway: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return 1
+    return run_command("partway", lambda: _run(words))
 
 
 def _run(words: list[str]) -> int:
+    log_to_stderr(logging.WARNING, "partway: %(message)s")
     if not words:
         print(overview().format_help(), end="")
         return 2

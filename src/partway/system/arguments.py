@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
+from partway.system.command import print_error
+
 _SECRET = re.compile(r"token|key|secret|password|credential", re.IGNORECASE)
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 
@@ -50,7 +52,13 @@ class Parser(argparse.ArgumentParser):
         """Print one sentence to standard error and exit with code 2."""
         sentence = " ".join(message.split())
         hint = "" if "did you mean" in sentence else f"; see `{self.prog} --help`"
-        self.exit(2, f"{self.prog}: {sentence}{hint}\n")
+        print_error(self.prog, f"{sentence}{hint}")
+        self.exit(2)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Like argparse, except that output that cannot be written is an error."""
+        if message and file is not None:
+            file.write(message)
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
         """End the program at the first unknown flag. Its value may be a secret, so it is not printed."""

@@ -88,12 +88,15 @@ class OutputSpec:
 class Guess:
     """A task found by the outputs of a run: the plan's ``output`` entry, and what speaks for it in words.
 
-    ``certain``: no other known reading has such outputs.
+    ``certain``: no other known reading has such outputs. ``others``: further readings by the same task, none certain.
+    ``likely`` orders guesses that are not certain, the likeliest first.
     """
 
     output: Mapping[str, Any]
     reason: str
     certain: bool = False
+    others: tuple[Guess, ...] = ()
+    likely: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ def task_of(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
 
 
 def guesses(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> list[Guess]:
-    """Every task that a model with such outputs can do, certain ones first. See ``TaskEntry.recognise``."""
+    """Every reading that a model's outputs allow, certain ones first, then the likeliest. See ``TaskEntry.recognise``.
+
+    Several readings by one task follow each other as guesses of their own.
+    """
     found = [guess for entry in TASKS if (guess := entry.recognise(outputs, input_size)) is not None]
-    return sorted(found, key=lambda guess: not guess.certain)
+    apart = [replace(one, others=()) for guess in found for one in (guess, *guess.others)]
+    return sorted(apart, key=lambda guess: (not guess.certain, -guess.likely))

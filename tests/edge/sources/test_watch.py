@@ -1,7 +1,7 @@
 """A watched folder: which files are pictures, when one is whole, and what happens while the folder changes."""
 
 import os
-import threading
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,41 +17,54 @@ from partway.edge.sources.watch import WATCHED, watch_items, watched_folder
 from partway.errors import InputError
 
 
-class Polls:
-    """What happens while nobody has a new picture: ``actions``, one at each look at the folder."""
+class Clock:
+    """The time module of the watch: the monotonic clock moves only while it sleeps.
+
+    ``actions``: what happens while nobody has a new picture, one at each look at the folder.
+    """
 
     def __init__(self) -> None:
         self.actions: list[Callable[[], object]] = []
-        self.count = 0
+        self.count, self.now_s = 0, 5.0
 
-    def __call__(self, seconds: float) -> None:
-        """In the place of ``time.sleep``."""
+    def sleep(self, seconds: float) -> None:
+        """Another look is due."""
         self.count += 1
+        self.now_s += seconds
         assert self.count < 1_000, "no picture was taken"
         if self.actions:
             self.actions.pop(0)()
 
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now_s
+
+    def perf_counter(self) -> float:
+        """A look takes no time."""
+        return 0.0
+
 
 @pytest.fixture(autouse=True)
-def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
-    """Between two looks at the folder no time passes."""
-    made = Polls()
-    monkeypatch.setattr(time, "sleep", made)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Between two looks at the folder only the time of the pause passes."""
+    made = Clock()
+    monkeypatch.setattr(watch_module, "time", made)
     return made
 
 
 def put(folder: Path, name: str, body: bytes = b"1", age_s: float = 10.0) -> Path:
-    """A file that was changed last so long ago."""
+    """A file that was changed last so long ago, by the file system's clock."""
     path = folder / name
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(body)
     at_s = time.time() - age_s
     os.utime(path, (at_s, at_s))
     return path
 
 
-def names(folder: Path) -> Iterator[str]:
+def names(folder: Path, deep: str = "") -> Iterator[str]:
     """The names of what is taken, each when it is asked for."""
-    items = watch_items(f"watch:{folder}", PICTURES, lambda path: Sample(path.name))
+    items = watch_items(f"watch:{folder}{deep}", PICTURES, lambda path: Sample(path.name))
     return (item.read().name for item in items)
 
 
@@ -97,41 +110,96 @@ def test_the_oldest_picture_comes_first_and_of_equals_the_first_by_name(tmp_path
     assert [next(found) for _ in range(4)] == ["old.PNG", "a.gif", "b.jpg", "new.png"]
 
 
-def test_what_is_no_picture_is_left_alone(tmp_path: Path, polls: Polls) -> None:
-    """Hidden files, other suffixes and arrays are not taken, however long they lie there."""
-    for name in (".hidden.png", "note.txt", "array.npy", "png", "a.png.part"):
+def test_what_is_no_picture_is_left_alone_and_named_once(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Hidden and partial files are not taken silently; of other kinds one file is named, and pipes are not opened."""
+    for name in (".hidden.png", ".a.png.Xy12", "note.txt", "more.txt", "array.npy", "png", "a.png.part", "b.tmp"):
         put(tmp_path, name, age_s=100)
+    os.mkfifo(tmp_path / "pipe.png")
     put(tmp_path, "a.png")
     found = names(tmp_path)
     assert next(found) == "a.png"
-    polls.actions = [int, int, lambda: put(tmp_path, "b.png")]
+    clock.actions = [int, int, lambda: put(tmp_path, "b.png")]
     assert next(found) == "b.png"
+    ignored = [Path(message.split(" is ignored")[0]) for message in caplog.messages]
+    assert sorted(path.suffix for path in ignored) == ["", ".npy", ".txt"]
 
 
-def test_a_picture_that_is_still_written_is_not_taken(
-    tmp_path: Path, polls: Polls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file that changed a moment ago waits, and others do not wait for it; it is taken once it has settled."""
-    monkeypatch.setattr(watch_module, "SETTLED_S", 60.0)
-    put(tmp_path, "growing.png", age_s=0.0)
-    found = names(tmp_path)
-    put(tmp_path, "whole.png", age_s=100.0)
-    assert next(found) == "whole.png"
-    grow = lambda: put(tmp_path, "growing.png", b"22", age_s=1.0)  # noqa: E731
-    polls.actions = [grow, grow, lambda: put(tmp_path, "another.png", age_s=90.0)]
-    assert next(found) == "another.png"
-    polls.actions = [lambda: put(tmp_path, "growing.png", b"333", age_s=61.0)]
-    assert next(found) == "growing.png"
-
-
-def test_a_picture_waits_until_it_has_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was just written is taken after SETTLED_S, not at once and not never."""
-    real_sleep, waits = threading.Event().wait, []
-    monkeypatch.setattr(time, "sleep", lambda seconds: waits.append(real_sleep(min(seconds, 0.05))))
-    path = put(tmp_path, "a.png", age_s=0.0)
+@pytest.mark.parametrize("age_s", [3600.0, 0.0, -3600.0, -1e9])
+def test_file_times_decide_nothing_but_the_order(age_s: float, tmp_path: Path, clock: Clock) -> None:
+    """A file dated hours ahead of this clock, or years, is taken as soon as any other."""
+    put(tmp_path, "a.png", age_s=age_s)
     assert next(names(tmp_path)) == "a.png"
-    assert time.time_ns() - path.stat().st_mtime_ns > watch_module.SETTLED_S * 1e9
-    assert waits
+    assert clock.now_s == pytest.approx(5.0 + watch_module.SETTLED_S, abs=watch_module.POLL_S + 1e-6)
+
+
+def test_a_picture_that_is_still_written_is_not_taken(tmp_path: Path, clock: Clock) -> None:
+    """A file that changes at every look waits, others do not wait for it; it is taken once it stays as it is."""
+    body = bytearray(b"1")
+    put(tmp_path, "growing.png")
+
+    def grow() -> None:
+        body.extend(b"2")
+        put(tmp_path, "growing.png", bytes(body), age_s=100.0)
+
+    clock.actions = [grow] * 20
+    put(tmp_path, "whole.png")
+    found = names(tmp_path)
+    assert next(found) == "whole.png"
+    assert len(clock.actions) > 10
+    assert next(found) == "growing.png"
+    assert clock.actions == []
+    assert (tmp_path / "growing.png").read_bytes() == body
+
+
+def test_a_picture_that_changes_between_look_and_turn_waits_again(tmp_path: Path, clock: Clock) -> None:
+    """While one picture is answered, the next one may be replaced: it is not read half written."""
+    put(tmp_path, "a.png", age_s=20)
+    put(tmp_path, "b.png", b"old", age_s=10)
+    found = names(tmp_path)
+    assert next(found) == "a.png"
+    put(tmp_path, "b.png", b"half", age_s=10)
+    taken_s = clock.now_s
+    assert next(found) == "b.png"
+    assert clock.now_s >= taken_s + watch_module.SETTLED_S
+
+
+def test_a_picture_that_is_replaced_under_its_name_is_taken_again(tmp_path: Path) -> None:
+    """Another file of the same size and time, moved over the first one, is another picture."""
+    path = put(tmp_path, "a.png")
+    status = path.stat()
+    found = names(tmp_path)
+    assert next(found) == "a.png"
+    other = put(tmp_path, "other.tmp", b"2")
+    os.utime(other, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    other.rename(path)
+    assert next(found) == "a.png"
+
+
+def test_subfolders_are_watched_if_the_user_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """``watch:DIR/**`` takes subfolders, new ones too, and follows no links; without it they are named once."""
+    put(tmp_path, "day1/a.png")
+    put(tmp_path, "day2/b.png")
+    put(tmp_path, "c.png", age_s=1)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert next(names(tmp_path)) == "c.png"
+    assert [message for message in caplog.messages if "to watch subfolders" in message] == caplog.messages
+    assert len(caplog.messages) == 1
+    found = names(tmp_path, "/**")
+    assert {next(found) for _ in range(3)} == {"day1/a.png", "day2/b.png", "c.png"}
+    put(tmp_path, "day3/d.png")
+    assert next(found) == "day3/d.png"
+
+
+def test_thousands_of_files_are_taken_once_and_in_order(tmp_path: Path) -> None:
+    """1,000 pictures of one moment come by name, each once."""
+    for index in range(1000):
+        os.utime(put(tmp_path, f"{index:04}.png"), (1e9, 1e9))
+    found = names(tmp_path)
+    assert [next(found) for _ in range(1000)] == [f"{index:04}.png" for index in range(1000)]
+    put(tmp_path, "last.png")
+    assert next(found) == "last.png"
 
 
 @pytest.mark.parametrize(("body", "later_ns"), [(b"1", 1), (b"22", 0)], ids=["other time", "other size"])
@@ -148,28 +216,50 @@ def test_a_picture_that_changes_is_taken_again(body: bytes, later_ns: int, tmp_p
     assert [next(found), next(found)] == ["a.png", "c.png"]
 
 
-def test_a_picture_that_is_removed_and_put_back_is_taken_again(tmp_path: Path, polls: Polls) -> None:
+def test_a_picture_that_is_removed_and_put_back_is_taken_again(tmp_path: Path, clock: Clock) -> None:
     """What is no longer in the folder is forgotten, so that the same file can be answered twice."""
     path = put(tmp_path, "a.png")
     found = names(tmp_path)
     assert next(found) == "a.png"
     away = tmp_path / "a.away"
-    polls.actions = [int, lambda: path.rename(away), lambda: away.rename(path)]
+    clock.actions = [int, lambda: path.rename(away), lambda: away.rename(path)]
     assert next(found) == "a.png"
-    assert polls.count == 3
 
 
-def test_a_folder_that_is_away_for_a_moment_is_waited_for(tmp_path: Path, polls: Polls) -> None:
-    """A stick that is pulled out and put back, or a share that is lost, ends nothing."""
+def test_a_folder_that_comes_back_brings_only_what_is_new(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stick that is pulled out and put back, or a share that is lost, ends nothing, and costs two lines."""
     folder, away = tmp_path / "stick", tmp_path / "away"
     folder.mkdir()
     put(folder, "a.png")
     found = names(folder)
     assert next(found) == "a.png"
-    (folder / "a.png").unlink()
-    polls.actions = [lambda: folder.rename(away), int, lambda: put(away, "b.png"), lambda: away.rename(folder)]
+    clock.actions = [lambda: folder.rename(away), int, int, lambda: put(away, "b.png"), lambda: away.rename(folder)]
     assert next(found) == "b.png"
-    assert polls.actions == []
+    assert clock.actions == []
+    assert [message.split(" is ")[1].split(" (")[0] for message in caplog.messages] == ["away", "back"]
+
+
+def test_a_stick_that_leaves_an_empty_folder_behind_brings_only_what_is_new(tmp_path: Path, clock: Clock) -> None:
+    """Unmounted, the folder is another, empty one. Mounted again, inodes may differ, size and time do not."""
+    folder, stick, bare = tmp_path / "mnt", tmp_path / "stick", tmp_path / "bare"
+    folder.mkdir()
+    bare.mkdir()
+    old = put(folder, "a.png")
+    found = names(folder)
+    assert next(found) == "a.png"
+
+    def mount_again() -> None:
+        folder.rename(bare)
+        copy = stick / "copy"
+        shutil.copy2(stick / old.name, copy)
+        copy.rename(stick / old.name)
+        stick.rename(folder)
+        put(folder, "b.png")
+
+    clock.actions = [lambda: (folder.rename(stick), bare.rename(folder)), int, int, mount_again]
+    assert next(found) == "b.png"
 
 
 def test_a_picture_that_vanishes_or_is_none_costs_no_other(tmp_path: Path) -> None:
@@ -183,3 +273,21 @@ def test_a_picture_that_vanishes_or_is_none_costs_no_other(tmp_path: Path) -> No
     pixels = next(items).read().pixels
     assert pixels is not None
     np.testing.assert_array_equal(pixels, np.full((28, 28, 1), 7))
+
+
+def test_a_picture_that_is_removed_while_it_is_read_costs_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a line, not an error of the run, and the next picture is taken."""
+    for name, age_s in (("a.png", 9), ("b.png", 5)):
+        Image.new("L", (28, 28), 7).save(tmp_path / name)
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    read = picture_reader(PICTURES)
+
+    def read_late(path: Path) -> Sample:
+        if path.name == "a.png":
+            path.unlink()
+        return read(path)
+
+    assert next(watch_items(f"watch:{tmp_path}", PICTURES, read_late)).read().name == "b.png"
+    assert caplog.messages == [f"{tmp_path / 'a.png'} was removed while it was read"]

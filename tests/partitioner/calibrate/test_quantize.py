@@ -36,7 +36,17 @@ def digits(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("int8") / "mnist"
-    arguments = ("mnist", "--calibrate", str(digits), "--frames", str(FRAMES), "--out", str(out), "--json")
+    arguments = (
+        "mnist",
+        "--calibrate",
+        str(digits),
+        "--frames",
+        str(FRAMES),
+        "--out",
+        str(out),
+        "--json",
+        "--keep-slow",
+    )
     done = command("partway", "quantize", *arguments)
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
@@ -123,7 +133,18 @@ def test_a_model_file_is_sliced_first(digits: Path, tmp_path: Path) -> None:
     """An .onnx file as it is, here a stage of the shipped model, whole in itself."""
     first = model_folder("mnist") / "stage0.onnx"
     out = tmp_path / "first"
-    arguments = (str(first), "--calibrate", str(digits), "--frames", "20", "--out", str(out), "--cuts", "none")
+    arguments = (
+        str(first),
+        "--calibrate",
+        str(digits),
+        "--frames",
+        "20",
+        "--out",
+        str(out),
+        "--cuts",
+        "none",
+        "--keep-slow",
+    )
     done = command("partway", "quantize", *arguments)
     assert done.returncode == 0, done.stderr
     assert load_plan(out).engines == ("onnx", INT8)

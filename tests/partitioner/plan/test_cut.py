@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.plan_file import load_plan
 
 
@@ -32,3 +32,12 @@ def test_a_cut_cannot_be_changed() -> None:
 def test_a_plan_file_keeps_its_cuts(fake_plan: Path) -> None:
     """All in the cloud and all on the device are cuts like the others."""
     assert load_plan(fake_plan).cuts == (Cut(("x",)), Cut(("a",)), Cut(("b",)), Cut(("y",)))
+
+
+def test_a_cut_is_named_shortly_and_as_no_other() -> None:
+    """Long names lose their middle, unless two would look alike; of many values some are counted."""
+    long = ["block/" * 40 + "relu", "block/" * 20 + "other/" + "block/" * 20 + "relu"]
+    first, second, many = cut_names([Cut((long[0],)), Cut((long[1],)), Cut(tuple("abcdefgh"))])
+    assert first != second and "…" in first and len(second) < len(long[1])
+    assert many == "a + b + c + d + 4 more"
+    assert cut_names([Cut(tuple("abcde"))]) == ["a + b + c + d + e"]

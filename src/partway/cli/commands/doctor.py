@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.edge.transport.access.options import access_arguments, access_of
-from partway.units import parse_s
+from partway.units import parse_s, shown
 
 if TYPE_CHECKING:
     from partway.system.arguments import Parser
@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
         for finding in check():
             findings.append(finding)
             if not args.json:
-                print(f"{MARKS[finding.state]}  {finding.check:<13} {finding.text}", flush=True)
+                print(f"{MARKS[finding.state]}  {finding.check:<13} {shown(finding.text)}", flush=True)
                 if finding.todo:
-                    print(f"      {'':<13} -> {finding.todo}", flush=True)
+                    print(f"      {'':<13} -> {shown(finding.todo)}", flush=True)
     if args.json:
         print(json.dumps(to_json(findings)))
     else:

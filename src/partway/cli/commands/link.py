@@ -15,6 +15,7 @@ from partway.edge.emulator.relay import Relay
 from partway.edge.emulator.shaper import Pace, RatePace, Shape, read_trace
 from partway.edge.transport.address import parse_address
 from partway.errors import InputError, mapped
+from partway.system.command import print_error
 from partway.system.sigterm import Sigterm
 from partway.units import parse_bps, parse_s, show_bps, show_s
 
@@ -101,12 +102,12 @@ def _host_port(text: str, free: bool = False) -> tuple[str, int]:
 
 def _listen(relay: Relay) -> None:
     """Read commands, one per line, until standard input closes."""
-    for line in sys.stdin:
+    for line in sys.stdin or ():
         if words := line.split():
             try:
                 obey(relay, words)
             except InputError as error:
-                print(f"partway: {error}", file=sys.stderr, flush=True)
+                print_error("partway", str(error))
 
 
 def obey(relay: Relay, words: list[str]) -> None:

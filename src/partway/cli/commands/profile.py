@@ -37,6 +37,7 @@ def add_arguments(parser: Parser) -> None:
     add("--threads", type=int, default=0, metavar="N", help="threads (default: all cores)")
     add("--seconds", type=float, default=2.0, metavar="S", help="how long to measure (default: 2)")
     add("--runs", type=int, metavar="N", help="how often to run the model instead")
+    add("--force", action="store_true", help="measure on a busy machine too; the profile says so")
     add("--json", action="store_true", help="print the profile instead of tables")
     add("--cloud", metavar="HOST:PORT", help="ask this cloud for its profile instead of measuring this machine")
     add("--timeout", default="5s", metavar="TIME", help="how long to wait for the cloud (default: %(default)s)")
@@ -143,11 +144,14 @@ def _measured(plan: Plan, folder: Path, args: argparse.Namespace) -> dict[str, A
     values = sample_values(chain)
     if args.operators:
         runs = args.runs or _runs_for(measure(chain, values, args.seconds / 10), args.seconds)
-        times, operators = measure_operators(chain, engine, lambda stage: read_stage(folder, stage), values, runs)
+        times, operators = measure_operators(
+            chain, engine, lambda stage: read_stage(folder, stage), values, runs, args.force
+        )
         return profile_to_json(times, engine, plan.digest, plan.model, operators)
     least, most = (args.runs, args.runs) if args.runs else (LEAST, MOST)
     times = measure(chain, values, args.seconds, least=least, most=most)
-    check_quiet(times)
+    if not args.force:
+        check_quiet(times)
     return profile_to_json(times, engine, plan.digest, plan.model)
 
 

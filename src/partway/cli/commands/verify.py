@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     failed = next((row for row in rows if not row.holds), None)
     if failed is not None:
         raise InputError(
-            f"split {failed.k} at {failed.cut} does not answer like the whole model (error {failed.error:.2g})"
+            f"split {failed.k} at {plan.cut_names[failed.k]} does not answer like the whole model"
+            f" (error {failed.error:.2g})"
         )
     return 0
 

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.explain.explanation import Explanation, Machine, Row, changes, reason
+from partway.partitioner.plan.plan import Plan
 from partway.units import show_bytes, show_s
 
 
@@ -51,7 +53,7 @@ def _cells(explanation: Explanation, row: Row) -> list[str]:
     prefix, cloud, total = explanation.marks(candidate)
     return [
         f"{candidate.k}{where}" + (" out" if row.excluded else ""),
-        str(explanation.plan.cuts[candidate.k]) if candidate.codec else "-",
+        explanation.plan.cut_names[candidate.k] if candidate.codec else "-",
         candidate.codec or "-",
         show_bytes(candidate.size_bytes),
         prefix + show_s(parts.prefix_s),
@@ -77,7 +79,8 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "device": _machine_json(explanation.device),
         "cloud": _machine_json(explanation.cloud),
         "candidates": [
-            {**_row_json(row), "predicted": bool(explanation.marks(row.candidate)[2])} for row in explanation.rows
+            {**_row_json(row, explanation.plan), "predicted": bool(explanation.marks(row.candidate)[2])}
+            for row in explanation.rows
         ],
         "reason": reason(explanation),
         "changes": changes(explanation),
@@ -99,12 +102,12 @@ def _machine_json(machine: Machine) -> dict[str, Any]:
     return {"machine": machine.name, "stage_s": list(machine.stage_s), **predicted}
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: Row, plan: Plan) -> dict[str, Any]:
     parts = ("prefix_s", "encode_s", "link_s", "queue_s", "decode_s", "suffix_s", "total_s")
     return {
         "k": row.candidate.k,
         "codec": row.candidate.codec,
-        "name": row.name,
+        "name": candidate_name(row.candidate, plan, whole=True),
         "bytes": row.candidate.size_bytes,
         **{part: getattr(row.estimate, part) for part in parts},
         "agreement": row.candidate.agreement,

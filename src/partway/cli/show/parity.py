@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from partway.partitioner.plan.parity import Parity
 from partway.partitioner.plan.plan import Plan
@@ -27,5 +28,5 @@ def show_parity(rows: Sequence[Parity], plan: Plan, as_json: bool) -> None:
     for row in rows:
         size_bytes = sum(spec.size_bytes() for spec in plan.crossing(row.k))
         verdict = "bit-equal" if row.exact else "within 1e-5" if row.holds else "WRONG"
-        table.add_row(str(row.k), row.cut, show_bytes(size_bytes), f"{row.error:.2g}", verdict)
+        table.add_row(str(row.k), Text(plan.cut_names[row.k]), show_bytes(size_bytes), f"{row.error:.2g}", verdict)
     Console(highlight=False).print(table)

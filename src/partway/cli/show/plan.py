@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
+from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.registry import RAW
 from partway.tasks.registry import measure_of
@@ -22,9 +24,11 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
     table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
     for column in ("cut", "crosses", "work before it", "useful"):
         table.add_column(column)
-    for row in rows:
+    shown = list(rows)
+    names = cut_names([Cut(tuple(row["values"])) for row in shown])
+    for row, cut in zip(shown, names, strict=True):
         share, useful = f"{row['work_share']:.1%}", "yes" if row["useful"] else ""
-        table.add_row(" + ".join(row["values"]), show_bytes(row["bytes"]), share, useful)
+        table.add_row(Text(cut), show_bytes(row["bytes"]), share, useful)
     Console(highlight=False).print(table)
 
 
@@ -38,6 +42,8 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     console = Console(highlight=False)
     console.print(_stage_table(plan))
     console.print(_codec_table(plan, max_drop))
+    if plan.profiles and plan.profiles[0].get("busy"):
+        console.print(f"time here: {plan.profiles[0]['busy']}", markup=False, soft_wrap=True)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
     elif sentence := _uninformative(plan):
@@ -58,6 +64,12 @@ def _uninformative(plan: Plan) -> str:
     )
 
 
+def show_notes(notes: Iterable[str], stderr: bool = False) -> None:
+    """Print what was kept, replaced or outdated, a line each; ``stderr`` where the output is JSON."""
+    for note in notes:
+        Console(highlight=False, stderr=stderr).print(note, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[str, int], None]]:
     """A progress bar on a terminal. Yields a function of the current step and the number of complete ones."""
@@ -75,8 +87,8 @@ def _stage_table(plan: Plan) -> Table:
         table.add_column("time here")
     for k, stage in enumerate(plan.stages):
         crossing = show_bytes(sum(spec.size_bytes() for spec in plan.crossing(k + 1)))
-        row = [str(k), stage.file, show_bytes(stage.total_bytes), str(stage.operators), str(plan.cuts[k + 1]), crossing]
-        table.add_row(*row, *([show_s(seconds[k])] if seconds else []))
+        row = [str(k), stage.file, show_bytes(stage.total_bytes), str(stage.operators), plan.cut_names[k + 1], crossing]
+        table.add_row(*map(Text, row), *([show_s(seconds[k])] if seconds else []))
     return table
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import OperatorSeconds, Profile, read_profile
-from partway.units import show_s
+from partway.units import shortened_names, show_s
 
 SHOWN = 15
 
@@ -35,6 +36,8 @@ def show_profile(data: dict[str, Any], plan: Plan, as_json: bool) -> None:
         console.print(
             f"operators add up to their stage's own time; while they were watched the model took {longer:.0%} longer"
         )
+    if profile.busy:
+        console.print(f"{profile.busy}; measure again on a quiet one", markup=False, soft_wrap=True)
     console.print(
         f"whole model {show_s(sum(profile.stage_s))}, spread {profile.spread:.0%}, {profile.runs} runs,"
         f" {profile.engine} on {profile.threads} threads, {profile.date}"
@@ -57,9 +60,10 @@ def _operator_table(profile: Profile) -> Table:
     for column in ("operator", "kind", "stage", "time", "share"):
         table.add_column(column, justify="right" if column in ("time", "share") else "left")
     total_s = sum(profile.stage_s) or 1.0
+    names = shortened_names(one.name for one in slowest[:SHOWN] if one.name)
     for one in slowest[:SHOWN]:
         time = _shown_s(one.time_s, profile)
-        table.add_row(_name(one), one.kind, str(one.stage), time, f"{one.time_s / total_s:.1%}")
+        table.add_row(Text(_name(one, names)), one.kind, str(one.stage), time, f"{one.time_s / total_s:.1%}")
     if others := slowest[SHOWN:]:
         others_s = sum(one.time_s for one in others)
         table.add_row(f"{len(others)} more", "", "", _shown_s(others_s, profile), f"{others_s / total_s:.1%}")
@@ -71,6 +75,6 @@ def _shown_s(seconds: float, profile: Profile) -> str:
     return show_s(seconds) if profile.predicted is None else f"~{show_s(seconds)}"
 
 
-def _name(one: OperatorSeconds) -> str:
+def _name(one: OperatorSeconds, names: Mapping[str, str]) -> str:
     others: Sequence[str] = [name for name in one.fused if name != one.name]
-    return f"{one.name or '-'}{f' + {len(others)} fused' if others else ''}"
+    return f"{names[one.name] if one.name else '-'}{f' + {len(others)} fused' if others else ''}"

@@ -59,3 +59,49 @@ def test_inputs_are_read_as_the_options_say(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((6, 28, 28), np.uint8), labels=np.arange(6))
     given = ("--calibrate", str(tmp_path / "a.npz"), "--frames", "3", "--truth-offset", "1")
     assert [frame.label for frame in _frames(parsed(*given), load_plan(model_folder("mnist")))] == [1, 3, 5]
+
+
+def test_a_calibrated_plan_outlives_a_plan_without_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same model and cuts: codecs stay, and `slice` keeps them too; other cuts are refused, then forced."""
+    monkeypatch.setattr("partway.cli.commands.slicing.plan.MEASURE_S", 0.01)
+    out = tmp_path / "plan"
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", images=rng.integers(0, 255, (4, 28, 28), np.uint8))
+    base = [MODEL, "--out", str(out), "--name", "m"]
+    assert main(["plan", *base, "--calibrate", str(tmp_path / "a.npz")]) == 0
+    before = load_plan(out)
+    assert before.candidates[0]["agreement"] is not None or before.candidates[0]["relative_error"] is not None
+    for verb in ("plan", "slice"):
+        capsys.readouterr()
+        assert main([verb, *base]) == 0
+        assert "kept from the earlier plan" in capsys.readouterr().out
+        after = load_plan(out)
+        assert (after.digest, after.candidates, after.codecs) == (before.digest, before.candidates, before.codecs)
+        assert len(after.profiles) == 1
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert main(["plan", *base, "--cuts", "relu1"]) == 2
+    error = capsys.readouterr().err
+    assert "calibrated codecs, which would be lost because its cuts differ" in error and error.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == files
+    assert main(["slice", *base, "--cuts", "relu1", "--force"]) == 0
+    assert {path.name for path in out.iterdir()} == {"plan.json", "stage0.onnx", "stage1.onnx"}
+    assert main(["slice", *base]) == 0
+    assert {path.name for path in out.iterdir()} == {"plan.json", "stage0.onnx"}
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad model, a missing folder of pictures, Ctrl-C while stages are timed."""
+    out = tmp_path / "new" / "plan"
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"not a model at all")
+    assert main(["plan", str(bad), "--out", str(out)]) == 2
+    assert main(["plan", MODEL, "--out", str(out), "--calibrate", str(tmp_path / "nowhere")]) == 2
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("partway.partitioner.profile.measure.measure", interrupted)
+    assert main(["plan", MODEL, "--out", str(out)]) == 130
+    assert not (tmp_path / "new").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from partway.cli.commands.slicing.source import numbers, shapes, slice_arguments, sliced
+from partway.cli.commands.slicing.source import numbers, plan_folder, shapes, slice_arguments
 from partway.errors import InputError
 from partway.partitioner.zoo import model_folder
 from partway.system.arguments import Parser
@@ -32,5 +32,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     parser = Parser()
     slice_arguments(parser)
     model = str(model_folder("mnist") / "stage0.onnx")
-    with pytest.raises(InputError, match="give another --out"):
-        sliced(parser.parse_args([model, "--out", str(tmp_path / "file" / "plan")]))
+    args = parser.parse_args([model, "--out", str(tmp_path / "file" / "plan")])
+    with pytest.raises(InputError, match="give another --out"), plan_folder(args):
+        pass

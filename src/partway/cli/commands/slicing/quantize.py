@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.cli.commands.slicing.source import slice_arguments, sliced
+from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced
 from partway.errors import InputError, mapped
 
 if TYPE_CHECKING:
     from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
@@ -30,31 +31,42 @@ def add_arguments(parser: Parser) -> None:
     add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
     add("--threads", type=int, default=1, metavar="N", help="threads for measuring the times (default: 1)")
     add("--max-drop", type=float, default=1.0, metavar="PP", help="marks the splits within it (default: 1)")
+    add("--keep-slow", action="store_true", help="also keep int8 stages that are slower than float on this machine")
     add("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Quantise, measure, write, print."""
-    from partway.cli.show.plan import progress
+    """Quantise, measure, drop what is slower, write, print."""
+    from partway.cli.show.plan import progress, show_notes
     from partway.cli.show.quantized import show_quantized
-    from partway.partitioner.calibrate.quantize import load_int8, quantized, twin_agreements, with_agreements
+    from partway.partitioner.calibrate.quantize import (
+        compared,
+        load_int8,
+        quantized,
+        twin_agreements,
+        with_agreements,
+        without_slow,
+    )
     from partway.partitioner.plan.plan_file import save_plan
-    from partway.partitioner.profile.measure import measure
+    from partway.system.sigterm import Sigterm
 
-    chain, frames = _opened(args)
-    with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
-        plan = quantized(args.out, chain, frames[::2], lambda count: advance("int8 stages", count))
-    twin = load_int8(args.out, plan, args.threads)
-    rows = twin_agreements(chain, twin, frames[1::2])
-    plan = with_agreements(plan, rows)
-    save_plan(plan, args.out)
-    float_s, int8_s = (measure(each, frames[0].values, MEASURE_S).stage_s for each in (chain, twin))
-    show_quantized(args, plan, rows, float_s, int8_s)
+    with Sigterm(), plan_folder(args) as new:
+        chain, frames = _opened(args, new)
+        with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
+            made = quantized(new.folder, chain, frames[::2], lambda count: advance("int8 stages", count))
+        times = compared(chain, load_int8(new.folder, made, args.threads), frames[0].values, MEASURE_S)
+        float_s, int8_s = (one.stage_s for one in times)
+        plan = made if args.keep_slow else without_slow(new.folder, made, float_s, int8_s)
+        rows = twin_agreements(chain, load_int8(new.folder, plan, args.threads), frames[1::2])
+        plan = with_agreements(plan, rows)
+        save_plan(plan, new.folder)
+    show_quantized(args, plan, made, rows, times)
+    show_notes(new.notes, stderr=args.json)
     return 0
 
 
-def _opened(args: argparse.Namespace) -> tuple[Chain, list[CalibrationFrame]]:
-    """The float chain with its files in ``--out``: copied from a plan, or sliced from a model file."""
+def _opened(args: argparse.Namespace, new: NewFolder) -> tuple[Chain, list[CalibrationFrame]]:
+    """The float chain with its files in the new folder: copied from a plan, or sliced from a model file."""
     from partway.engines.registry import engine_for
     from partway.partitioner.plan.chain import load_folder
     from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
@@ -63,14 +75,16 @@ def _opened(args: argparse.Namespace) -> tuple[Chain, list[CalibrationFrame]]:
 
     file = Path(args.model)
     if is_torch(args.model) or is_zoo_name(args.model) or (file.is_file() and file.name != PLAN_FILE):
-        plan, _, _ = sliced(args)
-        frames = _frames(args, plan)
+        plan, _, _ = sliced(args, new.folder)
+        plan = new.inherit(plan, quantizes=True)
     else:
         folder = model_folder(args.model)
-        plan = load_plan(folder)
-        frames = _frames(args, plan)
-        _copy(folder, plan, args.out)
-    return load_folder(args.out, plan, engine_for(plan.engine, args.threads)), frames
+        if new.out.samefile(folder):
+            raise InputError(f"--out {args.out} is the model's own folder; give another")
+        plan = new.inherit(load_plan(folder), quantizes=True)
+        _copy(folder, plan, new.folder)
+    frames = _frames(args, plan)
+    return load_folder(new.folder, plan, engine_for(plan.engine, args.threads)), frames
 
 
 def _frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
@@ -89,12 +103,13 @@ def _frames(args: argparse.Namespace, plan: Plan) -> list[CalibrationFrame]:
 
 
 def _copy(folder: Path, plan: Plan, out: Path) -> None:
-    from partway.partitioner.plan.plan_file import PLAN_FILE
+    """Copy the stage files, without int8 ones, which are made anew, and inherited ones, which are there already."""
+    from partway.partitioner.calibrate.quantize import INT8
 
-    with mapped({OSError: InputError}, f"--out {out} cannot be written; give another folder"):
-        if out.exists() and out.samefile(folder):
-            raise InputError(f"--out {out} is the model's own folder; give another")
-        out.mkdir(parents=True, exist_ok=True)
-        (out / PLAN_FILE).unlink(missing_ok=True)  # the folder holds no plan until all files are copied
-        for file in (file for stage in plan.stages for file in stage.files):
-            shutil.copyfile(folder / file.file, out / file.file)
+    for stage in plan.stages:
+        others = [file for engine, file in stage.twins.items() if engine != INT8 and (folder / file.file).is_file()]
+        data = [] if stage.data is None else [stage.data]
+        for name in (stage.file, *(file.file for file in (*data, *others))):
+            if name:
+                with mapped({FileNotFoundError: InputError}, f"{folder} lacks a stage; slice the model again"):
+                    shutil.copyfile(folder / name, out / name)

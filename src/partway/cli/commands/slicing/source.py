@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
-from partway.units import whole_number
+from partway.units import parse_shape
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
     from partway.system.arguments import Parser
 
@@ -44,6 +45,7 @@ def slice_arguments(parser: Parser) -> None:
     model_arguments(parser)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
+    add("--force", action="store_true", help="replace a plan in --out even if its measurements are lost")
     add("--cuts", default="auto", metavar="auto|none|NAMES", help="value names, comma between cuts, + within one")
     add("--name", metavar="NAME", help="the model's name (default: the file's)")
     add("--mean", metavar="M[,M,M]", help="subtracted from pixels after scaling, for example 0.485,0.456,0.406")
@@ -60,8 +62,18 @@ def model_source(args: argparse.Namespace) -> AbstractContextManager[Path]:
     return model_file(args.model, args.example_input, args.weights, random=args.random_weights)
 
 
-def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
-    """Slice a model by the arguments. Returns the plan with its input and output described, and the loaded chain."""
+def plan_folder(args: argparse.Namespace) -> AbstractContextManager[NewFolder]:
+    """``--out`` while a plan is written there: all of it or nothing."""
+    from partway.partitioner.plan.new_folder import new_folder
+
+    return new_folder(args.out, args.force, Path(args.model))
+
+
+def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]:
+    """Slice a model by the arguments, into ``folder``.
+
+    Returns the plan with its input and output described, the loaded chain and its engine.
+    """
     from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
     from partway.partitioner.plan.chain import Chain, load_folder
@@ -70,15 +82,11 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
     wishes = Wishes(
         numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
     )
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
     with model_source(args) as path:
         source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or path.stem)
+        plan = plan_model(source, choose_cuts(source.graph, args.cuts), folder, args.name or path.stem)
         engine = engine_for(plan.engine)
-        chain = load_folder(args.out, plan, engine)
+        chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
     plan = _zoo_described(args, described(plan, chain, wishes))
@@ -106,12 +114,12 @@ def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
 
 
 def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME=1x3x224x224`` as value name and sizes. Raises InputError on anything else."""
+    """``NAME=1x3x224x224`` (or ``1,3,224,224``) as value name and sizes. Raises InputError on anything else."""
     found = {}
     for text in texts:
         name, _, sizes = text.rpartition("=")
-        shape = tuple(whole_number(part) or 0 for part in sizes.split("x"))
-        if not name or 0 in shape:
+        shape = parse_shape(sizes)
+        if not name or shape is None:
             raise InputError(f"--shape {text!r} is not NAME=SIZES, for example --shape image=1x3x224x224")
         found[name] = shape
     return found
