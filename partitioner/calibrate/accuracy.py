@@ -1,7 +1,7 @@
-"""Measure codecs on real frames: bytes, seconds, and how many answers a lossy codec changes.
+"""Measure codecs on real frames: bytes, seconds, and how much of the answers a lossy codec keeps.
 
-The cost is the share of frames answered otherwise than by the unsplit model (its likeliest class) and, with labels,
-of right answers; for models that do not classify, the relative error and the cosine of their outputs.
+That is the agreement with the unsplit model's own answers by the model's task (see agreement.py) and, for classifiers
+with labels, the share of right answers; the relative error and the cosine of the outputs stand beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from partway.partitioner.calibrate.agreement import Answers
 from partway.partitioner.calibrate.fit_split import cosine, relative_error
 from partway.partitioner.calibrate.logits import LastStage
+from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -45,6 +47,8 @@ class UnsplitAnswers:
     frames: Sequence[CalibrationFrame]
     answers: Sequence[Mapping[str, Array]]
     value: str | None
+    exact: Answers
+    """The answers as the model's task reads them."""
     scores: Sequence[Array] = ()
     """Before the softmax, where that is known; as many as frames."""
 
@@ -89,7 +93,7 @@ def unsplit_answers(
     answers = [chain.answer(chain.run(frame.values, 0, len(chain.plan.stages))) for frame in frames]
     last = len(chain.plan.stages) - 1
     scores = [last_stage(chain.run(frame.values, 0, last)) for frame in frames] if last_stage and value else []
-    return UnsplitAnswers(frames, answers, value, scores)
+    return UnsplitAnswers(frames, answers, value, Answers(AnswerReader(chain.plan), answers), scores)
 
 
 def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
@@ -112,8 +116,9 @@ def measure_codec(
     """One plan candidate, from the values alive at split k in every frame.
 
     ``bytes_mean``, ``bytes_p95``, ``encode_s``, ``decode_s`` (medians), ``frames``, ``relative_error`` and ``cosine``
-    of the outputs (means), ``agreement`` (None for models that do not classify); with labels ``accuracy`` and
-    ``accuracy_unsplit``; with ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
+    of the outputs (means), ``agreement`` by the model's task (None if no frame tells anything, for example without a
+    box) and ``compared``, how many frames it is the mean of; with labels ``accuracy`` and ``accuracy_unsplit``; with
+    ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
     A model with state runs the frames as a sequence, so that a codec's loss adds up in the state as it does in use.
     """
     last = len(chain.plan.stages) - 1
@@ -141,7 +146,7 @@ def measure_codec(
         "decode_s": statistics.median(decoding),
         "relative_error": statistics.fmean(relative_error(a, b, outputs) for a, b in pairs),
         "cosine": statistics.fmean(cosine(a, b, outputs) for a, b in pairs),
-        **_classes(answers, unsplit),
+        **_agreements(answers, unsplit),
         **expected,
         "frames": len(unsplit.frames),
     }
@@ -161,17 +166,14 @@ def expected_agreement(right: Sequence[Array], found: Sequence[Array]) -> float:
     return 1.0 if not moved.any() else max(0.0, 1 - NEAR * float(np.mean(np.minimum(abs(moved) / (near or 1), 1))) / 2)
 
 
-def _classes(answers: Sequence[Mapping[str, Array]], unsplit: UnsplitAnswers) -> dict[str, Any]:
-    right, labels = unsplit.classes, unsplit.labels
-    if unsplit.value is None or right is None:
-        return {"agreement": None}
-    found = [int(np.argmax(answer[unsplit.value])) for answer in answers]
-    same = {"agreement": _share(found, right)}
-    return (
-        same
-        if labels is None
-        else same | {"accuracy": _share(found, labels), "accuracy_unsplit": _share(right, labels)}
-    )
+def _agreements(answers: Sequence[Mapping[str, Array]], unsplit: UnsplitAnswers) -> dict[str, Any]:
+    found = unsplit.exact.agreement(answers)
+    entry: dict[str, Any] = {"agreement": found.mean, "compared": found.frames}
+    right, labels, value = unsplit.classes, unsplit.labels, unsplit.value
+    if labels is None or right is None or value is None:
+        return entry
+    classes = [int(np.argmax(answer[value])) for answer in answers]
+    return entry | {"accuracy": _share(classes, labels), "accuracy_unsplit": _share(right, labels)}
 
 
 def _share(found: Sequence[int], right: Sequence[int]) -> float:

@@ -102,11 +102,11 @@ def lossless(k: int, codec: str) -> bool:
 
 
 def kept_share(entry: Mapping[str, Any]) -> float | None:
-    """The share of answers a codec keeps, 0 to 1, which ``max_drop`` limits; None when unknown.
+    """The share of the answers a codec keeps, 0 to 1, which ``max_drop`` limits; None when unknown.
 
-    It is the agreement with the unsplit model. With known labels it is at least one minus the drop in accuracy and its
-    standard error (of a paired comparison: only frames with changed answers count). For models that do not classify it
-    is one minus the mean relative error of the output.
+    It is the agreement with the unsplit model by the model's task. With known labels it is at least one minus the drop
+    in accuracy and its standard error (of a paired comparison: only frames with changed answers count). Without an
+    agreement, as in older plans of models that do not classify, it is one minus the mean relative error of the outputs.
     """
     if entry.get("agreement") is None:
         error = entry.get("relative_error")
