@@ -63,7 +63,10 @@ def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Value
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
     from partway.partitioner.plan.parity import sequence
+    from partway.partitioner.plan.wrong_model import what_it_is
 
+    if advice := what_it_is(file):
+        raise InputError(f"--against {file} is {advice}")
     if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
         try_stages(engine.name, [file], str(file))
     whole = load_unsplit(file, engine)

@@ -25,10 +25,15 @@ def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway plan``."""
     slice_arguments(parser)
     add = parser.add_argument
-    add("--calibrate", type=Path, metavar="DIR|NPZ", help="real inputs to measure and fit codecs on")
+    add(
+        "--calibrate",
+        type=Path,
+        metavar="DIR|NPZ",
+        help="a folder of pictures, or an .npz file, to measure and fit codecs on",
+    )
     add("--frames", type=int, default=64, metavar="N", help="use at most this many of them (default: 64)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
-    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
+    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class in --truth")
     add(
         "--max-drop", type=float, default=1.0, metavar="PP", help="agreement that a codec may cost, points (default: 1)"
     )

@@ -23,12 +23,18 @@ MEASURE_S = 0.5
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway quantize``."""
-    slice_arguments(parser)
+    slice_arguments(parser, "a plan's folder, a shipped model's name, or anything that `partway plan` takes")
     add = parser.add_argument
-    add("--calibrate", type=Path, required=True, metavar="DIR|NPZ", help="real inputs: every other one sets ranges")
+    add(
+        "--calibrate",
+        type=Path,
+        required=True,
+        metavar="DIR|NPZ",
+        help="a folder of pictures, or an .npz file: every other one sets ranges",
+    )
     add("--frames", type=int, default=128, metavar="N", help="use at most this many of them (default: 128)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
-    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
+    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class in --truth")
     add("--threads", type=int, default=1, metavar="N", help="threads for measuring the times (default: 1)")
     add("--max-drop", type=float, default=1.0, metavar="PP", help="marks the splits within it (default: 1)")
     add("--keep-slow", action="store_true", help="also keep int8 stages that are slower than float on this machine")

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("partway.partitioner")
 
 
-def model_arguments(parser: Parser) -> None:
-    """Arguments for the model and its export."""
+MODEL = "an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name that `partway models` lists"
+
+
+def model_arguments(parser: Parser, model: str = MODEL) -> None:
+    """Arguments for the model and its export; ``model`` says what it may be."""
     from partway.partitioner.plan.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
-    parser.add_named("model", help="an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name of the zoo")
+    parser.add_named("model", help=model)
     add = parser.add_argument
     add(
         "--example-input",
@@ -38,17 +41,17 @@ def model_arguments(parser: Parser) -> None:
         help="for module:factory: 1x3x224x224, 1x16:int64, an .npy or .npz file; once for each argument",
     )
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
-    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
+    add("--random-weights", action="store_true", help="for a model by name: random weights")
     add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
     add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
-def slice_arguments(parser: Parser) -> None:
+def slice_arguments(parser: Parser, model: str = MODEL) -> None:
     """Arguments for the cuts, the output folder, and the meaning of the model's input and output."""
     from partway.partitioner.plan.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
-    model_arguments(parser)
+    model_arguments(parser, model)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
     add("--force", action="store_true", help="replace a plan in --out even if its measurements are lost")
