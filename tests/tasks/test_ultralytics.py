@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from tests.support.detector_outputs import SIZE, yolov8
 
+from partway.tasks import pose, segment
+from partway.tasks.interface import OutputSpec
 from partway.tasks.ultralytics import LONGEST, from_ultralytics, names_of, size_of
 
 Array = np.ndarray[Any, Any]
@@ -57,13 +59,37 @@ def test_turned_boxes_have_an_angle() -> None:
     assert (guess.output["angle"], guess.output["classes"]) == (True, 6)
 
 
+def test_small_angles_are_no_class() -> None:
+    """Where their values look like scores, the number of names tells."""
+    angles = np.linspace(0, 0.9, 252, dtype=np.float32)[None]
+    guess = from_ultralytics({"task": "obb", "names": NAMES}, {"y": _more(angles)}, SIZE)
+    assert guess is not None
+    assert (guess.output["angle"], guess.output["classes"]) == (True, 6)
+
+
+def test_masks_and_poses_may_be_suppressed_already() -> None:
+    """Rows of box, score, class, and coefficients or points, as YOLO26 gives them."""
+    row = np.array([10, 12, 50, 60, 0.9, 2], np.float32)
+    points = np.concatenate([row, np.tile([30, 40, 0.8], 4)])[None, None].astype(np.float32)
+    guess = from_ultralytics({"task": "pose", "names": NAMES, "kpt_shape": "[4, 3]"}, {"y": points}, SIZE)
+    assert guess is not None
+    poses: Any = pose.ENTRY.make(guess.output, [OutputSpec("y", "float32", (1, 1, 18))]).decode({"y": points}, None)
+    assert (poses.line, poses.points[0, 0].round(3).tolist()) == ("1 thing 2 0.90", [30, 40, 0.8])
+    outputs = {"y": np.concatenate([row, np.ones(8)])[None, None].astype(np.float32), "p": np.ones((1, 8, 24, 32))}
+    guess = from_ultralytics({"task": "segment", "names": NAMES}, outputs, SIZE)
+    assert guess is not None
+    specs = [OutputSpec(name, "float32", array.shape) for name, array in outputs.items()]
+    masks: Any = segment.ENTRY.make(guess.output, specs).decode(outputs, None)
+    assert (masks.line, masks.xyxy.tolist()) == ("1 thing 2 0.90", [[10, 12, 50, 60]])
+
+
 @pytest.mark.parametrize("shape", ["[4, 3]", "[6, 2]"])
 def test_a_pose_s_channels_are_told_by_kpt_shape(shape: str) -> None:
     """With several classes, too."""
     metadata = {"task": "pose", "names": NAMES, "kpt_shape": shape}
     guess = from_ultralytics(metadata, {"y": _more(np.full((12, 1), 30, np.float32))}, SIZE)
     assert guess is not None
-    assert [guess.output["points"], guess.output["dimensions"]] == eval(shape)
+    assert [guess.output["points"], guess.output["dimensions"]] == json.loads(shape)
     assert (guess.output["classes"], len(guess.output["labels"])) == (6, 6)
     assert from_ultralytics({**metadata, "kpt_shape": "[5, 3]"}, {"y": yolov8(*BOX)}, SIZE) is None
 

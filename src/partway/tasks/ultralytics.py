@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from partway.tasks import classify, pose, segment
-from partway.tasks.heads import ended, yolo_guess
-from partway.tasks.heads.head import Size
+from partway.tasks.heads import detr, ended, yolo_guess
+from partway.tasks.heads.head import Size, guess, rows
 from partway.tasks.interface import Guess
 
 Array = np.ndarray[Any, Any]
@@ -83,26 +83,57 @@ def _literal(text: str) -> Any:
 def _read(
     task: str, metadata: Mapping[str, str], outputs: Mapping[str, Array], size: Size | None, classes: int
 ) -> Guess | None:
+    """By the task; the number of classes tells which channels are scores."""
     if task == "classify":
         return classify.ENTRY.recognise(outputs, size)
     if task == "segment":
-        return segment.ENTRY.recognise(outputs, size)
+        return _ended_masks(outputs, size, classes) or segment.ENTRY.recognise(outputs, size)
     if task == "pose":
         return _pose(metadata, outputs, size, classes or 1)
-    found = [*ended.recognise_rows(outputs, size), *yolo_guess.recognise(outputs, size)]
-    fitting = [guess for guess in found if guess.output.get("classes", classes) == classes] or found
-    return next((guess for guess in fitting if bool(guess.output.get("angle")) == (task == "obb")), None)
+    dense = yolo_guess.find(outputs, size)
+    if dense is not None and dense.transposed and classes and dense.anchors.shape[1] == 4 + classes + (task == "obb"):
+        more = {"angle": True} if task == "obb" else {}
+        values = {"boxes": dense.name}
+        return guess("yolov8", values, dense.size, dense.reason, True, classes=classes, **more, **dense.options)
+    found = [*ended.recognise_rows(outputs, size), *yolo_guess.recognise(outputs, size), *detr.recognise(outputs, size)]
+    fitting = [one for one in found if one.output.get("classes", classes) == classes] or found
+    return next((one for one in fitting if bool(one.output.get("angle")) == (task == "obb")), None)
 
 
 def _pose(metadata: Mapping[str, str], outputs: Mapping[str, Array], size: Size | None, classes: int) -> Guess | None:
-    """By ``kpt_shape`` [points, 2 or 3]; the number of classes leaves no doubt about the channels."""
-    shape, dense = _literal(metadata.get("kpt_shape", "")), yolo_guess.find(outputs, size)
+    """By ``kpt_shape`` [points, 2 or 3]."""
+    shape = _literal(metadata.get("kpt_shape", ""))
     if not isinstance(shape, list | tuple) or len(shape) != 2 or not all(type(side) is int for side in shape):
         return pose.ENTRY.recognise(outputs, size)
-    if dense is None or dense.anchors.shape[1] != 4 + classes + shape[0] * shape[1] or shape[1] not in (2, 3):
+    if shape[1] not in (2, 3) or size is None:
         return None
-    entry = {
-        "kind": "pose", "head": "yolo", "values": {"boxes": dense.name}, "size": list(dense.size), "classes": classes,
-        "points": shape[0], "dimensions": shape[1], "transposed": dense.transposed, **dense.options,
-    }  # fmt: skip
-    return Guess(entry, f"{dense.reason}, {classes} classes and {shape[0]} points")
+    entry = {"kind": "pose", "head": "yolo", "classes": classes, "points": shape[0], "dimensions": shape[1]}
+    dense, values = yolo_guess.find(outputs, size), shape[0] * shape[1]
+    if dense is not None and dense.anchors.shape[1] == 4 + classes + values:
+        more = {"values": {"boxes": dense.name}, "transposed": dense.transposed, **dense.options}
+        return Guess({**entry, **more, "size": list(size)}, f"{dense.reason}, {shape[0]} points")
+    name = _ended(outputs, values) if len(outputs) == 1 else None
+    if name is None:
+        return None
+    return Guess(
+        {**entry, "values": {"boxes": name}, "ended": True, "size": list(size)}, f"rows with {shape[0]} points"
+    )
+
+
+def _ended_masks(outputs: Mapping[str, Array], size: Size | None, classes: int) -> Guess | None:
+    """Rows of box, score, class and coefficients, beside prototypes: overlaps are suppressed already."""
+    maps = [name for name, array in outputs.items() if array.ndim == 4]
+    name = _ended(outputs, outputs[maps[0]].shape[1]) if len(maps) == 1 and len(outputs) == 2 else None
+    if name is None or size is None:
+        return None
+    entry = {"kind": "segment", "head": "yolo", "values": {"boxes": name, "prototypes": maps[0]}, "size": list(size)}
+    return Guess({**entry, "classes": classes, "ended": True}, "rows with coefficients, and prototypes")
+
+
+def _ended(outputs: Mapping[str, Array], extras: int) -> str | None:
+    """The output whose rows have a box, a score, a class number and ``extras`` further values."""
+    for name, array in outputs.items():
+        table = rows(array)
+        if table is not None and table.shape[1] == 6 + extras and (table[:, 5] == table[:, 5].round()).all():
+            return name
+    return None

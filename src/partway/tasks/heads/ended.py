@@ -26,11 +26,12 @@ COLUMNS = {
 KINDS = ("boxes", "classes", "scores", "count")
 
 
-def _in_pixels(boxes: Array, options: Mapping[str, Any], size: Size) -> Array:
-    if options.get("rows_first"):
+def _in_pixels(boxes: Array, reading: Reading) -> Array:
+    if reading.options.get("rows_first"):
         boxes = boxes[:, [1, 0, 3, 2]]
-    if options.get("unit"):
-        boxes = boxes * np.array([size[1], size[0], size[1], size[0]], np.float32)
+    if reading.options.get("unit"):
+        height, width = reading.size
+        boxes = boxes * np.array([width, height, width, height], np.float32)
     return boxes
 
 
@@ -50,18 +51,19 @@ def read_lists(outputs: Mapping[str, Array], reading: Reading) -> Candidates:
         length = int(count) if np.isfinite(count) and 0 <= count <= len(boxes) else len(boxes)
         boxes, parts = boxes[:length], {role: part[:length] for role, part in parts.items()}
     classes = _whole(parts["classes"], int(options.get("first_class", 0)))
-    return Candidates(_in_pixels(boxes, options, reading.size), parts["scores"][:, None], classes, final=True)
+    return Candidates(_in_pixels(boxes, reading), parts["scores"][:, None], classes, final=True)
 
 
-def read_rows(outputs: Mapping[str, Array], reading: Reading) -> Candidates:
-    """One output of rows that hold box, score and class."""
+def read_rows(outputs: Mapping[str, Array], reading: Reading, role: str = "rows", extras: int = 0) -> Candidates:
+    """One output of rows that hold box, score and class, and after them ``extras`` further values."""
     order = str(reading.options.get("columns", "xyxysc"))
     if order not in COLUMNS:
         raise InputError(f"columns {order!r} are not known, only {', '.join(COLUMNS)}; {AGAIN}")
     box, score, kind = COLUMNS[order]
-    table = taken(outputs, reading.values["rows"], 2, len(order))
+    table = taken(outputs, reading.values[role], 2, len(order) + extras)
     classes = _whole(table[:, kind], int(reading.options.get("first_class", 0)))
-    return Candidates(_in_pixels(table[:, box], reading.options, reading.size), table[:, [score]], classes, final=True)
+    boxes = _in_pixels(table[:, box], reading)
+    return Candidates(boxes, table[:, [score]], classes, extras=table[:, len(order) :], final=True)
 
 
 def recognise_rows(outputs: Mapping[str, Array], size: Size | None) -> list[Guess]:

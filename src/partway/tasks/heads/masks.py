@@ -12,6 +12,7 @@ from partway.errors import InputError
 from partway.tasks.arrays.planes import identity, nearest, smooth, window_of
 from partway.tasks.arrays.reading import AGAIN, number, sigmoid, softmax, taken
 from partway.tasks.arrays.wording import label_of
+from partway.tasks.heads.ended import read_rows
 from partway.tasks.heads.head import Reading
 from partway.tasks.heads.limits import Limits
 from partway.tasks.heads.yolo import read_as
@@ -109,7 +110,10 @@ def _read_yolo(
     if reading.options.get("layout") == "NHWC":
         prototypes = np.moveaxis(prototypes, -1, 0)
     classes = int(number(reading.options, "classes", 1, 1, MOST_CLASSES))
-    found = read_as("yolov8", outputs, reading, classes)
+    if reading.options.get("ended"):
+        found = read_rows(outputs, reading, "boxes", len(prototypes))
+    else:
+        found = read_as("yolov8", outputs, reading, classes)
     if found.extras is None or found.extras.shape[1] != len(prototypes):
         raise InputError(f"the boxes have other coefficients than the {len(prototypes)} prototypes; {AGAIN}")
     kept, scores, kinds = Limits.of(reading.options, 0.25, 0.45).select(found)

@@ -14,6 +14,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN, number, taken
+from partway.tasks.heads.ended import read_rows
 from partway.tasks.heads.head import Reading
 from partway.tasks.heads.limits import Limits
 from partway.tasks.heads.yolo import read_as
@@ -102,7 +103,10 @@ def _read_yolo(outputs: Mapping[str, Array], reading: Reading) -> Found:
     count = int(number(reading.options, "points", 17, 1, MOST_POINTS))
     size = int(number(reading.options, "dimensions", 3, 2, 3))
     classes = int(number(reading.options, "classes", 1, 1, MOST_POINTS))
-    found = read_as("yolov8", outputs, reading, classes)
+    if reading.options.get("ended"):
+        found = read_rows(outputs, reading, "boxes", count * size)
+    else:
+        found = read_as("yolov8", outputs, reading, classes)
     if found.extras is None or found.extras.shape[1] != count * size:
         raise InputError(f"the boxes do not have {count} points of {size} values; {AGAIN}")
     kept, scores, kinds = Limits.of(reading.options, 0.25, 0.45).select(found)
