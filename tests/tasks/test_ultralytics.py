@@ -67,6 +67,14 @@ def test_small_angles_are_no_class() -> None:
     assert (guess.output["angle"], guess.output["classes"]) == (True, 6)
 
 
+def test_turned_boxes_may_be_suppressed_already() -> None:
+    """Rows of centre, sides, score, class and angle."""
+    table = np.array([[[50, 40, 20, 10, 0.9, 2, 1.5], [9, 9, 9, 9, 0.1, 5, 0]]], np.float32)
+    guess = from_ultralytics({"task": "obb", "names": NAMES}, {"y": table}, SIZE)
+    assert guess is not None
+    assert (guess.output["head"], guess.output["angle"], len(guess.output["labels"])) == ("rows", True, 6)
+
+
 def test_masks_and_poses_may_be_suppressed_already() -> None:
     """Rows of box, score, class, and coefficients or points, as YOLO26 gives them."""
     row = np.array([10, 12, 50, 60, 0.9, 2], np.float32)

@@ -95,6 +95,9 @@ def _read(
         more = {"angle": True} if task == "obb" else {}
         values = {"boxes": dense.name}
         return guess("yolov8", values, dense.size, dense.reason, True, classes=classes, **more, **dense.options)
+    name = _ended(outputs, 1) if task == "obb" and len(outputs) == 1 else None
+    if name is not None:
+        return guess("rows", {"rows": name}, size, "rows of turned boxes", True, centres=True, angle=True)
     found = [*ended.recognise_rows(outputs, size), *yolo_guess.recognise(outputs, size), *detr.recognise(outputs, size)]
     fitting = [one for one in found if one.output.get("classes", classes) == classes] or found
     return next((one for one in fitting if bool(one.output.get("angle")) == (task == "obb")), None)

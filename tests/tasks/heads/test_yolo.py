@@ -8,8 +8,9 @@ import pytest
 from tests.support.detector_outputs import CLASSES, SIZE, unit, yolov5, yolov8, yolox
 
 from partway.errors import InputError
+from partway.tasks.arrays.boxes import upright
 from partway.tasks.heads.head import Reading
-from partway.tasks.heads.yolo import HEADS, upright
+from partway.tasks.heads.yolo import HEADS
 from partway.tasks.heads.yolo_guess import recognise
 
 Array = np.ndarray[Any, Any]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.tasks.arrays.boxes import corners
+from partway.tasks.arrays.boxes import corners, upright
 from partway.tasks.arrays.grids import cells, strides_of
 from partway.tasks.arrays.reading import AGAIN, sigmoid, taken
 from partway.tasks.heads.head import Candidates, Head, Reading, Size
@@ -68,13 +68,6 @@ def from_grid(boxes: Array, size: Size) -> Array:
     with np.errstate(over="ignore"):
         sides = np.exp(boxes[:, 2:4])
     return np.concatenate([boxes[:, :2] + places, sides], 1) * strides[:, None]
-
-
-def upright(boxes: Array, angles: Array) -> Array:
-    """Centres and sides [n, 4] of the upright boxes around boxes turned by ``angles`` [n]."""
-    along, across = np.abs(np.cos(angles))[:, None], np.abs(np.sin(angles))[:, None]
-    sides = boxes[:, 2:4]
-    return np.concatenate([boxes[:, :2], sides * along + sides[:, ::-1] * across], 1)
 
 
 def _head(style: str, recognise: Any) -> Head:
