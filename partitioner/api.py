@@ -51,9 +51,9 @@ def plan(
     has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
     arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
     ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
-    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit``, ``channels``, class ``labels``, the ``task``. A plan
-    of the same model and cuts in ``out`` hands on what it measured; ``force`` replaces one whose measurements would be
-    lost.
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit``, ``channels``, class ``labels``, the ``task``. A
+    plan of the same model and cuts in ``out`` hands on what it measured; ``force`` replaces one whose measurements
+    would be lost.
 
     Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
     be exported, and MissingPackage without torch.

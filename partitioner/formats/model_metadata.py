@@ -10,6 +10,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.formats.picture_input import input_size, picture_entry
+from partway.partitioner.formats.usual_pictures import usual_pictures
 from partway.partitioner.plan.answer import real_values
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.model_format import NO_FACTS, Facts
@@ -31,8 +32,9 @@ def described(plan: Plan, chain: Chain, wishes: Wishes, facts: Facts = NO_FACTS)
     on sample values. Integers of quantised models stand for what their scale and zero point say. What is guessed is in
     the plan's ``guesses``. Raises InputError for wishes that do not fit the model.
     """
-    entry, of_pictures = picture_entry(plan.crossing(0), wishes, facts)
-    output, of_answers = _output(plan, chain, wishes, facts, input_size(entry))
+    inputs = plan.crossing(0)
+    output, of_answers = _output(plan, chain, wishes, facts, input_size(inputs))
+    entry, of_pictures = picture_entry(inputs, wishes, facts, usual_pictures(output))
     guessed = tuple(sentence for sentence in (of_pictures, of_answers) if sentence)
     return replace(plan, input=entry, output=output, guesses=guessed)
 

@@ -87,7 +87,10 @@ def _task(value: Any, flag: str) -> str:
 
 
 def shapes(value: Any, flag: str = "--shape") -> Shapes:
-    """``NAME=1x3x224x224`` (or ``1,3,224,224``), several of them, or a mapping of names to sizes. Raises InputError on anything else."""
+    """``NAME=1x3x224x224`` (or ``1,3,224,224``), several of them, or a mapping of names to sizes.
+
+    Raises InputError on anything else.
+    """
     if isinstance(value, Mapping):
         return tuple((str(name), _sizes(sizes, f"{name}={sizes}", flag)) for name, sizes in value.items())
     found = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.errors import InputError
-
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
+    from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
     from partway.partitioner.plan.new_folder import NewFolder
@@ -102,6 +102,14 @@ def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan
 
     described = any(getattr(wishes, name) is not None for name in ("mean", "std", "scale", "fit", "channels"))
     return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=not wishes.labels)
+
+
+def warn_of_doubt(chain: Chain, frames: Sequence[CalibrationFrame]) -> None:
+    """Warn if the model is unsure of every real picture; it is used all the same."""
+    from partway.partitioner.calibrate.doubt import doubt
+
+    if sentence := doubt(chain, frames):
+        log.warning("%s", sentence)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
