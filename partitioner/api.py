@@ -44,6 +44,7 @@ def plan(
     labels: Sequence[str] = (),
     task: str | None = None,
     force: bool = False,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Export a module, slice it at its useful cuts into ``out``, time the stages here, and write ``out/plan.json``.
 
@@ -51,9 +52,9 @@ def plan(
     has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
     arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
     ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
-    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit``, ``channels``, class ``labels``, the ``task``. A
-    plan of the same model and cuts in ``out`` hands on what it measured; ``force`` replaces one whose measurements
-    would be lost.
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit``, ``channels``, class ``labels``, the ``task``, and
+    ``state``: outputs that are inputs of the next frame, ``"OUT=IN"``. A plan of the same model and cuts in ``out``
+    hands on what it measured; ``force`` replaces one whose measurements would be lost.
 
     Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
     be exported, and MissingPackage without torch.
@@ -68,7 +69,9 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        found = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model))
+        found = plan_model(
+            source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model), state=state
+        )
         engine = engine_for(found.engine)
         chain = load_folder(new.folder, found, engine)
         found = new.inherit(described(found, chain, wishes))

@@ -68,7 +68,9 @@ class CloudCollector(Collector):  # type: ignore[misc]
 
     def _audits(self) -> Iterator[Any]:
         frames = CounterMetricFamily("partway_audit_frames", "Coded frames compared with exact ones.", labels=FRAME)
-        agreed = CounterMetricFamily("partway_audit_agreed", "Of them, with equal answers.", labels=FRAME)
+        agreed = CounterMetricFamily(
+            "partway_audit_agreed", "Of them, the agreement by the model's task, summed.", labels=FRAME
+        )
         error = "Relative error of the outputs, summed over audits."
         errors = CounterMetricFamily("partway_audit_relative_error", error, labels=FRAME)
         audits = CounterMetricFamily("partway_audits", "Audits, each of one frame or a batch.", labels=FRAME)

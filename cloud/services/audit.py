@@ -16,8 +16,10 @@ import numpy as np
 from partway.cloud.answer import FrameRefused, Route, Router
 from partway.cloud.models.repository import ServedModel
 from partway.errors import InputError, WireError
+from partway.partitioner.calibrate.agreement import Answers
 from partway.partitioner.calibrate.fit_split import cosine, relative_error
 from partway.partitioner.decide.candidates import lossless
+from partway.partitioner.plan.answer import AnswerReader
 from partway.proto.codecs.packing import unpack
 from partway.proto.frame import Frame, Reply, decode_request
 
@@ -30,8 +32,10 @@ Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``agreed`` of ``frames`` samples have the same top class; all samples if the model does not classify.
+    """``frames`` samples were compared by the model's task; ``agreement`` is the sum of their agreements, 0 to 1 each.
 
+    Samples in which neither answer says anything, for example no box, do not count. ``agreed`` is the agreement rounded
+    down. Without ``classifies`` the task compared nothing, because the suffix does not make all outputs.
     ``relative_error`` and ``cosine`` are of all outputs together.
     """
 
@@ -40,6 +44,7 @@ class Verdict:
     classifies: bool
     relative_error: float
     cosine: float
+    agreement: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Count:
 
     audits: int = 0
     frames: int = 0
-    agreed: int = 0
+    agreed: float = 0.0
     relative_error: float = 0.0
 
 
@@ -87,7 +92,7 @@ class CodecAuditor:
                 old,
                 audits=old.audits + 1,
                 frames=old.frames + verdict.frames,
-                agreed=old.agreed + verdict.agreed,
+                agreed=old.agreed + verdict.agreement,
                 relative_error=old.relative_error + verdict.relative_error,
             )
 
@@ -107,13 +112,23 @@ def _outputs(route: Route, reply: Reply) -> dict[str, Array]:
 
 def _compared(route: Route, coded: Mapping[str, Array], exact: Mapping[str, Array]) -> Verdict:
     plan, names = route.model.plan, sorted(exact)
-    if sorted(coded) != names or any(coded[name].shape != exact[name].shape for name in names):
+    rows = [len(outputs[names[0]]) for outputs in (coded, exact)] if route.model.batched and names else [1, 1]
+    if sorted(coded) != names or rows[0] != rows[1] or any(_misfit(coded[name], exact[name]) for name in names):
         raise FrameRefused("INVALID_ARGUMENT", "an audit needs one frame twice; these differ in samples or outputs")
-    frames = len(exact[names[0]]) if route.model.batched and names else 1
-    value = plan.output.get("value") if plan.output.get("kind") == "classify" else None
-    classifies = value is not None and value in exact
-    agreed = frames
-    if value is not None and classifies:
-        classes = [answers[value].reshape(frames, -1).argmax(1) for answers in (coded, exact)]
-        agreed = int(np.sum(classes[0] == classes[1]))
-    return Verdict(frames, agreed, classifies, relative_error(coded, exact, names), cosine(coded, exact, names))
+    errors = relative_error(coded, exact, names), cosine(coded, exact, names)
+    if not set(plan.outputs) <= set(exact):
+        return Verdict(rows[0], rows[0], False, *errors, float(rows[0]))
+    right, found = (_frames(outputs, rows[0]) for outputs in (exact, coded))
+    kept = Answers(AnswerReader(plan), right).agreement(found)
+    return Verdict(kept.frames, int(kept.total), True, *errors, kept.total)
+
+
+def _misfit(coded: Array, exact: Array) -> bool:
+    """Whether these cannot be answers to one frame. A detector may give another number of boxes."""
+    return coded.dtype != exact.dtype or coded.ndim != exact.ndim
+
+
+def _frames(outputs: Mapping[str, Array], count: int) -> list[Mapping[str, Array]]:
+    if count == 1:
+        return [outputs]
+    return [{name: array[at : at + 1] for name, array in outputs.items()} for at in range(count)]

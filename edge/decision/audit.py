@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import comb
+from math import ceil, comb
 from typing import Any
 
 import grpc
@@ -35,15 +35,18 @@ REMEMBERED = 1000
 """How many of the latest audits of one candidate count."""
 TIMEOUT_S = 30.0
 MOST_ERROR_RATIO = 2.0
-"""Models without classes: a mean relative error above this multiple of the calibrated error is too large."""
+"""Answers not compared: a mean relative error above this multiple of the calibrated error is too large."""
 LEAST_AUDITS = 20
 
 
 @dataclass(slots=True)
 class Tally:
-    """Audit results of one candidate: (compared, agreed) samples and relative errors, newest last."""
+    """Audit results of one candidate, newest last: (samples compared, their agreement) and relative errors.
 
-    samples: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    Without ``classifies`` the cloud compares no answers, only outputs.
+    """
+
+    samples: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     errors: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     classifies: bool = True
 
@@ -53,24 +56,28 @@ class Tally:
         return sum(frames for frames, _ in self.samples)
 
     @property
-    def agreed(self) -> int:
-        """How many compared samples got the same answer."""
+    def agreed(self) -> float:
+        """The agreement of the compared samples, 0 to 1 each, summed: for a classifier the number of equal answers."""
         return sum(agreed for _, agreed in self.samples)
 
     def __str__(self) -> str:
+        if self.classifies and not self.frames:
+            return "no audited frame had an answer to compare"
         if self.classifies:
-            return f"{self.agreed} of {self.frames} answers agree with those to exact values"
+            return f"{round(self.agreed, 1):g} of {self.frames} answers agree with those to exact values"
         return f"mean relative error {sum(self.errors) / len(self.errors):.2g} over {self.frames} frames"
 
 
-def falls_short(agreed: int, frames: int, required: float) -> bool:
+def falls_short(agreed: float, frames: int, required: float) -> bool:
     """Whether ``agreed`` or fewer of ``frames`` have a probability below CHANCE if the share ``required`` agrees.
 
-    The probability is the lower tail of the binomial distribution.
+    The probability is the lower tail of the binomial distribution. Agreements between 0 and 1 spread less than equal
+    and unequal answers of the same mean; their sum is rounded up.
     """
     if frames <= 0 or agreed >= required * frames:
         return False
-    tail = sum(comb(frames, i) * (1 - required) ** i * required ** (frames - i) for i in range(frames - agreed))
+    changed = frames - ceil(agreed)
+    tail = sum(comb(frames, i) * (1 - required) ** i * required ** (frames - i) for i in range(changed))
     return 1 - tail < CHANCE
 
 
@@ -168,7 +175,7 @@ class Auditor:
 
     def _record(self, candidate: Candidate, reply: Any) -> None:
         tally = self.tallies.setdefault(candidate, Tally())
-        tally.samples.append((reply.frames, reply.agreed))
+        tally.samples.append((reply.frames, reply.agreement or reply.agreed))  # older clouds send no agreement
         tally.errors.append(reply.relative_error)
         tally.classifies = reply.classifies
         why = self._shortfall(candidate, tally)
@@ -185,7 +192,8 @@ class Auditor:
         if tally.classifies:
             if not falls_short(agreed, frames, self._required):
                 return None
-            return f"{agreed} of {frames} audited answers agree, the budget asks for {self._required * 100:.4g} %"
+            asked = f"the budget asks for {self._required * 100:.4g} %"
+            return f"{round(agreed, 1):g} of {frames} audited answers agree, {asked}"
         calibrated = self._errors(candidate)
         mean = sum(tally.errors) / len(tally.errors)
         if calibrated is None or len(tally.errors) < LEAST_AUDITS or mean <= MOST_ERROR_RATIO * calibrated:

@@ -77,7 +77,11 @@ class RunReport:
 
 
 def _audit_json(candidate: Candidate, tally: Tally) -> dict[str, Any]:
-    counts = {"frames": tally.frames, "agreed": tally.agreed if tally.classifies else None}
+    agreed = round(tally.agreed, 3)
+    counts = {
+        "frames": tally.frames,
+        "agreed": None if not tally.classifies else int(agreed) if agreed == int(agreed) else agreed,
+    }
     error = sum(tally.errors) / len(tally.errors)
     return {"cut": candidate.k, "codec": candidate.codec, **counts, "relative_error": error}
 

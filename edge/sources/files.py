@@ -20,12 +20,11 @@ import numpy as np
 
 from partway.edge.sources.source import Source
 from partway.errors import InputError, mapped
+from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
 from partway.partitioner.plan.pictures import reading
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.profile.measure import random_tensor
 from partway.partitioner.zoo.idx import is_idx, read_idx
-from partway.proto.tensors import as_type_of
 from partway.tasks.interface import Geometry
 
 log = logging.getLogger("partway.edge")
@@ -40,7 +39,8 @@ class Sample:
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
     ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``original``: that picture, as the
-    path of its file or as uint8 [height, width, channels]; None if it is not kept.
+    path of its file or as uint8 [height, width, channels]; None if it is not kept. ``begins``: it is the first frame of
+    a sequence; a model that keeps state between frames begins anew.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Sample:
     live: bool = False
     geometry: Geometry | None = None
     original: Path | Array | None = None
+    begins: bool = False
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -91,7 +92,7 @@ def random_source(plan: Plan, frames: int) -> Iterator[Item]:
             pixels = np.frombuffer(numbers.randbytes(prod(preprocess.shape)), np.uint8)
             return sample_of_pixels(name, pixels.reshape(preprocess.shape), preprocess)
         rng = np.random.default_rng(numbers.getrandbits(64))
-        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
+        return Sample(name, values=random_frame(plan, rng))
 
     for index in range(frames):
         yield Item(f"random {index}", partial(read, f"random {index}"))
@@ -168,7 +169,7 @@ def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
     """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
     arrays = _load_arrays(path)
-    specs = plan.crossing(0)
+    specs = [spec for spec in plan.frame_inputs if spec.name not in plan.examples] or list(plan.frame_inputs)
     if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     pictures = arrays.get("images", arrays.get(specs[0].name))
@@ -176,10 +177,9 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
         for index, image in enumerate(pictures):
             yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
         return
-    missing = [spec.name for spec in specs if spec.name not in arrays]
-    if missing:
-        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
-    yield from _tensor_items(path.name, {spec.name: arrays[spec.name] for spec in specs}, plan)
+    for index, frame in enumerate(frames_of(arrays, plan, str(path))):
+        label = f"{path.name}[{index}]"
+        yield Item(label, partial(_read_tensors, label, frame, plan))
 
 
 def _are_pictures(array: Array) -> bool:
@@ -187,24 +187,8 @@ def _are_pictures(array: Array) -> bool:
     return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4)))
 
 
-def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
-    for spec in plan.crossing(0):
-        expected, actual = spec.shape[1:], arrays[spec.name].shape[1:]
-        if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
-            raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
-        if len(expected) != len(actual) or any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
-            raise InputError(
-                f"{name}: {spec.name} must be [frames, {', '.join(map(str, expected))}], not {list(actual)} a frame"
-            )
-    count = min(len(array) for array in arrays.values())
-    for index in range(count):
-        frame = {spec.name: arrays[spec.name][index : index + 1] for spec in plan.crossing(0)}
-        label = f"{name}[{index}]"
-        yield Item(label, partial(_read_tensors, label, frame, plan))
-
-
 def _read_tensors(name: str, frame: Mapping[str, Array], plan: Plan) -> Sample:
-    return Sample(name, values={spec.name: as_type_of(spec, frame[spec.name], name) for spec in plan.crossing(0)})
+    return Sample(name, values=frame_of(frame, plan, name))
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:

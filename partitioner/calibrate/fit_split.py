@@ -46,9 +46,7 @@ def fit_split(chain: Chain, k: int, lives: Sequence[Live], last_stage: LastStage
     if len(lives) < LEAST_FRAMES:
         return []
     return [
-        to_json(spec.name, qualities(chain, k, spec, lives, last_stage))
-        for spec in plan.crossing(k)
-        if _suits(plan, spec)
+        to_json(spec.name, qualities(chain, k, spec, lives, last_stage)) for spec in plan.coded(k) if _suits(plan, spec)
     ]
 
 
@@ -85,14 +83,18 @@ def answers(chain: Chain, k: int, value: str, lives: Sequence[Live], last_stage:
 
 
 def relative_error(live: Live, unsplit: Live, outputs: Sequence[str]) -> float:
-    """Length of the difference of all outputs over the length of the right ones."""
+    """Length of the difference of all outputs over the length of the right ones; 1 if an output's size differs."""
     ours, right = _flat(live, outputs), _flat(unsplit, outputs)
+    if ours.shape != right.shape:
+        return 1.0
     return float(np.linalg.norm(ours - right) / (np.linalg.norm(right) or 1.0))
 
 
 def cosine(live: Live, unsplit: Live, outputs: Sequence[str]) -> float:
-    """Cosine of the angle between all outputs and the right ones."""
+    """Cosine of the angle between all outputs and the right ones; 0 if an output's size differs."""
     ours, right = _flat(live, outputs), _flat(unsplit, outputs)
+    if ours.shape != right.shape:
+        return 0.0
     return float(ours @ right / (np.linalg.norm(ours) * np.linalg.norm(right) or 1.0))
 
 

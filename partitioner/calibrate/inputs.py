@@ -12,10 +12,10 @@ import numpy as np
 
 from partway.errors import InputError, mapped
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
 from partway.partitioner.plan.pictures.reading import is_picture_file, read_picture, skipped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.profile.measure import random_tensor
 
 log = logging.getLogger("partway.partitioner")
 Array = np.ndarray[Any, Any]
@@ -49,12 +49,14 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
-        count = range(RANDOM_FRAMES)
-        return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in count
-        ]
+        return [CalibrationFrame(random_frame(plan, rng)) for _ in range(RANDOM_FRAMES)]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+
+
+def _taken(items: Sequence[Any] | Array, most: int, plan: Plan) -> list[Any]:
+    """At most ``most`` items: the first ones where frames are a sequence, else some of all."""
+    return list(items[:most]) if plan.state else _spread(items, most)
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
@@ -116,21 +118,7 @@ def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame
 
 
 def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
-    specs = plan.crossing(0)
-    missing = [spec.name for spec in specs if spec.name not in data]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)} (it has: {', '.join(data)}); give one array per input")
-    columns = {spec.name: _spread(data[spec.name], most) for spec in specs}
-    if len({len(column) for column in columns.values()}) != 1 or not columns[specs[0].name]:
-        raise InputError(f"{path} needs as many frames of one input as of another, at least one")
-    frames = []
-    for spec in specs:
-        first = columns[spec.name][0][None]
-        if not spec.accepts(first.shape, first.dtype.name):
-            expected = f"{spec.dtype} {list(spec.shape[1:])}"
-            raise InputError(f"{path}: a frame of {spec.name} must be {expected}, not {first.dtype} {first.shape[1:]}")
-    for number in range(len(columns[specs[0].name])):
-        frames.append(
-            CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})
-        )
-    return frames
+    frames = _taken(frames_of(data, plan, str(path)), most, plan)
+    if not frames:
+        raise InputError(f"{path} holds no frames; write at least one")
+    return [CalibrationFrame(frame_of(frame, plan, str(path))) for frame in frames]

@@ -39,7 +39,7 @@ log = logging.getLogger("partway.partitioner")
 
 @dataclass(frozen=True, slots=True)
 class TwinAgreement:
-    """Answers with the first ``k`` stages in int8 against the float model: shares, None where unknown."""
+    """Answers with the first ``k`` stages in int8 against the float model: agreement and accuracy, None if unknown."""
 
     k: int
     frames: int
@@ -177,13 +177,11 @@ def twin_agreements(chain: Chain, twin: Chain, frames: Sequence[CalibrationFrame
 def _row(k: int, answers: Sequence[Live], unsplit: UnsplitAnswers, plan: Plan) -> TwinAgreement:
     pairs = zip(answers, unsplit.answers, strict=True)
     error = float(np.mean([relative_error(ours, right, plan.outputs) for ours, right in pairs]))
-    right, labels = unsplit.classes, unsplit.labels
-    if right is None or unsplit.value is None:
-        return TwinAgreement(k, len(answers), None, None, error)
+    agreement, labels = unsplit.exact.agreement(answers).mean, unsplit.labels
+    if labels is None or unsplit.value is None:
+        return TwinAgreement(k, len(answers), agreement, None, error)
     found = [int(np.argmax(answer[unsplit.value])) for answer in answers]
-    return TwinAgreement(
-        k, len(answers), _share(found, right), None if labels is None else _share(found, labels), error
-    )
+    return TwinAgreement(k, len(answers), agreement, _share(found, labels), error)
 
 
 def _share(found: Sequence[int], right: Sequence[int]) -> float:
@@ -191,7 +189,7 @@ def _share(found: Sequence[int], right: Sequence[int]) -> float:
 
 
 def with_agreements(plan: Plan, rows: Sequence[TwinAgreement]) -> Plan:
-    """The plan with the agreement of its int8 twins; for models that do not classify, 0 where answers changed."""
+    """The plan with the agreement of its int8 twins; 0 if no frame told anything."""
     shares = [1.0 if row.k == 0 else 0.0 if row.agreement is None else row.agreement for row in rows]
     return replace(plan, twin_agreement={**plan.twin_agreement, INT8: tuple(shares)})
 

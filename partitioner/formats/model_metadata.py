@@ -32,7 +32,7 @@ def described(plan: Plan, chain: Chain, wishes: Wishes, facts: Facts = NO_FACTS)
     on sample values. Integers of quantised models stand for what their scale and zero point say. What is guessed is in
     the plan's ``guesses``. Raises InputError for wishes that do not fit the model.
     """
-    inputs = plan.crossing(0)
+    inputs = plan.frame_inputs
     output, of_answers = _output(plan, chain, wishes, facts, input_size(inputs))
     entry, of_pictures = picture_entry(inputs, wishes, facts, usual_pictures(output))
     guessed = tuple(sentence for sentence in (of_pictures, of_answers) if sentence)
@@ -66,7 +66,7 @@ def _sample_outputs(plan: Plan, chain: Chain) -> dict[str, Array]:
         values = chain.run(sample_values(chain), 0, len(plan.stages))
     except InputError as error:
         raise InputError(f"{plan.model} does not run at these sizes ({error}); give others by --shape") from error
-    meanings = {name: plan.tensors[name].quantization for name in plan.outputs}
+    meanings = {name: plan.tensors[name].quantization for name in plan.answers}
     return {
         name: values[name] if meaning is None else real_values(values[name], meaning)
         for name, meaning in meanings.items()

@@ -30,7 +30,7 @@ def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
         return None
     scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
     mean = (128.0,) if spec.dtype == "int8" else (0.0,)
-    _, a, b, c = spec.shape
+    _, a, b, c = spec.usual or spec.shape
     if a in (1, 3) and b and c:
         return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
     if c in (1, 3) and a and b:

@@ -10,16 +10,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.state import StateLink
 from partway.partitioner.plan.wishes import Wishes
 from partway.plugins import Registry
+from partway.proto.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from partway.partitioner.graph.graph import Graph
 
+Array = np.ndarray[Any, Any]
 Sizes = Mapping[str, Sequence[int | None]]
 """The user's shapes of model inputs; ``None`` leaves a dimension as the model declares it."""
+
+
+class Given(dict[str, Sequence[int | None]]):
+    """The user's shapes, and ``examples``: values of inputs that random ones cannot stand for."""
+
+    def __init__(self, sizes: Sizes, examples: Mapping[str, Array]) -> None:
+        super().__init__({**{name: array.shape for name, array in examples.items()}, **sizes})
+        self.examples = dict(examples)
+
+
+def examples_of(sizes: Sizes) -> Mapping[str, Array]:
+    """The examples that came with the shapes."""
+    return sizes.examples if isinstance(sizes, Given) else {}
+
+
+def usual_sizes(specs: Sequence[TensorSpec]) -> Sizes:
+    """The shapes to give for the inputs of a stage file, which knows no usual sizes of its own."""
+    return {spec.name: spec.usual for spec in specs if spec.usual is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +68,7 @@ class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
 
     ``trusting``: the engine does not check that the parts of a file fit, so stages need a trial first.
+    ``state``: the outputs that the file itself says are inputs of the next frame.
     """
 
     graph: Graph
@@ -52,6 +76,7 @@ class SliceableModel:
     engine: str
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
     trusting: bool = False
+    state: tuple[StateLink, ...] = ()
     facts: Facts = NO_FACTS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from partway.partitioner.formats.onnx.lazy_file import onnx
 
 Shape = tuple[int, ...]
 
+BATCH_NAMES = frozenset({"N", "n", "bs", "B", "b"})
+SIZE_NAMES = re.compile("seq|time|frame|length|len$|token|step|height|width|sample|^[tlhw]$|^num_")
+"""Names of an open first dimension that counts something within one frame."""
 SEQUENCE = 128
 """The length that open sizes of inputs other than pictures get, with a warning."""
 USUAL_SIDES = (320, 320)
@@ -32,12 +36,14 @@ def model_inputs(proto: Any) -> list[Any]:
 def batch_symbol(inputs: Sequence[Any]) -> str | None:
     """The name of the dynamic batch dimension: one named like a batch, else a dynamic first dimension."""
     symbols = [dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param]
-    named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in ("N", "n", "bs")]
+    named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in BATCH_NAMES]
     if named:
         return str(named[0])
     firsts = [dims[0] for value in inputs if (dims := value.type.tensor_type.shape.dim)]
     opened = [dim for dim in firsts if not dim.HasField("dim_value") or dim.dim_value < 1]
-    return (opened[0].dim_param or "batch") if opened else None
+    if not opened or SIZE_NAMES.search(opened[0].dim_param.lower()):
+        return None
+    return opened[0].dim_param or "batch"
 
 
 def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int | None]) -> Shape:
@@ -53,7 +59,7 @@ def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int
     dims = list(tensor.shape.dim)
     if declared and len(declared) != len(dims):
         raise InputError(f"the input `{value.name}` has {len(dims)} dimensions, {len(declared)} were given")
-    batches = [_is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
+    batches = [is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
     _refuse_open_picture(value, batches, declared)
     return tuple(
         size if batches[axis] else _dimension(value.name, axis, dim, declared[axis] if declared else None)
@@ -61,7 +67,8 @@ def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int
     )
 
 
-def _is_batch(dim: Any, axis: int, batch: str | None) -> bool:
+def is_batch(dim: Any, axis: int, batch: str | None) -> bool:
+    """Whether a declared dimension is the batch: by its name, or an open first one without a name."""
     if dim.HasField("dim_value") and dim.dim_value > 0:
         return False
     return bool(dim.dim_param == batch if dim.dim_param else axis == 0 and batch is not None)

@@ -202,8 +202,7 @@ def _constant_bytes(file: ModelFile, folded: Mapping[str, Any]) -> dict[str, int
 def _spec(name: str, shaped: Shaped, loose: set[str]) -> TensorSpec | None:
     if name not in shaped.single or name not in shaped.dtypes:
         return None
-    shape = shaped.shape(name)
-    return TensorSpec(name, shaped.dtypes[name], (None,) * len(shape) if name in loose else shape)
+    return shaped.spec(name, name in loose)
 
 
 def _data_dependent(live: Sequence[Any], shaped: Shaped) -> set[str]:

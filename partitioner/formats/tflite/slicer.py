@@ -30,6 +30,7 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
         "litert",
         lambda cuts, out: slice_model(model, cuts, out),
         trusting=True,
+        state=model.state,
         facts=facts_of(model.file),
     )
 

@@ -108,8 +108,10 @@ class TaskEntry:
     ``recognise(outputs, input_size)`` tells whether a model with such outputs can do this task, and gives the
     ``output`` entry. ``outputs`` are the real values of one run, batch of one; ``input_size`` is (height, width) of a
     picture input, else None. For a task that the user names, its answer counts even if it is not certain.
+    ``measure`` is what the task's agreement is, in a word or two for tables, for example ``F1``.
     """
 
     make: Callable[[Mapping[str, Any], Sequence[OutputSpec]], Task]
     recognise: Callable[[Mapping[str, Array], tuple[int, int] | None], Guess | None]
     help: str = ""
+    measure: str = ""

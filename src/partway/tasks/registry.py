@@ -17,6 +17,25 @@ UNKNOWN = "tensors"
 """The task of a model whose outputs mean nothing known."""
 
 
+MEASURES = {
+    "classify": "equal class",
+    "detect": "F1",
+    "segment": "mean IoU",
+    "pose": "OKS",
+    "text": "equal text",
+    "embed": "cosine",
+    "scores": "1 - difference",
+    "tensors": "1 - error",
+}
+"""What the agreement of the shipped tasks is."""
+
+
+def measure_of(output: Mapping[str, Any]) -> str:
+    """What the agreement of a plan's task is, in a word or two. Raises InputError for an unknown task."""
+    kind = str(output.get("kind") or UNKNOWN)
+    return TASKS.get(kind).measure or MEASURES.get(kind, "agreement")
+
+
 def task_of(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
     """The task of a plan's ``output`` entry. Raises InputError for an unknown task, or an entry that does not fit."""
     return TASKS.get(str(output.get("kind") or UNKNOWN)).make(output, outputs)

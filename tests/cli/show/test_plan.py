@@ -84,11 +84,34 @@ def test_the_table_shows_what_might_be_chosen() -> None:
     assert [row[-1] for row in shown(plan, 15.0)] == ["yes"] * 3
 
 
-def test_of_a_model_that_does_not_classify_the_error_is_shown() -> None:
-    """In place of the share of equal answers."""
+def test_where_nothing_was_compared_the_error_is_shown() -> None:
+    """In place of the agreement: older plans, and inputs in which the model finds nothing."""
     entries = (entry(1, "raw", 9000.0, None, relative_error=0.0), entry(1, "q8", 2000.0, None, relative_error=0.031))
     plan = replace(PLAN, candidates=entries, output={})
     assert [row[5] for row in shown(plan, 5.0)] == ["off 0.0%", "off 3.1%"]
+
+
+@pytest.mark.parametrize(
+    ("output", "measure"),
+    [({"kind": "classify"}, "equal class"), ({}, "1 - error"), ({"kind": "tensors"}, "1 - error")],
+)
+def test_the_column_is_named_for_what_the_task_measures(output: dict[str, str], measure: str) -> None:
+    """Equal classes of a classifier are not the error of tensors."""
+    columns = [str(column.header) for column in _codec_table(replace(PLAN, output=output), 1.0).columns]
+    assert columns[5] == measure
+
+
+@pytest.mark.parametrize(
+    ("compared", "sentence"),
+    [(40, ""), (28, "the model finds nothing in 12 of 40 inputs"), (0, "warning: the model finds nothing in any of")],
+)
+def test_inputs_that_tell_nothing_are_counted(compared: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A detector that sees no object in a picture agrees with itself whatever the codec."""
+    entries = (entry(1, "raw", 9000.0, 1.0 if compared else None, frames=40, compared=compared, relative_error=0.0),)
+    show_plan(replace(PLAN, candidates=entries), 1.0, real=True)
+    printed = capsys.readouterr().out
+    assert sentence in printed
+    assert ("finds nothing" in printed) == bool(sentence)
 
 
 def test_candidates_that_were_not_compared_are_all_shown() -> None:

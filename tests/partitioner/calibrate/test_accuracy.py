@@ -17,6 +17,8 @@ from partway.partitioner.calibrate.accuracy import (
     measure_codec,
     unsplit_answers,
 )
+from partway.partitioner.calibrate.agreement import Answers
+from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.registry import picture_names
@@ -95,19 +97,21 @@ def test_answers_that_turn_are_counted(chain: Chain) -> None:
     """Against stages that answer otherwise after the split, no frame agrees."""
     some = frames(5)
     known = unsplit_answers(chain, some)
-    turned = replace(known, answers=[{"y": -answer["y"]} for answer in known.answers])
+    answers = [{"y": -answer["y"]} for answer in known.answers]
+    turned = replace(known, answers=answers, exact=Answers(AnswerReader(chain.plan), answers))
     entry = measure_codec(chain, None, turned, lives(chain, some, 1), 1, "raw")
     assert entry["agreement"] == 0.0
     assert entry["relative_error"] == pytest.approx(2.0)
     assert entry["cosine"] == pytest.approx(-1.0)
 
 
-def test_a_model_that_does_not_classify_has_no_agreement(chain: Chain) -> None:
-    """Its error and cosine are there instead."""
+def test_tensors_without_a_meaning_agree_but_for_their_error(chain: Chain) -> None:
+    """So --max-drop 1 admits what is off by one per cent."""
     plain = Chain(replace(chain.plan, output={}), chain.stages)
     entry = measured(plain, frames(4), 1, "q4")
-    assert entry["agreement"] is None
-    assert entry["relative_error"] > 0
+    assert entry["agreement"] == pytest.approx(1 - entry["relative_error"])
+    assert 0 < entry["relative_error"] < 1
+    assert entry["compared"] == 4
 
 
 def test_a_picture_codec_is_measured_on_the_pixels(chain: Chain) -> None:
@@ -157,5 +161,5 @@ def test_larger_moves_never_raise_the_expected_agreement(margins: list[float], m
 
 def test_classes_are_those_of_the_value_that_the_plan_names(chain: Chain) -> None:
     """A plan that reads another kind of answer has none."""
-    other = Chain(replace(chain.plan, output={**CLASSIFIES, "kind": "mask"}), chain.stages)
+    other = Chain(replace(chain.plan, output={**CLASSIFIES, "kind": "tensors"}), chain.stages)
     assert unsplit_answers(other, frames(2)).classes is None

@@ -15,6 +15,7 @@ from partway.partitioner.decide.candidates import kept_share, plan_candidates, w
 from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.registry import RAW
+from partway.tasks.registry import measure_of
 from partway.units import show_bytes, show_s
 
 
@@ -22,7 +23,7 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
     """Print the cuts of ``partway cuts``; ``legal`` counts all of them."""
     table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
     for column in ("cut", "crosses", "work before it", "useful"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     shown = list(rows)
     names = cut_names([Cut(tuple(row["values"])) for row in shown])
     for row, cut in zip(shown, names, strict=True):
@@ -48,6 +49,22 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     _show_guesses(console, plan)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
+    elif sentence := _uninformative(plan):
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
+def _uninformative(plan: Plan) -> str:
+    """A sentence on calibration inputs in whose answers the unsplit model finds nothing; empty if there are none."""
+    entry = next((entry for entry in plan.candidates if entry["codec"] == RAW), {})
+    frames, compared = entry.get("frames", 0), entry.get("compared", entry.get("frames", 0))
+    if compared == frames:
+        return ""
+    if compared:
+        return f"the model finds nothing in {frames - compared} of {frames} inputs; they do not count as agreement"
+    return (
+        f"warning: the model finds nothing in any of the {frames} inputs, so codecs are judged by the relative error of"
+        " the outputs; calibrate with inputs that show what the model looks for"
+    )
 
 
 def _show_guesses(console: Console, plan: Plan) -> None:
@@ -73,7 +90,7 @@ def progress(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[
 def _stage_table(plan: Plan) -> Table:
     table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
     for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     seconds = plan.profiles[0]["stage_s"] if plan.profiles else ()
     if seconds:
         table.add_column("time here")
@@ -87,7 +104,7 @@ def _stage_table(plan: Plan) -> Table:
 def _codec_table(plan: Plan, max_drop: float) -> Table:
     """What crosses at each split: uncoded and with every useful codec; those within the budget are marked."""
     table = Table(title=f"what crosses (budget: {max_drop:g} points)", title_justify="left")
-    for column in ("split", "codec", "mean bytes", "95 %", "coding", "equal", "right", "admitted"):
+    for column in ("split", "codec", "mean bytes", "95 %", "coding", measure_of(plan.output), "right", "admitted"):
         table.add_column(column)
     admitted = {(c.k, c.codec) for c in plan_candidates(plan) if c.admitted(max_drop)}
     shown = {(k, codec) for k in range(len(plan.stages)) for codec in (RAW, *worthwhile(plan, k))}
@@ -100,10 +117,10 @@ def _codec_table(plan: Plan, max_drop: float) -> Table:
 
 
 def _codec_cells(entry: Mapping[str, Any]) -> list[str]:
-    """Sizes, coding time, and the shares of answers that stay equal and right."""
+    """Sizes, coding time, the agreement with the unsplit model, and the share of right answers."""
     shares = [share(entry.get(name)) for name in ("agreement", "accuracy")]
     if entry.get("agreement") is None and entry.get("relative_error") is not None:
-        shares[0] = f"off {entry['relative_error']:.1%}"  # the model does not classify
+        shares[0] = f"off {entry['relative_error']:.1%}"  # older plans, or nothing to compare
     p95 = entry.get("bytes_p95")  # plans made by early versions lack it
     sizes = [show_bytes(entry["bytes_mean"]), "-" if p95 is None else show_bytes(p95)]
     return [*sizes, show_s(entry["encode_s"] + entry["decode_s"]), *shares]

@@ -1,12 +1,14 @@
 """The inputs of ONNX models: the batch, and sizes for other open dimensions."""
 
+import numpy as np
 import pytest
 from onnx import TensorProto
-from tests.support.architectures import ARCHITECTURES, one_operator
+from tests.support.architectures import ARCHITECTURES, Net, one_operator
 
 from partway.errors import InputError
 from partway.partitioner.formats.onnx.inputs import example_shape
 from partway.partitioner.slicing import read_graph
+from partway.proto.tensors import TensorSpec
 
 
 def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
@@ -17,10 +19,38 @@ def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
     assert all("unused" not in operator.constants for operator in graph.operators)
 
 
-def test_the_batch_stays_open_and_other_open_dimensions_get_the_given_size(save):
-    """A dimension that the model fixes may be left out."""
+def test_open_dimensions_stay_open_and_have_a_usual_size(save):
+    """The size that was given; the batch has none."""
     path = save(ARCHITECTURES["mobile"]().model)
-    assert read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
+    made = read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"]
+    assert (made.shape, made.usual) == ((None, 4, None, None), (None, 4, 8, 12))
+    assert made.batch_first
+
+
+def test_sizes_that_the_model_has_one_of_are_fixed(save):
+    """A matrix of weights lets one width through."""
+    net = Net()
+    net.op("MatMul", "x", net.constant(np.ones((16, 4), np.float32)), out="y")
+    graph = read_graph(save(net.model([("x", ["N", 3, "side"])], [("y", ["N", 3, 4])])), {"x": (None, 3, 16)})
+    assert graph.values["x"] == TensorSpec("x", "float32", (None, 3, 16))
+
+
+def test_an_open_first_dimension_that_counts_something_else_is_no_batch(save):
+    """By its name; sequences of two clients must not be joined."""
+    net = Net()
+    net.op("Relu", "x", out="y")
+    for name, batches in (("time", False), ("num_tokens", False), ("N", True), ("what", True)):
+        spec = read_graph(save(net.model([("x", [name, 80])], [("y", [name, 80])])), {"x": (50, 80)}).values["y"]
+        assert spec.batch_first is batches
+        assert spec.shape == (None, 80)
+
+
+def test_the_batch_may_lie_behind_other_dimensions(save):
+    """As in a recurrent state; such a value cannot be joined along its first dimension."""
+    net = Net()
+    net.op("Relu", "x", out="y")
+    spec = read_graph(save(net.model([("x", [2, "batch", 4])], [("y", [2, "batch", 4])]))).values["y"]
+    assert (spec.shape, spec.usual, spec.batch_first) == ((2, None, 4), None, False)
 
 
 def test_open_sizes_of_pictures_are_asked_for_by_name(save):

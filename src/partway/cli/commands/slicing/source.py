@@ -9,11 +9,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partway.cli.commands.slicing.examples import read_examples
+
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
     from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
     from partway.partitioner.plan.wishes import Wishes
@@ -39,6 +42,7 @@ def model_arguments(parser: Parser) -> None:
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
     add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
+    add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
 def slice_arguments(parser: Parser) -> None:
@@ -52,6 +56,13 @@ def slice_arguments(parser: Parser) -> None:
     add("--force", action="store_true", help="replace a plan in --out even if its measurements are lost")
     add("--cuts", default="auto", metavar="auto|none|NAMES", help="value names, comma between cuts, + within one")
     add("--name", metavar="NAME", help="the model's name (default: the file's)")
+    add(
+        "--state",
+        action="append",
+        default=[],
+        metavar="OUT=IN|none",
+        help="an output that is an input of the next frame (default: found by names and shapes)",
+    )
     add_options(parser, [row for row in MODEL_OPTIONS if row.name != "shape"])
 
 
@@ -77,19 +88,30 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import described
     from partway.partitioner.plan.chain import Chain, load_folder
+    from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.wishes import wishes_of
     from partway.partitioner.slicing import choose_cuts, open_model, plan_model
 
     wishes = wishes_of(vars(args))
     with model_source(args) as path:
-        source = open_model(path, wishes.sizes)
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), folder, args.name or path.stem)
+        source = open_model(path, Given(wishes.sizes, read_examples(args.example)))
+        cuts = choose_cuts(source.graph, args.cuts)
+        name = args.name or path.stem
+        plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
     plan = _zoo_described(args, described(plan, chain, wishes, source.facts), wishes)
     return plan, Chain(plan, chain.stages), engine
+
+
+def given_inputs(args: argparse.Namespace) -> Given:
+    """The sizes of ``--shape`` and the values of ``--example``. Raises InputError."""
+    from partway.partitioner.plan.model_format import Given
+    from partway.partitioner.plan.wishes import shapes
+
+    return Given(dict(shapes(args.shape)), read_examples(args.example))
 
 
 def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan:

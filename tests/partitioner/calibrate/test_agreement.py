@@ -1,0 +1,118 @@
+"""How much of the answers coded frames keep, by a task that finds things: what counts, and what tells nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partway.errors import InputError
+from partway.partitioner.calibrate.agreement import Agreement, Answers
+from partway.partitioner.plan.answer import AnswerReader
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.zoo import model_folder
+from partway.tasks.tensors import Tensors
+
+Array = np.ndarray[Any, Any]
+PLAN = load_plan(model_folder("mnist"))
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Where values are large."""
+
+    places: frozenset[int]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"peaks": sorted(self.places)}
+
+    @property
+    def line(self) -> str:
+        return str(len(self.places))
+
+
+class FindPeaks:
+    """F1 of the places above 0.5; a NaN cannot be read."""
+
+    name = "peaks"
+
+    def decode(self, outputs: Mapping[str, Array], geometry: Any = None) -> Peaks:
+        if np.isnan(outputs["y"]).any():
+            raise ZeroDivisionError("no peak")
+        return Peaks(frozenset(np.flatnonzero(outputs["y"] > 0.5).tolist()))
+
+    def agreement(self, result: Peaks, reference: Peaks) -> float:
+        both = len(result.places) + len(reference.places)
+        return 2 * len(result.places & reference.places) / both if both else 1.0
+
+    def draw(self, picture: Any, result: Any) -> Any:
+        return picture
+
+
+def peaks_reader() -> AnswerReader:
+    """Reads peaks, whatever the plan says."""
+    reader = AnswerReader(PLAN)
+    reader.task = FindPeaks()
+    return reader
+
+
+def frames(*rows: list[float]) -> list[dict[str, Array]]:
+    """An output ``y`` a frame."""
+    return [{"y": np.array([row])} for row in rows]
+
+
+def test_frames_in_which_neither_finds_anything_do_not_count() -> None:
+    """Two empty answers are equal, and tell nothing of the codec."""
+    answers = Answers(peaks_reader(), frames([1, 1], [0, 0], [0, 0]))
+    assert answers.informative == 1
+    found = answers.agreement(frames([1, 0], [0, 0], [0, 1]))
+    assert (found.frames, found.total) == (2, pytest.approx(2 / 3))
+    assert found.mean == pytest.approx(1 / 3)
+
+
+def test_without_anything_to_find_there_is_no_agreement() -> None:
+    """None, not 1."""
+    assert Answers(peaks_reader(), frames([0, 0])).agreement(frames([0.4, 0])).mean is None
+    assert Agreement(0.0, 0).mean is None
+
+
+def test_an_answer_that_cannot_be_read_keeps_nothing() -> None:
+    """The codec damaged it; no exception of the task reaches anybody."""
+    found = Answers(peaks_reader(), frames([1, 1], [1, 0])).agreement(frames([float("nan"), 1], [1, 0]))
+    assert (found.total, found.frames) == (1.0, 2)
+
+
+def test_exact_answers_that_cannot_be_read_are_an_error() -> None:
+    """The plan's task does not fit the model: no codec is to blame."""
+    with pytest.raises(InputError, match="holds no scores"):
+        Answers(AnswerReader(PLAN), [{"logits": np.zeros((1, 0), np.float32)}])
+
+
+def test_classes_and_tensors_always_tell_something() -> None:
+    """A classifier's answer is never empty, and tensors of zeros are values."""
+    scores = [{"logits": np.eye(10, dtype=np.float32)[None, row]} for row in range(4)]
+    answers = Answers(AnswerReader(PLAN), scores)
+    assert answers.informative == 4
+    assert answers.agreement([scores[0], scores[1], scores[0], scores[0]]).mean == 0.5
+    reader = peaks_reader()
+    reader.result = lambda outputs, geometry=None: Tensors(outputs)  # type: ignore[method-assign]
+    assert Answers(reader, [{"y": np.zeros(2)}]).informative == 1
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3), min_size=1, max_size=8))
+def test_exact_values_agree_wholly(rows: list[list[float]]) -> None:
+    """Whatever is found, the mean is 1 or unknown."""
+    found = Answers(peaks_reader(), frames(*rows)).agreement(frames(*rows))
+    assert found.mean in (1.0, None)
+    assert found.frames == sum(any(row) for row in rows)
+
+
+def test_agreements_stay_between_0_and_1() -> None:
+    """Whatever a task of another package gives."""
+    reader = peaks_reader()
+    for given_share, counted in ((1.5, 1.0), (-1.0, 0.0), (float("nan"), 0.0)):
+        reader.task.agreement = lambda result, reference, share=given_share: share  # type: ignore[method-assign,misc]
+        assert Answers(reader, frames([1, 0])).agreement(frames([1, 0])).total == counted
