@@ -1,6 +1,5 @@
 """What Ultralytics' exporter writes into a model's metadata."""
 
-import json
 from typing import Any
 
 import numpy as np

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced
+from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced, warn_of_doubt
 from partway.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         plan = new.inherit(plan, calibrates=args.calibrate is not None)
         chain = Chain(plan, chain.stages)
         frames = _frames(args, plan)
+        if args.calibrate is not None:
+            warn_of_doubt(chain, frames)
         if args.calibrate is not None or not is_calibrated(plan):
             plan = _with_codecs(args, chain, engine, frames, new.folder)
         times = measure(chain, frames[0].values, MEASURE_S)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced
+from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced, warn_of_doubt
 from partway.errors import InputError, mapped
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Sigterm(), plan_folder(args) as new:
         chain, frames = _opened(args, new)
+        warn_of_doubt(chain, frames)
         with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
             made = quantized(new.folder, chain, frames[::2], lambda count: advance("int8 stages", count))
         times = compared(chain, load_int8(new.folder, made, args.threads), frames[0].values, MEASURE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from partway.cli.commands.slicing.examples import read_examples
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
+    from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
     from partway.partitioner.plan.model_format import Given
@@ -125,6 +127,14 @@ def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan
 
     described = any(getattr(wishes, name) is not None for name in ("mean", "std", "scale", "fit", "channels"))
     return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=not wishes.labels)
+
+
+def warn_of_doubt(chain: Chain, frames: Sequence[CalibrationFrame]) -> None:
+    """Warn if the model is unsure of every real picture; it is used all the same."""
+    from partway.partitioner.calibrate.doubt import doubt
+
+    if sentence := doubt(chain, frames):
+        log.warning("%s", sentence)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
