@@ -57,13 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
     """The answers of the original, unsplit model."""
-    from partway.engines.registry import engine_entry
-    from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
 
-    if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
-        try_stages(engine.name, [file], str(file))
-    whole = load_unsplit(file, engine)
+    whole = load_unsplit(file, engine, trial=True)
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):
         answers = [whole.run(values) for values in inputs]
         return [{name: answer[name] for name in plan.outputs} for answer in answers]
