@@ -26,6 +26,8 @@ from partway.proto.tensors import TensorSpec
 pytestmark = pytest.mark.slow
 Array = np.ndarray[Any, Any]
 FRAMES = 2
+TRIES = 5
+"""On a busy machine the device may give up waiting and answer by itself."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,11 @@ def test_a_cloud_in_another_process_answers_alike(
     cloud = start_cloud("--models", str(folder), "--threads", "1")
     given = [*frames(plan, data, {}), *(frames(plan, data, case.also) if case.also else ())]
     for k in sorted({0, len(plan.stages) - 1}):
-        with Session(folder, cloud=cloud.address, split=k, codec="raw", threads=1) as session:
+        with Session(folder, cloud=cloud.address, split=k, codec="raw", threads=1, timeout_s=60.0) as session:
             for values in given:
-                result = session.infer({name: value for name, value in values.items() if name not in plan.examples})
-                assert result.answered_by == "cloud"
+                frame = {name: value for name, value in values.items() if name not in plan.examples}
+                answers = (session.infer(frame) for _ in range(TRIES))
+                result = next(answer for answer in answers if answer.answered_by == "cloud")
                 right = run_split(chain, values, len(plan.stages))
                 errors = {name: relative_error(right[name], np.asarray(result.outputs[name])) for name in plan.outputs}
                 assert max(errors.values()) <= tolerance_of(plan), (k, errors)
