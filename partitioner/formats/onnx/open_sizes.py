@@ -16,7 +16,8 @@ STEP = 64
 MOST_SIZES = 4
 """More open sizes than this are not tried one by one."""
 MOST_CHANNELS = 4
-"""An open size up to this is a number of channels, or one that the model counts frames in."""
+"""An open size up to this, where pictures have their channels, is that."""
+PICTURE_RANK = 4
 
 
 def wider_shapes(
@@ -67,5 +68,5 @@ def _open_axes(value: Any, batch: str | None, fixed: Shape) -> list[int]:
         for axis, (dim, size) in enumerate(zip(tensor.shape.dim, fixed, strict=True))
         if not (dim.HasField("dim_value") and dim.dim_value > 0)
         and not is_batch(dim, axis, batch)
-        and size > MOST_CHANNELS
+        and not (len(fixed) == PICTURE_RANK and axis in (1, 3) and size <= MOST_CHANNELS)
     ]

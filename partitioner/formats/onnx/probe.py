@@ -104,7 +104,8 @@ def _run(
             results = session.run(list(missing), feeds)
         except Exception as error:  # ONNX Runtime's own exception types are not importable as one
             raise DoesNotRunError(_reason(error)) from error
-    arrays = {name: result for name, result in zip(missing, results, strict=True) if isinstance(result, np.ndarray)}
+    tensors = {output.name for output in session.get_outputs() if output.type.startswith("tensor(")}
+    arrays = {name: result for name, result in zip(missing, results, strict=True) if name in tensors}
     dtypes.update({name: array.dtype.name for name, array in arrays.items() if array.dtype.name in NUMERIC})
     return {name: array.shape for name, array in arrays.items()}
 
