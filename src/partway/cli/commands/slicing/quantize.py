@@ -37,11 +37,13 @@ def run(args: argparse.Namespace) -> int:
     """Quantise, measure, write, print."""
     from partway.cli.show.plan import progress
     from partway.cli.show.quantized import show_quantized
+    from partway.partitioner.calibrate.accuracy import in_sequence
     from partway.partitioner.calibrate.quantize import load_int8, quantized, twin_agreements, with_agreements
     from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.profile.measure import measure
 
     chain, frames = _opened(args)
+    frames = in_sequence(chain, frames)
     with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
         plan = quantized(args.out, chain, frames[::2], lambda count: advance("int8 stages", count))
     twin = load_int8(args.out, plan, args.threads)
