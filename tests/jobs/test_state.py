@@ -235,9 +235,10 @@ def test_a_session_begins_anew_when_told(recurrence: Model) -> None:
     assert np.abs(on - right[0]).max() > 0.01
 
 
-def test_batches_are_refused_in_a_sentence(recurrence: Model, edge_run: EdgeRun) -> None:
+@pytest.mark.parametrize("option", ["--batch", "--window"])
+def test_frames_that_overlap_are_refused_in_a_sentence(recurrence: Model, edge_run: EdgeRun, option: str) -> None:
     """Frames of a stream depend on one another."""
-    done = edge_run("--model", str(recurrence.folder), "--batch", "2", "--cloud", "none")
+    done = edge_run("--model", str(recurrence.folder), option, "2", "--cloud", "none")
     assert done.returncode == 2
-    assert "one by one; leave out --batch" in done.stderr
+    assert f"one by one; leave out {option}" in done.stderr
     assert "Traceback" not in done.stderr
