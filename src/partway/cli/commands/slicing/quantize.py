@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Quantise, measure, drop what is slower, write, print."""
     from partway.cli.show.plan import progress, show_notes
     from partway.cli.show.quantized import show_quantized
+    from partway.partitioner.calibrate.accuracy import in_sequence
     from partway.partitioner.calibrate.quantize import (
         compared,
         load_int8,
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Sigterm(), plan_folder(args) as new:
         chain, frames = _opened(args, new)
+        frames = in_sequence(chain, frames)
         warn_of_doubt(chain, frames)
         with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
             made = quantized(new.folder, chain, frames[::2], lambda count: advance("int8 stages", count))
