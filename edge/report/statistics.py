@@ -7,7 +7,10 @@ never stored.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import os
 import random
 import statistics
 import tempfile
@@ -16,13 +19,13 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from io import SEEK_END
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from partway.edge.pipeline.result import NOBODY, PARTS, FrameResult
 
+log = logging.getLogger("partway.edge")
 SAMPLED = 100_000
 IN_MEMORY = 10_000
 
@@ -33,7 +36,9 @@ class Results:
     def __init__(self, frames: bool = True, sampled: int = SAMPLED, in_memory: int = IN_MEMORY) -> None:
         self._frames, self._sampled, self._most = frames, sampled, in_memory
         self._recent: deque[FrameResult] = deque()
-        self._file: IO[str] | None = None
+        self._file: BinaryIO | None = None
+        self._full = False
+        self.not_stored = 0
         self._counts: Counter[str] = Counter()
         self._seconds = {part: array("d") for part in ("total_s", *PARTS)}
         self._random = random.Random(0)  # noqa: S311 - chooses samples, protects nothing
@@ -70,18 +75,37 @@ class Results:
                 seconds[place] = getattr(result, part)
 
     def _write(self, result: FrameResult) -> None:
-        """Write one frame, as it is answered: writing many at once would delay a frame."""
+        """Write one frame, as it is answered: writing many at once would delay a frame.
+
+        On a full disk the older frames are lost to ``--json``, and ``not_stored`` counts them.
+        """
+        if not self._full:
+            try:
+                self._append(json.dumps(result.to_json()).encode() + b"\n")
+            except OSError as error:
+                self._full = True
+                log.warning(
+                    "%s is full (%s): --json will hold the last %d frames and those stored before; counts stay exact",
+                    *(tempfile.gettempdir(), error.strerror, self._most),
+                )
+        self.not_stored += self._full
+
+    def _append(self, line: bytes) -> None:
+        """Append a whole line, or nothing of it. Raises OSError."""
         if self._file is None:
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed with this object
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
             weakref.finalize(self, self._file.close)
-        self._file.write(json.dumps(result.to_json()) + "\n")
+        before = self._file.tell()
+        if self._file.write(line) < len(line):
+            self._file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Each frame as JSON, in the order of the answers."""
         if self._file is not None:
             self._file.seek(0)
             yield from map(json.loads, self._file)
-            self._file.seek(0, SEEK_END)
+            self._file.seek(0, os.SEEK_END)
         for result in self._recent:
             yield result.to_json()
 
