@@ -20,6 +20,7 @@ from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
+from partway.units import encodable
 
 log = logging.getLogger("partway.partitioner")
 
@@ -69,7 +70,7 @@ def make_plan(
     """
     source = open_model(model, sizes)
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem)
+    plan = plan_model(source, chosen, out, encodable(name or model.stem))
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.registry import RAW

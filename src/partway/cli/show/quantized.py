@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.cli.show.plan import share
 from partway.partitioner.calibrate.quantize import INT8, TwinAgreement
 from partway.partitioner.plan.plan import Plan

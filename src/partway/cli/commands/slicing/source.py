@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
-from partway.units import whole_number
+from partway.units import encodable, whole_number
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
@@ -76,7 +76,7 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
     with model_source(args) as path:
         source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or path.stem)
+        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, encodable(args.name or path.stem))
         engine = engine_for(plan.engine)
         chain = load_folder(args.out, plan, engine)
         if args.cuts != "auto":
