@@ -27,7 +27,7 @@ from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
 from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 from partway.partitioner.plan.wrong_model import what_it_is
 from partway.proto.tensors import TensorSpec
-from partway.units import is_short_for
+from partway.units import encodable, is_short_for
 
 log = logging.getLogger("partway.partitioner")
 Array = np.ndarray[Any, Any]
@@ -86,7 +86,7 @@ def make_plan(
     """
     source = open_model(model, Given(sizes or {}, examples or {}))
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem, examples, state)
+    plan = plan_model(source, chosen, out, encodable(name or model.stem), examples, state)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 

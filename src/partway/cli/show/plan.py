@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
 from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.plan import Plan

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.cli.commands.slicing.examples import read_examples
+from partway.units import encodable
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
@@ -99,7 +100,7 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     with model_source(args) as path:
         source = open_model(path, Given(wishes.sizes, read_examples(args.example)))
         cuts = choose_cuts(source.graph, args.cuts)
-        name = args.name or path.stem
+        name = encodable(args.name or path.stem)
         plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
