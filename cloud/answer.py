@@ -218,10 +218,14 @@ def answer_frame(route: Route, frame: Frame, live: Mapping[str, Array]) -> Frame
 
 
 def _outputs(model: ServedModel, k: int, header: Header) -> tuple[str, ...]:
-    """The outputs of the answer: those the frame requests, or else all that the prefix does not make."""
+    """The outputs of the answer: those the frame requests, or else all that the prefix does not make.
+
+    State that came with the frame is not sent back: the device has it.
+    """
     plan = model.plan
     available = {spec.name for stage in plan.stages[k:] for spec in stage.outputs} | set(plan.cuts[k].values)
-    outputs = tuple(name for name in plan.outputs if name in available)
+    held = plan.state_values.intersection(plan.cuts[k].values) if k else frozenset()
+    outputs = tuple(name for name in plan.outputs if name in available and name not in held)
     requested = header.requested
     if len(set(requested)) != len(requested) or not set(requested) <= set(outputs):
         raise FrameRefused("INVALID_ARGUMENT", f"outputs must be among {', '.join(outputs)}, each at most once")

@@ -18,7 +18,6 @@ from partway.cloud.services.health_call import health_address
 from partway.cloud.services.inference import InferenceService
 from partway.cloud.services.split import MAX_REPLY_BYTES, SplitService
 from partway.errors import InputError
-from partway.proto.tensors import MAX_BATCH
 
 MOST_BYTES = (1 << 31) - 1
 """gRPC's own limit of a message's size."""
@@ -78,9 +77,7 @@ def _bracketed(host: str) -> str:
 def largest_frame_bytes(models: Mapping[str, ServedModel]) -> int:
     """The size of the largest legal request of all models and cuts, at the largest batch, within gRPC's limit."""
     sizes = [
-        sum(
-            spec.size_bytes(MAX_BATCH if spec.shape and spec.shape[0] is None else 1) for spec in model.plan.crossing(k)
-        )
+        sum(spec.most_elements * spec.itemsize for spec in model.plan.crossing(k))
         for model in models.values()
         for k in model.plan.splits
     ]

@@ -21,7 +21,7 @@ from partway.edge.options import OUTPUT, TABLE, options_of, output_of
 from partway.edge.session.health import ask_health
 from partway.errors import InputError
 from partway.system.arguments import Parser
-from partway.system.command import log_to_stderr, print_error, run_command
+from partway.system.command import leave_threads, log_to_stderr, print_error, run_command
 from partway.system.health_socket import HealthAction
 from partway.system.option_table import add_options
 from partway.system.process_list import hide_in_process_list
@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, print. Returns the exit code: 0 all answered, 2 usage or input error, 130 interrupted, else 1."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own messages on a lost cloud do not help users
     hide_in_process_list()
-    return run_command("edge-run", lambda: _main(argv), "interrupted before a frame was answered")
+    code = run_command("edge-run", lambda: _main(argv), "interrupted before a frame was answered")
+    if argv is None:
+        leave_threads(code)
+    return code
 
 
 def _main(argv: Sequence[str] | None) -> int:

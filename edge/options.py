@@ -1,6 +1,6 @@
 """The options of edge-run and of Session: one table, and the checked values that a run uses.
 
-The fields of ``Options``, ``DecisionOptions`` and ``AccessOptions`` carry the table. ``partway.edge.main``
+The fields of ``Options``, ``Wishes``, ``DecisionOptions`` and ``AccessOptions`` carry the table. ``partway.edge.main``
 builds its parser from it, ``Session`` has arguments of the same names, ``scripts/option-docs`` writes docs/options.md.
 Values are checked before anything is loaded. This module does not import NumPy before it checks values.
 """
@@ -22,6 +22,7 @@ from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.objectives import Objective, objective
 from partway.partitioner.decide.options import MAX_DROP, DecisionOptions, decision_options
+from partway.partitioner.plan.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, wishes_of
 from partway.system.option_table import Option, amount, checked, one_of, option, path, rows, switch, text, texts, whole
 from partway.units import parse_bps, parse_s
 
@@ -96,6 +97,7 @@ class Options:
 
     ``window`` None adapts it. ``in_order`` False yields results as soon as they are answered. ``audit`` is the share of
     coded frames, 0 to 1, whose answers the cloud compares with those to exact values. ``notes`` state assumptions.
+    ``wishes`` describe a model file.
     ``patient`` waits for a camera that cannot be reached yet.
     """
 
@@ -257,6 +259,7 @@ class Options:
     constraints: Constraints = Constraints(max_drop=MAX_DROP)  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
     access: Access = OPEN
+    wishes: Wishes = NO_WISHES
     patient: bool = False
 
     def source_settings(self) -> SourceSettings:
@@ -302,7 +305,7 @@ class OutputOptions:
 
 
 OUTPUT: tuple[Option, ...] = rows(OutputOptions)
-TABLE: tuple[Option, ...] = (*rows(Options), *rows(DecisionOptions), *rows(AccessOptions))
+TABLE: tuple[Option, ...] = (*rows(Options), *MODEL_OPTIONS, *rows(DecisionOptions), *rows(AccessOptions))
 """Every option of a run."""
 
 
@@ -313,9 +316,12 @@ def output_of(values: Mapping[str, Any]) -> OutputOptions:
 
 def options_of(values: Mapping[str, Any]) -> Options:
     """Check values by option name; each is text, as on a command line, or a Python value. Raises InputError."""
-    own, decision = checked(rows(Options), values), decision_options(values)
+    own, decision, wishes = checked(rows(Options), values), decision_options(values), wishes_of(values)
     from partway.partitioner.profile.measure import machine_name
 
     chosen_objective, notes = decision.objective_on(machine_name())
     access = OPEN if own["cloud"] in ("embedded", "none") else access_options(values).access()
-    return Options(**own, objective=chosen_objective, constraints=decision.constraints(), notes=notes, access=access)
+    constraints = decision.constraints()
+    return Options(
+        **own, objective=chosen_objective, constraints=constraints, notes=notes, access=access, wishes=wishes
+    )

@@ -7,6 +7,7 @@ either: the remains of a half-built interpreter may end a process later.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,17 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from partway.engines.interface import Engine
+from partway.engines.interface import Engine, Outputs
 from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError
+from partway.proto.tensors import Values
 
 LONGEST_S = 300.0
+SHAPES = "shapes "
+"""Begins a line of output with shapes by value name, as JSON."""
 
 
-def try_stages(engine: str, files: Sequence[Path], what: str) -> None:
-    """Run stage files once on zeros in another process. Raises :class:`InputError` when one is refused or ends it.
+def try_stages(engine: str, files: Sequence[Path], what: str) -> dict[str, tuple[int, ...]]:
+    """Run stage files once on zeros in another process, each on what those before made; the shapes of all they make.
 
-    ``what`` is what to call the files together.
+    ``what`` is what to call the files together. Raises :class:`InputError` when one is refused or ends the process.
     """
     command = [sys.executable, "-m", "partway.engines.sandbox", engine, *map(str, files)]
     try:
@@ -34,28 +38,36 @@ def try_stages(engine: str, files: Sequence[Path], what: str) -> None:
     if ended.returncode == InputError.exit_code:
         raise InputError(ended.stderr.decode(errors="replace").strip().splitlines()[-1])
     if ended.returncode:
-        reached = ended.stdout.decode(errors="replace").split()
+        printed = ended.stdout.decode(errors="replace").splitlines()
+        reached = [line for line in printed if not line.startswith(SHAPES)]
         where = f" in {reached[-1]}" if reached else ""
         raise InputError(
             f"{what} is damaged: it ends the {engine} engine's process{where}; download or convert it again"
         )
+    printed = [line for line in ended.stdout.decode(errors="replace").splitlines() if line.startswith(SHAPES)]
+    return {name: tuple(shape) for line in printed for name, shape in json.loads(line.removeprefix(SHAPES)).items()}
 
 
-def run_once(engine: Engine, file: Path) -> None:
-    """Load one stage and run it on zeros, dynamic dimensions taken as 1."""
+def run_once(engine: Engine, file: Path, live: Values) -> Outputs:
+    """Load one stage and run it on the live values, on zeros where there are none, dynamic dimensions taken as 1."""
     stage = engine.load(file.read_bytes())
-    shapes = {spec.name: tuple(1 if size is None else size for size in spec.shape) for spec in stage.inputs}
-    stage.run({spec.name: np.zeros(shapes[spec.name], spec.dtype) for spec in stage.inputs})
+    zeros = {
+        spec.name: np.zeros([1 if size is None else size for size in spec.shape], spec.dtype) for spec in stage.inputs
+    }
+    return stage.run({**zeros, **live})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try each file in turn, saying which before it is loaded."""
+    """Try each file in turn, saying which before it is loaded, and the shapes of what it makes after it ran."""
     engine = engine_for(arguments[0])
+    live: Outputs = {}
     for file in map(Path, arguments[1:]):
         sys.stdout.write(f"{file.name}\n")
         sys.stdout.flush()
         try:
-            run_once(engine, file)
+            outputs = run_once(engine, file, live)
+            live.update(outputs)
+            sys.stdout.write(f"{SHAPES}{json.dumps({name: array.shape for name, array in outputs.items()})}\n")
         except PartwayError as error:
             sys.stderr.write(f"{error}\n")
             return InputError.exit_code

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from partway.engines.registry import engine_for
 from partway.errors import InputError
-from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.formats.pytorch.example_input import Example
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.new_folder import new_folder
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
+from partway.partitioner.plan.wishes import wishes_of
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import measure, sample_values
 
@@ -39,8 +40,11 @@ def plan(
     std: Sequence[float] | None = None,
     scale: float | None = None,
     fit: str | None = None,
+    channels: str | None = None,
     labels: Sequence[str] = (),
+    task: str | None = None,
     force: bool = False,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Export a module, slice it at its useful cuts into ``out``, time the stages here, and write ``out/plan.json``.
 
@@ -48,8 +52,9 @@ def plan(
     has its own example. ``example_inputs``: one tensor or array, a sequence of them in the order of ``forward``'s
     arguments, or a mapping by their names; a batch of one frame or more. ``cuts``: ``"auto"`` (at most ``limit`` useful
     ones), ``"none"``, or values by name as ``partway cuts`` shows them. The rest is what ``partway plan`` takes:
-    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit`` (stretch or crop), class ``labels``. A plan of the
-    same model and cuts in ``out`` hands on what it measured; ``force`` replaces one whose measurements would be lost.
+    ``mean`` and ``std`` of pixels after ``scale`` (1/255), ``fit``, ``channels``, class ``labels``, the ``task``, and
+    ``state``: outputs that are inputs of the next frame, ``"OUT=IN"``. A plan of the same model and cuts in ``out``
+    hands on what it measured; ``force`` replaces one whose measurements would be lost.
 
     Raises InputError, one sentence with the file and line of the module's own code where there is one, for what cannot
     be exported, and MissingPackage without torch.
@@ -57,13 +62,16 @@ def plan(
     from partway.partitioner.formats.pytorch.export import write_onnx
     from partway.partitioner.slicing import choose_cuts, open_model, plan_model
 
-    wishes = Wishes(_numbers(mean), _numbers(std), scale, fit, tuple(labels))
+    described_by = {"mean": mean, "std": std, "scale": scale, "fit": fit, "channels": channels, "task": task}
+    wishes = wishes_of({**described_by, "labels": list(labels)})
     traced = _traced(model, example_inputs)
     with new_folder(Path(out), force) as new, tempfile.TemporaryDirectory(prefix="partway-") as temporary:
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        found = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model))
+        found = plan_model(
+            source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model), state=state
+        )
         engine = engine_for(found.engine)
         chain = load_folder(new.folder, found, engine)
         found = new.inherit(described(found, chain, wishes))
@@ -97,7 +105,3 @@ def _traced(model: Any, example: Example) -> Any:
 
 def _name(model: Any) -> str:
     return type(model).__name__ if type(model).__name__ != "ExportedProgram" else "model"
-
-
-def _numbers(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(float(one) for one in values)

@@ -11,9 +11,11 @@ from typing import Any
 from partway.errors import InputError
 from partway.partitioner.formats.pytorch.load import PICKLES, is_spec, refuse_pickle
 from partway.partitioner.plan.wrong_model import what_it_is
+from partway.partitioner.zoo.bundled import bundled_models
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.partitioner.zoo.export import export_model
+from partway.plugins import did_you_mean
 
 PROGRAM = ".pt2"
 
@@ -48,6 +50,7 @@ def model_file(
     if (example or weights is not None) and (by_name or not is_torch(model)):
         raise InputError(f"--example-input and --weights are for PyTorch modules, not for {model}")
     if not by_name and not is_torch(model):
+        _check_name(model)
         yield Path(model)
         return
     with tempfile.TemporaryDirectory(prefix="partway-") as folder:
@@ -59,10 +62,25 @@ def model_file(
         yield path
 
 
+def _check_name(model: str) -> None:
+    """Raise InputError for a name that is no file and no model that can be made."""
+    path = Path(model)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return
+    if model in bundled_models():
+        raise InputError(f"{model} is shipped as a plan, which is sliced already; `edge-run --model {model}` runs it")
+    hint = did_you_mean(model, list(ZOO))
+    raise InputError(
+        f"there is no file {model!r:.80}, and no model of that name{hint or '; `partway models` lists them'}"
+    )
+
+
 def export(model: str, path: Path, example: Sequence[str] = (), weights: Path | None = None) -> None:
     """Write the ONNX file of ``module:factory`` or of a ``.pt2``. Raises InputError."""
     suffix = Path(model).suffix.lower()
     if not is_spec(model) and suffix in PICKLES:
+        if not Path(model).exists():
+            raise InputError(f"there is no file {model}; check the path")
         known = what_it_is(Path(model))
         raise InputError(f"{model} is {known}") if known else refuse_pickle(model)
     from partway.partitioner.formats.pytorch.export import write_onnx

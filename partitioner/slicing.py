@@ -8,22 +8,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from partway.engines.registry import engine_for
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
 from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
 from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
-from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.find_state import with_state
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
-from partway.partitioner.plan.model_format import FORMATS, Sizes, SliceableModel, suffix_of
-from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.inputs import examples_to_json
+from partway.partitioner.plan.model_format import FORMATS, Given, Sizes, SliceableModel, suffix_of
+from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 from partway.partitioner.plan.wrong_model import what_it_is
+from partway.proto.tensors import TensorSpec
 from partway.units import is_short_for
 
 log = logging.getLogger("partway.partitioner")
+Array = np.ndarray[Any, Any]
 
 
 class NoCutError(InputError):
@@ -65,54 +72,85 @@ def make_plan(
     sizes: Sizes | None = None,
     bytes_of: BytesOf | None = None,
     limit: int = 4,
+    examples: Mapping[str, Array] | None = None,
+    state: Sequence[str] = (),
 ) -> Plan:
     """Slice a model into stage files in ``out`` and describe them.
 
     ``cuts`` is ``"auto"`` (at most ``limit`` useful ones), ``"none"`` (one stage, the whole model) or the inner cuts by
     name in order from input to output, one string each: a value, or several joined by ``+``; with ``"auto"`` among
     them, those and useful ones. ``input`` and
-    ``output`` go into the plan as they are. Does not write the plan itself. Raises :class:`InputError` when the model
-    or a cut is no good.
+    ``output`` go into the plan as they are; ``examples`` are legal values of inputs, and ``state``
+    names outputs that are inputs of the next frame, ``OUT=IN``. Does not write the plan itself.
+    Raises :class:`InputError` when the model or a cut is no good.
     """
-    source = open_model(model, sizes)
+    source = open_model(model, Given(sizes or {}, examples or {}))
     chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem)
+    plan = plan_model(source, chosen, out, name or model.stem, examples, state)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
-def slice_file(model: Path, out: Path) -> Plan:
+def slice_file(model: Path, out: Path, wishes: Wishes = NO_WISHES) -> Plan:
     """Slice a model file into ``out`` at its useful cuts, or as one stage, and write the plan there.
 
-    Raises :class:`InputError` when the model is no good.
+    ``wishes`` say what the file does not. Raises :class:`InputError` when the model or a wish is no good.
     """
+    source = open_model(model, wishes.sizes)
     try:
-        plan = make_plan(model, out)
+        chosen = choose_cuts(source.graph)
     except NoCutError:
         log.warning("no cut separates %s; it runs unsplit, on one side", model)
-        plan = make_plan(model, out, "none")
-    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes())
+        chosen = ()
+    plan = plan_model(source, chosen, out, model.stem)
+    plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), wishes, source.facts)
     save_plan(plan, out)
     return plan
 
 
-def plan_model(source: SliceableModel, chosen: Sequence[Cut], out: Path, name: str) -> Plan:
+def plan_model(
+    source: SliceableModel,
+    chosen: Sequence[Cut],
+    out: Path,
+    name: str,
+    examples: Mapping[str, Array] | None = None,
+    state: Sequence[str] = (),
+) -> Plan:
     """Like ``make_plan``, for a model already read and cuts already chosen; the plan has no input or output entry."""
     graph = source.graph
+    kept = examples_to_json(examples or {}, [graph.values[value] for value in graph.inputs])
     stages = source.write_stages(chosen, out)
-    if source.trusting:
-        try_stages(source.engine, [out / stage.file for stage in stages], name)
     all_cuts = (input_cut(graph), *chosen, output_cut(graph))
     named = dict.fromkeys(value for cut in all_cuts for value in cut.values)
-    return Plan(
+    tensors = {value: graph.values[value] for value in named}
+    if source.trusting:
+        shapes = try_stages(source.engine, [out / stage.file for stage in stages], name)
+        tensors = {value: with_shape(spec, shapes.get(value)) for value, spec in tensors.items()}
+        stages = tuple(_described_as(stage, tensors) for stage in stages)
+    plan = Plan(
         model=name,
         model_digest=source.digest,
         engine=source.engine,
         stages=stages,
         cuts=all_cuts,
-        tensors={value: graph.values[value] for value in named},
+        tensors=tensors,
         inputs=graph.inputs,
         outputs=graph.outputs,
+        examples=kept,
+        state=source.state,
     )
+    return with_state(plan, state)
+
+
+def with_shape(spec: TensorSpec, seen: Sequence[int] | None) -> TensorSpec:
+    """The description of a value after a run: open in every dimension if it had another shape than the file says."""
+    if seen is None or spec.accepts(tuple(seen), spec.dtype):
+        return spec
+    return replace(spec, shape=(None,) * len(seen), usual=tuple(seen))
+
+
+def _described_as(stage: Stage, tensors: Mapping[str, TensorSpec]) -> Stage:
+    inputs, outputs = (tuple(tensors[spec.name] for spec in specs) for specs in (stage.inputs, stage.outputs))
+    return replace(stage, inputs=inputs, outputs=outputs)
 
 
 def choose_cuts(

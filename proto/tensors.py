@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,28 +47,47 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor's value name, numpy dtype name and shape; ``None`` marks a dynamic dimension (usually the batch).
+    """A tensor's value name, numpy dtype name and shape; ``None`` marks an open dimension, a frame count or a size.
 
-    ``quantization`` says what integers mean, for a tensor of a quantised model.
+    ``usual`` is given where a size is open: the shape of a usual frame, ``None`` where it counts frames (the batch).
+    Without it every open dimension is the batch. ``quantization`` says what integers mean, for a tensor of a
+    quantised model.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
     quantization: Quantization | None = None
+    usual: tuple[int | None, ...] | None = None
 
     @property
     def itemsize(self) -> int:
         """Bytes per element."""
         return np.dtype(self.dtype).itemsize
 
-    def elements(self, dynamic: int = 1) -> int:
-        """Number of elements, every dynamic dimension taken as ``dynamic``."""
-        return math.prod(dynamic if size is None else size for size in self.shape)
+    @property
+    def batch_first(self) -> bool:
+        """Whether the first dimension counts frames, so that frames may be joined along it."""
+        return bool(self.shape) and self.shape[0] is None and (self.usual is None or self.usual[0] is None)
 
-    def size_bytes(self, dynamic: int = 1) -> int:
-        """Uncoded size in bytes, every dynamic dimension taken as ``dynamic``."""
-        return self.elements(dynamic) * self.itemsize
+    def frame_shape(self, frames: int = 1) -> tuple[int, ...]:
+        """The shape of some frames of the usual size."""
+        return tuple(frames if size is None else size for size in self.usual or self.shape)
+
+    def elements(self, frames: int = 1) -> int:
+        """Number of elements of some frames of the usual size."""
+        return math.prod(self.frame_shape(frames))
+
+    def size_bytes(self, frames: int = 1) -> int:
+        """Uncoded size in bytes of some frames of the usual size."""
+        return self.elements(frames) * self.itemsize
+
+    @property
+    def most_elements(self) -> int:
+        """The largest number of elements that one message may bring: those of MAX_BATCH frames of the usual size."""
+        if self.usual is None:
+            return self.elements(MAX_BATCH)
+        return max(self.elements(), 1) * MAX_BATCH
 
     def accepts(self, shape: tuple[int, ...], dtype: str) -> bool:
         """Whether an array of this shape and dtype may stand here."""
@@ -80,22 +99,40 @@ class TensorSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form."""
-        plain = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-        return plain if self.quantization is None else {**plain, "quantization": self.quantization.to_json()}
+        plain: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+        if self.quantization is not None:
+            plain["quantization"] = self.quantization.to_json()
+        if self.usual is not None:
+            plain["usual"] = list(self.usual)
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
         """Inverse of :meth:`to_json`; raises :class:`InputError` on anything else."""
         try:
-            shape = tuple(None if size is None else int(size) for size in data["shape"])
+            shape = _shape_from_json(data["shape"])
+            usual = None if data.get("usual") is None else _shape_from_json(data["usual"])
+            if usual is not None and not _fits(usual, shape):
+                raise ValueError(f"usual shape {data['usual']} of {data['shape']}")
             dtype = np.dtype(str(data["dtype"])).name
-            if dtype not in OIP_NAME or any(size is not None and size < 0 for size in shape):
-                raise ValueError(f"dtype {dtype}, shape {data['shape']}")
+            if dtype not in OIP_NAME:
+                raise ValueError(f"dtype {dtype}")
             meaning = data.get("quantization")
             quantization = None if meaning is None else Quantization.from_json(meaning)
-            return cls(str(data["name"]), dtype, shape, quantization)
+            return cls(str(data["name"]), dtype, shape, quantization, usual)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SyntaxError) as error:
             raise InputError(f"not a tensor description: {error}; write the plan again with `partway plan`") from error
+
+
+def _shape_from_json(sizes: Sequence[Any]) -> tuple[int | None, ...]:
+    shape = tuple(None if size is None else int(size) for size in sizes)
+    if any(size is not None and size < 0 for size in shape):
+        raise ValueError(f"shape {sizes}")
+    return shape
+
+
+def _fits(usual: Sequence[int | None], shape: Sequence[int | None]) -> bool:
+    return len(usual) == len(shape) and all(want in (None, one) for one, want in zip(usual, shape, strict=True))
 
 
 def as_type_of(spec: TensorSpec, array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:

@@ -52,10 +52,11 @@ def measure_candidates(
 
 def _codecs(plan: Plan, k: int, encoder: Encoder, sample: Sample, requested: Sequence[str] | None) -> list[str]:
     """The codecs that suit split k, out of the requested ones if any were requested."""
-    fit = [name for name in codec_names(encoder.book) if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
+    fit = [name for name in codec_names(encoder.book) if any(packs(name, s, encoder.book) for s in plan.coded(k))]
+    fit = fit or [RAW]  # only state crosses
     pictures = k == 0 and encoder.preprocess is not None and sample.pixels is not None
     if requested is not None:
-        fitting = [name for name in requested if any(packs(name, s, encoder.book) for s in plan.crossing(k))]
+        fitting = [name for name in requested if any(packs(name, s, encoder.book) for s in plan.coded(k))]
         return [name for name in requested if name in fitting or (pictures and is_image_codec(name))]
     calibrated = worthwhile(plan, k)
     activation = [name for name in fit if name in (RAW, "fp16") or is_lossless(name) or name in calibrated]
@@ -70,7 +71,7 @@ def _measured(plan: Plan, encoder: Encoder, sample: Sample, live: Mapping[str, A
         k,
         codec,
         mean_bytes(entry, len(message)),
-        reply_bytes(plan),
+        reply_bytes(plan, k),
         _median_s(lambda: encoder.frame("0", k, codec, [sample], live)),
         _median_s(_decoder(plan, encoder, k, codec, message)),
         is_lossless(codec) or (k == 0 and is_lossless_image(codec)),

@@ -21,7 +21,8 @@ from typing import Any
 import partway
 from partway.engines.registry import engine_entry, every_engine
 from partway.errors import InputError, PartwayError
-from partway.partitioner.profile.measure import machine_name, random_tensor
+from partway.partitioner.plan.inputs import random_frame
+from partway.partitioner.profile.measure import machine_name
 from partway.system.cache_dir import default_cache
 from partway.units import show_bytes, show_s
 
@@ -148,7 +149,7 @@ def check_inference(engine: str = "auto") -> list[Finding]:
         plan = load_plan(folder)
         chain = load_folder(folder, plan, choose_engine(plan, engine, 0))
         rng = np.random.default_rng(0)
-        _, seconds = chain.timed({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)})
+        _, seconds = chain.timed(random_frame(plan, rng))
     except (PartwayError, ImportError) as error:
         return [Finding("inference", BAD, f"the shipped model does not run: {error}", "see the engines above")]
     return [Finding("inference", GOOD, f"the shipped model runs on this device ({show_s(sum(seconds))}, cold)")]

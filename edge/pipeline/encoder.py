@@ -33,7 +33,7 @@ class Encoder:
 
     def sends_pixels(self, k: int, codec: str) -> bool:
         """Whether this candidate sends the picture itself, so that the device makes no tensor of it."""
-        return k == 0 and codec != RAW and is_image_codec(codec)
+        return k == 0 and codec != RAW and is_image_codec(codec) and not self.plan.state
 
     def tensors(self, samples: Sequence[Sample]) -> Mapping[str, Array]:
         """The model's inputs for one or several samples, joined along the first axis."""
@@ -59,7 +59,10 @@ class Encoder:
         if self.sends_pixels(k, codec):
             packed = [self._pictures(codec, samples)]
         else:
-            packed = [pack(codec, name, live[name], self.book) for name in self.plan.cuts[k].values]
+            state = self.plan.state_values
+            packed = [
+                pack(RAW if name in state else codec, name, live[name], self.book) for name in self.plan.cuts[k].values
+            ]
         deadline_ms = self._deadline_ms
         if remaining_s is not None and deadline_ms:
             step_ms = deadline_ms / STEPS

@@ -53,6 +53,7 @@ class ReplyDecoder:
         self.chain = chain
         self._reader = AnswerReader(chain.plan)
         self.task = self._reader.task
+        self._answers = chain.plan.answers if chain.plan.state else ()
         self._specs: dict[str, TensorSpec] = {name: chain.plan.tensors[name] for name in chain.plan.outputs}
         self._layouts: dict[Header, RawLayout] = {}
         self._warned = False
@@ -85,6 +86,8 @@ class ReplyDecoder:
         count = len(group.samples)
         if not outputs:
             return [None] * count
+        if self._answers:
+            outputs = {name: outputs[name] for name in self._answers}
         return [
             self._reader.result(_of_frame(outputs, index, count), sample.geometry)
             for index, sample in enumerate(group.samples)
@@ -115,8 +118,10 @@ class ReplyDecoder:
         received: int,
         missed: bool,
     ) -> Iterator[FrameResult]:
-        """One result per frame, each with its share of the bytes and all of the time."""
+        """One result per frame, each with its share of the bytes and all of the time. Results hold no state."""
         count = len(group.samples)
+        if self._answers and outputs:
+            outputs = {name: outputs[name] for name in self._answers}
         ran_s = group.prefix_s + group.encode_s + times.link_s + times.queue_s + times.decode_s + times.suffix_s
         for index, sample in enumerate(group.samples):
             read_s = sample.read_s + group.tensors_s

@@ -12,7 +12,7 @@ import numpy as np
 from partway.tasks.classify import Classes
 from partway.tasks.interface import Result
 from partway.tasks.tensors import Tensors
-from partway.units import encodable, redacted
+from partway.units import encodable
 
 Array = np.ndarray[Any, Any]
 NOBODY = "nobody"
@@ -66,7 +66,7 @@ class FrameResult:
         """The frame as ``edge-run --json`` writes it."""
         return {
             "id": self.id,
-            "name": encodable(redacted(self.name)),
+            "name": encodable(self.name),
             "cut": self.cut,
             "codec": self.codec,
             "bytes_sent": self.bytes_sent,

@@ -3,6 +3,9 @@
 Frames may travel in groups (``batch``), one request per group. If an answer is overdue, the device finishes the frame
 from its cut. When the link is lost, it finishes all frames in flight so, and runs later frames itself until a cloud is
 available. A device that holds only the first stages cannot do that: its results say that nobody answered.
+
+If the model keeps state between frames, the runner holds it. Then frames go one at a time, and the outputs of each
+answered frame are the state of the next one. A frame that nobody answered leaves the state as it was.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from partway.edge.transport.interface import FrameStream, OnLost, OnReply
 from partway.errors import LinkLost
 from partway.partitioner.decide.estimate import Candidate
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.state import StreamState
 from partway.proto.codecs.registry import RAW
 
 log = logging.getLogger("partway.edge")
@@ -67,7 +71,9 @@ class Runner:
         after: Runner | None = None,
     ) -> None:
         self.chain, self.encoder = chain, encoder
-        self.window, self.batch, self.in_order = window, batch, in_order
+        self.state = StreamState(chain.plan)
+        self.window, self.batch = (1, 1) if self.state else (window, batch)
+        self.in_order = in_order
         self.deadline_s, self.audit = deadline_s, audit
         self._stages = len(chain.plan.stages)
         self._replies = ReplyDecoder(chain)
@@ -164,6 +170,8 @@ class Runner:
     def _begin(self, group: FrameGroup) -> None:
         """Run the prefix and send the values of the cut, or run everything on the device."""
         group.started_s = perf_counter()
+        if group.samples[0].begins:
+            self.state.reset()
         if self.deadline_s is not None:
             group.deadline_s = group.begun_s + self.deadline_s
         candidate, samples = group.candidate, group.samples
@@ -185,7 +193,7 @@ class Runner:
         samples, in_thread = group.samples, self._last_prefix_s.get(k, 0.0) > HAND_OVER_S
 
         def work() -> tuple[Mapping[str, Array], float, float]:
-            values, ready_s = self.encoder.tensors(samples), perf_counter()
+            values, ready_s = self.state.before(self.encoder.tensors(samples)), perf_counter()
             return self.chain.run(values, 0, k), ready_s, perf_counter()
 
         group.live, ready_s, ran_s = self._uplink.meanwhile(work, in_thread)
@@ -301,6 +309,7 @@ class Runner:
         received: int,
         answers: Answers | None = None,
     ) -> None:
+        self.state.after(outputs)
         missed = perf_counter() > group.deadline_s
         answers = self._replies.answers_here(group, outputs) if answers is None else answers
         for result in self._replies.results(group, outputs, answers, by, times, received, missed):

@@ -187,7 +187,7 @@ class FrameLines:
 
 def frame_line(result: FrameResult) -> str:
     """One line: file, label, probability, answering half, time."""
-    name = shown(result.name)
+    name = printable(result.name)
     if result.answered_by == NOBODY:
         return f"{name:<28} {'missed its deadline' if result.missed else 'not answered'}"
     answer = printable(result.answer.line) if result.answer is not None else "no outputs"

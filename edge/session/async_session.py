@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class _Request:
     value: Input
     answer: asyncio.Future[FrameResult]
     arrived_s: float
+    begins: bool = False
 
 
 class _Requests(Arrivals):
@@ -75,7 +76,7 @@ class _Requests(Arrivals):
                 continue
             try:
                 sample = without_picture(sample_of(request.value, self._plan, "frame"))
-                readable.append((sample, request.arrived_s))
+                readable.append((replace(sample, begins=True) if request.begins else sample, request.arrived_s))
             except Exception as error:  # the task that waits for this answer gets the error
                 self._refuse(request, error)
             else:
@@ -106,7 +107,7 @@ class AsyncSession:
         self._session, self._worker, self._window = session, worker, window
         self._process, self._loop = os.getpid(), asyncio.get_running_loop()
         self._requests = _Requests(session.plan, self._deliver)
-        self._closed = False
+        self._closed = self._begins = False
 
     @property
     def plan(self) -> Plan:
@@ -128,10 +129,15 @@ class AsyncSession:
         if self._closed:
             raise RuntimeError("this session is closed")
         check_process(self._process)
-        request = _Request(value, self._loop.create_future(), perf_counter())
+        request = _Request(value, self._loop.create_future(), perf_counter(), self._begins)
+        self._begins = False
         if self._requests.add(request):
             self._worker.submit(self._pump)
         return await request.answer
+
+    def reset(self) -> None:
+        """See OpenSession.reset: the next call of ``infer`` begins a new sequence."""
+        self._begins = True
 
     async def run(self, inputs: Iterable[Input] | AsyncIterable[Input]) -> AsyncIterator[FrameResult]:
         """See OpenSession.run; ``inputs`` may also be an asynchronous iterable."""

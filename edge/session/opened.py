@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from partway.edge.decision.decision import Decision
@@ -49,6 +50,7 @@ class OpenSession:
         self.changes: Sequence[Change] = ready.pipeline.controller.changes
         """Every later change of the choice, with its first frame and its reason; grows while frames flow."""
         self._next_id = 0
+        self._begins = False
         self._running: Iterator[FrameResult] | None = None
         self._closed = False
 
@@ -72,8 +74,21 @@ class OpenSession:
         self._running = self._answers(inputs)
         return self._running
 
+    def reset(self) -> None:
+        """Begin a new sequence: the next frame starts from the model's initial state, like the first one.
+
+        It changes nothing for a model without state between frames.
+        """
+        self._check()
+        self._begins = True
+
+    def _begun(self, sample: Sample) -> Sample:
+        """The next frame, marked if a new sequence begins with it."""
+        begins, self._begins = self._begins, False
+        return replace(sample, begins=True) if begins else sample
+
     def _answers(self, inputs: Iterable[Input]) -> Iterator[FrameResult]:
-        source = _Source(inputs, self.plan, self._next_id)
+        source = _Source(inputs, self.plan, self._next_id, self._begun)
         results = self._pipeline.answers(source, self._next_id)
         try:
             yield from results
@@ -131,8 +146,8 @@ def check_process(process: int) -> None:
 class _Source:
     """Inputs as samples. The first one that cannot be read ends them, and ``error`` keeps its exception."""
 
-    def __init__(self, inputs: Iterable[Input], plan: Plan, next_id: int) -> None:
-        self._inputs, self._plan = iter(inputs), plan
+    def __init__(self, inputs: Iterable[Input], plan: Plan, next_id: int, begun: Callable[[Sample], Sample]) -> None:
+        self._inputs, self._plan, self._begun = iter(inputs), plan, begun
         self.next_id = next_id
         self.ended = False
         self.error: Exception | None = None
@@ -144,7 +159,8 @@ class _Source:
         if self.ended:
             raise StopIteration
         try:
-            sample = without_picture(sample_of(next(self._inputs), self._plan, f"frame {self.next_id}"))
+            value = next(self._inputs)
+            sample = self._begun(without_picture(sample_of(value, self._plan, f"frame {self.next_id}")))
         except StopIteration:
             self.ended = True
             raise

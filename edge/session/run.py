@@ -26,6 +26,7 @@ from partway.engines.interface import Engine
 from partway.errors import LinkLost
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds
+from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.chain import choose_engine
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import stage_seconds
@@ -133,7 +134,7 @@ class Run:
         """The choice, by trial frames unless options set the link. Raises LinkLost if the cloud is lost."""
         plan, link = opened.chain.plan, measured.link
         trial = None if opened.reached is None or measured.link_requested else partial(try_candidate, frames)
-        ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
+        ranking = self._ranking(plan, link)
         admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, trial, ranking)
         allowed = estimates if opened.reached is None else restrict(estimates, self.options.split, plan)
@@ -144,12 +145,18 @@ class Run:
     ) -> Decision:
         """All on the device. If the link was measured before the loss, a cloud may be used later."""
         plan, link = opened.chain.plan, measured.link
-        ranking = Ranking(self.options.objective, link.rtt_s if link else 0.0)
+        ranking = self._ranking(plan, link)
         admitted = admitted_candidates(candidates, plan, self._constraints(), link)
         estimates = decide(admitted, measured.speeds, link, None, ranking)
         here = [estimate for estimate in estimates if estimate.candidate.codec is None]
         decision = make_decision(estimates, here, plan, None, link is not None and not measured.link_requested, ranking)
         return replace(decision, reason=f"all on the device: {error}")
+
+    def _ranking(self, plan: Plan, link: Link | None) -> Ranking:
+        """By the objective. Frames of a model with state never overlap: the least latency gives the most frames/s."""
+        chosen = self.options.objective
+        sequential = plan.state and chosen.name == "throughput"
+        return Ranking(objective() if sequential else chosen, link.rtt_s if link else 0.0)
 
     def _constraints(self) -> Constraints:
         """A codec that the user names may lose any agreement; other codecs keep ``max_drop``."""
@@ -188,6 +195,7 @@ class Run:
             ("engine", f"{engine.name} {engine.version}, {engine.threads} threads"),
             ("cloud", opened.reached.where if opened.reached else "none: everything on the device"),
             ("link", link),
+            *(("guess", sentence) for sentence in plan.guesses),
             *((name, text) for name, _, text in (note.partition(": ") for note in self.options.notes)),
         ]
         self.report.header(rows)

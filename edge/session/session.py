@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ class Session:
 
     The arguments are edge-run's options of these names (docs/options.md). Quantities are numbers of the unit in the
     name, or text with a unit, as on the command line: ``deadline_s=0.02`` or ``"20ms"``, ``max_device_memory`` in bytes
-    or ``"64MB"``. ``cloud`` may be a sequence of addresses, ``window`` None adapts, ``max_drop`` is points.
+    or ``"64MB"``. ``cloud`` may be a sequence of addresses, ``window`` None adapts, ``max_drop`` is points. ``mean`` to
+    ``shape`` describe a model file; ``labels`` is a file or a sequence of names, ``shape`` may map names to sizes.
 
     Raises InputError here if an option is invalid, and on opening if something cannot be found or run.
     """
@@ -43,6 +44,14 @@ class Session:
         cache: str | Path | None = None,
         timeout_s: float | str = 5.0,
         audit: float | str = 0.0,
+        mean: Sequence[float] | float | str | None = None,
+        std: Sequence[float] | float | str | None = None,
+        scale: float | str | None = None,
+        fit: str | None = None,
+        channels: str | None = None,
+        labels: Sequence[str] | str | Path = (),
+        task: str | None = None,
+        shape: Mapping[str, Sequence[int]] | Sequence[str] | str = (),
         objective: str = "latency",
         power: Power | str | None = None,
         max_device_memory: float | str | None = None,

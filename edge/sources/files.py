@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,15 +20,16 @@ import numpy as np
 
 from partway.edge.sources.source import Source
 from partway.errors import InputError, mapped
+from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
+from partway.partitioner.plan.pictures import reading
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.profile.measure import random_tensor
 from partway.partitioner.zoo.idx import is_idx, read_idx
-from partway.proto.tensors import as_type_of
 from partway.tasks.interface import Geometry
 
+log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+PICTURES = reading.PICTURES
 ARRAYS = (".npz", ".npy")
 
 
@@ -37,7 +39,8 @@ class Sample:
 
     ``read_s``: seconds of decoding and scaling. ``live``: a camera or a pipe delivered it, so it ages while it waits.
     ``geometry``: where ``pixels`` lie in the original picture; None if unknown. ``original``: that picture, as the
-    path of its file or as uint8 [height, width, channels]; None if it is not kept.
+    path of its file or as uint8 [height, width, channels]; None if it is not kept. ``begins``: it is the first frame of
+    a sequence; a model that keeps state between frames begins anew.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Sample:
     live: bool = False
     geometry: Geometry | None = None
     original: Path | Array | None = None
+    begins: bool = False
 
     def tensors(self, preprocess: Preprocess | None) -> Mapping[str, Array]:
         """The model's inputs, batch of one."""
@@ -86,9 +90,9 @@ def random_source(plan: Plan, frames: int) -> Iterator[Item]:
     def read(name: str) -> Sample:
         if preprocess is not None:
             pixels = np.frombuffer(numbers.randbytes(prod(preprocess.shape)), np.uint8)
-            return Sample(name, pixels.reshape(preprocess.shape))
+            return sample_of_pixels(name, pixels.reshape(preprocess.shape), preprocess)
         rng = np.random.default_rng(numbers.getrandbits(64))
-        return Sample(name, values={spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in plan.crossing(0)})
+        return Sample(name, values=random_frame(plan, rng))
 
     for index in range(frames):
         yield Item(f"random {index}", partial(read, f"random {index}"))
@@ -108,11 +112,14 @@ def _items(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[It
 
 
 def _folder(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (*PICTURES, *ARRAYS))
+    entries = sorted(path.iterdir())
+    files = [file for file in entries if file.suffix.lower() in ARRAYS or reading.is_picture_file(file)]
     if not files:
         raise InputError(
             f"folder {path} holds no pictures (looked for {', '.join(PICTURES)}); give another with --input"
         )
+    if sentence := reading.skipped(path, (entry.name for entry in entries if entry not in files)):
+        log.warning("%s", sentence)
     for file in files:
         yield from _arrays(file, plan, preprocess) if file.suffix.lower() in ARRAYS else [_picture(file, preprocess)]
 
@@ -137,21 +144,9 @@ def timed(begun_s: float, sample: Sample, live: bool = False) -> Sample:
 
 
 def _read_picture(path: Path, preprocess: Preprocess) -> Sample:
-    from PIL import Image
-
     begun_s = perf_counter()
-    try:
-        with Image.open(path) as picture:
-            return timed(begun_s, Sample(path.name, preprocess.pixels(picture), original=path))
-    except InputError:
-        raise
-    except Exception as error:  # for damaged files Pillow raises many kinds: struct.error, IndexError, TypeError
-        raise InputError(f"picture {path} cannot be read ({_reason(error)}); replace or remove it") from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "Pillow cannot read it" if "cannot identify" in text else text[:120]
+    pixels, geometry = reading.read_picture(path, preprocess)
+    return timed(begun_s, Sample(path.name, pixels, geometry=geometry, original=path))
 
 
 def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
@@ -166,20 +161,15 @@ def _idx(path: Path, preprocess: Preprocess | None) -> Iterator[Item]:
 
 def sample_of_pixels(name: str, image: Array, preprocess: Preprocess) -> Sample:
     """A picture of uint8 [height, width] or [height, width, channels], of any size."""
-    pixels = image[:, :, None] if image.ndim == 2 else image
-    if pixels.shape == preprocess.shape:
-        return Sample(name, np.ascontiguousarray(pixels))
-    from PIL import Image
-
     begun_s = perf_counter()
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return timed(begun_s, Sample(name, preprocess.pixels(picture), original=image))
+    pixels, geometry = preprocess.fitted_array(image)
+    return timed(begun_s, Sample(name, pixels, geometry=geometry, original=image))
 
 
 def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[Item]:
     """An array per model input (first axis: frames), or uint8 pictures [frames, height, width(, channels)]."""
     arrays = _load_arrays(path)
-    specs = plan.crossing(0)
+    specs = [spec for spec in plan.frame_inputs if spec.name not in plan.examples] or list(plan.frame_inputs)
     if len(arrays) == 1 and len(specs) == 1 and not set(arrays) & {spec.name for spec in specs}:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     pictures = arrays.get("images", arrays.get(specs[0].name))
@@ -187,10 +177,9 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None) -> Iterator[I
         for index, image in enumerate(pictures):
             yield Item(f"{path.name}[{index}]", partial(sample_of_pixels, f"{path.name}[{index}]", image, preprocess))
         return
-    missing = [spec.name for spec in specs if spec.name not in arrays]
-    if missing:
-        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
-    yield from _tensor_items(path.name, {spec.name: arrays[spec.name] for spec in specs}, plan)
+    for index, frame in enumerate(frames_of(arrays, plan, str(path))):
+        label = f"{path.name}[{index}]"
+        yield Item(label, partial(_read_tensors, label, frame, plan))
 
 
 def _are_pictures(array: Array) -> bool:
@@ -198,24 +187,8 @@ def _are_pictures(array: Array) -> bool:
     return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4)))
 
 
-def _tensor_items(name: str, arrays: Mapping[str, Array], plan: Plan) -> Iterator[Item]:
-    for spec in plan.crossing(0):
-        expected, actual = spec.shape[1:], arrays[spec.name].shape[1:]
-        if not np.can_cast(arrays[spec.name].dtype, np.float64, "same_kind"):
-            raise InputError(f"{name}: {spec.name} must be numbers, not {arrays[spec.name].dtype}")
-        if len(expected) != len(actual) or any(e not in (None, a) for e, a in zip(expected, actual, strict=True)):
-            raise InputError(
-                f"{name}: {spec.name} must be [frames, {', '.join(map(str, expected))}], not {list(actual)} a frame"
-            )
-    count = min(len(array) for array in arrays.values())
-    for index in range(count):
-        frame = {spec.name: arrays[spec.name][index : index + 1] for spec in plan.crossing(0)}
-        label = f"{name}[{index}]"
-        yield Item(label, partial(_read_tensors, label, frame, plan))
-
-
 def _read_tensors(name: str, frame: Mapping[str, Array], plan: Plan) -> Sample:
-    return Sample(name, values={spec.name: as_type_of(spec, frame[spec.name], name) for spec in plan.crossing(0)})
+    return Sample(name, values=frame_of(frame, plan, name))
 
 
 def _load_arrays(path: Path) -> dict[str, Array]:
@@ -236,7 +209,7 @@ def _load_arrays(path: Path) -> dict[str, Array]:
         SyntaxError,
     ) as error:
         raise InputError(
-            f"{path} cannot be read as numpy arrays ({_reason(error)}); save it again with numpy.savez"
+            f"{path} cannot be read as numpy arrays ({reading.reason(error)}); save it again with numpy.savez"
         ) from error
 
 

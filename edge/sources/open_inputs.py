@@ -15,6 +15,7 @@ from time import perf_counter
 
 from partway.edge.sources.files import PICTURES, Item, Sample, random_source
 from partway.edge.sources.registry import source_of
+from partway.edge.sources.sequences import as_sequence
 from partway.edge.sources.source import Source, SourceSettings
 from partway.edge.sources.stdin import STDIN
 from partway.errors import InputError
@@ -75,7 +76,7 @@ def open_inputs(inputs: Sequence[str], plan: Plan, settings: SourceSettings = DE
     counts = [part.count for part in parts]
     total = None if None in counts else sum(count for count in counts if count is not None)
     return InputFrames(
-        lambda: chain.from_iterable(part.items() for part in parts),
+        lambda: chain.from_iterable(as_sequence(part.items(), plan) for part in parts),
         total,
         all(part.repeatable for part in parts),
         any(part.live for part in parts),

@@ -11,9 +11,9 @@ import numpy as np
 
 from partway.edge.sources.files import Sample, open_source, sample_of_pixels, timed
 from partway.errors import InputError
+from partway.partitioner.plan.inputs import frame_of, shown_shape
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.proto.tensors import TensorSpec, as_type_of
 
 Array = np.ndarray[Any, Any]
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def sample_of(value: object, plan: Plan, name: str) -> Sample:
                 f"{plan.model} does not take pictures; give its input tensors ({_expected_inputs(plan)}) by name"
             )
         begun_s = perf_counter()
-        return timed(begun_s, Sample(name, preprocess.pixels(value)))  # type: ignore[arg-type]
+        pixels, geometry = preprocess.fitted(value)  # type: ignore[arg-type]
+        return timed(begun_s, Sample(name, pixels, geometry=geometry))
     raise InputError(
         f"cannot infer on a {type(value).__name__}; give a picture (Pillow or uint8 array), a path, or tensors by name"
     )
@@ -54,7 +55,7 @@ def sample_of_array(array: Array, plan: Plan, preprocess: Preprocess | None, nam
     """A picture or the model's only input, as ``sample_of`` says. Raises InputError."""
     if preprocess is not None and is_picture(array):
         return sample_of_pixels(name, array[0] if array.ndim == 4 else array, preprocess)
-    specs = plan.crossing(0)
+    specs = [spec for spec in plan.frame_inputs if spec.name not in plan.examples] or list(plan.frame_inputs)
     if len(specs) != 1:
         raise InputError(f"{plan.model} has {len(specs)} inputs; give them by name ({_expected_inputs(plan)})")
     return _of_tensors({specs[0].name: array}, plan, name)
@@ -77,28 +78,8 @@ def _of_path(path: Path, plan: Plan) -> Sample:
 
 
 def _of_tensors(value: Mapping[str, Array], plan: Plan, name: str) -> Sample:
-    missing = [spec.name for spec in plan.crossing(0) if spec.name not in value]
-    if missing:
-        raise InputError(
-            f"{name} lacks the model's input {', '.join(missing)}; {plan.model} takes {_expected_inputs(plan)}"
-        )
-    return Sample(name, values={spec.name: _fitted(value[spec.name], spec, name) for spec in plan.crossing(0)})
-
-
-def _fitted(value: object, spec: TensorSpec, name: str) -> Array:
-    """The value as a batch of one, in the model's type."""
-    array = as_type_of(spec, np.asarray(value), name)
-    if array.ndim == len(spec.shape) - 1:
-        array = array[None]
-    fits = len(array.shape) == len(spec.shape) and array.shape[:1] == (1,)
-    if not fits or any(w not in (None, g) for w, g in zip(spec.shape[1:], array.shape[1:], strict=True)):
-        raise InputError(f"{name}: {spec.name} must be {_shape(spec)} (one frame), not {list(array.shape)}")
-    return np.ascontiguousarray(array)
+    return Sample(name, values=frame_of(value, plan, name))
 
 
 def _expected_inputs(plan: Plan) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype} {_shape(spec)}" for spec in plan.crossing(0))
-
-
-def _shape(spec: TensorSpec) -> str:
-    return f"[{', '.join(str(side) if side is not None else '?' for side in (1, *spec.shape[1:]))}]"
+    return ", ".join(f"{spec.name} {spec.dtype} {shown_shape(spec)}" for spec in plan.frame_inputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +21,7 @@ from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.state import StreamState
 from partway.proto.codecs.image import decode_image, encode_image, is_image_codec
 from partway.proto.codecs.packing import pack, unpack
 from partway.proto.codecs.registry import NO_BOOK, RAW, Codebook, codec_names, packs, picture_names
@@ -74,6 +75,16 @@ class _CodecRun:
     decode_s: float
 
 
+def in_sequence(chain: Chain, frames: Sequence[CalibrationFrame]) -> list[CalibrationFrame]:
+    """The frames as one sequence: each with the state that the unsplit model has before it. Others stay as they are."""
+    state, found = StreamState(chain.plan), []
+    for frame in frames:
+        found.append(replace(frame, values=state.before(frame.values)))
+        if state:
+            state.after(chain.answer(chain.run(found[-1].values, 0, len(chain.plan.stages))))
+    return found
+
+
 def unsplit_answers(
     chain: Chain, frames: Sequence[CalibrationFrame], last_stage: LastStage | None = None
 ) -> UnsplitAnswers:
@@ -87,8 +98,9 @@ def unsplit_answers(
 
 def codecs_of(plan: Plan, k: int, pictures: bool, book: Codebook = NO_BOOK) -> list[str]:
     """Every codec that makes sense at split k: activation codecs, and image codecs at split 0."""
-    activation = [name for name in codec_names(book) if any(packs(name, s, book) for s in plan.crossing(k))]
-    return [*activation, *(picture_names() if pictures and k == 0 else ())]
+    activation = [name for name in codec_names(book) if any(packs(name, s, book) for s in plan.coded(k))]
+    activation = activation or [RAW]
+    return [*activation, *(picture_names() if pictures and k == 0 and not plan.state else ())]
 
 
 def measure_codec(
@@ -107,18 +119,22 @@ def measure_codec(
     of the outputs (means), ``agreement`` by the model's task (None if no frame tells anything, for example without a
     box) and ``compared``, how many frames it is the mean of; with labels ``accuracy`` and ``accuracy_unsplit``; with
     ``last_stage`` and its scores ``agreement_expected``, see expected_agreement.
+    A model with state runs the frames as a sequence, so that a codec's loss adds up in the state as it does in use.
     """
     last = len(chain.plan.stages) - 1
+    state = StreamState(chain.plan)
     trips, answers, scores = [], [], []
     for frame, live in zip(unsplit.frames, lives, strict=True):
-        trip = _run_codec(chain.plan, preprocess, frame, live, k, codec, book)
-        before = {**live, **chain.run({**live, **trip.values}, k, last)}
-        answers.append(chain.answer({**live, **chain.run(before, last, last + 1)}))
+        at_cut = chain.run({**frame.values, **state.values}, 0, k) if state else live
+        trip = _run_codec(chain.plan, preprocess, frame, at_cut, k, codec, book)
+        before = {**at_cut, **chain.run({**at_cut, **trip.values}, k, last)}
+        answers.append(chain.answer({**at_cut, **chain.run(before, last, last + 1)}))
+        state.after(answers[-1])
         if last_stage is not None and unsplit.scores:
             scores.append(last_stage(before))
         trips.append((trip.size_bytes, trip.encode_s, trip.decode_s))
     expected = {"agreement_expected": expected_agreement(unsplit.scores, scores)} if scores else {}
-    outputs = chain.plan.outputs
+    outputs = chain.plan.answers
     pairs = list(zip(answers, unsplit.answers, strict=True))
     sizes, encoding, decoding = zip(*trips, strict=True)
     return {
@@ -180,7 +196,11 @@ def _run_codec(
         values = {preprocess.value: preprocess.tensor(decode_image(codec, memoryview(body), preprocess.shape))}
         return _CodecRun(values, len(body), encoded_s - begun_s, perf_counter() - encoded_s)
     begun_s = perf_counter()
-    packed = [(spec, *pack(codec, spec.name, live[spec.name], book)) for spec in plan.crossing(k)]
+    state = plan.state_values
+    packed = [
+        (spec, *pack(RAW if spec.name in state else codec, spec.name, live[spec.name], book))
+        for spec in plan.crossing(k)
+    ]
     encoded_s = perf_counter()
     values = {spec.name: unpack(head, data, spec, book) for spec, head, data in packed}
     decoded_s = perf_counter()

@@ -46,9 +46,7 @@ def fit_split(chain: Chain, k: int, lives: Sequence[Live], last_stage: LastStage
     if len(lives) < LEAST_FRAMES:
         return []
     return [
-        to_json(spec.name, qualities(chain, k, spec, lives, last_stage))
-        for spec in plan.crossing(k)
-        if _suits(plan, spec)
+        to_json(spec.name, qualities(chain, k, spec, lives, last_stage)) for spec in plan.coded(k) if _suits(plan, spec)
     ]
 
 

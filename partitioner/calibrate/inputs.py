@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from partway.errors import InputError
+from partway.errors import InputError, mapped
 from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.plan.inputs import frame_of, frames_of, random_frame
+from partway.partitioner.plan.pictures.reading import is_picture_file, read_picture, skipped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.profile.measure import random_tensor
 
+log = logging.getLogger("partway.partitioner")
 Array = np.ndarray[Any, Any]
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 RANDOM_FRAMES = 8
 IMAGES, LABELS = "images", "labels"
 
@@ -37,10 +39,8 @@ def read_frames(
         raise InputError("this model does not take pictures; give --calibrate an .npz file with its input tensors")
     if not path.is_dir():
         raise InputError(f"--calibrate {path} is no folder and no .npz file; give one with real inputs")
-    files = _spread(sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES), most)
-    if not files:
-        raise InputError(f"folder {path} holds no pictures; give another with --calibrate")
     classes = _read_truth(truth) if truth else {}
+    files = _spread(_pictures(path), most)
     return [_picture(file, preprocess, classes.get(file.name), offset) for file in files]
 
 
@@ -49,12 +49,14 @@ def random_frames(plan: Plan) -> list[CalibrationFrame]:
     rng = np.random.default_rng(0)
     preprocess = plan.preprocess
     if preprocess is None:
-        count = range(RANDOM_FRAMES)
-        return [
-            CalibrationFrame({s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)}) for _ in count
-        ]
+        return [CalibrationFrame(random_frame(plan, rng)) for _ in range(RANDOM_FRAMES)]
     pixels = [rng.integers(0, 256, preprocess.shape, dtype=np.uint8) for _ in range(RANDOM_FRAMES)]
     return [CalibrationFrame({preprocess.value: preprocess.tensor(picture)}, picture) for picture in pixels]
+
+
+def _taken(items: Sequence[Any] | Array, most: int, plan: Plan) -> list[Any]:
+    """At most ``most`` items: the first ones where frames are a sequence, else some of all."""
+    return list(items[:most]) if plan.state else _spread(items, most)
 
 
 def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
@@ -63,14 +65,20 @@ def _spread(items: Sequence[Any] | Array, most: int) -> list[Any]:
     return [items[number * len(items) // count] for number in range(count)]
 
 
-def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> CalibrationFrame:
-    from PIL import Image
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name; what else it holds is logged."""
+    with mapped({OSError: InputError}, f"--calibrate {folder} cannot be read"):
+        entries = sorted(folder.iterdir())
+    files = [entry for entry in entries if is_picture_file(entry)]
+    if not files:
+        raise InputError(f"folder {folder} holds no pictures; give another with --calibrate")
+    if sentence := skipped(folder, (entry.name for entry in entries if entry not in files)):
+        log.warning("%s", sentence)
+    return files
 
-    try:
-        with Image.open(file) as picture:
-            pixels = preprocess.pixels(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"picture {file} cannot be read ({error}); replace or remove it") from error
+
+def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> CalibrationFrame:
+    pixels, _ = read_picture(file, preprocess)
     right_class = None if label is None else label + offset
     return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels, right_class)
 
@@ -103,34 +111,14 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, of
 
 
 def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame:
-    from PIL import Image
-
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
         raise InputError(f"{path}: images must be uint8 [n, height, width, channels], not {image.dtype} {image.shape}")
-    shaped = image.reshape(*image.shape[:2], -1)
-    if shaped.shape == preprocess.shape:
-        pixels = np.ascontiguousarray(shaped)
-    else:
-        pixels = preprocess.pixels(Image.fromarray(shaped[:, :, 0] if shaped.shape[2] == 1 else shaped))
+    pixels, _ = preprocess.fitted_array(image)
     return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels)
 
 
 def _tensors(path: Path, plan: Plan, data: dict[str, Array], most: int) -> list[CalibrationFrame]:
-    specs = plan.crossing(0)
-    missing = [spec.name for spec in specs if spec.name not in data]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)} (it has: {', '.join(data)}); give one array per input")
-    columns = {spec.name: _spread(data[spec.name], most) for spec in specs}
-    if len({len(column) for column in columns.values()}) != 1 or not columns[specs[0].name]:
-        raise InputError(f"{path} needs as many frames of one input as of another, at least one")
-    frames = []
-    for spec in specs:
-        first = columns[spec.name][0][None]
-        if not spec.accepts(first.shape, first.dtype.name):
-            expected = f"{spec.dtype} {list(spec.shape[1:])}"
-            raise InputError(f"{path}: a frame of {spec.name} must be {expected}, not {first.dtype} {first.shape[1:]}")
-    for number in range(len(columns[specs[0].name])):
-        frames.append(
-            CalibrationFrame({name: np.ascontiguousarray(column[number][None]) for name, column in columns.items()})
-        )
-    return frames
+    frames = _taken(frames_of(data, plan, str(path)), most, plan)
+    if not frames:
+        raise InputError(f"{path} holds no frames; write at least one")
+    return [CalibrationFrame(frame_of(frame, plan, str(path))) for frame in frames]

@@ -5,7 +5,6 @@ An 8-bit softmax rounds all but the few likeliest classes to zero.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from partway.engines.interface import Engine
 from partway.errors import InputError
 from partway.partitioner.cuts.crossing import cut_from_names
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.model_format import is_model_file, usual_sizes
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.slicing import open_model, plan_model
@@ -34,7 +33,7 @@ def before_softmax(folder: Path, plan: Plan, engine: Engine) -> LastStage | None
         return None
     read_stage(folder, stage)
     try:
-        source = open_model(folder / stage.file)
+        source = open_model(folder / stage.file, usual_sizes(stage.inputs))
         value = _logits(source.graph)
         if value is None:
             return None
@@ -50,10 +49,10 @@ def _logits(graph: Graph) -> str | None:
     """What the last softmax reads, where the model's only output is as large."""
     if len(graph.outputs) != 1:
         return None
-    size = math.prod(size or 1 for size in graph.values[graph.outputs[0]].shape)
+    size = graph.values[graph.outputs[0]].elements()
     for operator in reversed(graph.operators):
         if operator.kind.lower() == "softmax":
             read = operator.inputs[0]
-            same = read in graph.values and math.prod(n or 1 for n in graph.values[read].shape) == size
+            same = read in graph.values and graph.values[read].elements() == size
             return read if same and read not in graph.inputs else None
     return None

@@ -107,7 +107,7 @@ def _graphs(plan: Plan, folder: Path) -> list[Graph]:
     graphs = []
     for stage in plan.stages:
         read_stage(folder, stage)
-        sizes = {spec.name: spec.shape for spec in stage.inputs}
+        sizes = {spec.name: spec.usual or spec.shape for spec in stage.inputs}
         graphs.append(read_graph(folder / stage.file, sizes))
     return graphs
 

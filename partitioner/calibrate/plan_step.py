@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from partway.engines.interface import Engine
-from partway.partitioner.calibrate.accuracy import CalibrationFrame
+from partway.partitioner.calibrate.accuracy import CalibrationFrame, in_sequence
 from partway.partitioner.calibrate.logits import before_softmax
 from partway.partitioner.calibrate.run import PART_FILE, CodecCalibration, Notes, calibration_key
 from partway.partitioner.plan.chain import Chain
@@ -28,6 +28,7 @@ def calibrated(
     then no codec is fitted and no answer compared. ``advance`` is called with the current step and the number of
     complete splits.
     """
+    frames = in_sequence(chain, frames)
     real = notes is not None
     pieces = Notes(None if notes is None else notes / PART_FILE, calibration_key(chain.plan, frames))
     last = before_softmax(folder, chain.plan, engine) if real else None

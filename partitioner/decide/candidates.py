@@ -69,25 +69,31 @@ def _recorded(plan: Plan, entry: Mapping[str, Any]) -> Candidate:
     if not 0 <= k < len(plan.stages) or not all(0 <= number < math.inf for number in numbers):
         raise InputError(f"candidate {codec} at split {k} is damaged; write the plan again with `partway plan`")
     size_bytes = round(size) + FRAME_OVERHEAD_BYTES
-    return Candidate(k, codec, size_bytes, reply_bytes(plan), encode_s, decode_s, lossless(k, codec), agreement)
+    return Candidate(k, codec, size_bytes, reply_bytes(plan, k), encode_s, decode_s, lossless(k, codec), agreement)
 
 
 def _by_size(plan: Plan, k: int) -> list[Candidate]:
     specs = plan.crossing(k)
     sizes = {RAW: sum(spec.size_bytes() for spec in specs)}
-    if any(packs("fp16", spec) for spec in specs):
+    coded = plan.coded(k)
+    if any(packs("fp16", spec) for spec in coded):
         sizes["fp16"] = sum(
-            spec.elements() * 2 + FP16_HEADER_BYTES if packs("fp16", spec) else spec.size_bytes() for spec in specs
+            spec.elements() * 2 + FP16_HEADER_BYTES if packs("fp16", spec) and spec in coded else spec.size_bytes()
+            for spec in specs
         )
     return [
-        Candidate(k, codec, size + FRAME_OVERHEAD_BYTES, reply_bytes(plan), lossless=lossless(k, codec))
+        Candidate(k, codec, size + FRAME_OVERHEAD_BYTES, reply_bytes(plan, k), lossless=lossless(k, codec))
         for codec, size in sizes.items()
     ]
 
 
-def reply_bytes(plan: Plan) -> int:
-    """Bytes of an answer: the model's outputs, batch of one, and what the message holds besides."""
-    return sum(plan.tensors[name].size_bytes() for name in plan.outputs) + FRAME_OVERHEAD_BYTES
+def reply_bytes(plan: Plan, k: int = 0) -> int:
+    """Bytes of an answer: the model's outputs, batch of one, and what the message holds besides.
+
+    State that the first ``k`` stages make stays on the device.
+    """
+    kept = {spec.name for stage in plan.stages[:k] for spec in stage.outputs} & plan.state_values
+    return sum(plan.tensors[name].size_bytes() for name in plan.outputs if name not in kept) + FRAME_OVERHEAD_BYTES
 
 
 def lossless(k: int, codec: str) -> bool:

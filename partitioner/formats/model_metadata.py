@@ -2,103 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from partway.errors import InputError
+from partway.partitioner.formats.picture_input import input_size, picture_entry
+from partway.partitioner.plan.answer import real_values
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.model_format import NO_FACTS, Facts
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.preprocess import guess_preprocess
+from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.profile.measure import sample_values
-from partway.proto.tensors import Quantization
+from partway.tasks.interface import Guess
+from partway.tasks.registry import TASKS, UNKNOWN, guesses
 
-LEAST_CLASSES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The user's settings of pictures and answers; None where the tool has to guess."""
-
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    scale: float | None = None
-    fit: str | None = None
-    labels: tuple[str, ...] = ()
+Array = np.ndarray[Any, Any]
+SUM_TOLERANCE = 0.1
+"""Probabilities in 256 steps add up to 1 only roughly."""
 
 
-def described(plan: Plan, chain: Chain, wishes: Wishes) -> Plan:
-    """The plan with its ``input`` and ``output`` entries, guessed where ``wishes`` has None.
+def described(plan: Plan, chain: Chain, wishes: Wishes, facts: Facts = NO_FACTS) -> Plan:
+    """The plan with its ``input`` and ``output`` entries: from ``wishes``, the file's ``facts``, or guessed.
 
-    An only input of shape [N, 1|3, H, W] or [N, H, W, 1|3] takes pictures scaled to 0..1; an only output of shape
-    [N, classes] is a classifier, its values taken for logits unless they already are probabilities. Integers of
-    quantized models stand for what their scale and zero point say.
+    An only input of shape [N, 1|3, H, W] or [N, H, W, 1|3] takes pictures. The tasks recognise the outputs by one run
+    on sample values. Integers of quantised models stand for what their scale and zero point say. What is guessed is in
+    the plan's ``guesses``. Raises InputError for wishes that do not fit the model.
     """
-    return replace(plan, input=_input(plan, wishes), output=_output(plan, chain, wishes))
+    entry, of_pictures = picture_entry(plan.frame_inputs, wishes, facts)
+    output, of_answers = _output(plan, chain, wishes, facts, input_size(entry))
+    guessed = tuple(sentence for sentence in (of_pictures, of_answers) if sentence)
+    return replace(plan, input=entry, output=output, guesses=guessed)
 
 
-def _input(plan: Plan, wishes: Wishes) -> dict[str, Any]:
-    guessed = guess_preprocess(plan.crossing(0)[0]) if len(plan.inputs) == 1 else None
-    if guessed is None:
-        return {}
-    settings = {name: value for name in ("mean", "std", "scale", "fit") if (value := getattr(wishes, name)) is not None}
-    for name in ("mean", "std"):
-        if name in settings and len(settings[name]) not in (1, guessed.channels):
-            raise InputError(f"--{name} needs 1 or {guessed.channels} numbers, {len(settings[name])} were given")
-    widest = max(len(settings.get("mean", (0,))), len(settings.get("std", (1,))))
-    if not settings.keys() & {"mean", "std", "scale"}:
-        return replace(guessed, **settings).to_json()
-    meaning = plan.crossing(0)[0].quantization
-    if meaning is not None:
-        settings.setdefault("scale", 1 / 255)
-    mean, std = (_widened(settings.get(name, neutral), widest) for name, neutral in (("mean", (0.0,)), ("std", (1.0,))))
-    mean, std = _quantized(mean, std, meaning)
-    return replace(guessed, **{**settings, "mean": mean, "std": std}).to_json()
+def _output(
+    plan: Plan, chain: Chain, wishes: Wishes, facts: Facts, size: tuple[int, int] | None
+) -> tuple[dict[str, Any], str]:
+    """The ``output`` entry, and in words what of it is guessed."""
+    outputs = _sample_outputs(plan, chain)
+    if wishes.task == UNKNOWN:
+        return {"kind": UNKNOWN}, ""
+    found = _named(outputs, wishes.task, size) if wishes.task else _recognised(outputs, facts, size)
+    if not found:
+        if wishes.labels:
+            raise InputError(f"--labels: no task reads {_shown(outputs)} as classes; leave it out, or give --task")
+        return {}, ""
+    best = found[0]
+    entry = _labelled(_as_probabilities(dict(best.output), plan, outputs), outputs, wishes, facts)
+    if wishes.task or best.certain or (facts.task and facts.task == best.output["kind"]):
+        return entry, ""
+    others = list(dict.fromkeys(str(guess.output["kind"]) for guess in found[1:]))
+    also = f", {' or '.join(others)} is as plausible" if others else ""
+    return entry, f"task {best.output['kind']} ({best.reason}{also}); set --task if wrong"
 
 
-def _quantized(
-    mean: tuple[float, ...], std: tuple[float, ...], meaning: Quantization | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation that give the integers directly: ``(x - mean) / std`` over the scale, plus the zero point."""
-    if meaning is None or len(meaning.scales) != 1:
-        return mean, std
-    step, zero = meaning.scales[0], meaning.zero_points[0]
-    pairs = list(zip(mean, std, strict=True))
-    return tuple(m - zero * step * s for m, s in pairs), tuple(s * step for _, s in pairs)
-
-
-def _widened(values: Sequence[float], count: int) -> tuple[float, ...]:
-    return tuple(values) * count if len(values) == 1 else tuple(values)
-
-
-def _output(plan: Plan, chain: Chain, wishes: Wishes) -> dict[str, Any]:
-    name = plan.outputs[0]
+def _sample_outputs(plan: Plan, chain: Chain) -> dict[str, Array]:
+    """The model's outputs of one run, as real numbers."""
     try:
-        values = chain.run(sample_values(chain), 0, len(plan.stages))[name]
+        values = chain.run(sample_values(chain), 0, len(plan.stages))
     except InputError as error:
         raise InputError(f"{plan.model} does not run at these sizes ({error}); give others by --shape") from error
-    classes = values.shape[-1] if values.ndim else 0
-    if len(plan.outputs) != 1 or values.size != classes or classes < LEAST_CLASSES:
-        return {}
-    if wishes.labels and len(wishes.labels) != classes:
-        raise InputError(f"--labels has {len(wishes.labels)} lines, the model {classes} classes")
-    meaning = plan.tensors[name].quantization
-    step, zero = (meaning.scales[0], meaning.zero_points[0]) if meaning is not None else (1.0, 0)
-    scores = (values.astype(np.float64) - zero) * step
-    probabilities = bool(scores.min() >= 0 and abs(scores.sum() - 1) < (1e-3 if meaning is None else 0.1))
-    softmax = not probabilities and (values.dtype.kind == "f" or meaning is not None)
-    entry = {"kind": "classify", "value": name, "softmax": softmax}
-    return {**entry, "labels": list(wishes.labels)} if wishes.labels else entry
+    meanings = {name: plan.tensors[name].quantization for name in plan.answers}
+    return {
+        name: values[name] if meaning is None else real_values(values[name], meaning)
+        for name, meaning in meanings.items()
+    }
 
 
-def read_labels(path: Path | None) -> tuple[str, ...]:
-    """One label a line. Raises InputError when the file cannot be read."""
-    if path is None:
-        return ()
-    try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"labels file {path} cannot be read ({error}); give a text file, one label a line") from error
+def _named(outputs: Mapping[str, Array], task: str, size: tuple[int, int] | None) -> list[Guess]:
+    """What the task that the user names makes of the outputs. Raises InputError if it cannot read them."""
+    guess = TASKS.get(task).recognise(outputs, size)
+    if guess is None:
+        raise InputError(f"--task {task} cannot read outputs like {_shown(outputs)}; give another task, or tensors")
+    return [guess]
+
+
+def _recognised(outputs: Mapping[str, Array], facts: Facts, size: tuple[int, int] | None) -> list[Guess]:
+    """The guesses, best first: that of the task which the file names, then the certain ones."""
+    return sorted(guesses(outputs, size), key=lambda guess: guess.output["kind"] != facts.task)
+
+
+def _as_probabilities(entry: dict[str, Any], plan: Plan, outputs: Mapping[str, Array]) -> dict[str, Any]:
+    """No softmax for quantised scores that are probabilities, or for integers of no known meaning."""
+    if entry["kind"] == "classify" and plan.tensors[name := str(entry["value"])].quantization is not None:
+        scores = np.asarray(outputs[name], np.float64)
+        entry["softmax"] = not bool(scores.min() >= 0 and abs(scores.sum() - 1) < SUM_TOLERANCE)
+    return entry
+
+
+def _labelled(entry: dict[str, Any], outputs: Mapping[str, Array], wishes: Wishes, facts: Facts) -> dict[str, Any]:
+    labels = wishes.labels or facts.labels
+    if not labels:
+        return entry
+    classes = outputs[entry["value"]].size if entry["kind"] == "classify" else len(labels)
+    if len(labels) == classes:
+        return {**entry, "labels": list(labels)}
+    if wishes.labels:
+        raise InputError(f"--labels has {len(labels)} lines, the model {classes} classes")
+    return entry
+
+
+def _shown(outputs: Mapping[str, Array]) -> str:
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())

@@ -19,7 +19,7 @@ class AnswerReader:
     """Reads the answers of one plan. Raises InputError if the plan's ``output`` entry does not fit its outputs."""
 
     def __init__(self, plan: Plan) -> None:
-        specs = [plan.tensors[name] for name in plan.outputs]
+        specs = [plan.tensors[name] for name in plan.answers]
         self.task: Task = task_of(plan.output, [OutputSpec(spec.name, spec.dtype, spec.shape) for spec in specs])
         self._quantised = {spec.name: spec.quantization for spec in specs if spec.quantization is not None}
 

@@ -6,14 +6,18 @@ do it, with only the values of the cut handed across.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.state import StreamState
 from partway.proto.tensors import Values
+
+if TYPE_CHECKING:
+    from partway.partitioner.plan.plan import Plan
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-5
@@ -61,18 +65,33 @@ def run_split(chain: Chain, values: Values, k: int) -> dict[str, Array]:
 def verify(
     chain: Chain, inputs: Sequence[Values], references: Sequence[Mapping[str, Array]] | None = None
 ) -> list[Parity]:
-    """Parity of every k on every input. ``wholes``: the original model's answers; without them the chain in one go."""
+    """Parity of every k on every input, which are one sequence if the model keeps state between frames.
+
+    ``references``: the original model's answers; without them the chain in one go.
+    """
     stages = len(chain.plan.stages)
-    reference = references or [chain.answer(chain.run(values, 0, stages)) for values in inputs]
+    reference = references or sequence(chain.plan, inputs, lambda values: chain.answer(chain.run(values, 0, stages)))
     return [_parity(chain, k, inputs, reference) for k in chain.plan.splits]
 
 
+def sequence(
+    plan: Plan, inputs: Sequence[Values], run: Callable[[Values], Mapping[str, Array]]
+) -> list[Mapping[str, Array]]:
+    """The outputs of every frame, each run with the state that the one before left. Without state, frames are apart."""
+    state, found = StreamState(plan), []
+    for values in inputs:
+        found.append(run(state.before(values)))
+        state.after(found[-1])
+    return found
+
+
 def _parity(chain: Chain, k: int, inputs: Sequence[Values], reference: Sequence[Mapping[str, Array]]) -> Parity:
+    splits = sequence(chain.plan, inputs, lambda values: run_split(chain, values, k))
     errors = [
         relative_error(unsplit[name], split[name])
-        for values, unsplit in zip(inputs, reference, strict=True)
-        for split in [run_split(chain, values, k)]
+        for unsplit, split in zip(reference, splits, strict=True)
         for name in chain.plan.outputs
+        if name in unsplit  # an original that keeps its state in variables does not show it
     ]
     worst = max(errors, default=0.0)
     return Parity(k, str(chain.plan.cuts[k]), worst, worst == 0.0, len(inputs))

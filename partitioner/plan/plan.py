@@ -13,6 +13,7 @@ from partway.engines.registry import fallback_of, files_of
 from partway.errors import InputError
 from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.state import StateLink
 from partway.proto.tensors import TensorSpec
 
 FORMAT = 1
@@ -73,8 +74,11 @@ class Plan:
     ``tensors`` describes every value named by a cut or a model output.
     ``input`` says how an image becomes the model's input (see ``preprocess``), ``output`` how to read its answer;
     ``codecs`` holds the parameters of codecs fitted to this model (see proto/codecs/transform/codebook.py).
+    ``examples`` has a value for some inputs (see plan/inputs.py): the default of frames that lack the input.
+    ``state`` names the outputs of a frame that are inputs of the next one (see state.py).
     ``weights`` says where those of a model made by name come from, ``random …`` where they were never trained.
-    ``candidates``, ``profiles`` and ``twin_agreement`` are measurements and do not take part in the digest;
+    ``guesses`` are sentences on what nobody said of ``input`` and ``output``.
+    ``guesses``, ``candidates``, ``profiles`` and ``twin_agreement`` do not take part in the digest;
     the last holds, by engine, the share of answers kept when the first k stages are this engine's twins.
     """
 
@@ -93,6 +97,9 @@ class Plan:
     profiles: tuple[Mapping[str, Any], ...] = ()
     twin_agreement: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: str = ""
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    state: tuple[StateLink, ...] = ()
+    guesses: tuple[str, ...] = ()
 
     @property
     def splits(self) -> range:
@@ -107,6 +114,27 @@ class Plan:
     def cut_names(self) -> list[str]:
         """The name of every cut for people, short and no two alike; ``str(cut)`` has the whole names."""
         return cut_names(self.cuts)
+
+    @cached_property
+    def frame_inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that a frame brings: all but the state, in wire order."""
+        state = {link.input for link in self.state}
+        return tuple(spec for spec in self.crossing(0) if spec.name not in state)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """The outputs that are the answer: all but the state, or all where nothing else is."""
+        state = {link.output for link in self.state if not link.answers}
+        return tuple(name for name in self.outputs if name not in state) or self.outputs
+
+    @cached_property
+    def state_values(self) -> frozenset[str]:
+        """Inputs and outputs that hold state. They are always sent as they are: a codec's loss would add up."""
+        return frozenset(name for link in self.state for name in (link.input, link.output))
+
+    def coded(self, k: int) -> tuple[TensorSpec, ...]:
+        """The tensors that cross at split k and may be coded: all but the state."""
+        return tuple(spec for spec in self.crossing(k) if spec.name not in self.state_values)
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -130,8 +158,8 @@ class Plan:
 
     @property
     def batches(self) -> bool:
-        """Whether every tensor has a dynamic first dimension, so that several frames can run as one."""
-        return all(spec.shape and spec.shape[0] is None for spec in self.tensors.values())
+        """Whether the first dimension of every tensor counts frames, so that several frames can run as one."""
+        return all(spec.batch_first for spec in self.tensors.values())
 
     @cached_property
     def preprocess(self) -> Preprocess | None:
@@ -142,7 +170,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 over all that changes an answer, without the measurements. Both halves must agree on it."""
         data = plan_to_json(self)
-        for measured in ("candidates", "profiles", "twin_agreement", "digest"):
+        for measured in ("guesses", "candidates", "profiles", "twin_agreement", "digest"):
             data.pop(measured, None)
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -162,6 +190,9 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "input": dict(plan.input),
         "output": dict(plan.output),
         **({"weights": plan.weights} if plan.weights else {}),
+        **({"examples": dict(plan.examples)} if plan.examples else {}),
+        **({"state": [link.to_json() for link in plan.state]} if plan.state else {}),
+        **({"guesses": list(plan.guesses)} if plan.guesses else {}),
         **({"codecs": [dict(entry) for entry in plan.codecs]} if plan.codecs else {}),
         "candidates": [dict(candidate) for candidate in plan.candidates],
         "profiles": [dict(profile) for profile in plan.profiles],

@@ -12,6 +12,7 @@ from typing import Any
 from partway.errors import InputError
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.plan import FORMAT, Plan, Stage, StageFile, plan_to_json
+from partway.partitioner.plan.state import StateLink
 from partway.partitioner.plan.validate import check_plan
 from partway.proto.tensors import TensorSpec
 from partway.system.files import unreadable
@@ -116,6 +117,9 @@ def _plan_from_json(data: Mapping[str, Any]) -> Plan:
         profiles=tuple(dict(profile) for profile in data.get("profiles", ())),
         twin_agreement={str(k): _shares(v, len(data["cuts"])) for k, v in data.get("twin_agreement", {}).items()},
         weights=str(data.get("weights", "")),
+        examples={str(name): dict(example) for name, example in data.get("examples", {}).items()},
+        state=tuple(StateLink.from_json(link) for link in data.get("state", ())),
+        guesses=tuple(str(sentence) for sentence in data.get("guesses", ())),
     )
 
 

@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.proto.tensors import TensorSpec
+from partway.partitioner.plan.pictures.fits import DIGIT, is_fit
+from partway.partitioner.plan.pictures.placing import placed, scaled
+from partway.partitioner.plan.pictures.upright import opaque, upright
+from partway.tasks.interface import Geometry
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Array = np.ndarray[Any, Any]
-FITS = ("digit", "stretch", "crop")
 LAYOUTS = ("NCHW", "NHWC")
-DIGIT = (28, 28, 1)
+RGB, BGR, GREY = "RGB", "BGR", "GREY"
+ORDERS = (RGB, BGR, GREY)
+DIGIT_SHAPE = (28, 28, 1)
+DIGIT_SIDE = 512
+"""Digits are searched in pictures of at most this side; a decoder need not give more."""
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64")
 
 
@@ -32,7 +38,9 @@ class Preprocess:
     """How a picture becomes the tensor ``value``.
 
     ``fit``: ``stretch`` to the size, ``crop`` the centre after scaling the short side to ``crop_from`` (0: to the size
-    itself), ``digit`` as MNIST was made. A channel value p in 0..255 becomes ``(p * scale - mean) / std``.
+    itself), a letterbox (see ``pictures.fits``), ``digit`` as MNIST was made. ``order``: the tensor's channels, RGB,
+    BGR or GREY (three equal ones); ``mean`` and ``std`` are in this order. A channel value p in 0..255 becomes
+    ``(p * scale - mean) / std``.
     """
 
     value: str
@@ -46,6 +54,7 @@ class Preprocess:
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    order: str = RGB
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,27 +63,46 @@ class Preprocess:
 
     def pixels(self, picture: Image) -> Array:
         """uint8 [height, width, channels] of any Pillow picture."""
-        if self.fit == "digit":
-            from partway.partitioner.plan.mnist_digit import digit_from_image
+        return self.fitted(picture)[0]
 
-            return digit_from_image(picture).reshape(self.shape)
-        return np.asarray(self._fitted(_opaque(picture, "L" if self.channels == 1 else "RGB"))).reshape(self.shape)
+    def fitted(self, picture: Image, original: tuple[int, int] | None = None) -> tuple[Array, Geometry]:
+        """uint8 [height, width, channels] (RGB or grey) of any Pillow picture, and where the pixels lie in it.
 
-    def _fitted(self, picture: Image) -> Image:
+        ``original``: width and height before a decoder reduced the picture, upright; by default the picture's own.
+        Raises InputError for levels of an unknown range.
+        """
+        picture = upright(picture)
+        size, original = (self.width, self.height), original or picture.size
+        if self.fit == DIGIT:
+            from partway.partitioner.plan.pictures.mnist_digit import digit_from_image
+
+            scales = [now / max(1, before) for now, before in zip(size, original, strict=True)]
+            return digit_from_image(picture).reshape(self.shape), Geometry(*original, *size, *scales)
+        grey = self.channels == 1 or self.order == GREY
+        image, geometry = placed(opaque(picture, "L" if grey else "RGB"), original, size, self.fit, self.crop_from)
+        if grey and self.channels != 1:
+            image = image.convert("RGB")
+        return np.asarray(image).reshape(self.shape), geometry
+
+    def fitted_array(self, image: Array) -> tuple[Array, Geometry]:
+        """Like ``fitted``, of uint8 [height, width] or [height, width, channels]: grey, RGB or RGB with opacity."""
+        shaped = image[:, :, None] if image.ndim == 2 else image
+        if shaped.shape == self.shape and self.order != GREY:
+            return np.ascontiguousarray(shaped), Geometry(self.width, self.height, self.width, self.height)
         from PIL import Image as Pillow
-        from PIL import ImageOps
 
-        size = (self.width, self.height)
-        if picture.size == size:
-            return picture
-        if self.fit != "crop":
-            return picture.resize(size, Pillow.Resampling.BILINEAR)
-        short = max(self.crop_from, self.width, self.height)
-        scaled = ImageOps.cover(picture, (short, short), Pillow.Resampling.BILINEAR)
-        return _centre(scaled, size)
+        return self.fitted(Pillow.fromarray(shaped[:, :, 0] if shaped.shape[2] == 1 else shaped))
+
+    def least_size(self, original: tuple[int, int]) -> tuple[int, int]:
+        """Width and height that a decoder must give at least of a picture of this size."""
+        if self.fit == DIGIT:
+            return DIGIT_SIDE, DIGIT_SIDE
+        return scaled(original, (self.width, self.height), self.fit, self.crop_from)
 
     def tensor(self, pixels: Array) -> Array:
-        """The input tensor, batch of one, of uint8 [height, width, channels] pixels."""
+        """The input tensor, batch of one, of uint8 [height, width, channels] pixels (RGB or grey)."""
+        if self.order == BGR:
+            pixels = pixels[:, :, ::-1]
         planes = pixels.transpose(2, 0, 1) if self.layout == "NCHW" else pixels
         return self._table_lookup(planes)[None]
 
@@ -102,6 +130,7 @@ class Preprocess:
             **{f: getattr(self, f) for f in fields},
             "mean": list(self.mean),
             "std": list(self.std),
+            **({} if self.order == RGB else {"order": self.order}),  # so that older plans keep their digests
         }
 
     @classmethod
@@ -130,7 +159,8 @@ class Preprocess:
             "height or width": all(type(side) is int and side > 0 for side in sides),
             "channels": self.channels in (1, 3),
             "crop_from": type(self.crop_from) is int,
-            "fit": self.fit in FITS and (self.fit != "digit" or self.shape == DIGIT),
+            "fit": is_fit(self.fit) and (self.fit != DIGIT or self.shape == DIGIT_SHAPE),
+            "order": self.order == RGB or (self.order in ORDERS and self.channels == 3),
             "layout": self.layout in LAYOUTS,
             "dtype": self.dtype in DTYPES,
             "scale, mean or std": all(isinstance(number, int | float) and math.isfinite(number) for number in numbers),
@@ -138,39 +168,3 @@ class Preprocess:
             "std": 0 not in self.std,
         }
         return next((name for name, right in rules.items() if not right), "")
-
-
-def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """The most likely preprocessing of a model's input; None when it cannot be a picture.
-
-    Floats get 0 to 1, uint8 the pixels, int8 the pixels minus 128: the 256 steps of a quantized input are a picture's.
-    """
-    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
-        return None
-    scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
-    mean = (128.0,) if spec.dtype == "int8" else (0.0,)
-    _, a, b, c = spec.shape
-    if a in (1, 3) and b and c:
-        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
-    if c in (1, 3) and a and b:
-        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale, mean=mean)
-    return None
-
-
-def _opaque(picture: Image, mode: str) -> Image:
-    """Transparency over white, palettes and 16-bit greys to 8 bits."""
-    from PIL import Image as Pillow
-
-    if picture.mode[:4] in ("I;16", "I", "F"):
-        grey = np.nan_to_num(np.asarray(picture, np.float64), posinf=0.0, neginf=0.0)
-        peak = grey.max(initial=0)
-        picture = Pillow.fromarray((grey * (255 / peak if peak > 255 else 1)).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        picture = Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, "white"), rgba)
-    return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _centre(picture: Image, size: tuple[int, int]) -> Image:
-    left, top = (picture.width - size[0]) // 2, (picture.height - size[1]) // 2
-    return picture.crop((left, top, left + size[0], top + size[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from partway.errors import InputError
+from partway.partitioner.plan.state import state_fault
 
 if TYPE_CHECKING:
     from partway.partitioner.plan.plan import Plan
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def check_plan(plan: Plan, source: str) -> None:
     """Raise InputError, naming ``source``, when the parts of a plan do not fit together."""
-    fault = _counts(plan) or _names(plan) or _tensors(plan) or _chain(plan)
+    fault = _counts(plan) or _names(plan) or _tensors(plan) or _chain(plan) or state_fault(plan)
     if fault:
         raise InputError(f"{source} {fault}; write it again with `partway plan`")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 HEAD_BYTES = 4096
@@ -67,7 +66,7 @@ MAGIC = (
 """First bytes of formats that people give."""
 
 SUFFIXES = {
-    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"), PICKLE),
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt"), PICKLE),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), KERAS),
     **dict.fromkeys((".pb", ".pbtxt"), GRAPH_DEF),
     **dict.fromkeys((".engine", ".trt", ".plan"), ENGINE),
@@ -161,23 +160,26 @@ def _renamed(head: bytes, path: Path) -> str | None:
 
 def _folder(path: Path) -> str | None:
     names = sorted(child.name for child in path.iterdir())
+    if "plan.json" in names:
+        return None
     if "saved_model.pb" in names:
         return SAVED_MODEL.replace("DIR", str(path))
-    models = [name for name in names if Path(name).suffix.lower() in ONNX_RUNS]
-    if models:
-        return f"a folder without a plan; give the model in it, {_listed(models, lambda name: str(path / name))}"
-    plans = [name for name in names if (path / name / "plan.json").is_file()]
-    if plans:
-        return f"a folder of plans; give one of them, {_listed(plans, lambda name: str(path / name))}"
-    known = [found for name in names if (found := SUFFIXES.get(Path(name).suffix.lower())) is not None]
-    if "config.json" in names and any(found in (PICKLE, WEIGHTS) for found in known):
+    for what, found in (
+        ("a folder without a plan; give the model in it", [name for name in names if _suffix(name) in ONNX_RUNS]),
+        ("a folder of plans; give one of them", [name for name in names if (path / name / "plan.json").is_file()]),
+    ):
+        if found:
+            more = f" (or {len(found) - 1} more)" if len(found) > 1 else ""
+            return f"{what}, {path / found[0]}{more}"
+    return _by_kinds(path, names, {SUFFIXES.get(_suffix(name)) for name in names})
+
+
+def _by_kinds(path: Path, names: list[str], kinds: set[str | None]) -> str | None:
+    if "config.json" in names and ("pytorch_model.bin" in names or kinds & {PICKLE, WEIGHTS}):
         command = f"optimum-cli export onnx --model {path} exported"
         return f"a model of Hugging Face; export it: `{command}`, and give the .onnx file"
-    if PICTURE in known:
-        return "a folder of pictures; give it with --input, and a model with --model"
-    return None
+    return "a folder of pictures; give it with --input, and a model with --model" if PICTURE in kinds else None
 
 
-def _listed(names: list[str], show: Callable[[str], str]) -> str:
-    more = f" (or {len(names) - 1} more)" if len(names) > 1 else ""
-    return show(names[0]) + more
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()

@@ -151,6 +151,8 @@ def save_profile(path: Path, profile: Mapping[str, Any]) -> None:
     """Write a profile's JSON, whole or not at all. Raises InputError when the file cannot be written, or is a plan."""
     if path.name == PLAN_FILE:
         raise InputError(f"{path} is the name of a plan, not of a profile; give another --out")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written (no such folder); give another --out")
     text = json.dumps(profile, indent=1) + "\n"
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe, or a folder by mistake
         with mapped({OSError: InputError}, f"{path} cannot be written; give another --out"):

@@ -16,6 +16,8 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.inputs import random_frame
+from partway.partitioner.plan.state import StreamState
 from partway.proto.tensors import Values
 
 BUSY_SPREAD = 0.5
@@ -52,22 +54,30 @@ class Round:
 
 
 def measure(chain: Chain, values: Values, budget_s: float = 0.2, least: int = 5, most: int = 200) -> StageTimes:
-    """Run the chain again and again for about ``budget_s`` seconds, two warm-up rounds apart; medians per stage."""
+    """Run the chain again and again for about ``budget_s`` seconds, two warm-up rounds apart; medians per stage.
+
+    The runs are one sequence if the model keeps state between frames.
+    """
+    state = StreamState(chain.plan) if chain.complete else None
     for _ in range(2):
-        chain.timed(values)
+        timed_round(chain, values, lambda: 0.0, state)
     rounds: list[Round] = []
     begun = perf_counter()
     with processor_waits() as waited_s:
         while len(rounds) < least or (perf_counter() - begun < budget_s and len(rounds) < most):
-            rounds.append(timed_round(chain, values, waited_s))
+            rounds.append(timed_round(chain, values, waited_s, state))
     return stage_times(rounds)
 
 
-def timed_round(chain: Chain, values: Values, waited_s: Callable[[], float]) -> Round:
-    """One run; ``waited_s`` as :func:`processor_waits` gives it."""
+def timed_round(chain: Chain, values: Values, waited_s: Callable[[], float], state: StreamState | None = None) -> Round:
+    """One run; ``waited_s`` as :func:`processor_waits` gives it. It reads ``state`` and moves it on."""
+    inputs = {**values, **state.values} if state else values
     before_s = waited_s()
-    seconds = chain.timed(values)[1]
-    return Round(tuple(seconds), waited_s() - before_s)
+    live, seconds = chain.timed(inputs)
+    found = Round(tuple(seconds), waited_s() - before_s)
+    if state:
+        state.after(live)
+    return found
 
 
 @contextmanager
@@ -114,9 +124,8 @@ def check_quiet(times: StageTimes) -> None:
 
 
 def sample_values(chain: Chain, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Random inputs that fit the plan, a batch of one."""
-    rng = np.random.default_rng(seed)
-    return {spec.name: random_tensor(rng, spec.dtype, spec.shape) for spec in chain.plan.crossing(0)}
+    """Random inputs that fit the plan, a batch of one; the plan's examples where it has some, and the initial state."""
+    return dict(StreamState(chain.plan).before(random_frame(chain.plan, np.random.default_rng(seed))))
 
 
 def spread(seconds: Sequence[float]) -> float:
@@ -125,18 +134,6 @@ def spread(seconds: Sequence[float]) -> float:
         return 0.0
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
     return float((high - low) / middle) if middle else 0.0
-
-
-def random_tensor(rng: np.random.Generator, dtype: str, shape: Sequence[int | None]) -> np.ndarray[Any, Any]:
-    """Standard normal floats, or uniform integers over the middle of the dtype's range; dynamic dimensions are 1."""
-    size = [1 if dim is None else dim for dim in shape]
-    kind = np.dtype(dtype)
-    if np.issubdtype(kind, np.floating):
-        return rng.standard_normal(size).astype(kind)
-    if kind == np.bool_:
-        return rng.integers(0, 2, size).astype(kind)
-    high = min(np.iinfo(kind).max, 127 if kind.kind == "i" else 255) if kind.itemsize == 1 else 2
-    return rng.integers(max(np.iinfo(kind).min, -high), high, size).astype(kind)
 
 
 def machine_name() -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 import partway
 from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError, mapped
-from partway.partitioner.formats.model_metadata import Wishes, described
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.wishes import NO_WISHES
 from partway.partitioner.slicing import open_model, plan_model
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO
@@ -52,7 +53,7 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         source = open_model(file)
         plan = plan_model(source, cuts_of(source.graph), out, plan_name(name, random))
     described_plan = with_zoo_metadata(
-        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), Wishes()), random
+        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), NO_WISHES), random
     )
     save_plan(described_plan, out)
     return described_plan
@@ -65,7 +66,7 @@ def with_zoo_metadata(name: str, plan: Plan, random: bool, *, pictures: bool = T
     weights = RANDOM_WEIGHTS if random else f"torchvision {ZOO[name].weights}"
     plan = replace(plan, weights=weights)
     if pictures:
-        plan = replace(plan, input=ZOO[name].preprocess().to_json())
+        plan = replace(plan, input=ZOO[name].preprocess().to_json(), guesses=())
     if labels and plan.output and (classes := labels_of(ZOO[name])):
         plan = replace(plan, output={**plan.output, "labels": classes})
     return plan

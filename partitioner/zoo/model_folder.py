@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from partway.errors import InputError
@@ -36,6 +37,10 @@ def _folder(model: str, path: Path) -> Path:
         raise InputError(f"{path} is not a plan; make one with `partway plan {path} --out DIR` and give --model DIR")
     if model in ZOO:
         return _prepared_plan(model)
+    if path.suffix or len(path.parts) > 1:
+        close = difflib.get_close_matches(model, known_models(), 1)
+        hint = f"; did you mean {close[0]}?" if close else "; check the path"
+        raise InputError(f"there is no file or folder {model}{hint}")
     raise unknown_model(model, known_models())
 
 

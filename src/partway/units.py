@@ -128,7 +128,7 @@ def redacted(text: str) -> str:
 
 
 def _redacted(match: re.Match[str]) -> str:
-    credentials, at, place = match[2].rpartition("@")
+    _, at, place = match[2].rpartition("@")
     shown = f"{HIDDEN}@{place}" if at else place
     return f"{match[1]}://{_SETTING.sub(_hidden, shown)}"
 
@@ -165,21 +165,22 @@ def shortened_names(names: Iterable[str], most: int = MOST_LETTERS) -> dict[str,
         counts = [*shown.values(), *found.values()]
         found |= {name: short for name, short in shown.items() if counts.count(short) == 1}
         remaining = [name for name in remaining if name not in found]
-        most += 8
         shown = {name: _told_apart(name, remaining, most) if most <= 2 * longest else name for name in remaining}
         if most > 2 * longest + 8:
             return found | shown
+        most += 8
     return found
 
 
 def _told_apart(name: str, others: Iterable[str], most: int) -> str:
-    """Both ends of a name, and between them the letters from where it differs from the one most like it."""
+    """Both ends of a name, and between them the part by which it differs from the one most like it."""
     at = max((_equal_letters(name, other) for other in others if other != name), default=0)
-    third = most // 3 - 1
-    if len(name) <= most or at <= third:
+    end, middle = most // 4 - 1, most // 2 - 1
+    parts = (part.start() for part in re.finditer(r"(?<=[/;])", name[:at]))
+    begin = next((start for start in parts if start > at - middle + 3), at)
+    if begin <= end or begin + middle >= len(name) - end:
         return _ends(name, most)
-    middle = name[at : at + third]
-    return f"{name[:third]}{GAP}{middle}{GAP}{name[-third:]}" if at + third < len(name) - third else _ends(name, most)
+    return f"{name[:end]}{GAP}{name[begin : begin + middle]}{GAP}{name[-end:]}"
 
 
 def _equal_letters(one: str, other: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.extension import installed
 
 from partway.engines.interface import NO_ENGINE
-from partway.engines.registry import computes_on, cuda_engines, engine_for, files_of, layout_of
+from partway.engines.registry import computes_on, cuda_engines, engine_for, fallback_of, files_of, layout_of
 from partway.errors import InputError
 
 
@@ -30,6 +30,7 @@ def test_what_is_known_of_an_engine_needs_no_package() -> None:
     assert cuda_engines() == ["onnx", "torch"]
     assert computes_on("litert", "cpu") and not computes_on("litert", "cuda") and not computes_on("absent", "cpu")
     assert files_of("absent") == "absent"
+    assert [fallback_of(name) for name in ("onnx-int8", "onnx", "litert", "absent")] == ["onnx", "", "", ""]
     script = (
         "import sys; from partway.engines.registry import cuda_engines, engine_entry, engine_names;"
         "cuda_engines(); [engine_entry(name) for name in engine_names()];"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from partway.engines import sandbox
@@ -22,8 +23,9 @@ def stages(folder: Path, *contents: bytes) -> list[Path]:
 
 
 def test_files_that_run_are_let_through(tmp_path: Path) -> None:
-    """Every file is loaded and run on zeros."""
-    try_stages("fake", stages(tmp_path, *[fake_stage((SPEC,), (SPEC,))] * 2), "the model")
+    """Every file is loaded and run on zeros; the shapes that came out are told."""
+    shapes = try_stages("fake", stages(tmp_path, *[fake_stage((SPEC,), (SPEC,))] * 2), "the model")
+    assert shapes == {"x": (1, 3)}
 
 
 def test_a_file_that_is_refused_is_an_input_error_with_the_engines_sentence(tmp_path: Path) -> None:
@@ -55,6 +57,6 @@ def test_the_files_are_named_before_they_are_loaded(tmp_path: Path, capsys: pyte
     good, bad = stages(tmp_path, fake_stage((SPEC,), (SPEC,)), b"no stage")
     assert main(["fake", str(good), str(bad), str(good)]) == InputError.exit_code
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["stage0", "stage1"]
+    assert out.splitlines() == ["stage0", 'shapes {"x": [1, 3]}', "stage1"]
     assert err.startswith("not a fake stage")
-    run_once(FakeEngine(), good)
+    assert run_once(FakeEngine(), good, {"x": np.ones((4, 3), np.float32)})["x"].shape == (4, 3)

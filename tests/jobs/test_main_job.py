@@ -27,7 +27,7 @@ import pytest
 from PIL import Image
 from tests.conftest import ROOT, RealCloud, beside_changes
 
-from partway.partitioner.plan.mnist_digit import digit_from_image
+from partway.partitioner.plan.pictures.mnist_digit import digit_from_image
 from partway.partitioner.plan.plan_file import load_plan, save_plan
 from partway.partitioner.zoo import model_folder, sample_folder
 

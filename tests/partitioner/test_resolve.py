@@ -58,6 +58,22 @@ def test_a_file_that_can_be_cut_is_taken_as_it_is(tmp_path):
     assert path.read_bytes() == b"x"
 
 
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("resnet51", "no model of that name; did you mean 'resnet50'"),
+        ("zzzz", "`partway models` lists them"),
+        ("mnist", "shipped as a plan, which is sliced already"),
+        ("nowhere.pt", "there is no file nowhere.pt"),
+        ("nowhere.onnx", "nowhere.onnx"),
+    ],
+)
+def test_what_is_not_there_is_named(model, says, capsys):
+    """A misspelt name, a shipped plan, a missing file."""
+    assert main(["cuts", model]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_an_exported_module_is_gone_at_the_end(here):
     """Called after its factory while it is there."""
     with model_file(f"{MODULE}:Net", [f"1x3x{SIDE}x{SIDE}"]) as path:

@@ -42,8 +42,8 @@ class Camera:
         while self.mode != "drop":
             time.sleep(self.every_s)
             if self.mode == "run":
-                yield jpeg(10 * (self.sent % 20))
                 self.sent += 1
+                yield jpeg(10 * ((self.sent - 1) % 20))
 
 
 class _Http(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""``edge-run --model FILE``: slices a model file once and stores its plan data_files the fetched stages."""
+"""``edge-run --model FILE``: slices a model file once and stores its plan beside the fetched stages."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from partway.engines.onnx_file.external_data import external_tensors
 from partway.errors import InputError
 from partway.partitioner.plan.model_format import SLICERS
 from partway.partitioner.plan.plan_file import PLAN_FILE
+from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 
 
-def sliced_folder(model: Path, cache: Path | None) -> Path:
+def sliced_folder(model: Path, cache: Path | None, wishes: Wishes = NO_WISHES) -> Path:
     """The folder with the plan of a model file, made in ``cache`` (None: a temporary folder) if it does not exist.
 
+    Other ``wishes`` of the same file make another plan.
     Raises InputError when the file is missing or cannot be sliced, or the ``partition`` extra is not installed.
     """
     digest = _digest(model)
     plans = (cache or Path(tempfile.mkdtemp(prefix="partway-"))) / "plans"
-    target = plans / f"{model.stem}-{digest[:16]}-{partway.__version__}"
+    wished = f"-{wishes.digest[:16]}" if wishes.digest else ""
+    target = plans / f"{model.stem}-{digest[:16]}-{partway.__version__}{wished}"
     if not (target / PLAN_FILE).is_file():
         plans.mkdir(parents=True, exist_ok=True)
-        _slice(model, target)
+        _slice(model, target, wishes)
     return target
 
 
@@ -56,11 +59,11 @@ def _data_files(model: Path, file: BinaryIO) -> list[Path]:
     return [path for path in paths if path.is_file() and any(path.is_relative_to(folder) for folder in folders)]
 
 
-def _slice(model: Path, target: Path) -> None:
+def _slice(model: Path, target: Path, wishes: Wishes) -> None:
     """Slice into a temporary folder, then rename it, so that no partial plan is ever visible."""
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
     try:
-        SLICERS.get("file")(model, part)
+        SLICERS.get("file")(model, part, wishes)
         part.rename(target)
     except OSError as error:
         if not (target / PLAN_FILE).is_file():  # otherwise another run has made it meanwhile

@@ -26,6 +26,7 @@ from partway.edge.session.start.slice_on_the_fly import sliced_folder
 from partway.edge.session.start.stage_cache import StageCache, open_cache
 from partway.edge.sources.files import Sample
 from partway.edge.sources.open_inputs import RunInput, open_run_input, read_ahead
+from partway.edge.sources.sequences import first_of_sequence
 from partway.edge.transport.access.access import OPEN, Access
 from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
@@ -98,6 +99,7 @@ class Startup:
         if run_input.random:
             self.report.say("no --input given: random input")
         sample, run_input = read_ahead(run_input, plan)  # while a cloud starts: this also imports the readers
+        sample = first_of_sequence(sample, plan)
         engine = self._engine(plan)
         chain = self._load(plan, engine, folder, reached, cache)
         if folder is not None and self._needs_cloud(k, plan):
@@ -112,6 +114,8 @@ class Startup:
         options = self.options
         if options.batch > 1 and not plan.batches:
             raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
+        if options.batch > 1 and plan.state:
+            raise InputError(f"model {plan.model} keeps state between frames, which go one by one; leave out --batch")
         k = None if options.split == "auto" else split_number(options.split, plan)
         check_constraints(plan, options.constraints, k, options.cloud != "none")
         return k
@@ -119,9 +123,14 @@ class Startup:
     def _find_model(self) -> Path | None:
         """The model's folder, None if only a cloud can have it. Also starts the search for clouds."""
         options = self.options
+        if options.wishes.flags and not is_model_file(options.model):
+            raise InputError(
+                f"{', '.join(options.wishes.flags)}: for model files only, and {options.model} is none; its plan has"
+                " these settings already. Leave the options out, or make the plan again with `partway plan`"
+            )
         try:
             if is_model_file(options.model):
-                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder)
+                folder = sliced_folder(Path(options.model), open_cache(options.cache).folder, options.wishes)
             elif is_zoo_model(options.model) and not Path(options.model).exists():
                 return self._find_zoo_model()
             elif options.random_weights:

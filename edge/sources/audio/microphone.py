@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from partway.edge.sources.audio.resample import Resampler
 from partway.edge.sources.audio.wav import sample_of_audio
-from partway.edge.sources.audio.waveform import Waveform, sample_rate, waveform_of
+from partway.edge.sources.audio.waveform import Waveform, sample_rate, tell, waveform_of
 from partway.edge.sources.files import Item
 from partway.edge.sources.reopening import Read, Unreachable, reopening
 from partway.edge.sources.source import Source
@@ -19,7 +18,6 @@ from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan
 from partway.units import whole_number
 
-log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
 MICROPHONE = "mic:"
 GUESSED_HZ = 16_000
@@ -30,12 +28,11 @@ class MicrophoneFeed:
     """An open microphone, one channel of it, at the model's rate or resampled to it."""
 
     def __init__(self, text: str, waveform: Waveform, rate_hz: int) -> None:
-        self._waveform = waveform
+        self._text, self._waveform = text, waveform
         self._module, self._stream, own_hz = _open_stream(text, rate_hz)
         self._resampler = None if own_hz == rate_hz else Resampler(own_hz, rate_hz)
         self._block = max(1, waveform.hop * own_hz // rate_hz)
         self._frames = waveform.frames(self._blocks(), text)
-        self._label, self._warned = text, False
 
     def next(self) -> Read:
         """See Feed."""
@@ -47,9 +44,8 @@ class MicrophoneFeed:
                 block, lost = self._stream.read(self._block)
             except self._module.PortAudioError as error:
                 raise InputError(_reason(error)) from error
-            if lost and not self._warned:
-                log.warning("%s: samples were lost, because frames are answered too slowly", self._label)
-            self._warned = self._warned or lost
+            if lost:
+                tell(f"{self._text}: samples are lost, because frames are answered too slowly")
             samples = np.asarray(block, np.float32).reshape(-1)
             yield samples if self._resampler is None else self._resampler.feed(samples)
 
@@ -74,7 +70,7 @@ def _open_stream(text: str, rate_hz: int) -> tuple[Any, Any, int]:
             own_hz = round(sounddevice.query_devices(device, "input")["default_samplerate"])
             stream = sounddevice.InputStream(own_hz, device=device, channels=1, dtype="float32")
             if own_hz != rate_hz:
-                log.warning("%s: resampled from %d to %d Hz", text, own_hz, rate_hz)
+                tell(f"{text}: resampled from {own_hz} to {rate_hz} Hz")
         stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         raise Unreachable(

@@ -54,7 +54,7 @@ class Resampler:
     def _windows(self, kept: Array, places: Array) -> Array:
         firsts, phases = places // self._up, places % self._up
         windows = kept[firsts[:, None] + np.arange(2 * self._half)]
-        return np.einsum("ij,ij->i", windows, self._filters[phases]).astype(np.float32)
+        return np.asarray(np.einsum("ij,ij->i", windows, self._filters[phases]), np.float32)
 
 
 def _outputs(first: int, last_window: int, up: int, down: int) -> int:

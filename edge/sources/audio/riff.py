@@ -97,7 +97,7 @@ def read_samples(path: Path, form: WavFormat) -> Iterator[Array]:
 
 def _floats(data: bytes, form: WavFormat) -> Array:
     if form.kind == FLOAT:
-        samples = np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float32)
+        samples: Array = np.frombuffer(data, f"<f{form.bits // 8}").astype(np.float32)
     elif form.bits == 8:  # the only unsigned one
         samples = (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
     elif form.bits == 24:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,12 @@ import numpy as np
 
 from partway.edge.sources.audio.resample import Resampler
 from partway.edge.sources.audio.riff import WavFormat, read_format, read_samples
-from partway.edge.sources.audio.waveform import Waveform, sample_rate, waveform_of
+from partway.edge.sources.audio.waveform import Waveform, sample_rate, tell, waveform_of
 from partway.edge.sources.files import Item, Sample, timed
 from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 
-log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
 
 
@@ -32,9 +30,9 @@ def open_wav(text: str, plan: Plan, hop: tuple[int, int] | None = None, rate_hz:
     waveform, form = waveform_of(plan, path.name, hop), read_format(path)
     rate = sample_rate(plan, rate_hz, path.name, form.rate_hz)
     if form.channels > 1:
-        log.warning("%s: %d channels are mixed down to one", path.name, form.channels)
+        tell(f"{path.name}: {form.channels} channels are mixed down to one")
     if rate != form.rate_hz:
-        log.warning("%s: resampled from %d to %d Hz", path.name, form.rate_hz, rate)
+        tell(f"{path.name}: resampled from {form.rate_hz} to {rate} Hz")
     return _items(path, form, waveform, rate)
 
 

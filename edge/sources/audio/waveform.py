@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def parse_hop(text: str, flag: str = "--hop") -> tuple[int, int]:
     if not 0 < hop + before <= MOST or not hop:
         raise InputError(f"{flag} {text!r} is not SAMPLES or SAMPLES+BEFORE, for example 512 or 512+64")
     return hop, before
+
+
+@cache
+def tell(sentence: str) -> None:
+    """Log a warning, once: ``--frames`` may read the same file many times."""
+    log.warning("%s", sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Waveform:
             kept = kept[whole * self.hop :]
         if (remaining := len(kept) - self.before) > 0:
             missing = self.hop - remaining
-            log.warning("%s: its last frame has %d samples; %d of silence were added", name, remaining, missing)
+            tell(f"{name}: its last frame has {remaining} samples; {missing} of silence were added")
             yield np.concatenate([kept, np.zeros(missing, np.float32)])
 
 
@@ -113,11 +120,11 @@ def _shape(spec: TensorSpec) -> str:
 
 
 def sample_rate(plan: Plan, rate_hz: int | None, name: str, own_hz: int) -> int:
-    """The rate that the model expects: the option's, else the plan's, else ``own_hz``, which a warning calls a guess."""
+    """The rate that the model expects, in Hz: the option's, the plan's, or else ``own_hz``, told as a guess."""
     if rate_hz is not None:
         return rate_hz
     stated = plan.input.get("rate_hz")
     if isinstance(stated, int) and stated > 0:
         return stated
-    log.warning("%s: %s does not state its sample rate; %d Hz is a guess (give --rate HZ)", name, plan.model, own_hz)
+    tell(f"{name}: {plan.model} does not state its sample rate; {own_hz} Hz is a guess (give --rate HZ)")
     return own_hz

@@ -9,9 +9,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from partway.edge.sources import reopening
 from partway.edge.sources.reopening import Unreachable
 from partway.errors import InputError
-from partway.units import redacted
+from partway.units import HIDDEN, redacted
 
 PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
+HOW = (
+    "write SCHEME://USER:PASSWORD@HOST:PORT/PATH, and in a password %2F for /, %3F for ?, %40 for @ and %20 for a space"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +34,17 @@ class Address:
 
 def camera_address(text: str) -> Address:
     """The address of ``scheme://[user[:password]@]host[:port]/path``. Raises InputError."""
-    label = redacted(text)
+    label = redacted(text) if text.isprintable() and " " not in text else HIDDEN
     try:
-        if any(not character.isprintable() or character == " " for character in text):
-            raise ValueError("it holds a space or a control character; write %20 for a space")
         parts = urlsplit(text)
         credentials, at, place = parts.netloc.rpartition("@")
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        scheme = text.partition(":")[0]
-        raise InputError(f"the {scheme} address given with --input is not valid ({redacted(str(error))})") from None
+    except ValueError:  # its message would show what it takes for the port: a part of a password
+        raise InputError(f"{label} is not a valid address; {HOW}") from None
+    if label == HIDDEN or "@" in parts.path + parts.query + parts.fragment:
+        raise InputError(f"{text.partition(':')[0]}://{HIDDEN} is not a valid address; {HOW}")
     if not host:
         raise InputError(f"{label} names no host; write {parts.scheme}://HOST/PATH")
-    if "@" in parts.path + parts.query + parts.fragment:
-        raise InputError(f"{label} has an @ behind its host; write / in a password as %2F, ? as %3F and @ as %40")
     user, _, password = credentials.partition(":")
     url = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
     port = (port or PORTS[parts.scheme]) if parts.scheme in PORTS else 0

@@ -37,7 +37,7 @@ class Newest(Generic[T]):
                 if self._closed:
                     break
         except Exception as error:  # whatever a network or a decoder raises, the stream is lost
-            self._reason = str(error) or type(error).__name__
+            self._reason = _stalled() if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         finally:
             reading.close()  # type: ignore[attr-defined]
             with self._changed:
@@ -52,10 +52,13 @@ class Newest(Generic[T]):
             frame, self._frame = self._frame, None
         self.wanted.clear()
         if frame is None:
-            stalled = f"no frame for {reopening.STALL_S:g} s"
-            raise InputError(self._reason if self._ended else stalled)
+            raise InputError(self._reason if self._ended else _stalled())
         return frame
 
     def close(self) -> None:
         """Ask the thread to end. A thread that is blocked in its own read ends with it."""
         self._closed = True
+
+
+def _stalled() -> str:
+    return f"no frame for {reopening.STALL_S:g} s"

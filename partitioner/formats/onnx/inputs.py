@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,13 @@ from partway.partitioner.formats.onnx.lazy_file import onnx
 
 Shape = tuple[int, ...]
 
-IMAGE_SIDE, SEQUENCE = 224, 128
+BATCH_NAMES = frozenset({"N", "n", "bs", "B", "b"})
+SIZE_NAMES = re.compile("seq|time|frame|length|len$|token|step|height|width|sample|^[tlhw]$|^num_")
+"""Names of an open first dimension that counts something within one frame."""
+SEQUENCE = 128
+"""The length that open sizes of inputs other than pictures get, with a warning."""
+USUAL_SIDES = (320, 320)
+"""Height and width in examples of --shape."""
 NUMERIC = frozenset({
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64",
     "complex64", "complex128",
@@ -29,16 +36,18 @@ def model_inputs(proto: Any) -> list[Any]:
 def batch_symbol(inputs: Sequence[Any]) -> str | None:
     """The name of the dynamic batch dimension: one named like a batch, else a dynamic first dimension."""
     symbols = [dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim if dim.dim_param]
-    named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in ("N", "n", "bs")]
+    named = [symbol for symbol in symbols if "batch" in symbol.lower() or symbol in BATCH_NAMES]
     if named:
         return str(named[0])
     firsts = [dims[0] for value in inputs if (dims := value.type.tensor_type.shape.dim)]
     opened = [dim for dim in firsts if not dim.HasField("dim_value") or dim.dim_value < 1]
-    return (opened[0].dim_param or "batch") if opened else None
+    if not opened or SIZE_NAMES.search(opened[0].dim_param.lower()):
+        return None
+    return opened[0].dim_param or "batch"
 
 
 def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int | None]) -> Shape:
-    """The shape of one model input at a batch size; dynamic dimensions are as declared or of a usual size."""
+    """The shape of one model input at a batch size; dynamic dimensions are as declared, else of a usual length."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or numpy_name(tensor.elem_type) is None:
         raise InputError(f"the input `{value.name}` is not a tensor of numbers; Partway splits models of those only")
@@ -50,31 +59,55 @@ def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int
     dims = list(tensor.shape.dim)
     if declared and len(declared) != len(dims):
         raise InputError(f"the input `{value.name}` has {len(dims)} dimensions, {len(declared)} were given")
-    batches = [_is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
+    batches = [is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
+    _refuse_open_picture(value, batches, declared)
     return tuple(
-        size if batches[axis] else _dimension(value.name, axis, dim, len(dims), declared[axis] if declared else None)
+        size if batches[axis] else _dimension(value.name, axis, dim, declared[axis] if declared else None)
         for axis, dim in enumerate(dims)
     )
 
 
-def _is_batch(dim: Any, axis: int, batch: str | None) -> bool:
+def is_batch(dim: Any, axis: int, batch: str | None) -> bool:
+    """Whether a declared dimension is the batch: by its name, or an open first one without a name."""
     if dim.HasField("dim_value") and dim.dim_value > 0:
         return False
     return bool(dim.dim_param == batch if dim.dim_param else axis == 0 and batch is not None)
 
 
-def _dimension(name: str, axis: int, dim: Any, rank: int, declared: int | None) -> int:
+def _refuse_open_picture(value: Any, batches: Sequence[bool], declared: Sequence[int | None]) -> None:
+    """Raise InputError for an input of four dimensions or more whose sizes nobody said: any guess would be wrong."""
+    dims = list(value.type.tensor_type.shape.dim)
+    sizes = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
+    known = [size or (declared[axis] if declared else None) for axis, size in enumerate(sizes)]
+    missing = [axis for axis, size in enumerate(known) if axis > 0 and not batches[axis] and size is None]
+    if len(dims) < 4 or not missing:
+        return
+    shown = ",".join("N" if batches[axis] else str(size or "?") for axis, size in enumerate(sizes))
+    example = "x".join(map(str, example_shape(known, batches)))
+    raise InputError(
+        f"{value.name} has open sizes [{shown}]; give them with --shape {value.name}={example} (or the sizes you want)"
+    )
+
+
+def example_shape(known: Sequence[int | None], batches: Sequence[bool]) -> tuple[int, ...]:
+    """A shape as an example: what is known, a batch of 1, three channels, and usual sides."""
+    last = len(known) - 1
+    channels = last if known[last] in (1, 3) else 1
+    sides = iter(USUAL_SIDES * len(known))
+    return tuple(
+        size or (1 if batches[axis] or axis == 0 else 3 if axis == channels else next(sides))
+        for axis, size in enumerate(known)
+    )
+
+
+def _dimension(name: str, axis: int, dim: Any, declared: int | None) -> int:
     if dim.HasField("dim_value") and dim.dim_value > 0:
         if declared not in (None, dim.dim_value, -1):
             raise InputError(f"dimension {axis} of `{name}` is {dim.dim_value} in the model, not {declared}")
         return int(dim.dim_value)
     if declared is not None and declared > 0:
         return declared
-    if axis == 0:
-        return 1
-    if rank >= 4:
-        return 3 if axis == 1 else IMAGE_SIDE
-    return SEQUENCE
+    return 1 if axis == 0 else SEQUENCE
 
 
 def numpy_name(elem_type: int) -> str | None:

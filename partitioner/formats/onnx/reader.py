@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from partway.errors import InputError
 from partway.partitioner.formats.onnx.inputs import model_inputs
 from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx, open_file
+from partway.partitioner.formats.onnx.metadata import facts_of
 from partway.partitioner.formats.onnx.nodes import FOREIGN_DOMAINS, bodies, check_operators, node_inputs
 from partway.partitioner.formats.onnx.shapes import Shaped, find_shapes
 from partway.partitioner.graph.flops import elements, multiply_adds
@@ -55,11 +57,17 @@ def open_onnx(path: Path, sizes: Sizes | None = None) -> ParsedOnnxModel:
 
 
 def _checked_sizes(file: ModelFile, sizes: Sizes) -> Sizes:
+    """The user's sizes, and those that the file's metadata gives to other inputs."""
     names = [value.name for value in model_inputs(file.proto)]
     for name in sizes:
         if name not in names:
             raise InputError(f"{file.path} has no input `{name}`; it has {', '.join(names)}")
-    return sizes
+    known = {name: size for name, size in facts_of(file).sizes.items() if name not in sizes}
+    if not known:
+        return sizes
+    merged = copy(sizes) if isinstance(sizes, dict) else dict(sizes)
+    merged.update(known)
+    return merged
 
 
 def _sorted_nodes(file: ModelFile) -> list[Any]:
@@ -194,8 +202,7 @@ def _constant_bytes(file: ModelFile, folded: Mapping[str, Any]) -> dict[str, int
 def _spec(name: str, shaped: Shaped, loose: set[str]) -> TensorSpec | None:
     if name not in shaped.single or name not in shaped.dtypes:
         return None
-    shape = shaped.shape(name)
-    return TensorSpec(name, shaped.dtypes[name], (None,) * len(shape) if name in loose else shape)
+    return shaped.spec(name, name in loose)
 
 
 def _data_dependent(live: Sequence[Any], shaped: Shaped) -> set[str]:

@@ -1,6 +1,7 @@
-"""Shapes of every value of an ONNX model at two batch sizes: dimensions that differ are dynamic.
+"""Shapes of every value of an ONNX model at two batch sizes and two input sizes: dimensions that differ are open.
 
-The onnx package infers shapes first; for the values it cannot infer, the model runs once on ONNX Runtime.
+The onnx package infers shapes first; for the values it cannot infer, the model runs once on ONNX Runtime. Sizes stay
+open only if the model runs at the second one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,36 +24,50 @@ from partway.partitioner.formats.onnx.inputs import (
     Shape,
     batch_symbol,
     input_shape,
+    is_batch,
     model_inputs,
     numpy_name,
     set_shape,
 )
 from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx
 from partway.partitioner.formats.onnx.writer import write_model
-from partway.partitioner.plan.model_format import Sizes
+from partway.partitioner.plan.model_format import Sizes, examples_of
+from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.partitioner")
 
 BATCHES = (1, 2)
+STEP = 64
+"""Larger inputs are larger by multiples of this, which strides of up to 64 divide."""
+MOST_CHANNELS = 4
+"""An open size up to this is a number of channels, or one that the model counts frames in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
     """Each value's numpy dtype name and its shapes at batch 1 and batch 2 (equal for a fixed batch).
 
-    ``observed`` holds the values whose shape comes from a run, not from inference; ``batch`` is the name of the dynamic
-    batch dimension, or ``None`` for a model of fixed size.
+    ``wider`` has the shapes at batch 1 and larger inputs (those of ``single`` if no size is open). ``observed`` holds
+    the values whose shape comes from a run, not from inference; ``batch`` is the name of the dynamic batch dimension,
+    or ``None`` for a model of fixed size.
     """
 
     dtypes: Mapping[str, str]
     single: Mapping[str, Shape]
     double: Mapping[str, Shape]
+    wider: Mapping[str, Shape]
     observed: frozenset[str]
     batch: str | None
 
-    def shape(self, name: str) -> tuple[int | None, ...]:
-        """The shape of a value, ``None`` for each dimension that follows the batch."""
-        return tuple(one if one == two else None for one, two in zip(self.single[name], self.double[name], strict=True))
+    def spec(self, name: str, loose: bool) -> TensorSpec:
+        """The description of a value; ``loose``: its sizes depend on the data."""
+        one, two, wide = self.single[name], self.double[name], self.wider[name]
+        sizes = list(zip(one, two, wide, strict=True))
+        shape = tuple(None if loose or a != b or a != c else a for a, b, c in sizes)
+        frames = [not loose and (a, b) == BATCHES and a == c for a, b, c in sizes]
+        usual = tuple(None if is_batch else a for is_batch, a in zip(frames, one, strict=True))
+        only_batch = all(is_batch or size is not None for is_batch, size in zip(frames, shape, strict=True))
+        return TensorSpec(name, self.dtypes[name], shape, usual=None if only_batch else usual)
 
 
 def find_shapes(file: ModelFile, sizes: Sizes, names: Sequence[str]) -> Shaped:
@@ -61,30 +77,61 @@ def find_shapes(file: ModelFile, sizes: Sizes, names: Sequence[str]) -> Shaped:
     """
     inputs = model_inputs(file.proto)
     batch = batch_symbol(inputs)
-    dtypes: dict[str, str] = {}
-    found: list[dict[str, Shape]] = []
-    observed: set[str] = set()
-    for size in BATCHES if batch is not None else BATCHES[:1]:
-        fixed = {value.name: input_shape(value, batch, size, sizes.get(value.name, ())) for value in inputs}
-        shapes = _infer(file, fixed, dtypes)
-        missing = [name for name in names if name not in shapes]
-        if missing:
-            try:
-                seen = _run(file, fixed, missing, dtypes)
-            except _DoesNotRunError as error:
-                if not found:
-                    raise InputError(_not_found(file, missing[0], str(error))) from error
-                log.warning("%s does not run at a batch of %d; it is sliced for batch 1", file.path, size)
-                batch = None
-                break
-            observed.update(seen)
-            shapes.update(seen)
-        found.append(shapes)
-    single, double = found[0], found[-1]
-    if batch is not None and not _follows_batch(file, single, double):
-        log.warning("%s has a batch of 1 written into it; it is sliced for batch 1", file.path)
-        batch = None
-    return Shaped(dtypes, single, single if batch is None else double, frozenset(observed), batch)
+    probe = _Probe(file, names, examples_of(sizes))
+    shapes_at = partial(_input_shapes, inputs, batch, sizes)
+    try:
+        single = probe.shapes(shapes_at(BATCHES[0]))
+    except _DoesNotRunError as error:
+        raise InputError(_not_found(file, inputs, examples_of(sizes), str(error))) from error
+    double = single
+    if batch is not None:
+        try:
+            double = probe.shapes(shapes_at(BATCHES[1]))
+            follows = _follows_batch(file, single, double)
+        except _DoesNotRunError:
+            log.warning("%s does not run at a batch of %d; it is sliced for batch 1", file.path, BATCHES[1])
+            double, batch = single, None
+        else:
+            if not follows:
+                log.warning("%s has a batch of 1 written into it; it is sliced for batch 1", file.path)
+                double, batch = single, None
+    wider = _wider_shapes(probe, inputs, batch_symbol(inputs), shapes_at(BATCHES[0]), single)
+    return Shaped(probe.dtypes, single, double, wider, frozenset(probe.observed), batch)
+
+
+def _input_shapes(inputs: Sequence[Any], batch: str | None, sizes: Sizes, size: int) -> dict[str, Shape]:
+    return {value.name: input_shape(value, batch, size, sizes.get(value.name, ())) for value in inputs}
+
+
+def _wider_shapes(
+    probe: _Probe, inputs: Sequence[Any], batch: str | None, fixed: Mapping[str, Shape], single: Mapping[str, Shape]
+) -> Mapping[str, Shape]:
+    """The shapes at larger inputs, those at the usual size where no size is open or the model does not run there."""
+    larger = {
+        value.name: _larger(value, batch, fixed[value.name]) for value in inputs if value.name not in probe.examples
+    }
+    larger = {**fixed, **larger}
+    if larger == dict(fixed):
+        return single
+    try:
+        wider = probe.shapes(larger, prove=True)
+    except _DoesNotRunError as error:
+        log.debug("%s runs at one size only: %s", probe.file.path, error)
+        return single
+    alike = all(len(shape) == len(wider.get(name, shape)) for name, shape in single.items())
+    return {**single, **wider} if alike else single
+
+
+def _larger(value: Any, batch: str | None, fixed: Shape) -> Shape:
+    """The shape of an input with every open size larger, no two alike; channels stay."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return fixed
+    found = []
+    for axis, (dim, size) in enumerate(zip(tensor.shape.dim, fixed, strict=True)):
+        is_open = not (dim.HasField("dim_value") and dim.dim_value > 0) and not is_batch(dim, axis, batch)
+        found.append(size + STEP * (axis + 1) if is_open and size > MOST_CHANNELS else size)
+    return tuple(found)
 
 
 def _follows_batch(file: ModelFile, single: Mapping[str, Shape], double: Mapping[str, Shape]) -> bool:
@@ -94,6 +141,29 @@ def _follows_batch(file: ModelFile, single: Mapping[str, Shape], double: Mapping
     reshapes = (node for node in file.proto.graph.node if node.op_type == "Reshape")
     pairs = ((double.get(node.input[0]), double.get(node.output[0])) for node in reshapes)
     return all(math.prod(before) == math.prod(after) for before, after in pairs if before and after)
+
+
+class _Probe:
+    """Finds the shapes of values at given input shapes, and notes their types."""
+
+    def __init__(self, file: ModelFile, names: Sequence[str], examples: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self.file, self.names, self.examples = file, names, examples
+        self.dtypes: dict[str, str] = {}
+        self.observed: set[str] = set()
+
+    def shapes(self, fixed: Mapping[str, Shape], prove: bool = False) -> dict[str, Shape]:
+        """The shapes of all values that are tensors; ``prove``: the model runs there. Raises _DoesNotRunError."""
+        shapes = _infer(self.file, fixed, self.dtypes)
+        if small := next((name for name in self.names if min(shapes.get(name, ()), default=0) < 0), None):
+            raise _DoesNotRunError(f"`{small}` would have the shape {list(shapes[small])}")
+        missing = [name for name in self.names if name not in shapes]
+        if missing or prove:
+            outputs = missing or [value.name for value in self.file.proto.graph.output]
+            seen = _run(self.file, fixed, outputs, self.dtypes, self.examples)
+            if missing:
+                self.observed.update(seen)
+            shapes.update(seen)
+        return shapes
 
 
 def _infer(file: ModelFile, fixed: Mapping[str, Shape], dtypes: dict[str, str]) -> dict[str, Shape]:
@@ -130,14 +200,18 @@ def _note(value: Any, shapes: dict[str, Shape], dtypes: dict[str, str]) -> None:
 
 
 def _run(
-    file: ModelFile, fixed: Mapping[str, Shape], missing: Sequence[str], dtypes: dict[str, str]
+    file: ModelFile,
+    fixed: Mapping[str, Shape],
+    missing: Sequence[str],
+    dtypes: dict[str, str],
+    examples: Mapping[str, np.ndarray[Any, Any]],
 ) -> dict[str, Shape]:
-    """Run the model on noise; the shapes of the missing values."""
+    """Run the model on noise and examples; the shapes of the missing values."""
     import onnxruntime
 
     model = onnx.ModelProto()
     model.CopyFrom(file.proto)
-    feeds = {value.name: _noise(fixed[value.name], value) for value in model_inputs(model)}
+    feeds = {value.name: _noise(fixed[value.name], value, examples.get(value.name)) for value in model_inputs(model)}
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing if name not in outputs)
     options = onnxruntime.SessionOptions()
@@ -162,18 +236,27 @@ def _reason(error: Exception) -> str:
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?(\S+\.cc:\d+ .*?\) )?", "", line)
 
 
-def _noise(shape: Shape, value: Any) -> np.ndarray[Any, Any]:
+def _noise(shape: Shape, value: Any, example: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    if example is not None:
+        return np.array(np.broadcast_to(example, shape), dtype)
     if dtype.kind in "fc":
         return np.random.default_rng(0).random(shape).astype(dtype)
     return np.zeros(shape, dtype)
 
 
-def _not_found(file: ModelFile, name: str, reason: str) -> str:
-    return (
-        f"the shape of `{name}` in {file.path} cannot be found, and running the model to see it failed "
-        f"({reason}); give the input shapes with --shape NAME=1x3x224x224"
-    )
+def _not_found(file: ModelFile, inputs: Sequence[Any], examples: Mapping[str, Any], reason: str) -> str:
+    advice = "give the input shapes with --shape NAME=1x3x224x224"
+    scalars = [value.name for value in inputs if _is_scalar(value) and value.name not in examples]
+    if scalars:
+        example = " ".join(f"--example {name}=NUMBER" for name in scalars)
+        advice = f"give it the numbers that it needs with {example}, or {advice.removeprefix('give ')}"
+    return f"{file.path} does not run on random inputs of these sizes ({reason}); {advice}"
+
+
+def _is_scalar(value: Any) -> bool:
+    tensor = value.type.tensor_type
+    return tensor.HasField("shape") and not tensor.shape.dim
 
 
 class _DoesNotRunError(Exception):

@@ -11,6 +11,7 @@ import numpy as np
 from partway.partitioner.cuts.stages import stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
+from partway.partitioner.formats.onnx.metadata import facts_of
 from partway.partitioner.formats.onnx.nodes import bodies, node_inputs
 from partway.partitioner.formats.onnx.reader import ParsedOnnxModel, open_onnx
 from partway.partitioner.formats.onnx.shapes import BATCHES
@@ -25,7 +26,13 @@ from partway.proto.tensors import TensorSpec
 def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     """The model in a ``.onnx`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
     model = open_onnx(path, sizes)
-    return SliceableModel(model.graph, model.file.digest(), "onnx", lambda cuts, out: slice_model(model, cuts, out))
+    return SliceableModel(
+        model.graph,
+        model.file.digest(),
+        "onnx",
+        lambda cuts, out: slice_model(model, cuts, out),
+        facts=facts_of(model.file),
+    )
 
 
 def slice_model(model: ParsedOnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:

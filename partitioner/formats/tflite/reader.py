@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +16,27 @@ from partway.partitioner.formats.tflite.flops import multiply_adds
 from partway.partitioner.formats.tflite.state import state_users
 from partway.partitioner.formats.tflite.subgraph import Parts, ints, take_apart
 from partway.partitioner.formats.tflite.validate import called, check_model
+from partway.partitioner.formats.tflite.variables import with_explicit_variables
 from partway.partitioner.graph.graph import Graph, Operator
 from partway.partitioner.plan.model_format import Sizes
+from partway.partitioner.plan.state import StateLink
 from partway.proto.tensors import Quantization, TensorSpec
 
+log = logging.getLogger("partway.partitioner")
 DATA_DEPENDENT = frozenset({"WHERE", "UNIQUE"})
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedTfliteModel:
-    """A TFLite model read for slicing; the graph's operators are those at ``parts.places``, in this order."""
+    """A TFLite model read for slicing; the graph's operators are those at ``parts.places``, in this order.
+
+    ``state``: what was a resource variable and is an output and an input of the model now.
+    """
 
     file: TfliteFile
     graph: Graph
     parts: Parts
+    state: tuple[StateLink, ...] = ()
 
 
 def open_tflite(path: Path, sizes: Sizes | None = None) -> ParsedTfliteModel:
@@ -40,11 +48,13 @@ def open_tflite(path: Path, sizes: Sizes | None = None) -> ParsedTfliteModel:
     file = open_tflite_file(path)
     check_model(file)
     _check_entries(file)
-    parts = take_apart(file.model)
+    model, state = with_explicit_variables(file)
+    parts = take_apart(model)
     specs = _specs(parts)
     _check_ends(file, parts, specs)
     _check_sizes(path, parts, specs, sizes or {})
-    return ParsedTfliteModel(file, _graph(parts, specs), parts)
+    _warn_of_cleared(path, parts)
+    return ParsedTfliteModel(file, _graph(parts, specs), parts, state)
 
 
 def _check_entries(file: TfliteFile) -> None:
@@ -99,6 +109,18 @@ def _check_sizes(path: Path, parts: Parts, specs: Mapping[int, TensorSpec], size
     for name, spec in inputs.items():
         if None in spec.shape[1:]:
             raise InputError(f"the input `{name}` of {path} has open sizes; convert the model again with fixed ones")
+
+
+def _warn_of_cleared(path: Path, parts: Parts) -> None:
+    """Variable tensors, unlike resource variables, cannot be taken out of their operators."""
+    read = (tensor for at in parts.places for tensor in ints(parts.main.operators[at].inputs) if tensor >= 0)
+    kept = next((parts.names[tensor] for tensor in read if parts.main.tensors[tensor].isVariable), None)
+    if kept is not None:
+        log.warning(
+            "%s has state in variable tensors (`%s`), which is cleared before every frame: frames are independent",
+            path,
+            kept,
+        )
 
 
 def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.formats.tflite.metadata import facts_of
 from partway.partitioner.formats.tflite.reader import ParsedTfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
@@ -24,7 +25,13 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     """The model in a ``.tflite`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
     model = open_tflite(path, sizes)
     return SliceableModel(
-        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
+        model.graph,
+        model.file.digest,
+        "litert",
+        lambda cuts, out: slice_model(model, cuts, out),
+        trusting=True,
+        state=model.state,
+        facts=facts_of(model.file),
     )
 
 

@@ -10,6 +10,8 @@ import io
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import TextIO
 
@@ -20,6 +22,10 @@ log = logging.getLogger("partway")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Of an OSError: the disk, or this user's share of it, is full."""
 INTERRUPTED = 130
+NATIVE_SOURCES = ("cv2", "sounddevice")
+READERS = ("source", "camera")
+"""Names of the threads that read inputs."""
+JOIN_S = 1.0
 
 
 class Sentences(logging.Formatter):
@@ -58,10 +64,27 @@ def run_command(name: str, body: Callable[[], int], interrupted: str = "") -> in
     return _finish(name, code)
 
 
+def leave_threads(code: int) -> None:
+    """End the process now if a daemon thread still waits in native code for a camera or a microphone.
+
+    Python's own end would stop such a thread inside C++, which aborts the process. Everything else has ended before.
+    """
+    if not any(module in sys.modules for module in NATIVE_SOURCES):
+        return
+    end_s = time.monotonic() + JOIN_S
+    for thread in threading.enumerate():
+        if thread.daemon and thread.name in READERS:
+            thread.join(max(0.0, end_s - time.monotonic()))
+            if thread.is_alive():
+                sys.stderr.flush()
+                os._exit(code)
+
+
 def print_error(name: str, sentence: str) -> None:
     """Print ``NAME: SENTENCE`` to standard error, on one line. It never fails: there is no other place to say it."""
     try:
-        print(f"{name}: {shown(sentence)}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{name}: {shown(sentence)}\n")
+        sys.stderr.flush()
     except (OSError, ValueError):  # the reader left, the disk is full, or the stream is closed
         _discard(sys.stderr)
 
@@ -69,7 +92,8 @@ def print_error(name: str, sentence: str) -> None:
 def print_line(text: str) -> None:
     """Print a line of a service. If standard output cannot be written, it logs one warning, and the service goes on."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
     except OSError as error:
         log.warning("%s; this service goes on without it", unwritable(error))
         _discard(sys.stdout)
@@ -109,7 +133,7 @@ def open_streams() -> None:
 
 
 def _writer(number: int) -> TextIO:
-    return open(number, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 - lives as long as the process
+    return open(number, "w", encoding="utf-8", closefd=False)  # it lives as long as the process
 
 
 def _occupy(number: int, mode: int) -> None:

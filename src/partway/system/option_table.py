@@ -36,6 +36,7 @@ class Option:
     programs: tuple[str, ...]
     default: Any
     required: bool = False
+    repeatable: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -45,18 +46,21 @@ class Option:
     @property
     def is_repeatable(self) -> bool:
         """Whether the flag may be given several times."""
-        return self.parse is texts
+        return self.repeatable or self.parse is texts
 
     def read(self, value: Any) -> Any:
         """The checked value; None stands for the default. Raises InputError."""
-        if not self.required and (value is None or value == self.default):
+        if not self.required and (value is None or value == self.default or (self.is_repeatable and value == [])):
             return self.default
         return self.parse(value, self.flag)
 
 
-def option(flag: str, parse: Parse, help_text: str, metavar: str = "", *, programs: Sequence[str]) -> dict[str, Any]:
-    """The metadata of a field that is an option of these programs."""
-    return {_KEY: {"flag": flag, "parse": parse, "help": help_text, "metavar": metavar, "programs": tuple(programs)}}
+def option(
+    flag: str, parse: Parse, help_text: str, metavar: str = "", *, programs: Sequence[str], repeatable: bool = False
+) -> dict[str, Any]:
+    """The metadata of a field that is an option of these programs. ``parse`` gets all values of a repeatable one."""
+    row = {"flag": flag, "parse": parse, "help": help_text, "metavar": metavar, "programs": tuple(programs)}
+    return {_KEY: {**row, "repeatable": repeatable}}
 
 
 def rows(table: type, program: str | None = None) -> tuple[Option, ...]:

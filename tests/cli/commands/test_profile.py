@@ -78,3 +78,19 @@ def test_without_a_cloud_this_machine_is_measured(
     monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", 1e9)
     assert main(["profile", "mnist", "--runs", "5"]) == 0
     assert "5 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("operators", [[], ["--operators"]])
+def test_a_busy_machine_is_measured_by_force_only(
+    operators: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file and the table say so."""
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_SPREAD", -1.0)
+    path = tmp_path / "p.json"
+    base = ["profile", "mnist", "--runs", "5", "--out", str(path), *operators]
+    assert main(base) == 2
+    assert "or measure all the same with --force" in capsys.readouterr().err
+    assert not path.exists()
+    assert main([*base, "--force"]) == 0
+    assert "measured on a busy machine (spread" in capsys.readouterr().out
+    assert json.loads(path.read_text())["busy"].startswith("measured on a busy machine")

@@ -36,6 +36,15 @@ def test_a_profile_that_teaches_nothing_is_refused(more: dict[str, Any], says: s
         calibrate_machine([profile], [MNIST])
 
 
+def test_a_profile_of_a_busy_machine_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It was forced, and teaches wrong times."""
+    one = {"name": "a", "kind": "Conv", "stage": 0, "time_s": 1e-3}
+    profile = write(tmp_path / "p.json", busy="measured on a busy machine (x)", operators=[one])
+    with pytest.raises(InputError):
+        calibrate_machine([profile], [MNIST])
+    assert "p.json was measured on a busy machine (x)" in caplog.text
+
+
 def test_a_folder_without_plans_is_refused(tmp_path: Path) -> None:
     """The folder is named."""
     with pytest.raises(InputError, match=f"there is no plan in {tmp_path}"):

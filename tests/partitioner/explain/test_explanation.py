@@ -138,6 +138,14 @@ def test_a_profile_becomes_a_machine(plan: Plan) -> None:
     assert machine_of({**data, "operators": operators}, plan).operators == (ModelOperatorTime("/conv", "Conv", 1, 0.5),)
 
 
+def test_times_of_a_busy_machine_are_named_as_such(plan: Plan) -> None:
+    """In the notes, with the side that they are of."""
+    data = {"format": 1, "plan": plan.digest, "machine": "m", "stage_s": [1, 2, 3]}
+    busy = machine_of({**data, "busy": "measured on a busy machine (x)"}, plan)
+    explained = explain(plan, busy, machine_of(data, plan), Link(1e6, 0.01), objective("latency"))
+    assert explained.notes == ("the device's times were measured on a busy machine (x)",)
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ import pytest
 
 from partway.errors import InputError
 from partway.partitioner.cuts.crossing import Cut
-from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
+from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
 
 SCORES = np.array([[-1.0, 2.0, 0.5]], np.float32)
@@ -147,15 +147,3 @@ def test_a_model_that_does_not_run_at_these_sizes_says_which_option_helps() -> N
     """The engine's own sentence is in it."""
     with pytest.raises(InputError, match=r"m does not run at these sizes \(odd\); give others by --shape"):
         described(*made(InputError("odd")), Wishes())
-
-
-def test_labels_are_read_a_line_each(tmp_path: Path) -> None:
-    """No file, no labels; a file that is not there or no text is one sentence."""
-    assert read_labels(None) == ()
-    path = tmp_path / "labels.txt"
-    path.write_text("köter\ncat\n", encoding="utf-8")
-    assert read_labels(path) == ("köter", "cat")
-    path.write_bytes(b"\xff\xfe\xff")
-    for bad in (path, tmp_path / "none.txt"):
-        with pytest.raises(InputError, match=rf"labels file .*{bad.name} cannot be read"):
-            read_labels(bad)

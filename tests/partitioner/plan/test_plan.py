@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from partway.partitioner.plan.plan import Plan
+from partway.errors import InputError
+from partway.partitioner.plan.plan import Plan, StageFile
 from partway.partitioner.plan.preprocess import Preprocess
 
 
@@ -27,6 +28,22 @@ def test_frames_batch_only_where_every_tensor_has_a_free_first_dimension(plan: P
 def test_measurements_do_not_change_the_digest(plan: Plan) -> None:
     """Device and cloud agree on a digest whatever each has measured."""
     assert replace(plan, candidates=({"k": 1},), profiles=({"stage_s": [1]},)).digest == plan.digest
+
+
+def test_an_engine_may_run_stages_that_have_no_twin(plan: Plan) -> None:
+    """int8 stages where there are some, the plan's own for the others; never for an engine that cannot run those."""
+    onnx = replace(plan, engine="onnx")
+    twin = StageFile("int8.1", "1" * 64, 3)
+    for engine, runs in (("onnx-int8", True), ("litert", False)):
+        one = replace(onnx.stages[1], twins={engine: twin})
+        mixed = replace(onnx, stages=(onnx.stages[0], one, onnx.stages[2]))
+        assert mixed.engines == (("onnx", engine) if runs else ("onnx",))
+        if runs:
+            files = [stage.file for stage in mixed.stages_on(engine)]
+            assert files == [onnx.stages[0].file, "int8.1", onnx.stages[2].file]
+        else:
+            with pytest.raises(InputError, match="has no stages for engine 'litert'"):
+                mixed.stages_on(engine)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,27 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_named(plan: Plan, tmp_
         load_profile(tmp_path / "nowhere.json", plan)
     with pytest.raises(InputError, match="give another --out"):
         save_profile(tmp_path / "no" / "where.json", {})
+    with pytest.raises(InputError, match="give another --out"):
+        save_profile(tmp_path, {})
+
+
+def test_a_profile_never_replaces_a_plan(tmp_path: Path) -> None:
+    """`partway profile net --out net/plan.json` would lose the plan."""
+    (tmp_path / "plan.json").write_text("a plan")
+    with pytest.raises(InputError, match="is the name of a plan"):
+        save_profile(tmp_path / "plan.json", {})
+    assert (tmp_path / "plan.json").read_text() == "a plan"
+
+
+def test_a_busy_machine_is_in_the_file(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And comes back when the file is read; a quiet one has no such entry."""
+    monkeypatch.setattr("partway.partitioner.profile.measure.BUSY_WAIT", 0.1)
+    engine = engine_for("fake")
+    quiet, busy = (
+        profile_to_json(StageTimes((1.0, 1.0, 1.0), 0.1, 9, waited), engine, plan.digest) for waited in (0.0, 1e12)
+    )
+    assert "busy" not in quiet and profile_from_json(quiet, plan).busy == ""
+    assert profile_from_json(busy, plan).busy.startswith("measured on a busy machine (half of the runs waited")
 
 
 JSON = st.recursive(

@@ -18,6 +18,7 @@ from partway.partitioner.decide.objectives import objective
 from partway.partitioner.explain.explanation import explain, machine_of
 from partway.partitioner.plan.plan_file import load_plan, read_stage
 from partway.partitioner.profile.scission_import import read_scission
+from partway.partitioner.zoo import model_folder
 
 
 def test_a_converted_plan_is_explained(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +131,16 @@ def test_a_damaged_file_is_one_sentence(
     file.write_text(json.dumps(changed), encoding="utf-8")
     assert main(["convert", "scission", str(file), "--out", str(tmp_path / "bad")]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_plan_that_runs_is_not_replaced(file: Path, tmp_path: Path) -> None:
+    """The folders are named after models, so that of a real model may be there."""
+    folder = tmp_path / "net"
+    folder.mkdir()
+    plan = (model_folder("mnist") / "plan.json").read_bytes()
+    (folder / "plan.json").write_bytes(plan)
+    assert main(["convert", "scission", str(file), "--out", str(tmp_path)]) == 2
+    assert (folder / "plan.json").read_bytes() == plan
 
 
 def test_names_that_would_share_a_file_are_refused(file: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_folder_without_a_plan_says_so(tmp_path: Path) -> None:
 def test_a_model_file_says_how_to_make_a_plan_of_it(tmp_path: Path) -> None:
     """An ONNX file is answered with the command that slices it."""
     file = tmp_path / "net.onnx"
-    file.write_bytes(b"")
+    file.write_bytes(b"x")
     with pytest.raises(InputError, match=r"partway plan .*net\.onnx --out"):
         model_folder(str(file))
 

@@ -25,10 +25,14 @@ LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway profile``."""
+    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.system.option_table import add_options
+
     parser.add_named("model", help="a name (`partway models`), a plan's folder, a model file, or module:factory")
     add = parser.add_argument
     add("--example-input", action="append", default=[], metavar="SHAPE|FILE", help="for module:factory: 1x3x224x224")
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
+    add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
     add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
     add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
@@ -117,17 +121,18 @@ def _folder(args: argparse.Namespace, stack: ExitStack) -> Path:
 
 
 def _sliced(args: argparse.Namespace, stack: ExitStack) -> Path:
-    from partway.partitioner.formats.model_metadata import Wishes, described
+    from partway.partitioner.formats.model_metadata import described
     from partway.partitioner.plan.chain import choose_engine, load_folder
     from partway.partitioner.plan.plan_file import save_plan
+    from partway.partitioner.plan.wishes import NO_WISHES, shapes
     from partway.partitioner.resolve import model_file
     from partway.partitioner.slicing import make_plan
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="partway-")))
     path = stack.enter_context(model_file(args.model, args.example_input, args.weights))
-    plan = make_plan(path, folder)
+    plan = make_plan(path, folder, sizes=dict(shapes(args.shape)))
     chain = load_folder(folder, plan, choose_engine(plan))
-    save_plan(described(plan, chain, Wishes()), folder)
+    save_plan(described(plan, chain, NO_WISHES), folder)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,30 +62,32 @@ def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Value
     from partway.engines.registry import engine_entry
     from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
+    from partway.partitioner.plan.parity import sequence
 
     if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
         try_stages(engine.name, [file], str(file))
     whole = load_unsplit(file, engine)
+    hidden = {link.output for link in plan.state} - {spec.name for spec in whole.outputs}  # in its own variables
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):
-        answers = [whole.run(values) for values in inputs]
-        return [{name: answer[name] for name in plan.outputs} for answer in answers]
+        answers = sequence(replace(plan, state=()) if hidden else plan, inputs, whole.run)
+        return [{name: answer[name] for name in plan.outputs if name not in hidden} for answer in answers]
 
 
 def _random_inputs(plan: Plan, runs: int) -> list[Values]:
     import numpy as np
 
-    from partway.partitioner.profile.measure import random_tensor
+    from partway.partitioner.plan.inputs import random_frame
 
     if runs < 1:
         raise InputError(f"--runs must be 1 or more, not {runs}")
     rng = np.random.default_rng(0)
-    return [{s.name: random_tensor(rng, s.dtype, s.shape) for s in plan.crossing(0)} for _ in range(runs)]
+    return [random_frame(plan, rng) for _ in range(runs)]
 
 
 def _read_inputs(path: Path, plan: Plan) -> list[Values]:
     import numpy as np
 
-    from partway.proto.tensors import as_type_of
+    from partway.partitioner.plan.inputs import frame_of, frames_of
 
     try:
         arrays = dict(np.load(path, allow_pickle=False))
@@ -92,10 +95,4 @@ def _read_inputs(path: Path, plan: Plan) -> list[Values]:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:  # TypeError: a single array, an .npy file
         raise InputError(f"{path} is not an .npz file of plain numbers; make one with numpy.savez") from error
-    specs = plan.crossing(0)
-    missing = [spec.name for spec in specs if spec.name not in arrays]
-    if missing:
-        raise InputError(f"{path} lacks the model's input {', '.join(missing)}; it holds {', '.join(arrays)}")
-    count = min(len(arrays[spec.name]) for spec in specs)
-    whole = {spec.name: as_type_of(spec, arrays[spec.name], str(path)) for spec in specs}
-    return [{name: array[i : i + 1] for name, array in whole.items()} for i in range(count)]
+    return [frame_of(frame, plan, str(path)) for frame in frames_of(arrays, plan, str(path))]

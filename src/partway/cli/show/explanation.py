@@ -27,7 +27,7 @@ def show_explanation(explanation: Explanation, as_json: bool) -> None:
     title = f"{explanation.plan.model}: candidates by {explanation.objective.name} on {explanation.link}"
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in ("split", "at", "codec"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("sends", "prefix", "encode", "link", "cloud", "total", *_extra(explanation)):
         table.add_column(column, justify="right", no_wrap=True)
     for row in explanation.rows:

@@ -24,7 +24,7 @@ def show_parity(rows: Sequence[Parity], plan: Plan, as_json: bool) -> None:
         return
     table = Table(title=f"parity of {plan.model} at every split", title_justify="left")
     for column in ("k", "cut", "crosses", "worst relative error", "verdict"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         size_bytes = sum(spec.size_bytes() for spec in plan.crossing(row.k))
         verdict = "bit-equal" if row.exact else "within 1e-5" if row.holds else "WRONG"

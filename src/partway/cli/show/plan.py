@@ -23,7 +23,7 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
     """Print the cuts of ``partway cuts``; ``legal`` counts all of them."""
     table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
     for column in ("cut", "crosses", "work before it", "useful"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     shown = list(rows)
     names = cut_names([Cut(tuple(row["values"])) for row in shown])
     for row, cut in zip(shown, names, strict=True):
@@ -34,7 +34,9 @@ def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
 
 def show_stages(plan: Plan) -> None:
     """Print a plan's stages."""
-    Console(highlight=False).print(_stage_table(plan))
+    console = Console(highlight=False)
+    console.print(_stage_table(plan))
+    _show_guesses(console, plan)
 
 
 def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
@@ -44,6 +46,7 @@ def show_plan(plan: Plan, max_drop: float, real: bool) -> None:
     console.print(_codec_table(plan, max_drop))
     if plan.profiles and plan.profiles[0].get("busy"):
         console.print(f"time here: {plan.profiles[0]['busy']}", markup=False, soft_wrap=True)
+    _show_guesses(console, plan)
     if not real:
         console.print("no --calibrate: lossy codecs are not admitted until their cost is measured on real inputs")
     elif sentence := _uninformative(plan):
@@ -64,6 +67,12 @@ def _uninformative(plan: Plan) -> str:
     )
 
 
+def _show_guesses(console: Console, plan: Plan) -> None:
+    """Print what nobody said of the model's pictures and answers."""
+    for sentence in plan.guesses:
+        console.print(f"guess: {sentence}", markup=False, soft_wrap=True)
+
+
 def show_notes(notes: Iterable[str], stderr: bool = False) -> None:
     """Print what was kept, replaced or outdated, a line each; ``stderr`` where the output is JSON."""
     for note in notes:
@@ -81,7 +90,7 @@ def progress(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[
 def _stage_table(plan: Plan) -> Table:
     table = Table(title=f"{plan.model}: {len(plan.stages)} stages", title_justify="left")
     for column in ("stage", "file", "size", "operators", "hands on", "bytes a frame"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     seconds = plan.profiles[0]["stage_s"] if plan.profiles else ()
     if seconds:
         table.add_column("time here")

@@ -71,19 +71,9 @@ def _split_table(
 ) -> Table:
     """The prefix of every split, in float and with the int8 stages that are used."""
     table = Table(title=f"{plan.model}: int8 on the device, float after it", title_justify="left")
-    for column in (
-        "split",
-        "at",
-        "prefix, float",
-        "int8",
-        "time",
-        "int8",
-        measure_of(plan.output),
-        "right",
-        "error",
-        "admitted",
-    ):
-        table.add_column(column)
+    measure = measure_of(plan.output)
+    for column in ("split", "at", "prefix, float", "int8", "time", "int8", measure, "right", "error", "admitted"):
+        table.add_column(column, overflow="fold")
     used = [{kind: one[f"{'int8' if one['kept'] else 'float'}_{kind}"] for kind in ("bytes", "s")} for one in stages]
     for row in rows:
         k, least = row.k, 1 - args.max_drop / 100

@@ -14,6 +14,8 @@ from partway.edge.session.start.slice_on_the_fly import sliced_folder
 from partway.errors import InputError
 from partway.partitioner.plan.model_format import is_model_file
 from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.wishes import wishes_of
 
 onnx = pytest.importorskip("onnx")
 EdgeRun = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,6 +41,23 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A classifier of pictures, 8 x 8, three classes."""
+    weight = np.random.default_rng(0).standard_normal((3, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("Conv", ["image", "w"], ["c"]),
+        onnx.helper.make_node("Relu", ["c"], ["r"]),
+        onnx.helper.make_node("GlobalAveragePool", ["r"], ["g"]),
+        onnx.helper.make_node("Flatten", ["g"], ["y"]),
+    ]
+    x, y = (onnx.helper.make_tensor_value_info(n, 1, s) for n, s in (("image", [1, 3, 8, 8]), ("y", [1, 3])))
+    graph = onnx.helper.make_graph(nodes, "small", [x], [y], [onnx.numpy_helper.from_array(weight, "w")])
+    path = tmp_path / "small.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
 def test_a_model_file_is_sliced_once(model: Path, tmp_path: Path) -> None:
     """The second time the kept plan is used as it is."""
     first = sliced_folder(model, tmp_path / "cache")
@@ -56,6 +75,45 @@ def test_another_version_of_the_file_is_another_plan(model: Path, tmp_path: Path
     loaded.graph.initializer[0].raw_data = bytes(480)
     onnx.save(loaded, model)
     assert sliced_folder(model, tmp_path / "cache") != first
+
+
+def test_other_wishes_for_the_same_file_are_another_plan(pictures: Path, tmp_path: Path) -> None:
+    """What the options say is in the plan; the same options find it again."""
+    plain, wished = (
+        sliced_folder(pictures, tmp_path, wishes_of(wishes))
+        for wishes in ({}, {"scale": 1, "channels": "BGR", "fit": "letterbox-114", "labels": ["a", "b", "c"]})
+    )
+    assert plain != wished
+    assert load_plan(plain).preprocess == Preprocess("image", 8, 8, 3)
+    assert load_plan(plain).guesses
+    assert load_plan(wished).preprocess == Preprocess("image", 8, 8, 3, fit="letterbox-114", scale=1.0, order="BGR")
+    assert load_plan(wished).output["labels"] == ["a", "b", "c"]
+    assert sliced_folder(pictures, tmp_path, wishes_of({"fit": "letterbox-114"})) not in (plain, wished)
+
+
+def test_edge_run_takes_what_partway_plan_takes(pictures: Path, tmp_path: Path, edge_run: EdgeRun) -> None:
+    """A guess is printed as one; what options say is none."""
+    run = ("--model", str(pictures), "--cloud", "none", "--frames", "1", "--cache", str(tmp_path / "c"))
+    guessed = edge_run(*run)
+    assert guessed.returncode == 0, guessed.stderr
+    assert (
+        "guess  pixels 0..1" in guessed.stdout and "set --scale, --mean, --std, --channels or --fit" in guessed.stdout
+    )
+    told = edge_run(*run, "--scale", "1", "--channels", "BGR", "--fit", "letterbox-topleft", "--task", "classify")
+    assert told.returncode == 0, told.stderr
+    assert "guess" not in told.stdout
+
+
+@pytest.mark.parametrize("model", ["mnist", "plan", "resnet18"])
+def test_options_of_model_files_are_refused_for_plans(
+    model: str, pictures: Path, tmp_path: Path, edge_run: EdgeRun
+) -> None:
+    """Their plan says it; nothing is ignored."""
+    if model == "plan":
+        model = str(sliced_folder(pictures, tmp_path))
+    done = edge_run("--model", model, "--cloud", "none", "--mean", "0.5", "--fit", "crop")
+    assert done.returncode == 2
+    assert "--mean, --fit: for model files only" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_edge_run_takes_a_model_file(model: Path, tmp_path: Path, edge_run: EdgeRun) -> None:

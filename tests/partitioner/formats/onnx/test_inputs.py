@@ -1,11 +1,14 @@
 """The inputs of ONNX models: the batch, and sizes for other open dimensions."""
 
+import numpy as np
 import pytest
 from onnx import TensorProto
-from tests.support.architectures import ARCHITECTURES, one_operator
+from tests.support.architectures import ARCHITECTURES, Net, one_operator
 
 from partway.errors import InputError
+from partway.partitioner.formats.onnx.inputs import example_shape
 from partway.partitioner.slicing import read_graph
+from partway.proto.tensors import TensorSpec
 
 
 def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
@@ -16,11 +19,60 @@ def test_weights_are_no_inputs_even_where_the_file_lists_them(save):
     assert all("unused" not in operator.constants for operator in graph.operators)
 
 
-def test_the_batch_stays_open_and_other_open_dimensions_get_a_size(save):
-    """Given ones where there are some, 224 pixels and 3 channels otherwise."""
+def test_open_dimensions_stay_open_and_have_a_usual_size(save):
+    """The size that was given; the batch has none."""
     path = save(ARCHITECTURES["mobile"]().model)
-    assert read_graph(path).values["image"].shape == (None, 3, 224, 224)
-    assert read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"].shape == (None, 4, 8, 12)
+    made = read_graph(path, {"image": (None, 3, 16, 24)}).values["relu1_0"]
+    assert (made.shape, made.usual) == ((None, 4, None, None), (None, 4, 8, 12))
+    assert made.batch_first
+
+
+def test_sizes_that_the_model_has_one_of_are_fixed(save):
+    """A matrix of weights lets one width through."""
+    net = Net()
+    net.op("MatMul", "x", net.constant(np.ones((16, 4), np.float32)), out="y")
+    graph = read_graph(save(net.model([("x", ["N", 3, "side"])], [("y", ["N", 3, 4])])), {"x": (None, 3, 16)})
+    assert graph.values["x"] == TensorSpec("x", "float32", (None, 3, 16))
+
+
+def test_an_open_first_dimension_that_counts_something_else_is_no_batch(save):
+    """By its name; sequences of two clients must not be joined."""
+    net = Net()
+    net.op("Relu", "x", out="y")
+    for name, batches in (("time", False), ("num_tokens", False), ("N", True), ("what", True)):
+        spec = read_graph(save(net.model([("x", [name, 80])], [("y", [name, 80])])), {"x": (50, 80)}).values["y"]
+        assert spec.batch_first is batches
+        assert spec.shape == (None, 80)
+
+
+def test_the_batch_may_lie_behind_other_dimensions(save):
+    """As in a recurrent state; such a value cannot be joined along its first dimension."""
+    net = Net()
+    net.op("Relu", "x", out="y")
+    spec = read_graph(save(net.model([("x", [2, "batch", 4])], [("y", [2, "batch", 4])]))).values["y"]
+    assert (spec.shape, spec.usual, spec.batch_first) == ((2, None, 4), None, False)
+
+
+def test_open_sizes_of_pictures_are_asked_for_by_name(save):
+    """No side is guessed; the sentence has the option with the input's own name and layout."""
+    path = save(ARCHITECTURES["mobile"]().model)
+    for sizes in ({}, {"image": (1, 3, None, 32)}):
+        with pytest.raises(InputError, match=r"^image has open sizes \[N,3,\?,\?\].*--shape image=1x3x320x"):
+            read_graph(path, sizes)
+
+
+@pytest.mark.parametrize(
+    ("known", "batches", "example"),
+    [
+        ((None, 3, None, None), (True, False, False, False), (1, 3, 320, 320)),
+        ((None, None, None, 3), (True, False, False, False), (1, 320, 320, 3)),
+        ((1, None, 48, None), (False,) * 4, (1, 3, 48, 320)),
+        ((2, 3, None, 160), (False,) * 4, (2, 3, 320, 160)),
+    ],
+)
+def test_the_example_of_a_shape_keeps_what_is_known(known, batches, example):
+    """Channels first unless the last dimension holds them."""
+    assert example_shape(known, batches) == example
 
 
 def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):

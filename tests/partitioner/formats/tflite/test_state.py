@@ -12,7 +12,6 @@ from partway.partitioner.slicing import choose_cuts
     ("name", "legal", "illegal", "state"),
     [
         ("shared_state", {("a",), ("d",)}, ["b", "c"], "the state `state`"),
-        ("remembering", {("a",), ("b",), ("b", "c"), ("c", "again"), ("d",)}, [], ""),
         ("recurrent", {("a",), ("b",)}, [], ""),
     ],
 )
@@ -23,12 +22,3 @@ def test_no_cut_goes_through_state(graph_of, name, legal, illegal, state):
     for value in illegal:
         with pytest.raises(InputError, match=f"{state} would have to cross and cannot be sent"):
             choose_cuts(graph, [value])
-
-
-def test_a_variable_and_its_users_are_on_one_side(graph_of):
-    """Whichever of the cuts around it is chosen."""
-    graph = graph_of("remembering")
-    users = {index for index, operator in enumerate(graph.operators) if "VARIABLE" in operator.kind}
-    for frontier in legal_cuts(graph):
-        before = {index for index in users if frontier.prefix >> index & 1}
-        assert before in (set(), users)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from partway.cli.commands.slicing.source import model_arguments, model_source, shapes
+from partway.cli.commands.slicing.source import given_inputs, model_arguments, model_source
 
 if TYPE_CHECKING:
     from partway.partitioner.graph.graph import Graph
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from partway.partitioner.slicing import read_graph
 
     with model_source(args) as path:
-        graph = read_graph(path, shapes(args.shape))
+        graph = read_graph(path, given_inputs(args))
     rows = cut_rows(graph)
     if args.json:
         print(json.dumps({"model": str(args.model), "operators": len(graph.operators), "cuts": rows}))

@@ -8,15 +8,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.errors import InputError
-from partway.units import parse_shape
+from partway.cli.commands.slicing.examples import read_examples
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
+    from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
+    from partway.partitioner.plan.wishes import Wishes
     from partway.system.arguments import Parser
 
 log = logging.getLogger("partway.partitioner")
@@ -24,6 +25,9 @@ log = logging.getLogger("partway.partitioner")
 
 def model_arguments(parser: Parser) -> None:
     """Arguments for the model and its export."""
+    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.system.option_table import add_options
+
     parser.add_named("model", help="an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name of the zoo")
     add = parser.add_argument
     add(
@@ -35,12 +39,14 @@ def model_arguments(parser: Parser) -> None:
     )
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
     add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
-    add("--shape", action="append", default=[], metavar="NAME=1x3x224x224", help="sizes of an input with dynamic axes")
+    add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
+    add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
 def slice_arguments(parser: Parser) -> None:
     """Arguments for the cuts, the output folder, and the meaning of the model's input and output."""
-    from partway.partitioner.plan.preprocess import FITS
+    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.system.option_table import add_options
 
     model_arguments(parser)
     add = parser.add_argument
@@ -48,11 +54,14 @@ def slice_arguments(parser: Parser) -> None:
     add("--force", action="store_true", help="replace a plan in --out even if its measurements are lost")
     add("--cuts", default="auto", metavar="auto|none|NAMES", help="value names, comma between cuts, + within one")
     add("--name", metavar="NAME", help="the model's name (default: the file's)")
-    add("--mean", metavar="M[,M,M]", help="subtracted from pixels after scaling, for example 0.485,0.456,0.406")
-    add("--std", metavar="S[,S,S]", help="divides them after that, for example 0.229,0.224,0.225")
-    add("--scale", type=float, metavar="X", help="multiplies pixels 0..255 first (default: 1/255 for floats)")
-    add("--fit", choices=FITS, help="how a picture gets the model's size (default: stretch)")
-    add("--labels", type=Path, metavar="FILE", help="class names, one a line")
+    add(
+        "--state",
+        action="append",
+        default=[],
+        metavar="OUT=IN|none",
+        help="an output that is an input of the next frame (default: found by names and shapes)",
+    )
+    add_options(parser, [row for row in MODEL_OPTIONS if row.name != "shape"])
 
 
 def model_source(args: argparse.Namespace) -> AbstractContextManager[Path]:
@@ -75,25 +84,35 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     Returns the plan with its input and output described, the loaded chain and its engine.
     """
     from partway.engines.registry import engine_for
-    from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
+    from partway.partitioner.formats.model_metadata import described
     from partway.partitioner.plan.chain import Chain, load_folder
+    from partway.partitioner.plan.model_format import Given
+    from partway.partitioner.plan.wishes import wishes_of
     from partway.partitioner.slicing import choose_cuts, open_model, plan_model
 
-    wishes = Wishes(
-        numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
-    )
+    wishes = wishes_of(vars(args))
     with model_source(args) as path:
-        source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), folder, args.name or path.stem)
+        source = open_model(path, Given(wishes.sizes, read_examples(args.example)))
+        cuts = choose_cuts(source.graph, args.cuts)
+        name = args.name or path.stem
+        plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
-    plan = _zoo_described(args, described(plan, chain, wishes))
+    plan = _zoo_described(args, described(plan, chain, wishes, source.facts), wishes)
     return plan, Chain(plan, chain.stages), engine
 
 
-def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
+def given_inputs(args: argparse.Namespace) -> Given:
+    """The sizes of ``--shape`` and the values of ``--example``. Raises InputError."""
+    from partway.partitioner.plan.model_format import Given
+    from partway.partitioner.plan.wishes import shapes
+
+    return Given(dict(shapes(args.shape)), read_examples(args.example))
+
+
+def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan:
     """The plan of a zoo model, with the catalogue's pictures and classes unless options set them."""
     from partway.partitioner.resolve import is_zoo_name
 
@@ -101,8 +120,8 @@ def _zoo_described(args: argparse.Namespace, plan: Plan) -> Plan:
         return plan
     from partway.partitioner.zoo.export import with_zoo_metadata
 
-    described = any(wish is not None for wish in (args.mean, args.std, args.scale, args.fit))
-    return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=args.labels is None)
+    described = any(getattr(wishes, name) is not None for name in ("mean", "std", "scale", "fit", "channels"))
+    return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=not wishes.labels)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
@@ -111,25 +130,3 @@ def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
 
     if (sentence := warning(graph, model, chain, engine)) is not None:
         log.warning("%s", sentence)
-
-
-def shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """``NAME=1x3x224x224`` (or ``1,3,224,224``) as value name and sizes. Raises InputError on anything else."""
-    found = {}
-    for text in texts:
-        name, _, sizes = text.rpartition("=")
-        shape = parse_shape(sizes)
-        if not name or shape is None:
-            raise InputError(f"--shape {text!r} is not NAME=SIZES, for example --shape image=1x3x224x224")
-        found[name] = shape
-    return found
-
-
-def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
-    """``0.485,0.456,0.406`` as numbers. Raises InputError on anything else."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{option} {text!r} is not a list of numbers, for example {option} 0.5,0.5,0.5") from None

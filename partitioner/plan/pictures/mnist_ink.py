@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from partway.partitioner.plan.pictures.upright import has_deep_levels, levels, upright
 
 Array = np.ndarray[Any, Any]
 
@@ -33,9 +35,10 @@ def greys(image: Image.Image) -> list[Array]:
 
     Several for transparency (over black, over white) and for colours whose luminance hides a difference.
     """
-    image = _smaller(_plain(ImageOps.exif_transpose(image)))
-    if image.mode.startswith(("I", "F")):
-        return [_scaled(np.asarray(image, np.float32))]
+    image = upright(image)
+    if has_deep_levels(image):
+        return [np.asarray(_smaller(Image.fromarray(levels(image))), np.float32)]
+    image = _smaller(_plain(image))
     if image.has_transparency_data:
         return [grey for shade in ("black", "white") for grey in _channels(_over(image, shade))]
     return _channels(image)
@@ -63,20 +66,7 @@ def _smaller(image: Image.Image) -> Image.Image:
         return image
     if image.mode in ("1", "P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif image.mode.startswith("I"):
-        image = Image.fromarray(np.asarray(image, np.float32))
     return image.reduce(factor)
-
-
-def _scaled(levels: Array) -> Array:
-    """16-bit, 32-bit and float levels to 0..255."""
-    levels = np.nan_to_num(levels).clip(0, None)
-    peak = float(levels.max(initial=0))
-    if peak <= 1:
-        return levels * 255
-    if peak <= 255:
-        return levels
-    return levels / 257 if peak <= 65535 else levels * (255 / peak)
 
 
 def _over(image: Image.Image, shade: str) -> Image.Image:

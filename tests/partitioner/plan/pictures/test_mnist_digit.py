@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from tests.support.digits import SEVEN, difference, grey, seven
 
-from partway.partitioner.plan.mnist_digit import SIDE, digit_from_image, looks_like_mnist
+from partway.partitioner.plan.pictures.mnist_digit import SIDE, digit_from_image, looks_like_mnist
 from partway.partitioner.zoo.idx import read_idx
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 ZOO = ROOT / "partitioner" / "zoo" / "mnist"
 SAMPLES = sorted((ZOO / "samples").glob("*.png"))
 

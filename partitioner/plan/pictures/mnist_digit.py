@@ -57,7 +57,7 @@ _MEASURES = _measures()
 
 
 def _normalised(image: Image.Image) -> Array:
-    from partway.partitioner.plan.mnist_ink import greys, ink_of
+    from partway.partitioner.plan.pictures.mnist_ink import greys, ink_of
 
     candidates = greys(image) if all(image.size) else []
     for grey in candidates:

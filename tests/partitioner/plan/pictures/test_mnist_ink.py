@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tests.support.digits import difference, grey, seven
 
-from partway.partitioner.plan.mnist_digit import digit_from_image
-from partway.partitioner.plan.mnist_ink import greys, ink_of
+from partway.partitioner.plan.pictures.mnist_digit import digit_from_image
+from partway.partitioner.plan.pictures.mnist_ink import greys, ink_of
 
 EXPECTED = digit_from_image(grey(255 * seven()))
 
@@ -18,7 +18,7 @@ MEASURED = """
 import time
 import numpy as np
 from PIL import Image
-from partway.partitioner.plan.mnist_digit import digit_from_image
+from partway.partitioner.plan.pictures.mnist_digit import digit_from_image
 
 grain = np.random.default_rng(0).integers(0, 40, (160, 200, 3), dtype=np.uint8)
 grain[40:120, 90:110] = 230
@@ -104,10 +104,10 @@ def test_a_picture_is_grey_in_each_way_its_ink_might_show(picture: Image.Image, 
 
 
 @pytest.mark.parametrize(
-    ("level", "shown"), [(0.5, 127.5), (1.0, 255.0), (200.0, 200.0), (65535.0, 255.0), (1e6, 255.0), (-3.0, 0.0)]
+    ("level", "shown"), [(0.5, 127.5), (1.0, 255.0), (200.0, 200.0), (65535.0, 255.0), (-3.0, 0.0)]
 )
 def test_floats_are_read_as_parts_bytes_or_words(level: float, shown: float) -> None:
-    """Up to 1 as parts of the whole, up to 255 as they are, above by their range; nothing is below black."""
+    """Up to 1 as parts of the whole, up to 255 as they are, above as 16 bits; nothing is below black."""
     picture = Image.fromarray(np.full((4, 4), level, np.float32))
     assert greys(picture)[0] == pytest.approx(shown, rel=0.005)
 
