@@ -47,7 +47,9 @@ class Answers:
         """Compare the answers to the coded frames, in the same order."""
         compared = [self._one(outputs, right) for outputs, right in zip(found, self._results, strict=True)]
         weights = [weight for _, weight in compared]
-        return Agreement(sum(share * weight for share, weight in compared), sum(weights), np.count_nonzero(weights))
+        return Agreement(
+            sum(share * weight for share, weight in compared), sum(weights), sum(weight > 0 for weight in weights)
+        )
 
     def _one(self, outputs: Outputs, right: Result) -> tuple[float, float]:
         """The agreement of a frame, 0 to 1, and its weight."""
