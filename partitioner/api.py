@@ -29,7 +29,7 @@ def plan(
     *,
     out: str | Path,
     cuts: str | Sequence[str] = "auto",
-    limit: int = 4,
+    limit: int = 8,
     name: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -49,7 +49,7 @@ def plan(
     be exported, and MissingPackage without torch.
     """
     from partway.partitioner.formats.pytorch.export import write_onnx
-    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+    from partway.partitioner.slicing import cuts_for, open_model, plan_model
 
     wishes = Wishes(_numbers(mean), _numbers(std), scale, fit, tuple(labels))
     folder, called = Path(out), name or _name(model)
@@ -62,7 +62,7 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        called_plan = plan_model(source, choose_cuts(source.graph, cuts, limit=limit), folder, called)
+        called_plan = plan_model(source, cuts_for(source, cuts, limit), folder, called)
     engine = engine_for(called_plan.engine)
     chain = load_folder(folder, called_plan, engine)
     called_plan = described(called_plan, chain, wishes)

@@ -26,6 +26,8 @@ class SliceableModel:
     """A model of any format, read: its graph, its digest, the engine that runs it, and how to write its stages.
 
     ``trusting``: the engine does not check that the parts of a file fit, so stages need a trial first.
+    ``write_watched`` writes one stage that makes the named values from the model's inputs, to measure them; None where
+    a format cannot.
     """
 
     graph: Graph
@@ -33,6 +35,7 @@ class SliceableModel:
     engine: str
     write_stages: Callable[[Sequence[Cut], Path], tuple[Stage, ...]]
     trusting: bool = False
+    write_watched: Callable[[Sequence[str], Path], Stage] | None = None
 
 
 ModelFormat = Callable[[Path, Sizes], SliceableModel]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.cuts.stages import makers, stages_between
 from partway.partitioner.formats.tflite.reader import ParsedTfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
@@ -24,8 +24,19 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
     """The model in a ``.tflite`` file, read for slicing. Raises :class:`InputError` for what is wrong with the file."""
     model = open_tflite(path, sizes)
     return SliceableModel(
-        model.graph, model.file.digest, "litert", lambda cuts, out: slice_model(model, cuts, out), trusting=True
+        model.graph,
+        model.file.digest,
+        "litert",
+        lambda cuts, out: slice_model(model, cuts, out),
+        trusting=True,
+        write_watched=lambda names, out: _watched(model, names, out),
     )
+
+
+def _watched(model: ParsedTfliteModel, names: Sequence[str], out: Path) -> Stage:
+    """What makes these values, in ``watched.tflite``."""
+    graph = model.graph
+    return _write_stage(model, makers(graph, names), graph.inputs, tuple(names), out / "watched.tflite")
 
 
 def slice_model(model: ParsedTfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:

@@ -1,8 +1,8 @@
-"""Tables of a model's cuts, of a plan's stages and of its codecs, and the bar shown while codecs are measured."""
+"""Tables of a plan's stages and of its codecs, and the bar shown while codecs are measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,17 +14,6 @@ from partway.partitioner.decide.candidates import kept_share, plan_candidates, w
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.registry import RAW
 from partway.units import show_bytes, show_s
-
-
-def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
-    """Print the cuts of ``partway cuts``; ``legal`` counts all of them."""
-    table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
-    for column in ("cut", "crosses", "work before it", "useful"):
-        table.add_column(column)
-    for row in rows:
-        share, useful = f"{row['work_share']:.1%}", "yes" if row["useful"] else ""
-        table.add_row(" + ".join(row["values"]), show_bytes(row["bytes"]), share, useful)
-    Console(highlight=False).print(table)
 
 
 def show_stages(plan: Plan) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from partway.cli.commands.slicing.sample_inputs import picture_of, real_samples
 from partway.errors import InputError
 from partway.units import whole_number
 
@@ -65,7 +66,7 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
     from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import Wishes, described, read_labels
     from partway.partitioner.plan.chain import Chain, load_folder
-    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+    from partway.partitioner.slicing import cuts_for, open_model, plan_model
 
     wishes = Wishes(
         numbers(args.mean, "--mean"), numbers(args.std, "--std"), args.scale, args.fit, read_labels(args.labels)
@@ -76,7 +77,10 @@ def sliced(args: argparse.Namespace) -> tuple[Plan, Chain, Engine]:
         raise InputError(f"{args.out} cannot be made ({error.strerror}); give another --out") from error
     with model_source(args) as path:
         source = open_model(path, shapes(args.shape))
-        plan = plan_model(source, choose_cuts(source.graph, args.cuts), args.out, args.name or path.stem)
+        picture = picture_of(source, args.model, wishes)
+        samples = real_samples(source, picture, getattr(args, "calibrate", None))
+        chosen = cuts_for(source, args.cuts, preprocess=picture, samples=samples)
+        plan = plan_model(source, chosen, args.out, args.name or path.stem)
         engine = engine_for(plan.engine)
         chain = load_folder(args.out, plan, engine)
         if args.cuts != "auto":
