@@ -27,6 +27,13 @@ def test_labels_that_fit_go_into_the_entry(output: dict[str, Any], labels: list[
     assert "labels" not in output
 
 
+def test_tensorflow_s_detectors_count_from_the_first_thing() -> None:
+    """Their label files begin with a line for nothing."""
+    output = {"kind": "detect", "head": "lists", "rows_first": True}
+    assert labelled(output, ["???", "person", "bicycle"])["labels"] == ["person", "bicycle"]
+    assert labelled(output, ["person", "bicycle"])["labels"] == ["person", "bicycle"]
+
+
 @pytest.mark.parametrize(
     ("output", "labels", "sentence"),
     [

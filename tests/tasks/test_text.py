@@ -154,3 +154,33 @@ def test_paddleocr_reads_drawn_text(data: Path) -> None:
     labels = session.get_modelmeta().custom_metadata_map["character"].splitlines()
     task = ENTRY.make({**guess.output, "labels": labels}, [OutputSpec(output, "float32", (None, None, 6625))])
     assert task.decode(outputs, None).lines[0].text == "Hello 2026"  # type: ignore[attr-defined]
+
+
+def test_paddleocr_finds_lines_of_text(data: Path) -> None:
+    """A real detector on a drawn page: one outline for each line, around its letters, the turned one turned."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = data / "models/ch_PP-OCRv4_det_infer.onnx"
+    if not model.is_file():
+        pytest.skip("no PP-OCR in the reference data")
+    page = Image.new("RGB", (640, 320), "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(40)
+    draw.text((40, 30), "Hello split world", font=font, fill="black")
+    left, _, right, _ = draw.textbbox((40, 30), "Hello split world", font=font)
+    turned = Image.new("RGB", (340, 60), "white")
+    ImageDraw.Draw(turned).text((5, 5), "a rotated line", font=ImageFont.load_default(36), fill="red")
+    page.paste(turned.rotate(12, expand=True, fillcolor="white"), (150, 150))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = ((np.asarray(page)[..., ::-1] / 255 - mean) / std).transpose(2, 0, 1)[None].astype(np.float32)
+    session = onnxruntime.InferenceSession(str(model))
+    output = session.get_outputs()[0].name
+    outputs = {output: session.run(None, {"x": pixels})[0]}
+    guess = ENTRY.recognise(outputs, (320, 640))
+    assert guess is not None
+    assert guess.likely == 0.5
+    task = ENTRY.make(guess.output, [OutputSpec(output, "float32", (1, 1, None, None))])
+    found: Any = task.decode(outputs, None)
+    upper, lower = (line.polygon for line in found.lines)
+    assert (upper[:, 0].min(), upper[:, 0].max()) == pytest.approx((left, right), abs=10)
+    slope = (lower[1, 1] - lower[0, 1]) / (lower[1, 0] - lower[0, 0])
+    assert np.degrees(np.arctan(slope)) == pytest.approx(-12, abs=3)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from partway.errors import InputError
+from partway.tasks.arrays.reading import AGAIN
 from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ class Classify:
         self.value, self._softmax, self._labels = value, softmax, list(labels)
 
     def decode(self, outputs: Mapping[str, Array], geometry: Geometry | None = None) -> Classes:
-        """The likeliest classes; among equals the first wins, as in argmax."""
+        """The likeliest classes; among equals the first wins, as in argmax. Raises InputError if there are none."""
+        if self.value not in outputs:
+            raise InputError(f"the model has no output {self.value!r}, only {', '.join(outputs)}; {AGAIN}")
         scores = np.asarray(outputs[self.value], np.float64).reshape(-1)
         if not scores.size:
-            raise InputError(f"{self.value} holds no scores to classify by")
+            raise InputError(f"output {self.value!r} is empty, it gives no class; {AGAIN}")
         if len(scores) < FEW:
             values: list[float] = scores.tolist()
             if self._softmax:
@@ -66,8 +69,9 @@ class Classify:
             likeliest = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:TOP]
         else:
             if self._softmax:
-                scores = np.exp(scores - scores.max())
-                scores = scores / scores.sum()
+                with np.errstate(invalid="ignore"):  # infinite scores give no probability
+                    scores = np.exp(scores - scores.max())
+                    scores = scores / scores.sum()
             values, likeliest = scores.tolist(), np.argsort(-scores, kind="stable")[:TOP].tolist()
         return Classes(tuple([(self._label(i), i, values[i]) for i in likeliest]))
 
@@ -104,11 +108,11 @@ def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None)
 
     Probabilities in 256 steps, of a quantised model, sum up to about 1. Other scores may be anything else, too.
     """
-    name, scores = next(iter(outputs.items()))
+    name, scores = next(iter(outputs.items()), ("", np.zeros(0)))
     classes = scores.shape[-1] if scores.ndim else 0
     if len(outputs) != 1 or scores.size != classes or classes < LEAST_CLASSES:
         return None
-    values = scores.astype(np.float64)
+    values = np.nan_to_num(scores.astype(np.float64), nan=-1, posinf=2, neginf=-1)
     tolerance = ROUGH_TOLERANCE if bool((values * STEPS % 1 == 0).all()) else SUM_TOLERANCE
     probabilities = bool(values.min() >= 0 and values.max() <= 1 and abs(values.sum() - 1) < tolerance)
     softmax = not probabilities and scores.dtype.kind == "f"

@@ -145,8 +145,13 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Detect:
 
 
 def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
-    """The heads of the table that fit, certain ones first; several leave a doubt."""
+    """The heads of the table that fit, certain ones first; several leave a doubt.
+
+    Of an input that may be no picture only boxes in pixels are read.
+    """
     found = [guess for head in HEADS.values() for guess in head.recognise(outputs, input_size)]
+    if input_size is None:
+        found = [one for one in found if one.output["head"] in ("lists", "rows") and not one.output.get("unit")]
     found.sort(key=lambda guess: not guess.certain)
     if not found:
         return None

@@ -18,10 +18,14 @@ THRESHOLDS = {
 """Which thresholds a task has."""
 
 
+NOTHING = ("???", "background", "__background__")
+
+
 def labelled(output: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
     """The entry with these labels, one for each class.
 
-    A CTC model's characters may lack the blank, and a space at the end. Raises InputError, with both numbers, if they
+    A CTC model's characters may lack the blank, and a space at the end. TensorFlow's detectors count from the label
+    after ``???`` or ``background``, which is left out. Raises InputError, with both numbers, if they
     do not fit the head's classes; if the task has no labels; or if there are none.
     """
     kind, classes = str(output.get("kind", "")), output.get("classes")
@@ -31,6 +35,8 @@ def labelled(output: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]
         raise InputError("the labels file is empty; give one label a line")
     if kind == "text":
         characters(labels, int(number(output, "classes", 0, 0, 1e6)), int(number(output, "blank", 0, -1, 1e6)))
+    elif output.get("rows_first") and labels[0].strip().lower() in NOTHING:
+        labels = labels[1:]
     elif classes is not None and len(labels) != classes:
         what = "class" if classes == 1 else "classes"
         raise InputError(f"{len(labels)} labels do not fit a model of {classes} {what}; give {classes}, one a line")

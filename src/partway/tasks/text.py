@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 SAME_REGION = 0.5
 LEAST_CHARACTERS = 11
+PADDLE_NAMES = ("sigmoid_0.tmp", "save_infer_model", "fetch_name_0")
+"""In the names of outputs that Paddle's exporters give; its models of one map find text."""
 MOSTLY_BLANK = 0.5
 """Scores that are no probabilities have to be mostly blank, of a wide picture or of none."""
 
@@ -189,7 +191,9 @@ def _map(name: str, array: Array, input_size: tuple[int, int] | None) -> Guess |
     if planes.shape != tuple(input_size):
         return None
     entry = {"kind": "text", "head": "db", "value": name, "size": list(input_size)}
-    return Guess(entry, "a map of 0 to 1 as large as the input; it may mark text", likely=0.3)
+    paddle = any(part in name for part in PADDLE_NAMES)
+    reason = "a map of 0 to 1 as large as the input; it may mark text" + (", as PaddleOCR's do" if paddle else "")
+    return Guess(entry, reason, likely=0.5 if paddle else 0.3)
 
 
 ENTRY = TaskEntry(_make, _recognise, "strings, or where lines of text are")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+BLOCK = 256
 
 
 def corners(boxes: Array) -> Array:
@@ -41,23 +42,29 @@ def overlaps(boxes: Array, others: Array) -> Array:
 def suppressed(boxes: Array, scores: Array, classes: Array, iou: float, most: int) -> Array:
     """Indices of at most ``most`` boxes that remain, best first: non-maximum suppression within each class.
 
-    A box goes if a better one of its class overlaps it by more than ``iou``. Among equal scores the first wins.
+    A box goes if a better one of its class overlaps it by more than ``iou``. Among equal scores the first wins. Boxes
+    are compared block by block, so that thousands of candidates need no matrix of all pairs.
     """
     order = np.argsort(-scores, kind="stable")
-    boxes = boxes.astype(np.float64)[order]
-    sizes, kinds = areas(boxes), classes[order]
-    remaining = np.arange(len(order))
-    selected: list[int] = []
-    while len(remaining) and len(selected) < most:
-        best, rest = remaining[0], remaining[1:]
-        selected.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        sides = np.maximum(high - low, 0)
-        common = sides[:, 0] * sides[:, 1]
-        above = common > iou * (sizes[best] + sizes[rest] - common)
-        remaining = rest[~(above & (kinds[rest] == kinds[best]))]
-    return np.asarray(order[selected], np.intp)
+    boxes, kinds = boxes.astype(np.float64)[order], classes[order]
+    selected = np.zeros(0, np.intp)
+    for start in range(0, len(order), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(order)))
+        block = block[~_clashes(boxes, kinds, block, selected, iou).any(1)]
+        clash = _clashes(boxes, kinds, block, block, iou)
+        remains = np.ones(len(block), bool)
+        for row in range(len(block)):
+            if remains[row]:
+                remains[row + 1 :] &= ~clash[row, row + 1 :]
+        selected = np.concatenate([selected, block[remains]])
+        if len(selected) >= most:
+            break
+    return np.asarray(order[selected[:most]], np.intp)
+
+
+def _clashes(boxes: Array, kinds: Array, some: Array, others: Array, iou: float) -> Array:
+    """bool [some, others]: of one class, and overlapping by more than ``iou``."""
+    return np.asarray((overlaps(boxes[some], boxes[others]) > iou) & (kinds[some][:, None] == kinds[others][None]))
 
 
 def matched(similar: Array, least: float) -> list[tuple[int, int]]:

@@ -86,9 +86,10 @@ def sigmoid(values: Array) -> Array:
 
 
 def softmax(values: Array) -> Array:
-    """Probabilities along the last axis."""
-    powers = np.exp(values - np.max(values, -1, keepdims=True, initial=-np.inf))
-    return np.asarray(powers / powers.sum(-1, keepdims=True))
+    """Probabilities along the last axis; none of infinite values."""
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(values - np.max(values, -1, keepdims=True, initial=-np.inf))
+        return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
 def are_shares(values: Array) -> bool:

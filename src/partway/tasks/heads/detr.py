@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from partway.errors import InputError
 from partway.tasks.arrays.boxes import corners
 from partway.tasks.arrays.grids import strides_of
-from partway.tasks.arrays.reading import are_shares, same_rows, sigmoid, softmax, taken
+from partway.tasks.arrays.reading import AGAIN, are_shares, same_rows, sigmoid, softmax, taken
 from partway.tasks.heads.head import Candidates, Head, Reading, Size, guess, rows
 from partway.tasks.interface import Guess
 
@@ -30,6 +31,8 @@ def read(outputs: Mapping[str, Array], reading: Reading) -> Candidates:
         same_rows({reading.values["boxes"]: boxes, reading.values["scores"]: scores})
     else:
         table = taken(outputs, reading.values["boxes"], 2)
+        if table.shape[1] < 5:
+            raise InputError(f"output {reading.values['boxes']!r} has no scores after its boxes; {AGAIN}")
         boxes, scores = table[:, :4], table[:, 4:]
     if options.get("activation") == "softmax":
         scores = softmax(scores)[:, :-1]

@@ -72,10 +72,17 @@ def _read_indices(
     outputs: Mapping[str, Array], reading: Reading, geometry: Geometry | None, labels: Sequence[str]
 ) -> list[Found]:
     """Class numbers [h, w]."""
-    name = reading.values["maps"]
-    squeezed = {name: np.asarray(outputs[name]).squeeze()} if name in outputs else outputs
-    numbers = np.nan_to_num(taken(squeezed, name, 2), posinf=-1, neginf=-1)
+    numbers = np.nan_to_num(_plane(outputs, reading.values["maps"]), nan=-1, posinf=-1, neginf=-1).clip(-1, 2**31)
     return _by_class(numbers.astype(np.int64), reading, geometry, labels, {})
+
+
+def _plane(outputs: Mapping[str, Array], name: str) -> Array:
+    """The only map [h, w] of an output, whichever of its axes are 1."""
+    squeezed = {name: np.asarray(outputs[name]).squeeze()} if name in outputs else outputs
+    plane = taken(squeezed, name, 2)
+    if not plane.size:
+        raise InputError(f"output {name!r} has shape {list(np.shape(outputs[name]))}, it holds no map; {AGAIN}")
+    return plane
 
 
 def _by_class(
@@ -91,9 +98,7 @@ def _read_one(
     outputs: Mapping[str, Array], reading: Reading, geometry: Geometry | None, labels: Sequence[str]
 ) -> list[Found]:
     """One map [h, w] of 0 to 1: the class is where it is above the threshold."""
-    name = reading.values["maps"]
-    squeezed = {name: np.asarray(outputs[name]).squeeze()} if name in outputs else outputs
-    plane = taken(squeezed, name, 2)
+    plane = _plane(outputs, reading.values["maps"])
     plane = np.nan_to_num(sigmoid(plane) if reading.options.get("sigmoid") else plane, nan=0.0)
     shares = smooth(plane, geometry or identity((plane.shape[0], plane.shape[1])))
     pixels = shares > number(reading.options, "score", 0.5)
@@ -107,6 +112,8 @@ def _read_yolo(
 ) -> list[Found]:
     """Boxes with coefficients of prototypes: their weighted sum, a sigmoid, and the box give an object's mask."""
     prototypes = taken(outputs, reading.values["prototypes"], 3)
+    if not prototypes.size:
+        raise InputError(f"output {reading.values['prototypes']!r} holds no prototype; {AGAIN}")
     if reading.options.get("layout") == "NHWC":
         prototypes = np.moveaxis(prototypes, -1, 0)
     classes = int(number(reading.options, "classes", 1, 1, MOST_CLASSES))

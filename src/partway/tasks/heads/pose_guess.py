@@ -70,7 +70,7 @@ def _movenet(name: str, array: Array, size: Size) -> Guess | None:
 
 
 def _simcc(outputs: Mapping[str, Array], size: Size) -> Guess | None:
-    tables = {name: table for name, array in outputs.items() if (table := rows(array)) is not None}
+    tables = {name: table for name, array in outputs.items() if (table := rows(array)) is not None and len(table)}
     for ratio in (2, 1, 3, 4):
         across = [name for name, table in tables.items() if table.shape[1] == size[1] * ratio]
         down = [name for name, table in tables.items() if table.shape[1] == size[0] * ratio and name not in across[:1]]
