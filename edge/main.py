@@ -137,8 +137,9 @@ def _finish(run_report: RunReport, report: Report, options: Options, json_path: 
 
 
 def _command(options: Options) -> str | None:
-    """The beginning of the commands that the last lines suggest; None if constraints leave little to try."""
-    if options.constraints.keep_on_device or options.constraints.max_device_bytes is not None:
+    """The beginning of the commands that the last lines suggest; None if they would leave options out."""
+    constraints = options.constraints
+    if constraints.keep_on_device or constraints.max_device_bytes is not None or options.wishes.flags:
         return None
     return f"edge-run --model {options.model}{' --random-weights' if options.random_weights else ''}"
 

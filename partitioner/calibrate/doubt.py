@@ -19,11 +19,11 @@ FOUND = ("boxes", "text", "keypoints", "masks")
 def doubt(chain: Chain, frames: Sequence[CalibrationFrame]) -> str:
     """A sentence if the unsplit model is unsure of every picture among the first frames; empty otherwise.
 
-    Only for models of pictures, and from three frames on.
+    Only for trained models of pictures, and from three frames on.
     """
     plan = chain.plan
     some = [frame for frame in frames if frame.pixels is not None][:MOST_FRAMES]
-    if plan.preprocess is None or len(some) < LEAST_FRAMES:
+    if plan.preprocess is None or plan.weights.startswith("random") or len(some) < LEAST_FRAMES:
         return ""
     reader = AnswerReader(plan)
     answers = [reader.result(chain.run(frame.values, 0, len(plan.stages))).to_json() for frame in some]

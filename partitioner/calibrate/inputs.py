@@ -111,7 +111,7 @@ def _arrays(path: Path, plan: Plan, preprocess: Preprocess | None, most: int, of
 
 
 def _image(image: Array, preprocess: Preprocess, path: Path) -> CalibrationFrame:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
         raise InputError(f"{path}: images must be uint8 [n, height, width, channels], not {image.dtype} {image.shape}")
     pixels, _ = preprocess.fitted_array(image)
     return CalibrationFrame({preprocess.value: preprocess.tensor(pixels)}, pixels)

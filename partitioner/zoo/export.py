@@ -17,6 +17,7 @@ from partway.errors import InputError, PartwayError, mapped
 from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.model_format import Facts
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
 from partway.partitioner.plan.wishes import NO_WISHES
@@ -53,10 +54,17 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         source = open_model(file)
         plan = plan_model(source, useful_cuts(source.graph), out, plan_name(name, random))
     described_plan = with_zoo_metadata(
-        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), NO_WISHES), random
+        name, described(plan, load_folder(out, plan, engine_for(plan.engine)), NO_WISHES, zoo_facts(name)), random
     )
     save_plan(described_plan, out)
     return described_plan
+
+
+def zoo_facts(name: str) -> Facts:
+    """What is known of a zoo model's pictures and task, so that an option replaces only what it says."""
+    model, fields = ZOO[name], ("scale", "mean", "std", "order", "fit", "crop_from")
+    preprocess = model.preprocess()
+    return Facts({field: getattr(preprocess, field) for field in fields}, task="classify" if model.imagenet else "")
 
 
 def with_zoo_metadata(name: str, plan: Plan, random: bool, *, pictures: bool = True, labels: bool = True) -> Plan:
@@ -66,7 +74,7 @@ def with_zoo_metadata(name: str, plan: Plan, random: bool, *, pictures: bool = T
     weights = RANDOM_WEIGHTS if random else f"torchvision {ZOO[name].weights}"
     plan = replace(plan, weights=weights)
     if pictures:
-        plan = replace(plan, input=ZOO[name].preprocess().to_json(), guesses=())
+        plan = replace(plan, input=ZOO[name].preprocess().to_json())
     if labels and plan.output and (classes := labels_of(ZOO[name])):
         plan = replace(plan, output={**plan.output, "labels": classes})
     return plan

@@ -60,6 +60,18 @@ def test_defaults_are_those_of_a_run_without_options() -> None:
         ("--keep-on-device input --keep-on-device a", {"keep_on_device": ["input", "a"]}),
         ("--cloud 192.0.2.7,[::1]:9", {"cloud": ["192.0.2.7", "[::1]:9"]}),
         ("--split 2 --codec fp16 --audit 1%", {"split": 2, "codec": "fp16", "audit": 0.01}),
+        (
+            "--mean 0.5,0.4,0.3 --std 2 --scale 1/255 --fit letterbox-0 --channels BGR --task classify",
+            {
+                "mean": [0.5, 0.4, 0.3],
+                "std": 2,
+                "scale": 1 / 255,
+                "fit": "letterbox-0",
+                "channels": "BGR",
+                "task": "classify",
+            },
+        ),
+        ("--shape a=1x3x8x6 --shape b=1,2", {"shape": {"a": (1, 3, 8, 6), "b": [1, 2]}}),
         ("--cache here --threads 2 --engine litert", {"cache": Path("here"), "threads": 2, "engine": "litert"}),
     ],
 )

@@ -77,6 +77,8 @@ def waveform_of(plan: Plan, name: str, hop: tuple[int, int] | None) -> Waveform:
     """
     spec = _waveform_input(plan, name)
     size = spec.shape[-1]
+    if size is None and hop is None and spec.usual is not None:  # the plan was made for frames of this size
+        return Waveform(spec, spec.usual[-1])
     if size is None:
         if hop is None:
             raise InputError(
@@ -91,7 +93,7 @@ def waveform_of(plan: Plan, name: str, hop: tuple[int, int] | None) -> Waveform:
 
 
 def _waveform_input(plan: Plan, name: str) -> TensorSpec:
-    specs = plan.crossing(0)
+    specs = plan.frame_inputs
     found = [spec for spec in specs if _is_waveform(spec)]
     if len(found) > 1:
         found = [spec for spec in found if _NAMES.search(spec.name)] or found

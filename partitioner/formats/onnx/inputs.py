@@ -17,7 +17,7 @@ BATCH_NAMES = frozenset({"N", "n", "bs", "B", "b"})
 SIZE_NAMES = re.compile("seq|time|frame|length|len$|token|step|height|width|sample|^[tlhw]$|^num_")
 """Names of an open first dimension that counts something within one frame."""
 SEQUENCE = 128
-"""The length that open sizes of inputs other than pictures get, with a warning."""
+"""The length at which inputs other than pictures are measured where their size is open."""
 USUAL_SIDES = (320, 320)
 """Height and width in examples of --shape."""
 NUMERIC = frozenset({

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import TextIO
 
@@ -43,6 +44,7 @@ def run_command(name: str, body: Callable[[], int], interrupted: str = "") -> in
     ``interrupted``: what is said after Ctrl-C.
     """
     open_streams()
+    warnings.filterwarnings("ignore", message=".*decompression bomb")  # of Pillow: Partway has a limit of its own
     try:
         code = body()
     except PartwayError as error:

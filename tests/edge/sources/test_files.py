@@ -18,6 +18,7 @@ from partway.partitioner.plan.plan import Plan, plan_to_json
 from partway.partitioner.plan.plan_file import load_plan, plan_from_json
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.zoo import model_folder
+from partway.tasks.interface import Geometry
 
 Array = np.ndarray[Any, Any]
 
@@ -274,6 +275,18 @@ def test_a_model_of_tensors_takes_no_pictures(tmp_path: Path) -> None:
         open_source([str(tmp_path / "p.png")], TENSOR_PLAN)
     with pytest.raises(InputError, match="an IDX input is uint8 pictures"):
         open_source([str(tmp_path / "i-idx3-ubyte")], TENSOR_PLAN)
+
+
+def test_every_picture_knows_where_its_pixels_lie(tmp_path: Path) -> None:
+    """Files, pictures in arrays of any size, and random ones, so that boxes come back in the original's pixels."""
+    plan = _plan(fit="letterbox-0")
+    Image.new("L", (56, 28)).save(tmp_path / "a.png")
+    np.savez(tmp_path / "b.npz", images=np.zeros((1, 28, 56), np.uint8))
+    np.savez(tmp_path / "c.npz", images=np.zeros((1, 28, 28), np.uint8))
+    wide, same = Geometry(56, 28, 28, 28, 0.5, 0.5, 0.0, 7.0), Geometry(28, 28, 28, 28)
+    found = [sample.geometry for sample in read([tmp_path / name for name in ("a.png", "b.npz", "c.npz")], plan)]
+    assert found == [wide, wide, same]
+    assert next(random_source(plan, 1)).read().geometry == same
 
 
 def test_random_input_fits_the_model() -> None:

@@ -1,5 +1,6 @@
 """Answers that are all doubtful point to the preprocessing."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from partway.partitioner.calibrate.doubt import doubt, unsure
 from partway.partitioner.plan.chain import Chain, load_folder
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
+
+EMPTY = CalibrationFrame({"image": np.zeros((1, 1, 28, 28), np.float32)}, np.zeros((28, 28, 1), np.uint8))
+"""A picture of nothing: the model of digits is unsure of it."""
 
 
 def top(*probabilities: float | None) -> list[dict[str, Any]]:
@@ -61,13 +65,12 @@ def test_a_model_that_is_sure_of_a_picture_gets_no_warning(chain: Chain) -> None
     digit[4:24, 13:16] = 255
     assert doubt(chain, frames(chain, [digit] * 3)) == ""
     assert doubt(chain, frames(chain, [digit] * 2)) == ""
+    untrained = Chain(replace(chain.plan, weights="random numbers"), chain.stages)
+    assert doubt(untrained, [EMPTY] * 3) == ""
     assert doubt(chain, [CalibrationFrame(frame.values) for frame in frames(chain, [digit] * 3)]) == ""
 
 
 def test_a_model_that_is_unsure_of_all_gets_one(chain: Chain) -> None:
     """With the options to look at, and what was guessed."""
-    grey = [CalibrationFrame({"image": np.zeros((1, 1, 28, 28), np.float32)}, np.zeros((28, 28, 1), np.uint8))] * 3
-    sentence = doubt(chain, grey)
-    if not sentence:
-        pytest.fail("the model is sure of empty tensors")
+    sentence = doubt(chain, [EMPTY] * 3)
     assert sentence.startswith("mnist is unsure of all 3 pictures") and "--scale" in sentence

@@ -1,14 +1,18 @@
 """Real inputs for calibration: folders of pictures, and arrays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from partway.edge.sources.files import open_source
 from partway.errors import InputError
 from partway.partitioner.calibrate.inputs import read_frames
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.zoo import model_folder
 
 
 def test_inputs_come_from_folders_and_arrays(mnist: Chain, tmp_path: Path) -> None:
@@ -44,3 +48,31 @@ def test_inputs_that_cannot_be_used_are_named(mnist: Chain, tmp_path: Path) -> N
             read_frames(path, mnist.plan, 5)
     with pytest.raises(InputError, match="no JSON object"):
         read_frames(tmp_path / "d", mnist.plan, 5, tmp_path / "t.json")
+
+
+def test_pictures_are_read_as_a_run_reads_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Upright, by content where the suffix says nothing, and what is no picture is named."""
+    plan = load_plan(model_folder("mnist"))
+    plan = replace(plan, input={**plan.input, "fit": "letterbox-0"})
+    scene = Image.fromarray(np.arange(40 * 60, dtype=np.uint16).reshape(40, 60).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    scene.save(tmp_path / "b", "PNG")
+    (tmp_path / "notes.txt").write_text("none")
+    turned, plain = read_frames(tmp_path, plan, 5)
+    assert turned.pixels is not None and plain.pixels is not None
+    np.testing.assert_array_equal(turned.pixels, plain.pixels)
+    for item in open_source([str(tmp_path)], plan):
+        pixels = item.read().pixels
+        assert pixels is not None
+        np.testing.assert_array_equal(pixels, plain.pixels)
+    assert [record.name for record in caplog.records] == ["partway.partitioner", "partway.edge"]
+    assert all("1 of its entries is no picture and is not read: notes.txt" in text for text in caplog.messages)
+
+
+def test_arrays_that_are_no_pictures_are_refused(mnist: Chain, tmp_path: Path) -> None:
+    """Two channels are none."""
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 28, 28, 2), np.uint8))
+    with pytest.raises(InputError, match=r"images must be uint8 \[n, .*, not uint8 \(28, 28, 2\)"):
+        read_frames(tmp_path / "a.npz", mnist.plan, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,15 +15,18 @@ from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.onnx.reader import open_onnx
+from partway.partitioner.formats.picture_input import picture_entry
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo import export as zoo_export
 from partway.partitioner.zoo.catalogue import RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.export import export_model, keep_plan, main, with_zoo_metadata
+from partway.partitioner.zoo.export import export_model, keep_plan, main, with_zoo_metadata, zoo_facts
 from partway.partitioner.zoo.networks import network
+from partway.proto.tensors import TensorSpec
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -119,3 +123,13 @@ def test_a_plan_says_where_its_weights_are_from(tmp_path, random):
     assert made_known.input == plan.input
     with_pictures = with_zoo_metadata("resnet18", plan, random, labels=False)
     assert Preprocess.from_json(with_pictures.input) == ZOO["resnet18"].preprocess()
+
+
+def test_an_option_for_pictures_replaces_only_what_it_says():
+    """The rest is that of the published weights, so that nothing is left to guess."""
+    image = TensorSpec("image", "float32", (None, 3, 224, 224))
+    entry, guess = picture_entry([image], Wishes(fit="stretch"), zoo_facts("resnet18"))
+    expected = ZOO["resnet18"].preprocess()
+    assert Preprocess.from_json(entry) == replace(expected, fit="stretch", crop_from=0)
+    assert guess == ""
+    assert zoo_facts("ssdlite320").task == ""

@@ -100,6 +100,25 @@ def test_a_limit_above_pillows_own_is_believed(tmp_path: Path, monkeypatch: pyte
     assert read_picture(tmp_path / "a.png", COLOUR)[1].width == 1500
 
 
+def test_a_command_prints_no_warning_of_pillows(tmp_path: Path) -> None:
+    """Pillow warns from 89 megapixels on; the limit here is another."""
+    scene((12, 12)).save(tmp_path / "a.png")
+    program = """
+import sys
+from pathlib import Path
+from PIL import Image
+from partway.partitioner.plan.pictures.reading import read_picture
+from partway.partitioner.plan.preprocess import Preprocess
+from partway.system.command import run_command
+
+Image.MAX_IMAGE_PIXELS = 100
+run_command("partway", lambda: len(read_picture(Path(sys.argv[1]), Preprocess("x", 4, 4, 3))) - 2)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("text", ["many", "0", "-1", "inf", "nan"])
 def test_a_limit_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """With the variable's name."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
-    from partway.partitioner.plan.model_format import Given
+    from partway.partitioner.plan.model_format import Facts, Given, SliceableModel
     from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
     from partway.partitioner.plan.wishes import Wishes
@@ -109,7 +109,7 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
             _warn(source.graph, path, chain, engine)
-    plan = _zoo_described(args, described(plan, chain, wishes, source.facts), wishes)
+    plan = _zoo_described(args, described(plan, chain, wishes, _facts(args, source)), wishes)
     return plan, Chain(plan, chain.stages), engine
 
 
@@ -119,6 +119,17 @@ def given_inputs(args: argparse.Namespace) -> Given:
     from partway.partitioner.plan.wishes import shapes
 
     return Given(dict(shapes(args.shape)), read_examples(args.example))
+
+
+def _facts(args: argparse.Namespace, source: SliceableModel) -> Facts:
+    """What the zoo says of a model by name, else what the file says."""
+    from partway.partitioner.resolve import is_zoo_name
+
+    if not is_zoo_name(args.model):
+        return source.facts
+    from partway.partitioner.zoo.export import zoo_facts
+
+    return zoo_facts(args.model)
 
 
 def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan:
