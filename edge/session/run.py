@@ -155,8 +155,7 @@ class Run:
     def _ranking(self, plan: Plan, link: Link | None) -> Ranking:
         """By the objective. Frames of a model with state never overlap: the least latency gives the most frames/s."""
         chosen = self.options.objective
-        sequential = plan.state and chosen.name == "throughput"
-        return Ranking(objective() if sequential else chosen, link.rtt_s if link else 0.0)
+        return Ranking(objective() if plan.state and chosen.overlaps else chosen, link.rtt_s if link else 0.0)
 
     def _constraints(self) -> Constraints:
         """A codec that the user names may lose any agreement; other codecs keep ``max_drop``."""

@@ -39,7 +39,8 @@ class Objective:
     were sent. ``terms`` gives the score of the estimated parts for any link; it ignores the estimate's own link.
     ``show`` writes a score for people, ``unit`` follows it. Gains below ``noise_floor`` do not change the split.
     ``is_latency``: the score is the frame's latency, which every report shows anyway. ``is_timed``: the score depends
-    on measured times, so that it is marked where these are predicted. ``notes`` says what the objective assumes.
+    on measured times, so that it is marked where these are predicted. ``notes`` says what the objective assumes. ``overlaps``: the
+    score assumes that frames overlap.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Objective:
     noise_floor: float = 0.0
     is_latency: bool = False
     is_timed: bool = True
+    overlaps: bool = False
     notes: tuple[str, ...] = ()
 
     def best(self, estimates: Iterable[Estimate], rtt_s: float = 0.0) -> Estimate:
