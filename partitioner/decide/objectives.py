@@ -39,8 +39,8 @@ class Objective:
     were sent. ``terms`` gives the score of the estimated parts for any link; it ignores the estimate's own link.
     ``show`` writes a score for people, ``unit`` follows it. Gains below ``noise_floor`` do not change the split.
     ``is_latency``: the score is the frame's latency, which every report shows anyway. ``is_timed``: the score depends
-    on measured times, so that it is marked where these are predicted. ``notes`` says what the objective assumes. ``overlaps``: the
-    score assumes that frames overlap.
+    on measured times, so that it is marked where these are predicted. ``notes`` says what the objective assumes.
+    ``overlaps``: the score assumes that frames overlap.
     """
 
     name: str
