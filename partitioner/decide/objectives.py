@@ -9,6 +9,7 @@ from typing import TypeVar
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.decide.power import POWERS, Power
+from partway.partitioner.plan.plan import Plan
 from partway.plugins import Registry
 
 T = TypeVar("T")
@@ -71,6 +72,11 @@ def objective(name: str = "latency", power: Power = POWERS["pi4"]) -> Objective:
     if not isinstance(entry, Objective):
         raise InputError(f"the objective {name!r} gives a {type(entry).__name__}, no Objective; mend its package")
     return entry
+
+
+def objective_for(plan: Plan, chosen: Objective) -> Objective:
+    """The objective for a plan. Frames of a model with state never overlap: least latency gives most frames/s."""
+    return objective() if plan.state and chosen.overlaps else chosen
 
 
 def best(choices: Iterable[T], score: Callable[[T], float], ties: Callable[[T], tuple[float, float]]) -> T:

@@ -1,17 +1,24 @@
 """From a frame to its answer, with a clock in hand."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.cloud.conftest import X as X_SPEC
+from tests.cloud.conftest import Y as Y_SPEC
 from tests.cloud.conftest import small_models
+from tests.support.served import served
 
 from partway.cloud.answer import FrameRefused, Router, _outputs, answer, refused
 from partway.cloud.models.repository import ServedModel
+from partway.errors import InputError
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.plan.state import StateLink
 from partway.proto.frame import Frame, Reply
 from partway.proto.header import Header, TensorHead
+from partway.proto.tensors import TensorSpec, Values
 
 X = np.arange(4, dtype=np.float32)[None]
 HEAD = TensorHead("x", "FP32", (1, 4))
@@ -86,6 +93,29 @@ def test_a_picture_alone_is_refused_where_the_model_reads_state() -> None:
     model = small_models()["double"]
     plan = replace(model.plan, state=(StateLink("x", "x"),))
     frame = Frame(Header("double", (("partway.codec", "jpeg75"),), (TensorHead("x", "BYTES", (1,)),)), "7", (b"",))
-    served = replace(model, plan=plan, preprocess=Preprocess("x", 2, 2, 1))
+    pictured = replace(model, plan=plan, preprocess=Preprocess("x", 2, 2, 1))
     with pytest.raises(FrameRefused, match="reads state beside the picture"):
-        answer(Router({"double": served}).route(frame.header), frame, 0.0, iter((0.0,) * 3).__next__)
+        answer(Router({"double": pictured}).route(frame.header), frame, 0.0, iter((0.0,) * 3).__next__)
+
+
+def test_a_raw_tensor_far_larger_than_usual_is_refused() -> None:
+    """An open size is no licence to fill a cloud's memory."""
+    model = small_models()["double"]
+    spec = TensorSpec("x", "float32", (1, None), usual=(1, 4))
+    opened = replace(model, plan=replace(model.plan, tensors={**model.plan.tensors, "x": spec}))
+    assert Router({"double": opened}).route(Header("double", (), (TensorHead("x", "FP32", (1, 256)),)))
+    with pytest.raises(FrameRefused, match="at most 64 samples"):
+        Router({"double": opened}).route(Header("double", (), (TensorHead("x", "FP32", (1, 260)),)))
+
+
+def test_why_an_engine_refused_a_frame_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator sees why devices fall back; a frame that comes again adds nothing."""
+
+    def refuse(values: Values) -> Mapping[str, np.ndarray[Any, Any]]:
+        raise InputError("LiteRT refused the tensors: no")
+
+    model = served("odd", refuse, (X_SPEC,), (Y_SPEC,))
+    for _ in range(2):
+        with pytest.raises(FrameRefused, match="LiteRT refused the tensors"):
+            ask(model, Header("odd", (), (HEAD,)))
+    assert caplog.text.count("a frame of odd was refused while it ran: LiteRT refused the tensors: no") == 1

@@ -16,6 +16,8 @@ Shape = tuple[int, ...]
 BATCH_NAMES = frozenset({"N", "n", "bs", "B", "b"})
 SIZE_NAMES = re.compile("seq|time|frame|length|len$|token|step|height|width|sample|^[tlhw]$|^num_")
 """Names of an open first dimension that counts something within one frame."""
+STATE_RANK = 3
+"""Layers and directions, batch, features, as ONNX's LSTM has them."""
 IMAGE_SIDE, SEQUENCE = 224, 128
 NUMERIC = frozenset({
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64",
@@ -56,18 +58,30 @@ def input_shape(value: Any, batch: str | None, size: int, declared: Sequence[int
     dims = list(tensor.shape.dim)
     if declared and len(declared) != len(dims):
         raise InputError(f"the input `{value.name}` has {len(dims)} dimensions, {len(declared)} were given")
-    batches = [is_batch(dim, axis, batch) for axis, dim in enumerate(dims)]
+    batches = [is_batch(dims, axis, batch) for axis in range(len(dims))]
     return tuple(
         size if batches[axis] else _dimension(value.name, axis, dim, len(dims), declared[axis] if declared else None)
         for axis, dim in enumerate(dims)
     )
 
 
-def is_batch(dim: Any, axis: int, batch: str | None) -> bool:
-    """Whether a declared dimension is the batch: by its name, or an open first one without a name."""
-    if dim.HasField("dim_value") and dim.dim_value > 0:
+def is_batch(dims: Sequence[Any], axis: int, batch: str | None) -> bool:
+    """Whether a declared dimension is the batch: by its name, or by its place where it has no name.
+
+    Without a name an open first dimension is the batch, and the middle one of ``[2, ?, 128]``, a recurrent state.
+    """
+    dim = dims[axis]
+    if batch is None or _is_fixed(dim):
         return False
-    return bool(dim.dim_param == batch if dim.dim_param else axis == 0 and batch is not None)
+    return bool(dim.dim_param == batch) if dim.dim_param else axis == 0 or (axis == 1 and _is_state(dims))
+
+
+def _is_fixed(dim: Any) -> bool:
+    return bool(dim.HasField("dim_value") and dim.dim_value > 0)
+
+
+def _is_state(dims: Sequence[Any]) -> bool:
+    return len(dims) == STATE_RANK and _is_fixed(dims[0]) and dims[0].dim_value > 1 and _is_fixed(dims[2])
 
 
 def _dimension(name: str, axis: int, dim: Any, rank: int, declared: int | None) -> int:

@@ -67,6 +67,6 @@ def _open_axes(value: Any, batch: str | None, fixed: Shape) -> list[int]:
         axis
         for axis, (dim, size) in enumerate(zip(tensor.shape.dim, fixed, strict=True))
         if not (dim.HasField("dim_value") and dim.dim_value > 0)
-        and not is_batch(dim, axis, batch)
+        and not is_batch(tensor.shape.dim, axis, batch)
         and not (len(fixed) == PICTURE_RANK and axis in (1, 3) and size <= MOST_CHANNELS)
     ]

@@ -138,7 +138,7 @@ def _graph(parts: Parts, specs: Mapping[int, TensorSpec]) -> Graph:
     values = {names[tensor]: specs[tensor] for tensor in used if tensor in specs}
     loose = {
         names[tensor] for tensor in _data_dependent(parts) if tensor in used and None in _shape(main.tensors[tensor])
-    }
+    } | {names[tensor] for tensor in _unsized(parts) if tensor in used}
     sizes = {
         names[tensor]: math.prod(ints(main.tensors[tensor].shape)) * specs[tensor].itemsize
         for tensor in used
@@ -193,6 +193,16 @@ def _work(parts: Parts, at: int, weight_bytes: int) -> int:
         next(options_of(operator), None),
     )  # fmt: skip
     return own + weight_bytes // 4 if called(operator) else own
+
+
+def _unsized(parts: Parts) -> set[int]:
+    """Tensors without a shape in the file that custom operators, which size their outputs in a run, lead to."""
+    found: set[int] = set()
+    for operator in parts.main.operators:
+        custom = parts.model.operatorCodes[operator.opcodeIndex].customCode
+        if custom or found.intersection(ints(operator.inputs)):
+            found.update(at for at in ints(operator.outputs) if not ints(parts.main.tensors[at].shape))
+    return found
 
 
 def _data_dependent(parts: Parts) -> set[int]:

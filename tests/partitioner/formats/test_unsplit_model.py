@@ -1,18 +1,21 @@
 """Unsplit model files, loaded to compare answers with."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from tests.support.architectures import wide
 from tests.support.chains import feeds_for
+from tests.support.tflite_runs import modified
 
 from partway.engines.fake import fake_stage
 from partway.engines.registry import engine_for
 from partway.errors import InputError
 from partway.partitioner.formats.onnx import writer
-from partway.partitioner.formats.unsplit_model import load_unsplit
+from partway.partitioner.formats.unsplit_model import load_unsplit, without_axes_of_vectors
 from partway.proto.tensors import TensorSpec
 
 FEEDS = feeds_for(wide(3, 64), {}, 2)
@@ -69,3 +72,23 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the reason of the system."""
     with pytest.raises(InputError, match=r"none\.onnx cannot be read \(No such file"):
         load_unsplit(tmp_path / "none.onnx", engine_for("onnx", 1))
+
+
+def test_a_tflite_model_whose_vector_names_an_axis_is_loaded_without_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so; another model is the file itself."""
+
+    def vector(model: Any) -> None:
+        quantization = model.subgraphs[0].tensors[1].quantization = tfl.QuantizationParametersT()
+        model.subgraphs[0].tensors[1].shape = [4]
+        quantization.scale, quantization.zeroPoint, quantization.quantizedDimension = [1.0] * 4, [0] * 4, 3
+
+    path = tmp_path / "m.tflite"
+    path.write_bytes(modified(vector))
+    feeds = {"x": np.ones((1, 4), np.float32)}
+    found = load_unsplit(path, engine_for("litert", 1), trial=True).run(feeds)
+    assert "names a quantisation axis of a vector" in caplog.text
+    path.write_bytes(modified(lambda model: None))
+    assert without_axes_of_vectors(path, tmp_path / "nowhere") == path
+    np.testing.assert_array_equal(found["c"], load_unsplit(path, engine_for("litert", 1)).run(feeds)["c"])

@@ -333,6 +333,34 @@ def test_an_answer_may_be_empty_a_request_may_not() -> None:
     assert layout.read((b"",))["boxes"].shape == (0, 4)
 
 
+def test_a_size_that_a_model_leaves_open_may_be_zero() -> None:
+    """The cache before the first word; the number of frames may not."""
+    spec = TensorSpec("past", "float32", (None, None, 4), usual=(None, 8, 4))
+    assert raw_layout((TensorHead("past", "FP32", (1, 0, 4)),), {"past": spec}) is not None
+    with pytest.raises(CodecError):
+        raw_layout((TensorHead("past", "FP32", (0, 8, 4)),), {"past": spec})
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 0, 3), (1, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bool", "int64", "uint8"])
+@pytest.mark.parametrize("codec", ["raw", "zstd", "fp16", "q8", "c8", "s4"])
+def test_every_codec_takes_every_shape_and_type(codec: str, dtype: str, shape: tuple[int, ...]) -> None:
+    """Scalars, empty tensors and types that it does not code among them."""
+    spec = TensorSpec("x", dtype, tuple(None if size == 0 else size for size in shape), usual=shape)
+    array = np.ones(shape, dtype)
+    found = unpack(*pack(codec, "x", array), spec)
+    assert (found.shape, found.dtype) == (array.shape, array.dtype)
+    assert codec == "s4" or np.allclose(found.astype(float), 1, atol=0.05)
+
+
+def test_a_coded_tensor_far_larger_than_usual_is_refused() -> None:
+    """An open size is no licence to fill a cloud's memory."""
+    spec = TensorSpec("x", "float32", (1, None), usual=(1, 4))
+    assert unpack(*pack("q8", "x", np.ones((1, 256), np.float32)), spec).shape == (1, 256)
+    with pytest.raises(CodecError, match="at most 64 samples, 256 numbers"):
+        unpack(*pack("q8", "x", np.ones((1, 257), np.float32)), spec)
+
+
 def test_an_unknown_codec_is_refused_by_name() -> None:
     """The sentence lists the codecs there are."""
     with pytest.raises(InputError, match="unknown codec 'zip'; known: raw, fp16"):

@@ -66,6 +66,21 @@ def quantised(model):
     quantization.scale, quantization.zeroPoint, quantization.quantizedDimension = [1.0] * 3, [0] * 3, 1
 
 
+@pytest.mark.parametrize("beyond", [0, 3])
+def test_the_axis_of_a_vector_means_nothing(tmp_path, beyond):
+    """Official samples name axis 3; the stages name none, for interpreters that refuse it."""
+
+    def vector(model):
+        quantization = model.subgraphs[0].tensors[1].quantization = tfl.QuantizationParametersT()
+        model.subgraphs[0].tensors[1].shape = [4]
+        quantization.scale, quantization.zeroPoint, quantization.quantizedDimension = [1.0] * 4, [0] * 4, beyond
+
+    plan = make_plan(save(tmp_path / "m.tflite", modified(vector)), tmp_path / "out")
+    stage = tfl.ModelT.InitFromPackedBuf((tmp_path / "out" / plan.stages[0].file).read_bytes(), 0)
+    axes = [one.quantization.quantizedDimension for one in stage.subgraphs[0].tensors if one.quantization is not None]
+    assert axes and not any(axes)
+
+
 def circle(model):
     """A body that runs itself."""
     own = model.subgraphs[0].operators[1]
