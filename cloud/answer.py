@@ -215,6 +215,8 @@ def _decode_pictures(route: Route, frame: Frame) -> dict[str, Array]:
     preprocess, heads, name = route.model.preprocess, frame.header.tensors, route.model.plan.model
     if preprocess is None:
         raise CodecError(f"model {name} does not take pictures; send its input tensors with codec raw")
+    if route.model.plan.state:
+        raise CodecError(f"model {name} reads state beside the picture; send its input tensors with codec raw")
     if len(heads) != 1 or heads[0].name != preprocess.value or heads[0].datatype != BYTES:
         raise CodecError(f"pictures are one input, {preprocess.value} of datatype BYTES, one element each")
     bodies = blob_elements(heads[0], memoryview(_buffers(frame)[0]))

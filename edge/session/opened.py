@@ -146,7 +146,13 @@ def check_process(process: int) -> None:
 class _Source:
     """Inputs as samples. The first one that cannot be read ends them, and ``error`` keeps its exception."""
 
-    def __init__(self, inputs: Iterable[Input], plan: Plan, next_id: int, begun: Callable[[Sample], Sample]) -> None:
+    def __init__(
+        self,
+        inputs: Iterable[Input],
+        plan: Plan,
+        next_id: int,
+        begun: Callable[[Sample], Sample] = lambda sample: sample,
+    ) -> None:
         self._inputs, self._plan, self._begun = iter(inputs), plan, begun
         self.next_id = next_id
         self.ended = False

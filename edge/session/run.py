@@ -26,7 +26,7 @@ from partway.engines.interface import Engine
 from partway.errors import LinkLost
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.estimate import Candidate, Link, Speeds
-from partway.partitioner.decide.objectives import objective
+from partway.partitioner.decide.objectives import objective_for
 from partway.partitioner.plan.chain import choose_engine
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import stage_seconds
@@ -153,10 +153,7 @@ class Run:
         return replace(decision, reason=f"all on the device: {error}")
 
     def _ranking(self, plan: Plan, link: Link | None) -> Ranking:
-        """By the objective. Frames of a model with state never overlap: the least latency gives the most frames/s."""
-        chosen = self.options.objective
-        sequential = plan.state and chosen.name == "throughput"
-        return Ranking(objective() if sequential else chosen, link.rtt_s if link else 0.0)
+        return Ranking(objective_for(plan, self.options.objective), link.rtt_s if link else 0.0)
 
     def _constraints(self) -> Constraints:
         """A codec that the user names may lose any agreement; other codecs keep ``max_drop``."""

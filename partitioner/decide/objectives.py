@@ -9,6 +9,7 @@ from typing import TypeVar
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.decide.power import POWERS, Power
+from partway.partitioner.plan.plan import Plan
 from partway.plugins import Registry
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Objective:
     ``show`` writes a score for people, ``unit`` follows it. Gains below ``noise_floor`` do not change the split.
     ``is_latency``: the score is the frame's latency, which every report shows anyway. ``is_timed``: the score depends
     on measured times, so that it is marked where these are predicted. ``notes`` says what the objective assumes.
+    ``overlaps``: the score assumes that frames overlap.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Objective:
     noise_floor: float = 0.0
     is_latency: bool = False
     is_timed: bool = True
+    overlaps: bool = False
     notes: tuple[str, ...] = ()
 
     def best(self, estimates: Iterable[Estimate], rtt_s: float = 0.0) -> Estimate:
@@ -69,6 +72,11 @@ def objective(name: str = "latency", power: Power = POWERS["pi4"]) -> Objective:
     if not isinstance(entry, Objective):
         raise InputError(f"the objective {name!r} gives a {type(entry).__name__}, no Objective; mend its package")
     return entry
+
+
+def objective_for(plan: Plan, chosen: Objective) -> Objective:
+    """The objective for a plan. Frames of a model with state never overlap: least latency gives most frames/s."""
+    return objective() if plan.state and chosen.overlaps else chosen
 
 
 def best(choices: Iterable[T], score: Callable[[T], float], ties: Callable[[T], tuple[float, float]]) -> T:

@@ -46,6 +46,7 @@ def throughput(_power: Power) -> Objective:
         _show_rate,
         unit="",
         noise_floor=TIMING_NOISE_S,
+        overlaps=True,
     )
 
 

@@ -14,6 +14,7 @@ from tests.support.served import served
 from partway.cloud.answer import FrameRefused, Router, _outputs, answer, refused
 from partway.cloud.models.repository import ServedModel
 from partway.errors import InputError
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.plan.state import StateLink
 from partway.proto.frame import Frame, Reply
 from partway.proto.header import Header, TensorHead
@@ -85,6 +86,16 @@ def test_state_that_came_with_a_frame_is_not_sent_back() -> None:
     later = replace(plan, cuts=(plan.cuts[0], replace(plan.cuts[1], values=(*plan.cuts[1].values, "x"))))
     assert _outputs(replace(model, plan=later), 0, Header("double", (), ())) == plan.outputs
     assert _outputs(replace(model, plan=later), 1, Header("double", (), ())) == model.plan.outputs
+
+
+def test_a_picture_alone_is_refused_where_the_model_reads_state() -> None:
+    """The sentence says what to send instead."""
+    model = small_models()["double"]
+    plan = replace(model.plan, state=(StateLink("x", "x"),))
+    frame = Frame(Header("double", (("partway.codec", "jpeg75"),), (TensorHead("x", "BYTES", (1,)),)), "7", (b"",))
+    pictured = replace(model, plan=plan, preprocess=Preprocess("x", 2, 2, 1))
+    with pytest.raises(FrameRefused, match="reads state beside the picture"):
+        answer(Router({"double": pictured}).route(frame.header), frame, 0.0, iter((0.0,) * 3).__next__)
 
 
 def test_a_raw_tensor_far_larger_than_usual_is_refused() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from tests.conftest import RealCloud
-from tests.support.remembering import SIZE, plain_tflite, recurrent_onnx
+from tests.support.remembering import SIZE, picture_onnx, plain_tflite, recurrent_onnx
 
 from partway.edge import Session
 from partway.partitioner.plan.plan_file import load_plan
@@ -235,6 +235,18 @@ def test_a_session_begins_anew_when_told(recurrence: Model) -> None:
     assert np.abs(on - right[0]).max() > 0.01
 
 
+@pytest.mark.parametrize("split", [0, 1, "device"])
+def test_pictures_beside_a_state_are_sent_as_tensors(tmp_path: Path, split: int | str) -> None:
+    """A picture codec would leave the state behind."""
+    partway("plan", str(picture_onnx(tmp_path / "sum.onnx")), "--out", str(tmp_path / "plan"), "--scale", "1")
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    with Session(tmp_path / "plan", split=split, cloud="embedded") as session:
+        results = list(session.run(pictures))
+    sums = np.cumsum(pictures.astype(np.float64), axis=0).mean(axis=(1, 2))
+    assert_right([result.outputs["y"] for result in results], list(sums[:, None].astype(np.float32)))
+    assert {result.answered_by for result in results} == {"device" if split == "device" else "cloud"}
+
+
 @pytest.mark.parametrize("option", ["--batch", "--window"])
 def test_frames_that_overlap_are_refused_in_a_sentence(recurrence: Model, edge_run: EdgeRun, option: str) -> None:
     """Frames of a stream depend on one another."""
@@ -242,3 +254,9 @@ def test_frames_that_overlap_are_refused_in_a_sentence(recurrence: Model, edge_r
     assert done.returncode == 2
     assert f"one by one; leave out {option}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_most_frames_a_second_are_those_of_least_latency(recurrence: Model) -> None:
+    """Frames of a stream do not overlap, so throughput is chosen by latency."""
+    with Session(recurrence.folder, cloud="embedded", objective="throughput") as session:
+        assert session.decision.ranking.objective.is_latency

@@ -110,3 +110,20 @@ def plain_tflite(path: Path, frames: list[np.ndarray]) -> list[np.ndarray]:
         interpreter.invoke()
         found.append(interpreter.get_tensor(target).copy())
     return found
+
+
+def picture_onnx(path: Path) -> Path:
+    """image [1, 3, 8, 8] and h -> hn, the running sum of pictures, and y [1, 3], its means."""
+    nodes = [
+        helper.make_node("Add", ["image", "h"], ["hn"]),
+        helper.make_node("ReduceMean", ["hn"], ["y"], axes=[2, 3], keepdims=0),
+    ]
+    values = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in {"image": [1, 3, 8, 8], "h": [1, 3, 8, 8], "hn": [1, 3, 8, 8], "y": [1, 3]}.items()
+    }
+    graph = helper.make_graph(nodes, "sum", [values["image"], values["h"]], [values["y"], values["hn"]])
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    return path

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the candidates and the reason; write the page and the picture if requested."""
     from partway.cli.show.explanation import show_explanation
     from partway.partitioner.decide.estimate import Link
+    from partway.partitioner.decide.objectives import objective_for
     from partway.partitioner.decide.options import constraints_of, objective_of
     from partway.partitioner.explain.explanation import explain
     from partway.partitioner.plan.plan_file import load_plan
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     plan = load_plan(folder)
     device, cloud, notes = _machines(args, plan, folder)
     objective, objective_notes = objective_of(args, device.name)
+    objective = objective_for(plan, objective)
     explanation = explain(plan, device, cloud, link, objective, constraints, (*notes, *objective_notes))
     _write(explanation, args)
     show_explanation(explanation, args.json)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Values = dict[str, np.ndarray[Any, Any]]
 
+RUNS, SEQUENCE_RUNS = 8, 50
 HELP = "prove that every split answers like the whole model"
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_named("model", help="a shipped model's name, or the folder of a plan")
     add = parser.add_argument
     add("--inputs", type=Path, metavar="NPZ", help="real inputs: one array per model input, first axis frames")
-    add("--runs", type=int, default=8, metavar="N", help="random inputs when none are given (default: 8)")
+    add("--runs", type=int, metavar="N", help="random inputs when none are given (default: 8, with state 50)")
     add("--engine", default="auto", metavar="NAME", help="onnx, litert (default: the plan's own)")
     add("--against", type=Path, metavar="FILE", help="the original model file to compare with")
     add("--json", action="store_true", help="print one JSON object")
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     plan = load_plan(folder)
     engine = choose_engine(plan, args.engine)
     chain = load_folder(folder, plan, engine)
-    inputs = _read_inputs(args.inputs, plan) if args.inputs else _random_inputs(plan, args.runs)
+    inputs = _read_inputs(args.inputs, plan) if args.inputs else _random_inputs(plan, _runs(args, plan))
     rows = verify(chain, inputs, _original_answers(args.against, engine, plan, inputs) if args.against else None)
     show_parity(rows, plan, args.json)
     failed = next((row for row in rows if not row.holds), None)
@@ -55,6 +56,13 @@ def run(args: argparse.Namespace) -> int:
             f" (error {failed.error:.2g})"
         )
     return 0
+
+
+def _runs(args: argparse.Namespace, plan: Plan) -> int:
+    """How many random inputs; more where they are one sequence, so that errors in the state would add up."""
+    if args.runs is not None:
+        return int(args.runs)
+    return SEQUENCE_RUNS if plan.state else RUNS
 
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
