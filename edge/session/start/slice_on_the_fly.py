@@ -21,7 +21,6 @@ from partway.partitioner.plan.model_format import SLICERS
 from partway.partitioner.plan.plan_file import PLAN_FILE
 from partway.system.command import FULL
 
-
 log = logging.getLogger("partway.edge")
 
 

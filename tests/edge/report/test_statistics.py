@@ -1,8 +1,11 @@
 """What is kept of frames: exact counts, a bounded sample of durations, frames on disk, no outputs."""
 
 import gc
+import io
 import json
+import tempfile
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,3 +66,39 @@ def test_counts_are_exact_and_durations_a_fair_sample_beyond_the_limit() -> None
 def test_below_the_limit_percentiles_are_those_of_all() -> None:
     given = [_result(index) for index in range(101)]
     assert summarize(given, 1.0)["p90_s"] == pytest.approx(0.09)
+
+
+def test_a_full_disk_costs_old_frames_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Frames that were stored and those in memory remain; counts stay exact; one warning says what is missing."""
+    kept = Results(in_memory=3)
+    for index in range(5):
+        kept.add(_result(index))
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        monkeypatch.setattr(kept, "_file", full)
+        for index in range(5, 20):
+            kept.add(_result(index))
+    assert (len(kept), kept.not_stored) == (20, 15)
+    assert len(caplog.messages) == 1
+    assert "No space left on device" in caplog.messages[0]
+
+
+def test_a_frame_that_only_partly_fits_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read back is whole lines."""
+
+    class Small(io.BytesIO):
+        room = 1000
+
+        def write(self, line: bytes) -> int:  # type: ignore[override]
+            fits = min(len(line), self.room - self.tell())
+            return super().write(line[:fits])
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Small())
+    kept = Results(in_memory=2)
+    for index in range(20):
+        kept.add(_result(index))
+    read = [frame["id"] for frame in kept.frames()]
+    assert read[-2:] == [18, 19]
+    assert read[:-2] == list(range(20 - 2 - kept.not_stored))
+    assert 0 < kept.not_stored < 18
