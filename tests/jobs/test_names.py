@@ -36,10 +36,8 @@ def test_names_of_pictures_cannot_control_the_terminal(locale: str, tmp_path: Pa
     out, err = ran.stdout.decode(), ran.stderr.decode()
     assert ran.returncode == 2
     assert [line.split("  ")[0] for line in out.splitlines() if "device  " in line and ".png" in line] == SHOWN
-    assert (
-        err
-        == f"edge-run: picture {folder}/broken\\x1b[2J.png cannot be read (Pillow cannot read it); replace or remove it\n"
-    )
+    assert err.startswith(f"edge-run: picture {folder}/broken\\x1b[2J.png cannot be read (")
+    assert err.count("\n") == 1
     assert not set("\x1b\x07\u202e") & set(out + err)
 
 

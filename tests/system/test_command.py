@@ -66,6 +66,7 @@ sys.exit(run_command("prog", body))
     [
         ("9", "", 0, ""),
         ("9", ">&-", 1, "prog: standard output is closed; send it to a file or to /dev/null"),
+        ("99999", ">&-", 1, "prog: standard output is closed; send it to a file or to /dev/null"),
         ("9", ">/dev/full", 1, "cannot be written (No space left on device)"),
         ("99999", ">/dev/full", 1, "cannot be written (No space left on device)"),
         ("9", "2>&-", 0, ""),

@@ -77,8 +77,6 @@ def waveform_of(plan: Plan, name: str, hop: tuple[int, int] | None) -> Waveform:
     """
     spec = _waveform_input(plan, name)
     size = spec.shape[-1]
-    if size is None and hop is None and spec.usual is not None:  # the plan was made for frames of this size
-        return Waveform(spec, spec.usual[-1])
     if size is None:
         if hop is None:
             raise InputError(

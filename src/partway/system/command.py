@@ -6,6 +6,7 @@ A command may be started with closed streams (``>&-``), with a reader that leave
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import logging
 import os
@@ -54,10 +55,7 @@ def run_command(name: str, body: Callable[[], int], interrupted: str = "") -> in
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        if error.errno not in FULL and _flush() is None:
-            raise
-        what = error.filename or "standard output or a file"
-        code = _fail(name, f"{what} cannot be written ({error.strerror}); make room on its disk and run it again", 1)
+        code = _unwritten(name, error)
     except SystemExit as end:  # of --help, --version or a mistake in the arguments
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         if _finish(name, code) == code:
@@ -146,6 +144,28 @@ def _occupy(number: int, mode: int) -> None:
         if (opened := os.open(os.devnull, mode)) != number:
             os.dup2(opened, number)
             os.close(opened)
+
+
+def _unwritten(name: str, error: OSError) -> int:
+    """Say what could not be written: standard output, or a file. Raises other errors again."""
+    lost = _flush() or (error if error.errno == errno.EBADF and _is_closed() else None)
+    if lost is not None:
+        print_error(name, unwritable(lost))
+        _discard(sys.stdout)
+    elif error.errno in FULL:
+        what = error.filename or "standard output or a file"
+        print_error(name, f"{what} cannot be written ({error.strerror}); make room on its disk and run it again")
+    else:
+        raise error
+    return 1
+
+
+def _is_closed() -> bool:
+    """Whether standard output is the replacement of a closed one, which cannot be written."""
+    try:
+        return fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    except OSError:
+        return True
 
 
 def _fail(name: str, sentence: str, code: int) -> int:

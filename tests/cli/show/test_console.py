@@ -11,7 +11,7 @@ from partway.cli.show.console import Console
 def test_names_in_cells_and_titles_are_escaped_and_styles_stay() -> None:
     """A cell, a title and a printed line; line ends between lines stay."""
     file = io.StringIO()
-    console = Console(file=file, force_terminal=True, width=100, color_system="standard")
+    console = Console(file=file, force_terminal=True, width=100, color_system="standard", highlight=False)
     table = Table("a name of some width", title="\x1b]0;owned\x07")
     table.add_row("a\u202eb\x9b2J")
     console.print(table)

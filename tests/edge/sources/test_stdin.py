@@ -4,6 +4,7 @@ import io
 import os
 import threading
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.mnist_plans import PICTURES, TENSORS
 
-from partway.edge.sources.stdin import MOST_BYTES, parse_shape, stdin_items
+from partway.edge.sources.stdin import MOST_BYTES, open_stdin, parse_shape, stdin_items
 from partway.errors import InputError
 
 
@@ -193,4 +194,21 @@ def test_numbers_outside_the_models_type_are_refused() -> None:
     np.save(stream, np.full((1, 1, 28, 28), 1e39))
     (item,) = stdin_items(io.BytesIO(stream.getvalue()), TENSORS, None)
     with pytest.raises(InputError, match=r"stdin\[0\]: image is float32, .*; 1e\+39 is outside"):
+        item.read()
+
+
+def test_a_closed_standard_input_and_one_that_fails_are_sentences(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``<&-``, and a folder in its place."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="standard input is closed; pipe frames into it, or give another --input"):
+        open_stdin("-", PICTURES)
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise IsADirectoryError(21, "Is a directory")
+
+    (item,) = stdin_items(Failing(), PICTURES, (28, 28))
+    with pytest.raises(InputError, match=r"stdin\[0\]: standard input cannot be read.*Is a directory"):
         item.read()

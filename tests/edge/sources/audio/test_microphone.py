@@ -129,7 +129,8 @@ def test_portaudio_itself_records(tmp_path: Path) -> None:
         pytest.skip("sounddevice or PortAudio is not installed: pip install 'partway[audio]'")
     tone(16000, 5).astype("<f4").tofile(tmp_path / "tone.raw")
     (tmp_path / "asound.conf").write_text(
-        f'pcm.!default {{ type file slave.pcm {{ type null }} file "/dev/null" infile "{tmp_path}/tone.raw" format raw }}'
+        'pcm.!default { type file slave.pcm { type null } file "/dev/null" format raw'
+        f' infile "{tmp_path}/tone.raw" }}'
     )
     program = """
 import json
@@ -137,7 +138,8 @@ from itertools import islice
 from tests.support.audio import audio_plan
 from partway.edge.sources.audio.microphone import open_microphone
 plan = audio_plan(("x", "float32", (None, 1600)))
-print(json.dumps([item.read().values["x"][0].tolist() for item in islice(open_microphone("mic:", plan, rate_hz=16000), 3)]))
+items = islice(open_microphone("mic:", plan, rate_hz=16000), 3)
+print(json.dumps([item.read().values["x"][0].tolist() for item in items]))
 """
     root = Path(__file__).parents[4]
     environment = {**os.environ, "ALSA_CONFIG_PATH": str(tmp_path / "asound.conf"), "PYTHONPATH": str(root)}

@@ -82,7 +82,7 @@ def test_quantised_samples_and_pictures_are_refused() -> None:
 
 @given(st.integers(1, 40), st.integers(0, 30), st.lists(st.integers(0, 70), max_size=6))
 def test_every_sample_is_in_a_frame_once_as_new(hop: int, before: int, sizes: list[int]) -> None:
-    """Blocks of any size give the frames of the whole: the past repeated, silence before the first and behind the last."""
+    """Blocks of any size give the frames of the whole: the past repeated, silence at both ends."""
     waveform = Waveform(TensorSpec("x", "float32", (None, None)), hop, before)
     samples = np.arange(1, sum(sizes) + 1, dtype=np.float32)
     frames = list(waveform.frames(np.split(samples, np.cumsum(sizes)[:-1]) if sizes else [], "a.wav"))
