@@ -7,7 +7,7 @@ Frames in which neither answer holds anything, for example no box, do not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def _size(result: Result) -> float:
     """Half the number of things that an answer holds: boxes, lines of text, masks; one thing for a class or tensors."""
     if isinstance(result, Classes | Tensors):
         return 0.5
-    count = len(result) if hasattr(result, "__len__") else _entries(result.to_json())
+    count = len(result) if isinstance(result, Sized) else _entries(result.to_json())
     return count / 2
 
 
