@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ import numpy as np
 from partway.cloud.models.repository import ServedModel
 from partway.errors import CodecError, InputError, PartwayError, WireError
 from partway.proto.codecs.image import decode_image, is_image_codec
-from partway.proto.codecs.packing import RawLayout, blob_elements, pack, raw_layout, unpack
+from partway.proto.codecs.packing import RawLayout, blob_elements, check_size, pack, raw_layout, unpack
 from partway.proto.codecs.registry import RAW, codec_names, is_known, picture_labels, unknown_codec
 from partway.proto.datatypes import BYTES, NUMPY_NAME
 from partway.proto.frame import Durations, Frame, Reply
 from partway.proto.header import MAX_CACHED_HEADER_BYTES, Header, Parameter, TensorHead
 from partway.proto.tensors import MAX_BATCH
 
+log = logging.getLogger("partway.cloud")
 Array = np.ndarray[Any, Any]
 Clock = Callable[[], float]
 MAX_ROUTES = 1024
@@ -112,6 +114,8 @@ def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout
     if sorted(names) != sorted(specs):
         raise CodecError(f"split {k} takes {', '.join(specs)} once each; received: {', '.join(names)!s:.200}")
     layout = raw_layout(header.tensors, specs)
+    for head in header.tensors if layout is not None else ():
+        check_size(head.name, head.shape, specs[head.name])
     _check_batch(model, k, (head.shape for head in header.tensors if head.datatype != BYTES))
     return None if header.contents else layout
 
@@ -156,12 +160,22 @@ def answer(route: Route, frame: Frame, received_s: float, clock: Clock = perf_co
         raise FrameRefused("DEADLINE_EXCEEDED", f"the frame waited past its deadline of {route.deadline_s * 1e3:g} ms")
     try:
         values = decode(route, frame)
-        decoded = clock()
-        live = route.model.chain.run(values, route.k, len(route.model.plan.stages))
     except (WireError, InputError) as error:
+        raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
+    decoded = clock()
+    try:
+        live = route.model.chain.run(values, route.k, len(route.model.plan.stages))
+    except InputError as error:
+        log_refused_run(route.model.plan.model, str(error))
         raise FrameRefused("INVALID_ARGUMENT", str(error)) from error
     durations = Durations(begun - received_s, decoded - begun, clock() - decoded)
     return Reply(answer_frame(route, frame, live), durations)
+
+
+@lru_cache(maxsize=64)
+def log_refused_run(model: str, why: str) -> None:
+    """Log why the engine refused a frame that fits the plan; the same sentence once, because frames come again."""
+    log.warning("a frame of %s was refused while it ran: %s", model, why)
 
 
 def decode(route: Route, frame: Frame) -> dict[str, Array]:

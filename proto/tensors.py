@@ -136,10 +136,10 @@ def _fits(usual: Sequence[int | None], shape: Sequence[int | None]) -> bool:
 
 
 def as_type_of(spec: TensorSpec, array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
-    """The array in the tensor's own type. Integers may lose fractions, floats precision.
+    """The array in the tensor's own type. Floats may lose precision.
 
-    Raises InputError for what is no number, and for a number outside the type, which numpy would wrap round or turn
-    into infinity. ``name`` is the input's, for the sentence.
+    Raises InputError for what is no number, for fractions where the type has none, and for a number outside the type,
+    which numpy would wrap round or turn into infinity. ``name`` is the input's, for the sentence.
     """
     if not np.can_cast(array.dtype, np.float64, "same_kind"):
         raise InputError(f"{name}: {spec.name} must be numbers, not {array.dtype}")
@@ -152,6 +152,11 @@ def as_type_of(spec: TensorSpec, array: np.ndarray[Any, Any], name: str) -> np.n
             raise InputError(
                 f"{name}: {spec.name} is {spec.dtype}, {span[0]:g} to {span[1]:g}; {wrong[0]:g} is outside"
             )
+    if array.dtype.kind == "f" and np.dtype(spec.dtype).kind in "iu" and (cut := array[array != np.trunc(array)]).size:
+        hint = ""
+        if (meaning := spec.quantization) is not None and len(meaning.scales) == 1:
+            hint = f", or real numbers as x / {meaning.scales[0]:g} + {meaning.zero_points[0]}, rounded"
+        raise InputError(f"{name}: {spec.name} is {spec.dtype}, and {cut[0]:g} is a fraction; give whole numbers{hint}")
     return array.astype(spec.dtype, copy=False)
 
 

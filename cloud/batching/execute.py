@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.cloud.answer import FrameRefused, Route, decode
+from partway.cloud.answer import FrameRefused, Route, decode, log_refused_run
 from partway.cloud.batching.scheduler import BatchRun, QueuedFrame
 from partway.cloud.models.repository import ServedModel
 from partway.engines.interface import OutOfMemory
@@ -100,6 +100,8 @@ def run_batch(model: ServedModel, run: BatchRun, batch: Sequence[Job], too_large
     except Exception as error:
         if len(batch) == 1:
             batch[0].refusal = as_refusal(error, batch[0])
+            if isinstance(error, InputError):
+                log_refused_run(model.plan.model, str(error))
             return []
         if not isinstance(error, OutOfMemory | MemoryError | InputError):
             log.warning("%d frames of %s failed together, running one by one: %s", len(batch), model.plan.model, error)

@@ -58,7 +58,7 @@ def difference(model: Path, chain: Chain, engine: Engine) -> float:
     for seed in range(SAMPLES):
         values = sample_values(chain, seed)
         want, got = unsplit.run(values), chain.run(values, 0, len(chain.stages))
-        worst = max(worst, *(relative_error(want[name], got[name]) for name in chain.plan.outputs))
+        worst = max(worst, *(relative_error(want[name], got[name]) for name in chain.plan.answers))
     return worst
 
 

@@ -28,6 +28,10 @@ def with_state(plan: Plan, given: Sequence[str] = ()) -> Plan:
     because it is a guess. Raises InputError where ``given`` does not fit the model, and where a state's output cannot
     be told.
     """
+    if plan.state:
+        log.warning(
+            "state: %d variables of the file are carried from frame to frame, as outputs and inputs", len(plan.state)
+        )
     links = _given(plan, given) if given else _found(plan)
     examples = example_values(plan)
     for link in links:

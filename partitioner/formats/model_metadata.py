@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.formats.picture_input import input_size, picture_entry
+from partway.partitioner.formats.usual_pictures import usual_pictures
 from partway.partitioner.plan.answer import real_values
 from partway.partitioner.plan.chain import Chain
 from partway.partitioner.plan.model_format import NO_FACTS, Facts
@@ -17,8 +19,11 @@ from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.profile.measure import sample_values
 from partway.tasks.interface import Guess
+from partway.tasks.labels import labelled
 from partway.tasks.registry import TASKS, UNKNOWN, guesses
+from partway.tasks.ultralytics import from_ultralytics
 
+log = logging.getLogger("partway.partitioner")
 Array = np.ndarray[Any, Any]
 SUM_TOLERANCE = 0.1
 """Probabilities in 256 steps add up to 1 only roughly."""
@@ -31,8 +36,9 @@ def described(plan: Plan, chain: Chain, wishes: Wishes, facts: Facts = NO_FACTS)
     on sample values. Integers of quantised models stand for what their scale and zero point say. What is guessed is in
     the plan's ``guesses``. Raises InputError for wishes that do not fit the model.
     """
-    entry, of_pictures = picture_entry(plan.frame_inputs, wishes, facts)
-    output, of_answers = _output(plan, chain, wishes, facts, input_size(entry))
+    inputs = plan.frame_inputs
+    output, of_answers = _output(plan, chain, wishes, facts, input_size(inputs))
+    entry, of_pictures = picture_entry(inputs, wishes, facts, usual_pictures(output))
     guessed = tuple(sentence for sentence in (of_pictures, of_answers) if sentence)
     return replace(plan, input=entry, output=output, guesses=guessed)
 
@@ -50,7 +56,7 @@ def _output(
             raise InputError(f"--labels: no task reads {_shown(outputs)} as classes; leave it out, or give --task")
         return {}, ""
     best = found[0]
-    entry = _labelled(_as_probabilities(dict(best.output), plan, outputs), outputs, wishes, facts)
+    entry = _labelled(_as_probabilities(dict(best.output), plan, outputs), wishes, facts)
     if wishes.task or best.certain or (facts.task and facts.task == best.output["kind"]):
         return entry, ""
     others = list(dict.fromkeys(str(guess.output["kind"]) for guess in found[1:]))
@@ -80,8 +86,10 @@ def _named(outputs: Mapping[str, Array], task: str, size: tuple[int, int] | None
 
 
 def _recognised(outputs: Mapping[str, Array], facts: Facts, size: tuple[int, int] | None) -> list[Guess]:
-    """The guesses, best first: that of the task which the file names, then the certain ones."""
-    return sorted(guesses(outputs, size), key=lambda guess: guess.output["kind"] != facts.task)
+    """The guesses, best first: what the file says, those of the task which it names, then the certain ones."""
+    said = from_ultralytics(facts.metadata, outputs, size)
+    found = sorted(guesses(outputs, size), key=lambda guess: guess.output["kind"] != facts.task)
+    return found if said is None else [said, *found]
 
 
 def _as_probabilities(entry: dict[str, Any], plan: Plan, outputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -92,16 +100,20 @@ def _as_probabilities(entry: dict[str, Any], plan: Plan, outputs: Mapping[str, A
     return entry
 
 
-def _labelled(entry: dict[str, Any], outputs: Mapping[str, Array], wishes: Wishes, facts: Facts) -> dict[str, Any]:
-    labels = wishes.labels or facts.labels
-    if not labels:
-        return entry
-    classes = outputs[entry["value"]].size if entry["kind"] == "classify" else len(labels)
-    if len(labels) == classes:
-        return {**entry, "labels": list(labels)}
+def _labelled(entry: dict[str, Any], wishes: Wishes, facts: Facts) -> dict[str, Any]:
+    """The entry with the user's labels, else with the file's. Raises InputError if the user's do not fit."""
     if wishes.labels:
-        raise InputError(f"--labels has {len(labels)} lines, the model {classes} classes")
-    return entry
+        try:
+            return labelled(entry, wishes.labels)
+        except InputError as error:
+            raise InputError(f"--labels: {error}") from error
+    if not facts.labels or "labels" in entry:
+        return entry
+    try:
+        return labelled(entry, facts.labels)
+    except InputError as error:
+        log.warning("the labels in the model file are not used: %s", error)
+        return entry
 
 
 def _shown(outputs: Mapping[str, Array]) -> str:

@@ -9,37 +9,25 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
+from partway.partitioner.formats.usual_pictures import Usual, range_in_words
 from partway.partitioner.plan.model_format import Facts
-from partway.partitioner.plan.pictures.fits import split_crop
-from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.pictures.fits import STRETCH, split_crop
+from partway.partitioner.plan.preprocess import Preprocess, guess_preprocess
 from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
 
 RANGE = ("scale", "mean", "std")
+NOTHING_USUAL = Usual()
 PICTURE_OPTIONS = (*RANGE, "fit", "channels")
 
 
-def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """The most likely preprocessing of a model's input; None when it cannot be a picture.
-
-    Floats get 0 to 1, uint8 the pixels, int8 the pixels minus 128: the 256 steps of a quantized input are a picture's.
-    """
-    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
-        return None
-    scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
-    mean = (128.0,) if spec.dtype == "int8" else (0.0,)
-    _, a, b, c = spec.usual or spec.shape
-    if a in (1, 3) and b and c:
-        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
-    if c in (1, 3) and a and b:
-        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale, mean=mean)
-    return None
-
-
-def picture_entry(specs: Sequence[TensorSpec], wishes: Wishes, facts: Facts) -> tuple[dict[str, Any], str]:
+def picture_entry(
+    specs: Sequence[TensorSpec], wishes: Wishes, facts: Facts, usual: Usual = NOTHING_USUAL
+) -> tuple[dict[str, Any], str]:
     """The plan's ``input`` entry, and what of it is guessed, in words; both empty for a model that takes no pictures.
 
-    ``specs`` are the model's inputs. Raises InputError for options that do not fit the input.
+    ``specs`` are the model's inputs; ``usual`` says what models of this kind take, if nobody says it of this one.
+    Raises InputError for options that do not fit the input.
     """
     guessed = guess_preprocess(specs[0]) if len(specs) == 1 else None
     if guessed is None:
@@ -47,12 +35,35 @@ def picture_entry(specs: Sequence[TensorSpec], wishes: Wishes, facts: Facts) -> 
         return {}, ""
     known = _settings(wishes, facts)
     _check(known, wishes, guessed)
-    settings = {name: value for name, value in known.items() if name not in RANGE}
-    if known.keys() & set(RANGE):
-        found = _range(known, guessed, specs[0].quantization)
+    likely = _likely(usual, known, guessed)
+    made = replace(guessed, **_fields({**likely, **known}, wishes, guessed, specs[0].quantization))
+    return made.to_json(), _in_words(made, known, usual.models if likely else "")
+
+
+def _likely(usual: Usual, known: Mapping[str, Any], guessed: Preprocess) -> dict[str, Any]:
+    """The usual fields that are neither known nor out of place for this input."""
+    left_out = set(known)
+    if known.keys() & set(RANGE) or not _is_float(guessed):
+        left_out |= set(RANGE)
+    if guessed.channels == 1:
+        left_out |= {"order", *(RANGE if len(usual.input.get("mean", ())) == 3 else ())}
+    return {name: value for name, value in usual.input.items() if name not in left_out}
+
+
+def _fields(
+    settings: Mapping[str, Any], wishes: Wishes, guessed: Preprocess, meaning: Quantization | None
+) -> dict[str, Any]:
+    """The fields of Preprocess; the range in the tensor's own numbers."""
+    fields = {name: value for name, value in settings.items() if name not in RANGE}
+    if settings.keys() & set(RANGE):
+        found = _range(settings, guessed, meaning)
         if any(getattr(wishes, name) is not None for name in RANGE) or _says_more(found, guessed):
-            settings |= found
-    return replace(guessed, **settings).to_json(), _in_words(replace(guessed, **settings), known)
+            fields |= found
+    return fields
+
+
+def _is_float(made: Preprocess) -> bool:
+    return bool(np.issubdtype(np.dtype(made.dtype), np.floating))
 
 
 def _settings(wishes: Wishes, facts: Facts) -> dict[str, Any]:
@@ -93,7 +104,7 @@ def _says_more(found: Mapping[str, Any], guessed: Preprocess) -> bool:
 
     Runtimes of TFLite metadata give uint8 inputs the pixels themselves and leave the normalisation out.
     """
-    if np.issubdtype(np.dtype(guessed.dtype), np.floating):
+    if _is_float(guessed):
         return True
     bounds = np.iinfo(guessed.dtype)
     ends = [
@@ -120,22 +131,26 @@ def _widened(values: Sequence[float], count: int) -> tuple[float, ...]:
     return tuple(values) * count if len(values) == 1 else tuple(values)
 
 
-def _in_words(made: Preprocess, known: Mapping[str, Any]) -> str:
-    """What nobody said of the pictures, and the options that say it; empty if all is known."""
+def _in_words(made: Preprocess, known: Mapping[str, Any], models: str) -> str:
+    """What nobody said of the pictures, and the options that say it; empty if all is known.
+
+    ``models``: those that usually take pictures so.
+    """
     parts, flags = [], []
-    if not known.keys() & set(RANGE) and made.dtype not in ("uint8", "int8"):
-        parts.append("pixels 0..1 (0..255, -1..1 and ImageNet's mean are as plausible)")
+    if not known.keys() & set(RANGE) and _is_float(made):
+        others = "" if models else " (0..255, -1..1 and ImageNet's mean are as plausible)"
+        parts.append(range_in_words(made.scale, made.mean, made.std) + others)
         flags += ["--scale", "--mean", "--std"]
     if "order" not in known and made.channels == 3:
-        parts.append("RGB")
+        parts.append(made.order)
         flags.append("--channels")
     if "fit" not in known:
-        parts.append("stretched")
+        parts.append("stretched" if made.fit == STRETCH else made.fit)
         flags.append("--fit")
     if not parts:
         return ""
     options = flags[0] if len(flags) == 1 else f"{', '.join(flags[:-1])} or {flags[-1]}"
-    return f"{', '.join(parts)}; set {options} if wrong"
+    return f"{', '.join(parts)}{f', as {models} models take them' if models else ''}; set {options} if wrong"
 
 
 def _refuse_options(specs: Sequence[TensorSpec], wishes: Wishes) -> None:
@@ -146,6 +161,7 @@ def _refuse_options(specs: Sequence[TensorSpec], wishes: Wishes) -> None:
         raise InputError(f"{', '.join(given)} {verb} for pictures, which this model does not take (inputs: {inputs})")
 
 
-def input_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width of a picture input."""
-    return (entry["height"], entry["width"]) if entry else None
+def input_size(specs: Sequence[TensorSpec]) -> tuple[int, int] | None:
+    """Height and width of an only input that takes pictures."""
+    guessed = guess_preprocess(specs[0]) if len(specs) == 1 else None
+    return None if guessed is None else (guessed.height, guessed.width)

@@ -18,9 +18,15 @@ from partway.partitioner.plan.plan import Plan, plan_to_json
 from partway.partitioner.plan.plan_file import PLAN_FILE, load_plan
 from partway.system.staging import staged
 
-MEASURED = ("stages", "codecs", "candidates", "profiles", "twin_agreement", "model")
+MEASURED = ("stages", "codecs", "candidates", "profiles", "twin_agreement", "model", "guesses")
 """Entries of a plan that may differ between two plans of equal meaning."""
-OPTIONS = {"input": "--mean, --std, --scale or --fit", "output": "--labels or --task", "weights": "--random-weights"}
+OPTIONS = {
+    "input": "--mean, --std, --scale, --fit or --channels",
+    "output": "--labels or --task",
+    "weights": "--random-weights",
+    "examples": "--example",
+    "state": "--state",
+}
 LARGEST_NOTE_BYTES = 1 << 24
 """A profile is smaller; larger JSON files beside a plan are not read."""
 

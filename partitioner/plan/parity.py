@@ -8,35 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.state import StreamState
 from partway.proto.tensors import Values
 
-if TYPE_CHECKING:
-    from partway.partitioner.plan.plan import Plan
-
 Array = np.ndarray[Any, Any]
 TOLERANCE = 1e-5
+"""Relative, for float32: a split changes which operators are fused, and fused ones round less often."""
+HALF_TOLERANCE = 4 * 2.0**-10
+"""For models with float16 values: four times the spacing of float16 numbers at 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """The difference of split k from the unsplit model: largest difference over largest magnitude, over all inputs."""
+    """The difference of split k from the unsplit model: largest difference over largest magnitude, over all inputs.
+
+    ``tolerance`` is the largest error that rounding explains.
+    """
 
     k: int
     cut: str
     error: float
     exact: bool
     inputs: int
+    tolerance: float = TOLERANCE
 
     @property
     def holds(self) -> bool:
-        """Within TOLERANCE, or bit-equal."""
-        return self.exact or self.error <= TOLERANCE
+        """Within the tolerance, or bit-equal."""
+        return self.exact or self.error <= self.tolerance
+
+
+def tolerance_of(plan: Plan) -> float:
+    """The largest relative error that rounding explains: by the least precise floats that cross or come out."""
+    return HALF_TOLERANCE if any(spec.dtype == "float16" for spec in plan.tensors.values()) else TOLERANCE
 
 
 def relative_error(unsplit: Array, split: Array) -> float:
@@ -94,4 +104,4 @@ def _parity(chain: Chain, k: int, inputs: Sequence[Values], reference: Sequence[
         if name in unsplit  # an original that keeps its state in variables does not show it
     ]
     worst = max(errors, default=0.0)
-    return Parity(k, str(chain.plan.cuts[k]), worst, worst == 0.0, len(inputs))
+    return Parity(k, str(chain.plan.cuts[k]), worst, worst == 0.0, len(inputs), tolerance_of(chain.plan))

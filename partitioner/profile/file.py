@@ -23,7 +23,6 @@ from partway.errors import InputError, mapped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import PLAN_FILE
 from partway.partitioner.profile.measure import StageTimes, busy_reason, machine_name
-from partway.system.atomic_write import write_atomically
 
 FORMAT = 1
 OVERHEAD = "(overhead)"
@@ -158,6 +157,8 @@ def save_profile(path: Path, profile: Mapping[str, Any]) -> None:
         with mapped({OSError: InputError}, f"{path} cannot be written; give another --out"):
             path.write_text(text, encoding="utf-8")
     else:
+        from partway.system.atomic_write import write_atomically  # devices write no profiles
+
         write_atomically(path, text.encode())
 
 

@@ -74,8 +74,7 @@ def unpack(head: TensorHead, data: Buffer, spec: TensorSpec, book: Codebook = NO
     if codec is None:
         raise CodecError(f"{head.name}: unknown codec {header['codec']!r:.40}; known: {', '.join(codec_names(book))}")
     _check(head.name, header["dtype"], header["shape"], spec)
-    if math.prod(header["shape"]) > spec.elements(MAX_BATCH):
-        raise CodecError(f"{head.name!r:.80}: a frame holds at most {MAX_BATCH} samples; send several")
+    check_size(head.name, header["shape"], spec)
     return codec.decode(body[at:], spec.dtype, header["shape"])
 
 
@@ -143,9 +142,27 @@ def raw_layout(heads: tuple[TensorHead, ...], specs: Mapping[str, TensorSpec], l
 
 
 def _check(name: str, dtype: str, shape: tuple[int, ...], spec: TensorSpec, least: int = 1) -> None:
-    if min(shape, default=1) < least or not spec.accepts(shape, dtype):
+    if (min(shape, default=1) < least and not _may_be_empty(shape, spec)) or not spec.accepts(shape, dtype):
         expected = [-1 if size is None else size for size in spec.shape]
         raise CodecError(f"{name!r:.80} must be {spec.dtype} {expected}, {dtype} {list(shape)!s:.80} came")
+
+
+def _may_be_empty(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    """Whether each size of 0 is one that a model leaves open, such as the length of an empty cache."""
+    usual = spec.usual or spec.shape
+    return len(shape) == len(usual) and all(
+        size > 0 or (size == 0 and spec.shape[axis] is None and usual[axis] is not None)
+        for axis, size in enumerate(shape)
+    )
+
+
+def check_size(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
+    """Raise CodecError for a tensor larger than those of MAX_BATCH frames of the usual size."""
+    if math.prod(shape) > spec.most_elements:
+        samples = f"a frame holds at most {MAX_BATCH} samples"
+        raise CodecError(
+            f"{name!r:.80}: {samples}, {spec.most_elements} numbers, {list(shape)!s:.80} came; send several"
+        )
 
 
 def _header(body: memoryview) -> tuple[dict[str, Any], int]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tests.cloud.conftest import small_models
 
-from partway.cloud.answer import FrameRefused, Router, answer, refused
+from partway.cloud.answer import FrameRefused, Router, _outputs, answer, refused
 from partway.cloud.models.repository import ServedModel
+from partway.partitioner.plan.state import StateLink
 from partway.proto.frame import Frame, Reply
 from partway.proto.header import Header, TensorHead
 
@@ -68,3 +69,12 @@ def test_a_refusal_has_the_frames_id_and_no_tensors() -> None:
     reply = refused("7", "m" * 1000, FrameRefused("NOT_FOUND", "no such model"))
     assert (reply.frame.id, reply.frame.raw, reply.error) == ("7", (), "no such model")
     assert reply.frame.header.model == "m" * 80
+
+
+def test_state_that_came_with_a_frame_is_not_sent_back() -> None:
+    """The device has it. At split 0 the cloud makes it, and sends it."""
+    model = small_models()["double"]
+    plan = replace(model.plan, outputs=(*model.plan.outputs, "x"), state=(StateLink("x", "x"),))
+    later = replace(plan, cuts=(plan.cuts[0], replace(plan.cuts[1], values=(*plan.cuts[1].values, "x"))))
+    assert _outputs(replace(model, plan=later), 0, Header("double", (), ())) == plan.outputs
+    assert _outputs(replace(model, plan=later), 1, Header("double", (), ())) == model.plan.outputs

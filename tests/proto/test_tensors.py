@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from partway.errors import InputError
-from partway.proto.tensors import TensorSpec, as_type_of
+from partway.proto.tensors import Quantization, TensorSpec, as_type_of
 
 IMAGE = TensorSpec("image", "float32", (None, 3, 4))
 
@@ -112,3 +112,16 @@ def test_what_is_no_number_is_refused() -> None:
     for array in (np.array(["a"]), np.array([1j])):
         with pytest.raises(InputError, match="it: image must be numbers, not"):
             as_type_of(IMAGE, array, "it")
+
+
+@pytest.mark.parametrize(("meaning", "says"), [
+    (None, "x is int8, and 0.5 is a fraction; give whole numbers$"),
+    (Quantization((0.25,), (-3,)), r"give whole numbers, or real numbers as x / 0.25 \+ -3, rounded"),
+])  # fmt: skip
+def test_fractions_for_integers_are_refused(meaning: Quantization | None, says: str) -> None:
+    """They were cut off without a word; whole numbers among floats are taken."""
+    spec = TensorSpec("x", "int8", (None,), meaning)
+    with pytest.raises(InputError, match=says):
+        as_type_of(spec, np.array([1.0, 0.5, -2.0]), "it")
+    assert as_type_of(spec, np.array([1.0, -2.0]), "it").tolist() == [1, -2]
+    assert as_type_of(TensorSpec("x", "float16", (None,)), np.array([0.5]), "it").tolist() == [0.5]

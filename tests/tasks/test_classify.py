@@ -83,3 +83,20 @@ def test_the_best_class_is_drawn_on_a_copy() -> None:
     assert drawn.size == picture.size
     assert len(set(drawn.getdata())) > 1
     assert set(picture.getdata()) == {(128, 128, 128)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "softmax", "certain"),
+    [
+        ([0.25, 0.75], False, True),
+        ([0.25, 0.70], True, False),
+        ([0.25, 0.72265625], False, True),
+        ([3, 1, -2], True, False),
+        ([0.6, -0.8], True, False),
+    ],
+)
+def test_probabilities_leave_no_doubt(scores: list[float], softmax: bool, certain: bool) -> None:
+    """Those of quantised models, in 256 steps, sum up to about 1."""
+    guess = ENTRY.recognise({"y": _floats([scores])}, None)
+    assert guess is not None
+    assert (guess.output["softmax"], guess.certain, guess.output["classes"]) == (softmax, certain, len(scores))

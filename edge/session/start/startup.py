@@ -114,8 +114,11 @@ class Startup:
         options = self.options
         if options.batch > 1 and not plan.batches:
             raise InputError(f"model {plan.model} takes one frame at a time; leave out --batch")
-        if options.batch > 1 and plan.state:
-            raise InputError(f"model {plan.model} keeps state between frames, which go one by one; leave out --batch")
+        for option, count in (("--batch", options.batch), ("--window", options.window or 1)):
+            if count > 1 and plan.state:
+                raise InputError(
+                    f"model {plan.model} keeps state between frames, which go one by one; leave out {option}"
+                )
         k = None if options.split == "auto" else split_number(options.split, plan)
         check_constraints(plan, options.constraints, k, options.cloud != "none")
         return k

@@ -11,10 +11,12 @@ from typing import Any
 
 from partway.partitioner.formats.onnx.inputs import model_inputs
 from partway.partitioner.formats.onnx.lazy_file import ModelFile
-from partway.partitioner.formats.ultralytics import is_ultralytics, picture_size, ultralytics_facts
+from partway.partitioner.formats.ultralytics import is_ultralytics, ultralytics_facts
 from partway.partitioner.plan.model_format import NO_FACTS, Facts
+from partway.tasks.ultralytics import size_of
 
 CHARACTERS = "character"
+LONGEST_SIDE = 1 << 16
 RANGES: Mapping[str, Mapping[str, Any]] = {
     "nominalrange_0_255": {"scale": 1.0, "mean": (0.0,), "std": (1.0,)},
     "normalized_0_1": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
@@ -46,8 +48,8 @@ def facts_of(file: ModelFile) -> Facts:
 
 def _sizes(file: ModelFile, entries: Mapping[str, str]) -> dict[str, tuple[int | None, ...]]:
     """The size of the only picture input, where it is open."""
-    inputs, size = model_inputs(file.proto), picture_size(entries)
-    if len(inputs) != 1 or size is None:
+    inputs, size = model_inputs(file.proto), size_of(entries)
+    if len(inputs) != 1 or size is None or max(size) > LONGEST_SIDE:
         return {}
     dims = inputs[0].type.tensor_type.shape.dim
     if len(dims) != 4:

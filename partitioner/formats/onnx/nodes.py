@@ -9,7 +9,10 @@ from partway.errors import InputError
 from partway.partitioner.formats.onnx.lazy_file import ModelFile, onnx
 
 OLDEST_OPSET = 7
-FOREIGN_DOMAINS = frozenset({"ai.onnx.ml", "com.microsoft", "ai.onnx.preview.training"})
+FOREIGN_DOMAINS = frozenset(
+    {"ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc", "ai.onnx.preview.training"}
+)
+"""Domains of operators that ONNX Runtime has; those of Microsoft are also in models that it optimised and wrote."""
 LEGACY = frozenset({"Upsample", "Scatter"})
 
 

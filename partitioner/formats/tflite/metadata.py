@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from partway.partitioner.formats.tflite.file import UNPACKING, TfliteFile, flatbuffers, text
-from partway.partitioner.formats.ultralytics import is_ultralytics, literal, ultralytics_facts
+from partway.partitioner.formats.ultralytics import is_ultralytics, ultralytics_facts
 from partway.partitioner.plan.model_format import NO_FACTS, Facts
 
 METADATA_NAME, IDENTIFIER = "TFLITE_METADATA", b"M001"
@@ -99,13 +100,21 @@ def _entries(content: str) -> dict[str, str]:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError):
-        data = literal(content)
+        data = _literal(content)
     if not isinstance(data, dict):
         return {}
     names = data.get("names")
     if isinstance(names, dict) and all(str(key).isdecimal() for key in names):  # JSON has text for keys
         data["names"] = {int(key): name for key, name in names.items()}
     return {str(key): value if isinstance(value, str) else repr(value) for key, value in data.items()}
+
+
+def _literal(content: str) -> Any:
+    """Python text as a value, never run; None if it is no literal."""
+    try:
+        return literal_eval(content)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
 
 
 class Table:

@@ -68,10 +68,15 @@ def _check_entries(file: TfliteFile) -> None:
 def _specs(parts: Parts) -> dict[int, TensorSpec]:
     """The description of each tensor that can be sent: numbers of a numpy type."""
     return {
-        index: TensorSpec(parts.names[index], NUMPY[tensor.type], _shape(tensor), _quantization(tensor.quantization))
+        index: _spec(parts.names[index], tensor)
         for index, tensor in enumerate(parts.main.tensors)
         if tensor.type in NUMPY
     }
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    shape = _shape(tensor)
+    return TensorSpec(name, NUMPY[tensor.type], shape, _quantization(tensor.quantization, len(shape)))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
@@ -79,13 +84,14 @@ def _shape(tensor: Any) -> tuple[int | None, ...]:
     return tuple(None if size < 0 else shape[axis] for axis, size in enumerate(signature or shape))
 
 
-def _quantization(parameters: Any) -> Quantization | None:
+def _quantization(parameters: Any, rank: int) -> Quantization | None:
     if parameters is None or parameters.scale is None or not len(parameters.scale):
         return None
     scales = tuple(float(scale) for scale in parameters.scale)
     zeros = ints(parameters.zeroPoint) or [0]
     zeros = zeros if len(zeros) == len(scales) else zeros * len(scales)
-    return Quantization(scales, tuple(zeros), int(parameters.quantizedDimension) if len(scales) > 1 else 0)
+    several = len(scales) > 1 and rank > 1  # a vector has one axis, whatever the file says
+    return Quantization(scales, tuple(zeros), int(parameters.quantizedDimension) if several else 0)
 
 
 def _check_ends(file: TfliteFile, parts: Parts, specs: Mapping[int, TensorSpec]) -> None:

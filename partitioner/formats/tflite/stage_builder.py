@@ -77,9 +77,12 @@ class _Copy:
         copied = copy.copy(tensor)
         copied.name = name
         copied.buffer = self._buffer(tensor.buffer)
+        if tensor.quantization is not None and len(ints(tensor.shape)) == 1 and tensor.quantization.quantizedDimension:
+            copied.quantization = copy.copy(tensor.quantization)  # older interpreters ignore it, newer ones refuse it
+            copied.quantization.quantizedDimension = 0
         details = getattr(tensor.quantization, "details", None)
         if any(getattr(details, field, -1) >= 0 for field in BLOCKWISE):
-            copied.quantization = copy.copy(tensor.quantization)
+            copied.quantization = copy.copy(copied.quantization)
             copied.quantization.details = _renumbered(details, BLOCKWISE, lambda old: number.get(old, -1))
         return copied
 

@@ -167,7 +167,8 @@ def _check_tensor(model: Any, tensor: Any, tensors: int) -> None:
         _check_sparsity(tensor.sparsity, name, shape)
 
 
-def _check_quantization(quantization: Any, name: str, shape: Sequence[int], tensors: int) -> None:
+def _check_quantization(quantization: Any, name: str, shape: list[int], tensors: int) -> None:
+    """The scales must fit; the interpreter ignores the axis of a vector's, so any will do."""
     for field in BLOCKWISE:
         index = getattr(quantization.details, field, -1)
         _need(isinstance(index, int) and -1 <= index < tensors, f"the {field} of {name} are not there")
@@ -176,7 +177,7 @@ def _check_quantization(quantization: Any, name: str, shape: Sequence[int], tens
     _need(len(zeros) in (0, 1, len(scales)), f"{name} has {len(scales)} scales and {len(zeros)} zero points")
     if len(scales) > 1:
         axis = quantization.quantizedDimension
-        fits = 0 <= axis < len(shape) and shape[axis] == len(scales)
+        fits = shape == [len(scales)] or (0 <= axis < len(shape) and shape[axis] == len(scales))
         _need(fits, f"{name} has {len(scales)} scales along axis {axis} of {list(shape)}")
 
 

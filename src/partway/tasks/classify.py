@@ -21,6 +21,7 @@ FEW = 64
 """Below this many classes plain Python sorts faster than numpy."""
 LEAST_CLASSES = 2
 SUM_TOLERANCE = 1e-3
+STEPS, ROUGH_TOLERANCE = 256, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +100,22 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Classify:
 
 
 def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
-    """An only output of shape [1, classes]; its values are probabilities if they are positive and sum up to 1."""
+    """An only output of shape [1, classes]; its values are probabilities if they are positive and sum up to 1.
+
+    Probabilities in 256 steps, of a quantised model, sum up to about 1. Other scores may be anything else, too.
+    """
     name, scores = next(iter(outputs.items()))
     classes = scores.shape[-1] if scores.ndim else 0
     if len(outputs) != 1 or scores.size != classes or classes < LEAST_CLASSES:
         return None
-    probabilities = bool(scores.min() >= 0 and abs(float(scores.sum(dtype=np.float64)) - 1) < SUM_TOLERANCE)
+    values = scores.astype(np.float64)
+    tolerance = ROUGH_TOLERANCE if bool((values * STEPS % 1 == 0).all()) else SUM_TOLERANCE
+    probabilities = bool(values.min() >= 0 and values.max() <= 1 and abs(values.sum() - 1) < tolerance)
     softmax = not probabilities and scores.dtype.kind == "f"
-    entry = {"kind": "classify", "value": name, "softmax": softmax}
-    return Guess(entry, f"one output of {classes} {'scores' if softmax else 'probabilities'}")
+    entry = {"kind": "classify", "value": name, "softmax": softmax, "classes": classes}
+    reason = f"one output of {classes} {'scores' if softmax else 'probabilities'}"
+    like_a_vector = bool((values < 0).any()) and abs(float(np.linalg.norm(values)) - 1) < ROUGH_TOLERANCE / 10
+    return Guess(entry, reason, probabilities, likely=0.3 if like_a_vector else 0.5)
 
 
 ENTRY = TaskEntry(_make, _recognise, "the likeliest classes")

@@ -10,10 +10,11 @@ import numpy as np
 
 from partway.errors import InputError, MissingPackage
 from partway.plugins import did_you_mean
-from partway.tasks.arrays.boxes import areas, f1, matched, overlaps, suppressed
-from partway.tasks.arrays.reading import AGAIN, number, size_of, values_of
+from partway.tasks.arrays.boxes import areas, f1, matched, overlaps
+from partway.tasks.arrays.reading import AGAIN, size_of, values_of
 from partway.tasks.arrays.wording import counted, label_of, rounded, short
-from partway.tasks.heads.head import Candidates, Head, Reading
+from partway.tasks.heads.head import Head, Reading
+from partway.tasks.heads.limits import Limits
 from partway.tasks.heads.table import HEADS
 from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 SAME_OBJECT = 0.5
-MOST = 300
-MOST_CANDIDATES = 10_000
-"""Of those above the threshold, so that a threshold of 0 does not make suppression slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +75,6 @@ class Boxes:
             class_id=self.classes.astype(int),
             data={"class_name": np.array(self.labels, dtype=str)},
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which candidates become boxes. ``agnostic``: a box suppresses those of other classes, too."""
-
-    score: float
-    iou: float
-    most: int = MOST
-    agnostic: bool = False
-
-    @classmethod
-    def of(cls, output: Mapping[str, Any], head: Head) -> Limits:
-        """From a plan's ``output`` entry. Raises InputError for numbers out of range."""
-        score, iou = number(output, "score", head.score), number(output, "iou", head.iou)
-        return cls(score, iou, int(number(output, "most", MOST, 1, MOST_CANDIDATES)), bool(output.get("agnostic")))
-
-    def select(self, found: Candidates) -> tuple[Array, Array, Array]:
-        """Indices of the candidates that remain, best first, their scores and classes."""
-        best = np.fmax.reduce(found.scores, 1, initial=-np.inf)
-        rows = np.flatnonzero((best >= self.score) & np.isfinite(best) & np.isfinite(found.boxes).all(1))
-        scores = best[rows].astype(np.float64)
-        if len(rows) > MOST_CANDIDATES:
-            first = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
-            rows, scores = rows[first], scores[first]
-        if found.classes is None:
-            classes = np.nan_to_num(found.scores[rows], nan=-np.inf).argmax(1) if len(rows) else np.zeros(0, np.int64)
-        else:
-            classes = found.classes[rows]
-        if found.final:
-            order = np.argsort(-scores, kind="stable")[: self.most]
-        else:
-            alike = np.zeros_like(classes) if self.agnostic else classes
-            order = suppressed(found.boxes[rows], scores, alike, self.iou, self.most)
-        return rows[order], scores[order], classes[order].astype(np.int64)
 
 
 class Detect:
@@ -173,7 +136,12 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Detect:
         raise InputError(f"unknown head {name!r}{did_you_mean(name, HEADS) or ';'} known: {', '.join(HEADS)}; {AGAIN}")
     values = values_of(output, head.roles, [spec.name for spec in outputs])
     reading = Reading(values, output, size_of(output))
-    return Detect(head, reading, Limits.of(output, head), [str(label) for label in output.get("labels") or head.labels])
+    return Detect(
+        head,
+        reading,
+        Limits.of(output, head.score, head.iou),
+        [str(label) for label in output.get("labels") or head.labels],
+    )
 
 
 def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:

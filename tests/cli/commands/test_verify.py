@@ -49,3 +49,10 @@ def test_numbers_outside_the_models_type_are_refused(tmp_path: Path, capsys: pyt
     np.savez(tmp_path / "x.npz", image=np.full((1, 28, 28, 1), -200))
     assert main(["verify", str(model_folder("mnist-int8")), "--inputs", str(tmp_path / "x.npz")]) == 2
     assert "image is int8, -128 to 127; -200 is outside" in capsys.readouterr().err
+
+
+def test_a_picture_is_no_original_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--against gets the same advice as MODEL."""
+    sample = next(path for path in sorted((model_folder("mnist") / "samples").iterdir()) if path.suffix == ".png")
+    assert main(["verify", "mnist", "--against", str(sample)]) == 2
+    assert "is a picture; give it with --input" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from tests.support.affine import affine_chain, runner_on, samples
 
 from partway.edge.pipeline.result import FrameResult
@@ -72,3 +73,35 @@ def test_a_frame_asked_for_later_does_not_wait_for_those_in_flight() -> None:
         await opened.close()
 
     asyncio.run(scenario())
+
+
+def test_a_reset_begins_a_sequence_with_the_next_frame_asked_for() -> None:
+    """And with no other: frames asked for before and after it go on where the one before ended."""
+    begun: list[bool] = []
+
+    class Noting(Stub):
+        def answers(self, arrivals: Arrivals) -> Iterator[FrameResult]:
+            taking = arrivals.take
+
+            def take(most: int) -> Any:
+                taken = taking(most)
+                begun.extend(sample.begins for sample, _ in taken or ())
+                return taken
+
+            if self.runs == 0:
+                arrivals.take = take  # type: ignore[method-assign]
+            return super().answers(arrivals)
+
+    async def scenario() -> None:
+        cloud = Patient(affine_chain(), answer_all)
+        with ThreadPoolExecutor(1) as worker:
+            session = AsyncSession(Noting(cloud), worker, 8)  # type: ignore[arg-type]
+            (sample,) = samples(1)
+            await session.infer(sample)
+            session.reset()
+            for _ in range(2):
+                await session.infer({"x": np.ones((1, 4), np.float32)})
+            await session.close()
+
+    asyncio.run(scenario())
+    assert begun == [False, True, False]

@@ -11,7 +11,9 @@ from partway.errors import InputError
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.model_format import Facts
+from partway.partitioner.plan.plan import Plan, Stage, plan_to_json
+from partway.partitioner.plan.plan_file import plan_from_json
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
@@ -60,7 +62,8 @@ def test_a_picture_and_a_classifier_are_guessed() -> None:
     """Pictures scaled to 0..1, logits that want a softmax."""
     plan = described(*made(), Wishes())
     assert Preprocess.from_json(plan.input) == Preprocess("x", 8, 6, 3)
-    assert plan.output == {"kind": "classify", "value": "y", "softmax": True}
+    assert plan.output == {"kind": "classify", "value": "y", "softmax": True, "classes": 3}
+    assert len(plan.guesses) == 2 and plan.guesses[1].startswith("task classify (") and "--task" in plan.guesses[1]
 
 
 def test_an_input_that_is_no_picture_gets_no_entry() -> None:
@@ -94,7 +97,7 @@ def test_what_the_user_says_of_pictures_is_taken() -> None:
 @pytest.mark.parametrize(("wishes", "says"), [
     (Wishes(mean=(0.1, 0.2)), "--mean needs 1 or 3 numbers, 2 were given"),
     (Wishes(std=(1.0,) * 4), "--std needs 1 or 3 numbers, 4 were given"),
-    (Wishes(labels=("a", "b")), "--labels has 2 lines, the model 3 classes"),
+    (Wishes(labels=("a", "b")), "--labels: 2 labels do not fit a model of 3 classes"),
 ])  # fmt: skip
 def test_numbers_and_labels_that_do_not_fit_are_refused(wishes: Wishes, says: str) -> None:
     """One sentence that names the option."""
@@ -128,14 +131,61 @@ def test_values_that_already_are_probabilities_get_no_softmax(
     answer: np.ndarray, meaning: Quantization | None, softmax: bool
 ) -> None:
     """Those are not negative and add up to one; integers without a meaning are left as they are."""
-    plan = described(*made(answer, output_meaning=meaning), Wishes())
+    plan = described(*made(answer, output_meaning=meaning), Wishes(task="classify"))
     assert plan.output["softmax"] is softmax
 
 
 @pytest.mark.parametrize("answer", [np.zeros((1, 1), np.float32), np.zeros((1, 4, 4), np.float32), np.float32(1)])
-def test_an_output_that_is_no_row_of_classes_gets_no_entry(answer: Any) -> None:
-    """One number, a mask or a scalar is no classification."""
-    assert described(*made(np.asarray(answer)), Wishes()).output == {}
+def test_an_output_that_is_no_row_of_classes_is_no_classification(answer: Any) -> None:
+    """One number, a mask or a scalar."""
+    assert described(*made(np.asarray(answer)), Wishes()).output.get("kind") != "classify"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "kind"),
+    [(Wishes(task="classify"), "classify"), (Wishes(task="tensors"), "tensors"), (Wishes(), "classify")],
+)
+def test_the_task_that_the_user_names_counts(wishes: Wishes, kind: str) -> None:
+    """And it is no guess."""
+    plan = described(*made(), wishes)
+    assert plan.output["kind"] == kind
+    assert (wishes.task is None) == any(guess.startswith("task") for guess in plan.guesses)
+
+
+def test_a_task_that_cannot_read_the_outputs_is_refused() -> None:
+    """With the outputs' shapes."""
+    with pytest.raises(InputError, match=r"--task detect cannot read outputs like y \[1, 3\]; give another task"):
+        described(*made(), Wishes(task="detect"))
+
+
+def test_labels_of_the_file_count_unless_the_user_gives_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The file's may fail to fit; then they are left out with a warning."""
+    assert described(*made(), Wishes(), Facts(labels=("a", "b", "c"))).output["labels"] == ["a", "b", "c"]
+    own = described(*made(), Wishes(labels=("x", "y", "z")), Facts(labels=("a", "b", "c")))
+    assert own.output["labels"] == ["x", "y", "z"]
+    assert "labels" not in described(*made(), Wishes(), Facts(labels=("a",))).output
+    assert "the labels in the model file are not used" in caplog.text
+
+
+def test_labels_without_a_task_are_refused() -> None:
+    """They would be ignored."""
+    with pytest.raises(InputError, match="--labels"):
+        described(*made(np.zeros((1, 4, 4, 4, 4), np.float32)), Wishes(labels=("a",)))
+
+
+def test_the_task_that_the_file_names_is_no_guess() -> None:
+    """If it can read the outputs."""
+    plan = described(*made(), Wishes(), Facts(task="classify"))
+    assert plan.output["kind"] == "classify"
+    assert not any(guess.startswith("task") for guess in plan.guesses)
+
+
+def test_guesses_do_not_change_a_plans_digest() -> None:
+    """Nor its meaning: a plan with them and one without are the same model."""
+    plan = described(*made(), Wishes())
+    assert plan.guesses
+    assert replace(plan, guesses=()).digest == plan.digest
+    assert plan_from_json(plan_to_json(plan)).guesses == plan.guesses
 
 
 def test_labels_go_into_the_plan() -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from partway.errors import InputError
 from partway.partitioner.formats.picture_input import guess_preprocess, input_size, picture_entry
+from partway.partitioner.formats.usual_pictures import HEADS
 from partway.partitioner.plan.model_format import NO_FACTS, Facts
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import NO_WISHES, Wishes, wishes_of
+from partway.partitioner.plan.wishes import Wishes, wishes_of
 from partway.proto.tensors import Quantization, TensorSpec
 
 FLOATS = TensorSpec("image", "float32", (None, 3, 8, 6))
@@ -48,10 +49,11 @@ def test_a_models_input_is_guessed_from_its_shape(
     assert found == expected
 
 
-def test_the_size_of_a_picture_input_is_in_its_entry() -> None:
+def test_an_input_of_pictures_has_a_size() -> None:
     """Height and width; none for another input."""
-    assert input_size(picture_entry([FLOATS], NO_WISHES, NO_FACTS)[0]) == (8, 6)
-    assert input_size({}) is None
+    assert input_size([FLOATS]) == (8, 6)
+    assert input_size([FLOATS, FLOATS]) is None
+    assert input_size([TensorSpec("x", "float32", (None, 16))]) is None
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,35 @@ def test_a_model_without_pictures_has_no_entry() -> None:
     """Nor one with two inputs."""
     assert picture_entry([TensorSpec("x", "float32", (None, 16))], Wishes(), NO_FACTS) == ({}, "")
     assert picture_entry([FLOATS, FLOATS], Wishes(), NO_FACTS) == ({}, "")
+
+
+def test_usual_pictures_of_a_known_head_are_a_better_guess() -> None:
+    """Words say whose they are; options and the file count before them."""
+    usual = HEADS["yolox"]
+    entry, words = picture_entry([FLOATS], Wishes(), NO_FACTS, usual)
+    expected = Preprocess("image", 8, 6, 3, fit="letterbox-114-topleft", scale=1.0, order="BGR")
+    assert Preprocess.from_json(entry) == expected
+    assert words.startswith("pixels 0..255, BGR, letterbox-114-topleft, as YOLOX models take them; set --scale")
+    entry, words = picture_entry([FLOATS], wishes_of({"scale": "1/255", "channels": "RGB"}), NO_FACTS, usual)
+    assert Preprocess.from_json(entry) == Preprocess("image", 8, 6, 3, fit="letterbox-114-topleft")
+    assert words == "letterbox-114-topleft, as YOLOX models take them; set --fit if wrong"
+
+
+def test_integers_keep_the_pixels_whatever_is_usual() -> None:
+    """A range is for floats; a mean of three channels is not for one."""
+    entry, _ = picture_entry([BYTES], Wishes(), NO_FACTS, HEADS["lists"])
+    assert Preprocess.from_json(entry) == Preprocess("image", 8, 6, 3, "NHWC", "uint8", scale=1.0)
+    grey = TensorSpec("x", "float32", (1, 1, 8, 8))
+    entry, _ = picture_entry([grey], Wishes(), NO_FACTS, HEADS["db"])
+    assert Preprocess.from_json(entry) == Preprocess("x", 8, 8, 1)
+
+
+def test_a_files_normalisation_of_bytes_is_the_pixels_in_other_words() -> None:
+    """Runtimes give uint8 inputs the pixels; what does not fit the integers is left out as well."""
+    real = Quantization((1 / 127.5,), (127,))
+    for meaning in (real, Quantization((1.0,), (0,))):
+        spec = TensorSpec("image", "uint8", (1, 8, 6, 3), meaning)
+        for mean in (127.5, 0.0):
+            found = made(spec, Facts(input={"scale": 1.0, "mean": (mean,), "std": (127.5,)}))
+            inside = meaning.scales == (1.0,)
+            assert found.scale == 1.0 and (inside or (found.mean, found.std) == ((0.0,), (1.0,)))

@@ -13,8 +13,11 @@ from hypothesis.extra import numpy as arrays
 
 from partway.engines.registry import engine_for
 from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.parity import TOLERANCE, Parity, relative_error, run_split, verify
-from partway.partitioner.plan.plan import Plan
+from partway.partitioner.plan.plan import Plan, Stage
+from partway.partitioner.plan.state import StateLink
+from partway.proto.tensors import TensorSpec, Values
 
 Array = np.ndarray[Any, Any]
 FLOATS = arrays.arrays(np.float32, st.integers(0, 6), elements=st.floats(-1e6, 1e6, width=32))
@@ -133,3 +136,34 @@ def test_an_answer_that_the_prefix_made_stays_on_the_device(chain: Chain, inputs
     answer = run_split(early, inputs[0], 2)
     assert set(answer) == {"y", "a"}
     np.testing.assert_array_equal(answer["a"], chain.run(inputs[0], 0, 1)["a"])
+
+
+def test_a_model_with_state_is_checked_as_one_sequence() -> None:
+    """Each split carries its own state; the references are a plain loop over the frames."""
+    plan = _counting_plan()
+    inputs = [{"x": np.full((1, 1), value, np.float32)} for value in range(5)]
+    right = [{"y": np.full((1, 1), total, np.float32)} for total in (0, 1, 3, 6, 10)]
+    rows = verify(Chain(plan, [_Counting(plan.stages[0])]), inputs, right)
+    assert [row.exact for row in rows] == [True, True]
+    apart = [{**one, "sum": np.zeros((1, 1), np.float32)} for one in inputs]
+    reset = verify(Chain(plan, [_Counting(plan.stages[0])]), apart, right)
+    assert not any(row.holds for row in reset)
+
+
+class _Counting:
+    """y and the next sum are x plus the sum before."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.inputs, self.outputs = stage.inputs, stage.outputs
+
+    def run(self, values: Values) -> dict[str, Array]:
+        total = values["x"] + values["sum"]
+        return {"y": total, "next": total}
+
+
+def _counting_plan() -> Plan:
+    specs = {name: TensorSpec(name, "float32", (1, 1)) for name in ("x", "sum", "y", "next")}
+    stage = Stage("", "", 0, (specs["x"], specs["sum"]), (specs["y"], specs["next"]), 1)
+    cuts = (Cut(("x", "sum")), Cut(("y", "next")))
+    state = (StateLink("next", "sum"),)
+    return Plan("count", "0" * 64, "fake", (stage,), cuts, specs, ("x", "sum"), ("y", "next"), state=state)

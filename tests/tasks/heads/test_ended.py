@@ -88,6 +88,21 @@ def test_rows_of_0_to_1_are_scaled() -> None:
     assert _read({"y": table}, guess)[0] == BOXES.tolist()
 
 
+def test_centres_are_told_from_corners() -> None:
+    """By sides that are smaller than the centre's place; as RT-DETR's."""
+    table = np.array([[0.7, 0.5, 0.4, 0.6, 0.9, 3], [0.2, 0.3, 0.2, 0.4, 0.7, 0]], np.float32)
+    (guess,) = recognise_rows({"y": table}, SIZE)
+    assert (guess.output["centres"], guess.output["unit"], guess.certain) == (True, True, True)
+    assert _read({"y": table}, guess)[0] == [[100, 20, 180, 80], [20, 10, 60, 50]]
+
+
+def test_turned_boxes_get_an_upright_one_around_them() -> None:
+    """A quarter of a turn swaps the sides."""
+    table = np.array([[50, 40, 20, 10, 0.9, 3, np.pi / 2]], np.float32)
+    found = HEADS["rows"].read({"y": table}, Reading({"rows": "y"}, {"centres": True, "angle": True}, SIZE))
+    np.testing.assert_allclose(found.boxes, [[45, 30, 55, 50]], rtol=1e-5)
+
+
 def test_no_rows_leave_a_doubt() -> None:
     """An empty table may be either order."""
     found = recognise_rows({"y": np.zeros((1, 0, 6), np.float32)}, SIZE)

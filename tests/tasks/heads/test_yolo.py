@@ -8,8 +8,10 @@ import pytest
 from tests.support.detector_outputs import CLASSES, SIZE, unit, yolov5, yolov8, yolox
 
 from partway.errors import InputError
+from partway.tasks.arrays.boxes import upright
 from partway.tasks.heads.head import Reading
-from partway.tasks.heads.yolo import HEADS, recognise
+from partway.tasks.heads.yolo import HEADS
+from partway.tasks.heads.yolo_guess import recognise
 
 Array = np.ndarray[Any, Any]
 BOXES = np.array([[10, 12, 50, 60], [70, 20, 120, 90.0]])
@@ -95,3 +97,16 @@ def test_outputs_of_another_shape_are_refused() -> None:
         HEADS["yolov8"].read({"y": np.zeros((1, 4, 9))}, Reading({"boxes": "y"}, {}, SIZE))
     with pytest.raises(InputError, match="9 anchors, which is no sum of grids of an input of 96 x 128"):
         HEADS["yolox"].read({"y": np.zeros((1, 9, 10))}, Reading({"boxes": "y"}, {}, SIZE))
+
+
+def test_a_turned_box_has_an_upright_one_around_it() -> None:
+    """A quarter of a turn swaps the sides."""
+    boxes = np.array([[50, 40, 20, 10.0]] * 3)
+    found = upright(boxes, np.array([0, np.pi / 2, np.pi / 4]))
+    side = 30 / np.sqrt(2)
+    np.testing.assert_allclose(found, [[50, 40, 20, 10], [50, 40, 10, 20], [50, 40, side, side]])
+    output = yolov8(BOXES, SCORES, KINDS)
+    turned = np.concatenate([output, np.full((1, 1, output.shape[2]), np.pi / 2, np.float32)], 1)
+    middle, sides = (BOXES[0, :2] + BOXES[0, 2:]) / 2, (BOXES[0, 2:] - BOXES[0, :2])[::-1]
+    first = _found(turned, {"head": "yolov8", "angle": True})[0][0]
+    np.testing.assert_allclose(first, [*(middle - sides / 2), *(middle + sides / 2)], rtol=1e-4)

@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     add("--example-input", action="append", default=[], metavar="SHAPE|FILE", help="for module:factory: 1x3x224x224")
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
     add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
-    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
+    add("--random-weights", action="store_true", help="for a model by name: random weights")
     add("--out", type=Path, metavar="FILE.json", help="where the profile goes (default: printed only)")
     add("--predict", type=Path, metavar="CALIBRATION", help="measure nothing: predict the machine that was calibrated")
     add("--operators", action="store_true", help="time every operator too")

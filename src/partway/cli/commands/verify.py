@@ -59,14 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
     """The answers of the original, unsplit model."""
-    from partway.engines.registry import engine_entry
-    from partway.engines.sandbox import try_stages
     from partway.partitioner.formats.unsplit_model import load_unsplit
     from partway.partitioner.plan.parity import sequence
+    from partway.partitioner.plan.wrong_model import what_it_is
 
-    if engine_entry(engine.name).trusts_files and file.is_file():  # a damaged file may end the process
-        try_stages(engine.name, [file], str(file))
-    whole = load_unsplit(file, engine)
+    if advice := what_it_is(file):
+        raise InputError(f"--against {file} is {advice}")
+    whole = load_unsplit(file, engine, trial=True)
     hidden = {link.output for link in plan.state} - {spec.name for spec in whole.outputs}  # in its own variables
     with mapped({KeyError: InputError}, f"{file} is not the model of this plan, which does not have"):
         answers = sequence(replace(plan, state=()) if hidden else plan, inputs, whole.run)

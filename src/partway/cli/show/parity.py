@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.plan.parity import Parity
 from partway.partitioner.plan.plan import Plan
 from partway.units import show_bytes
 
-KEYS = ("k", "cut", "error", "exact", "holds", "inputs")
+KEYS = ("k", "cut", "error", "exact", "holds", "inputs", "tolerance")
 
 
 def show_parity(rows: Sequence[Parity], plan: Plan, as_json: bool) -> None:
@@ -27,6 +27,10 @@ def show_parity(rows: Sequence[Parity], plan: Plan, as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         size_bytes = sum(spec.size_bytes() for spec in plan.crossing(row.k))
-        verdict = "bit-equal" if row.exact else "within 1e-5" if row.holds else "WRONG"
+        verdict = "bit-equal" if row.exact else f"within {_short(row.tolerance)}" if row.holds else "WRONG"
         table.add_row(str(row.k), Text(plan.cut_names[row.k]), show_bytes(size_bytes), f"{row.error:.2g}", verdict)
     Console(highlight=False).print(table)
+
+
+def _short(number: float) -> str:
+    return f"{number:.1g}".replace("e-0", "e-")

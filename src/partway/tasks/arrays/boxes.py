@@ -15,6 +15,13 @@ def corners(boxes: Array) -> Array:
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], 1)
 
 
+def upright(boxes: Array, angles: Array) -> Array:
+    """Centres and sides [n, 4] of the upright boxes around boxes turned by ``angles`` [n]."""
+    along, across = np.abs(np.cos(angles))[:, None], np.abs(np.sin(angles))[:, None]
+    sides = boxes[:, 2:4]
+    return np.concatenate([boxes[:, :2], sides * along + sides[:, ::-1] * across], 1)
+
+
 def areas(boxes: Array) -> Array:
     """[n]; a box whose right is left of its left has none."""
     sides = np.maximum(boxes[:, 2:4] - boxes[:, :2], 0)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from partway.errors import InputError
-from partway.tasks.arrays.reading import AGAIN, same_rows, taken
+from partway.tasks.arrays.boxes import corners, upright
+from partway.tasks.arrays.reading import AGAIN, are_shares, same_rows, taken
 from partway.tasks.heads.head import Candidates, Head, Reading, Size, guess, rows
 from partway.tasks.interface import Guess
 
@@ -26,11 +27,14 @@ COLUMNS = {
 KINDS = ("boxes", "classes", "scores", "count")
 
 
-def _in_pixels(boxes: Array, options: Mapping[str, Any], size: Size) -> Array:
-    if options.get("rows_first"):
+def _in_pixels(boxes: Array, reading: Reading) -> Array:
+    if reading.options.get("rows_first"):
         boxes = boxes[:, [1, 0, 3, 2]]
-    if options.get("unit"):
-        boxes = boxes * np.array([size[1], size[0], size[1], size[0]], np.float32)
+    if reading.options.get("centres"):
+        boxes = corners(boxes)
+    if reading.options.get("unit"):
+        height, width = reading.size
+        boxes = boxes * np.array([width, height, width, height], np.float32)
     return boxes
 
 
@@ -50,43 +54,56 @@ def read_lists(outputs: Mapping[str, Array], reading: Reading) -> Candidates:
         length = int(count) if np.isfinite(count) and 0 <= count <= len(boxes) else len(boxes)
         boxes, parts = boxes[:length], {role: part[:length] for role, part in parts.items()}
     classes = _whole(parts["classes"], int(options.get("first_class", 0)))
-    return Candidates(_in_pixels(boxes, options, reading.size), parts["scores"][:, None], classes, final=True)
+    return Candidates(_in_pixels(boxes, reading), parts["scores"][:, None], classes, final=True)
 
 
-def read_rows(outputs: Mapping[str, Array], reading: Reading) -> Candidates:
-    """One output of rows that hold box, score and class."""
+def read_rows(outputs: Mapping[str, Array], reading: Reading, role: str = "rows", extras: int = 0) -> Candidates:
+    """One output of rows that hold box, score and class, and after them ``extras`` further values.
+
+    Options: ``centres``: boxes are centre, width and height; ``angle``: the only further value turns them.
+    """
     order = str(reading.options.get("columns", "xyxysc"))
     if order not in COLUMNS:
         raise InputError(f"columns {order!r} are not known, only {', '.join(COLUMNS)}; {AGAIN}")
     box, score, kind = COLUMNS[order]
-    table = taken(outputs, reading.values["rows"], 2, len(order))
+    angle = bool(reading.options.get("angle"))
+    table = taken(outputs, reading.values[role], 2, len(order) + extras + angle)
     classes = _whole(table[:, kind], int(reading.options.get("first_class", 0)))
-    return Candidates(_in_pixels(table[:, box], reading.options, reading.size), table[:, [score]], classes, final=True)
+    boxes = upright(table[:, box], table[:, -1]) if angle else table[:, box]
+    boxes = _in_pixels(boxes, reading)
+    return Candidates(boxes, table[:, [score]], classes, extras=table[:, len(order) :], final=True)
 
 
 def recognise_rows(outputs: Mapping[str, Array], size: Size | None) -> list[Guess]:
-    """An output [n, 6] or [n, 7] with whole class numbers, scores of 0 to 1 and corners in order."""
+    """An output [n, 6] or [n, 7] with whole class numbers, scores of 0 to 1 and corners in order, or centres."""
     tables = {name: table for name, array in outputs.items() if (table := rows(array)) is not None}
     if len(tables) != 1 or any(array.size > 1 for name, array in outputs.items() if name not in tables):
         return []
     (name, table), found = next(iter(tables.items())), []
-    if table.dtype.kind != "f":
-        return []
-    for order, (box, score, kind) in COLUMNS.items():
-        if table.shape[1] != len(order):
+    for order, (box, score, _) in COLUMNS.items():
+        if table.shape[1] != len(order) or table.dtype.kind != "f":
             continue
-        fits = not len(table) or (
-            bool((table[:, kind] == table[:, kind].round()).all() and np.ptp(table[:, score]) < 1.01)
-            and bool(((table[:, score] >= 0) & (table[:, score] <= 1.0)).all())
-            and bool((table[:, box][:, 2:] >= table[:, box][:, :2]).all())
-        )
-        if fits:
-            unit = bool(len(table) and np.abs(table[:, box]).max() <= 2)
-            known = bool(len(table) and table[:, score].any() and np.ptp(table[:, box]) > 0)
-            reason = f"rows of {len(order)} values: corners, score and class"
-            more = {"unit": True} if unit else {}
+        more = _box_options(table, order)
+        if more is not None:
+            several = len(table) > 1 or (outputs[name].ndim > 2 and len(table) > 0)  # [1, 6] may be six classes
+            known = bool(several and table[:, score].any() and np.ptp(table[:, box]) > 0)
+            reason = f"rows of {len(order)} values: box, score and class"
             found.append(guess("rows", {"rows": name}, size, reason, known, columns=order, **more))
     return found
+
+
+def _box_options(table: Array, order: str) -> dict[str, Any] | None:
+    """Whether boxes are of 0 to 1, and centres; None if the columns do not hold boxes, scores and class numbers."""
+    box, score, kind = COLUMNS[order]
+    if not len(table):
+        return {}
+    boxes, scores, classes = table[:, box], table[:, score], table[:, kind]
+    if not (are_shares(scores) and np.isfinite(boxes).all() and (classes == classes.round()).all()):
+        return None
+    unit = {"unit": True} if np.abs(boxes).max() <= 2 else {}
+    if (boxes[:, 2:] >= boxes[:, :2]).all():
+        return unit
+    return {**unit, "centres": True} if unit and are_shares(boxes) else None
 
 
 def recognise_lists(outputs: Mapping[str, Array], size: Size | None) -> list[Guess]:
@@ -107,6 +124,7 @@ def recognise_lists(outputs: Mapping[str, Array], size: Size | None) -> list[Gue
 
 
 def _roles(outputs: Mapping[str, Array]) -> dict[str, str] | None:
+    outputs = {name: array for name, array in outputs.items() if array.ndim < 4}  # masks of the boxes are not read
     sizes = [array.size for array in outputs.values()]
     boxes = [
         name

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced
+from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced, warn_of_doubt
 from partway.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,10 +25,15 @@ def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway plan``."""
     slice_arguments(parser)
     add = parser.add_argument
-    add("--calibrate", type=Path, metavar="DIR|NPZ", help="real inputs to measure and fit codecs on")
+    add(
+        "--calibrate",
+        type=Path,
+        metavar="DIR|NPZ",
+        help="a folder of pictures, or an .npz file, to measure and fit codecs on",
+    )
     add("--frames", type=int, default=64, metavar="N", help="use at most this many of them (default: 64)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
-    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
+    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class in --truth")
     add(
         "--max-drop", type=float, default=1.0, metavar="PP", help="agreement that a codec may cost, points (default: 1)"
     )
@@ -52,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         plan = new.inherit(plan, calibrates=args.calibrate is not None)
         chain = Chain(plan, chain.stages)
         frames = _frames(args, plan)
+        if args.calibrate is not None:
+            warn_of_doubt(chain, frames)
         if args.calibrate is not None or not is_calibrated(plan):
             plan = _with_codecs(args, chain, engine, frames, new.folder)
         times = measure(chain, frames[0].values, MEASURE_S)

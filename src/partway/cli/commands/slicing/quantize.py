@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced
+from partway.cli.commands.slicing.source import plan_folder, slice_arguments, sliced, warn_of_doubt
 from partway.errors import InputError, mapped
 
 if TYPE_CHECKING:
@@ -23,12 +23,18 @@ MEASURE_S = 0.5
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway quantize``."""
-    slice_arguments(parser)
+    slice_arguments(parser, "a plan's folder, a shipped model's name, or anything that `partway plan` takes")
     add = parser.add_argument
-    add("--calibrate", type=Path, required=True, metavar="DIR|NPZ", help="real inputs: every other one sets ranges")
+    add(
+        "--calibrate",
+        type=Path,
+        required=True,
+        metavar="DIR|NPZ",
+        help="a folder of pictures, or an .npz file: every other one sets ranges",
+    )
     add("--frames", type=int, default=128, metavar="N", help="use at most this many of them (default: 128)")
     add("--truth", type=Path, metavar="JSON", help="right classes, file name to number, to measure accuracy as well")
-    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class given")
+    add("--truth-offset", type=int, default=0, metavar="N", help="added to every class in --truth")
     add("--threads", type=int, default=1, metavar="N", help="threads for measuring the times (default: 1)")
     add("--max-drop", type=float, default=1.0, metavar="PP", help="marks the splits within it (default: 1)")
     add("--keep-slow", action="store_true", help="also keep int8 stages that are slower than float on this machine")
@@ -39,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Quantise, measure, drop what is slower, write, print."""
     from partway.cli.show.plan import progress, show_notes
     from partway.cli.show.quantized import show_quantized
+    from partway.partitioner.calibrate.accuracy import in_sequence
     from partway.partitioner.calibrate.quantize import (
         compared,
         load_int8,
@@ -52,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
     with Sigterm(), plan_folder(args) as new:
         chain, frames = _opened(args, new)
+        frames = in_sequence(chain, frames)
+        warn_of_doubt(chain, frames)
         with progress("int8 stages", len(chain.plan.stages), quiet=args.json) as advance:
             made = quantized(new.folder, chain, frames[::2], lambda count: advance("int8 stages", count))
         times = compared(chain, load_int8(new.folder, made, args.threads), frames[0].values, MEASURE_S)

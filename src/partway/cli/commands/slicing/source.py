@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.cli.commands.slicing.examples import read_examples
+from partway.cli.commands.slicing.sample_inputs import picture_of, real_samples
+from partway.units import encodable
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
+    from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
     from partway.partitioner.plan.model_format import Given
@@ -23,12 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("partway.partitioner")
 
 
-def model_arguments(parser: Parser) -> None:
-    """Arguments for the model and its export."""
+MODEL = "an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name that `partway models` lists"
+
+
+def model_arguments(parser: Parser, model: str = MODEL) -> None:
+    """Arguments for the model and its export; ``model`` says what it may be."""
     from partway.partitioner.plan.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
-    parser.add_named("model", help="an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name of the zoo")
+    parser.add_named("model", help=model)
     add = parser.add_argument
     add(
         "--example-input",
@@ -38,17 +45,17 @@ def model_arguments(parser: Parser) -> None:
         help="for module:factory: 1x3x224x224, 1x16:int64, an .npy or .npz file; once for each argument",
     )
     add("--weights", type=Path, metavar="FILE", help="for module:factory: a state dict (.pt, .safetensors)")
-    add("--random-weights", action="store_true", help="for a name of the zoo: random weights")
+    add("--random-weights", action="store_true", help="for a model by name: random weights")
     add_options(parser, [row for row in MODEL_OPTIONS if row.name == "shape"])
     add("--example", action="append", default=[], metavar="NAME=VALUE|FILE.npy", help="a legal value of an input")
 
 
-def slice_arguments(parser: Parser) -> None:
+def slice_arguments(parser: Parser, model: str = MODEL) -> None:
     """Arguments for the cuts, the output folder, and the meaning of the model's input and output."""
     from partway.partitioner.plan.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
-    model_arguments(parser)
+    model_arguments(parser, model)
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="where the plan and the stage files go")
     add("--force", action="store_true", help="replace a plan in --out even if its measurements are lost")
@@ -88,14 +95,16 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     from partway.partitioner.plan.chain import Chain, load_folder
     from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.wishes import wishes_of
-    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+    from partway.partitioner.slicing import cuts_for, open_model, plan_model
 
     wishes = wishes_of(vars(args))
     with model_source(args) as path:
-        source = open_model(path, Given(wishes.sizes, read_examples(args.example)))
-        cuts = choose_cuts(source.graph, args.cuts)
-        name = args.name or path.stem
-        plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
+        examples = read_examples(args.example)
+        source = open_model(path, Given(wishes.sizes, examples))
+        picture = picture_of(source, args.model, wishes)
+        samples = real_samples(source, picture, getattr(args, "calibrate", None))
+        cuts = cuts_for(source, args.cuts, preprocess=picture, samples=samples, examples=examples)
+        plan = plan_model(source, cuts, folder, encodable(args.name or path.stem), examples, args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
@@ -122,6 +131,14 @@ def _zoo_described(args: argparse.Namespace, plan: Plan, wishes: Wishes) -> Plan
 
     described = any(getattr(wishes, name) is not None for name in ("mean", "std", "scale", "fit", "channels"))
     return with_zoo_metadata(args.model, plan, args.random_weights, pictures=not described, labels=not wishes.labels)
+
+
+def warn_of_doubt(chain: Chain, frames: Sequence[CalibrationFrame]) -> None:
+    """Warn if the model is unsure of every real picture; it is used all the same."""
+    from partway.partitioner.calibrate.doubt import doubt
+
+    if sentence := doubt(chain, frames):
+        log.warning("%s", sentence)
 
 
 def _warn(graph: Graph, model: Path, chain: Chain, engine: Engine) -> None:
