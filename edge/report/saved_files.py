@@ -169,14 +169,15 @@ def _npz_of(result: FrameResult) -> bytes:
 
 
 def _original(picture: Path | Array) -> Image:
-    """The picture in RGB, upright."""
+    """The picture in RGB, upright, as the model sees it."""
     from PIL import Image as Pillow
-    from PIL import ImageOps
+
+    from partway.partitioner.plan.pictures.upright import opaque, upright
 
     if isinstance(picture, Path):
         with Pillow.open(picture) as file:
             if file.width * file.height > MOST_PIXELS:
                 raise ValueError(f"{file.width} x {file.height} pixels are too many to draw on")
-            return ImageOps.exif_transpose(file).convert("RGB")
+            return opaque(upright(file), "RGB")
     flat = picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
-    return Pillow.fromarray(np.ascontiguousarray(flat)).convert("RGB")
+    return opaque(Pillow.fromarray(np.ascontiguousarray(flat)), "RGB")

@@ -205,11 +205,11 @@ class FrameLines:
 
 
 def frame_line(result: FrameResult) -> str:
-    """One line: file, label, probability, answering half, time."""
+    """One line: file, what the task reads, answering half, time."""
     name = printable(result.name)
     if result.answered_by == NOBODY:
         return f"{name:<28} {'missed its deadline' if result.missed else 'not answered'}"
-    answer = printable(result.answer.line) if result.answer is not None else "no outputs"
+    answer = printable(result.answer.line) if result.answer is not None else "outputs that cannot be read"
     return f"{name:<28} {answer}   {result.answered_by:<6} {result.total_s * 1e3:8.2f} ms"
 
 

@@ -24,6 +24,15 @@ from partway.partitioner.decide.objectives import objective
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
 from partway.tasks.classify import Classes
+from partway.tasks.detect import Boxes
+from partway.tasks.embed import Embedding
+from partway.tasks.interface import Result
+from partway.tasks.pose import Poses
+from partway.tasks.registry import TASKS
+from partway.tasks.scores import Scores
+from partway.tasks.segment import Mask, Masks
+from partway.tasks.tensors import Tensors
+from partway.tasks.text import Line, Texts
 
 PLAN = load_plan(model_folder("mnist"))
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "edge-run.schema.json").read_text(encoding="utf-8"))
@@ -118,6 +127,34 @@ def test_audits_of_all_tasks_have_what_agreed(samples: Any, classifies: bool, ag
     (made,) = checked(new_run_report(audits=audits, decision=DECISION))["audits"]
     assert made["agreed"] == agreed
     assert made["frames"] == sum(frames for frames, _, _ in samples)
+
+
+NAN = float("nan")
+ANSWERS: dict[str, Result] = {
+    "top": Classes((("seven", 7, 0.9),)),
+    "boxes": Boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0.5]), np.array([2]), ("cat",), np.zeros((1, 5, 3))),
+    "masks": Masks((Mask("road", 1, 0.5, (2, 3), (1, 2, 3)),)),
+    "keypoints": Poses(np.zeros((1, 17, 3)), np.array([0.5]), ("person",), np.zeros((1, 4)), ()),
+    "text": Texts((Line("EXIT", 0.9, np.zeros((4, 2))), Line("", NAN))),
+    "scores": Scores(np.array([0.5, NAN]), ("speech", "noise")),
+    "embedding": Embedding(np.array([0.5, NAN], np.float32)),
+    "outputs": Tensors({"y": np.zeros((1, 2), np.float16), "n": np.array(3)}),
+}
+
+
+@pytest.mark.parametrize("entry", ANSWERS)
+def test_the_answers_of_every_task_are_as_documented(entry: str) -> None:
+    """Each has its own entry; numbers that are none are null, so that any reader takes the file."""
+    made = checked(new_run_report(frame(answer=ANSWERS[entry]), decision=DECISION))["frames"][0]
+    assert made[entry]
+    assert set(made) & set(ANSWERS) == {"top", entry}
+    assert entry in SCHEMA["$defs"]["frame"]["properties"]
+    json.loads(json.dumps(made), parse_constant=pytest.fail)
+
+
+def test_every_shipped_task_has_an_entry() -> None:
+    """A new task is documented before it ships."""
+    assert len(TASKS.own_names()) == len(ANSWERS)
 
 
 def test_a_run_without_a_link_or_a_rival_has_null_for_them() -> None:

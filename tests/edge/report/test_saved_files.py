@@ -75,6 +75,15 @@ def test_pictures_are_read_again_upright_from_their_path(tmp_path: Path) -> None
         assert drawn.size == (20, 60)
 
 
+def test_pictures_of_16_bits_are_drawn_by_their_own_range(tmp_path: Path) -> None:
+    """Not white, as a plain conversion makes them."""
+    Image.fromarray(np.full((20, 30), 20_000, np.uint16)).save(tmp_path / "deep.png")
+    with SavedFiles(None, tmp_path, TASK) as files:
+        named = files.add(result_of("deep.png", picture=tmp_path / "deep.png"))
+    with Image.open(named.files["picture_file"]) as drawn:
+        assert np.asarray(drawn)[-1, -1].tolist() == pytest.approx([20_000 / 257] * 3, abs=8)
+
+
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])
 def test_arrays_of_any_channels_are_drawn_on(shape: tuple[int, ...], tmp_path: Path) -> None:
     """As a camera, a pipe or an IDX file gives them."""

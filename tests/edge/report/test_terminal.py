@@ -209,3 +209,8 @@ def test_a_service_lists_no_candidates_and_says_why_one_was_chosen() -> None:
     out = io.StringIO()
     Report(out, table=False).candidates(DECISION, PLAN)
     assert out.getvalue() == "-> because\n"
+
+
+def test_outputs_that_no_task_can_read_are_told() -> None:
+    """A frame may have outputs and no answer."""
+    assert "outputs that cannot be read" in frame_line(_result(answer=None))
