@@ -59,7 +59,7 @@ def resampled(blocks: Iterator[Array], resampler: Resampler) -> Iterator[Array]:
 def sample_of_audio(name: str, samples: Array, waveform: Waveform, live: bool = False) -> Sample:
     """The sample of one frame's float samples."""
     begun_s = perf_counter()
-    return timed(begun_s, Sample(name, values={waveform.spec.name: waveform.tensor(samples)}), live)
+    return timed(begun_s, Sample(name, values=waveform.inputs(samples)), live)
 
 
 def _empty(sentence: str) -> Sample:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from partway.errors import InputError
+from partway.partitioner.plan.inputs import example_values
 from partway.partitioner.plan.plan import Plan
 from partway.proto.tensors import TensorSpec
 
@@ -22,6 +23,7 @@ LEAST = 128
 MOST = 1 << 24
 FLOATS, PCM = ("float16", "float32", "float64"), "int16"
 _HOP = re.compile(r"([0-9]{1,8})(?:\+([0-9]{1,8}))?")
+_RATES = re.compile(r"sr|fs|rate|(sample|sampling)_?rate(_?hz)?", re.IGNORECASE)
 _NAMES = re.compile(r"audio|wav|pcm|signal|speech|samples|sound", re.IGNORECASE)
 
 
@@ -42,11 +44,19 @@ def tell(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """How audio becomes the input ``spec``: each frame is ``before`` samples of the past and ``hop`` new ones."""
+    """How audio becomes the input ``spec``: each frame is ``before`` samples of the past and ``hop`` new ones.
+
+    ``others`` are the values of the model's other inputs, the plan's examples.
+    """
 
     spec: TensorSpec
     hop: int
     before: int
+    others: Mapping[str, Array] = field(default_factory=dict)
+
+    def inputs(self, samples: Array) -> dict[str, Array]:
+        """Every input of a frame of ``before + hop`` float samples, -1 to 1."""
+        return {**self.others, self.spec.name: self.tensor(samples)}
 
     def tensor(self, samples: Array) -> Array:
         """The input of ``before + hop`` float samples, -1 to 1: [samples], [1, samples] or [1, 1, samples]."""
@@ -83,11 +93,24 @@ def waveform_of(plan: Plan, name: str, hop: tuple[int, int] | None) -> Waveform:
                 f"{plan.model} takes any number of samples as {spec.name}; give --hop SAMPLES for {name}, or"
                 " --hop SAMPLES+BEFORE if each frame repeats samples of the one before"
             )
-        return Waveform(spec, *hop)
+        return Waveform(spec, *hop, _others(plan, spec, name))
     new, before = (size, 0) if hop is None else (hop[0], size - hop[0])
     if before < 0 or (hop is not None and hop[1] not in (0, before)):
         raise InputError(f"{plan.model} takes {size} samples a frame as {spec.name}; give --hop of at most {size}")
-    return Waveform(spec, new, before)
+    return Waveform(spec, new, before, _others(plan, spec, name))
+
+
+def _others(plan: Plan, waveform: TensorSpec, name: str) -> dict[str, Array]:
+    """The plan's examples of the inputs that audio says nothing of. Raises InputError if one has none."""
+    examples = example_values(plan)
+    wanted = [spec.name for spec in plan.frame_inputs if spec.name != waveform.name]
+    missing = [other for other in wanted if other not in examples]
+    if missing:
+        raise InputError(
+            f"{name} gives {waveform.name}, and {plan.model} also needs {', '.join(missing)}; plan it again with"
+            f" --example {missing[0]}=VALUE, or give an .npz file"
+        )
+    return {other: examples[other] for other in wanted}
 
 
 def _waveform_input(plan: Plan, name: str) -> TensorSpec:
@@ -120,11 +143,14 @@ def _shape(spec: TensorSpec) -> str:
 
 
 def sample_rate(plan: Plan, rate_hz: int | None, name: str, own_hz: int) -> int:
-    """The rate that the model expects, in Hz: the option's, the plan's, or else ``own_hz``, told as a guess."""
+    """The rate that the model expects, in Hz: the option's, or the plan's example of an input like ``sr``.
+
+    Without both it is ``own_hz``, told as a guess.
+    """
     if rate_hz is not None:
         return rate_hz
-    stated = plan.input.get("rate_hz")
-    if isinstance(stated, int) and stated > 0:
-        return stated
+    stated = next((value for key, value in example_values(plan).items() if _RATES.fullmatch(key)), None)
+    if stated is not None and stated.size == 1 and stated.item() >= 1:
+        return int(stated.item())
     tell(f"{name}: {plan.model} does not state its sample rate; {own_hz} Hz is a guess (give --rate HZ)")
     return own_hz

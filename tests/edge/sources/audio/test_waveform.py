@@ -1,5 +1,6 @@
 """Which input takes the samples, and how audio is cut into frames."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,21 @@ def test_samples_become_the_inputs_type_and_shape(dtype: str, shape: Any, expect
 
 def test_the_rate_is_the_options_the_plans_or_a_guess(caplog: pytest.LogCaptureFixture) -> None:
     """Only the guess is told, once."""
-    wave = ("x", "float32", (None, 400))
-    assert sample_rate(audio_plan(wave, rate_hz=8000), 16000, "a.wav", 44100) == 16000
-    assert sample_rate(audio_plan(wave, rate_hz=8000), None, "a.wav", 44100) == 8000
+    wave, rate = ("x", "float32", (None, 400)), ("sr", "int64", ())
+    stating = replace(audio_plan(wave, rate), examples={"sr": {"shape": [], "numbers": [8000]}})
+    assert sample_rate(stating, 16000, "a.wav", 44100) == 16000
+    assert sample_rate(stating, None, "a.wav", 44100) == 8000
     assert caplog.messages == []
     assert [sample_rate(audio_plan(wave), None, "a.wav", 44100) for _ in range(2)] == [44100] * 2
     assert caplog.messages == ["a.wav: ears does not state its sample rate; 44100 Hz is a guess (give --rate HZ)"]
+
+
+def test_other_inputs_have_the_plans_examples() -> None:
+    """A frame has all inputs; an input without an example is named."""
+    plan = audio_plan(("x", "float32", (None, 400)), ("gain", "float32", (1,)))
+    with pytest.raises(InputError, match=r"a.wav gives x, and ears also needs gain; .* --example gain=VALUE"):
+        waveform_of(plan, "a.wav", None)
+    whole = waveform_of(replace(plan, examples={"gain": {"shape": [1], "numbers": [2.5]}}), "a.wav", None)
+    made = whole.inputs(np.zeros(400, np.float32))
+    assert {name: array.shape for name, array in made.items()} == {"x": (1, 400), "gain": (1,)}
+    assert made["gain"].tolist() == [2.5]
