@@ -7,7 +7,7 @@ from typing import Any
 
 from partway.errors import InputError
 from partway.tasks.arrays.reading import number
-from partway.tasks.heads.ctc import characters
+from partway.tasks.heads.text.ctc import characters
 
 THRESHOLDS = {
     "detect": ("score", "iou", "most"),

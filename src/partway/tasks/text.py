@@ -12,8 +12,8 @@ from partway.errors import InputError
 from partway.tasks.arrays.boxes import f1, matched, overlaps
 from partway.tasks.arrays.reading import AGAIN, are_shares, number, size_of, softmax, taken, values_of
 from partway.tasks.arrays.wording import rounded, short
-from partway.tasks.heads.ctc import best_path, characters
-from partway.tasks.heads.db import Thresholds, lines_of_text
+from partway.tasks.heads.text.ctc import best_path, characters
+from partway.tasks.heads.text.db import Thresholds, lines_of_text
 from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
 
 if TYPE_CHECKING:

@@ -38,6 +38,21 @@ def test_tensorflow_s_lists_are_read_in_any_order(order: str) -> None:
     assert _read(outputs, guess) == (BOXES.tolist(), [0.9, 0.7], [0, 16])
 
 
+def test_tensorflow_s_names_are_known_among_further_outputs() -> None:
+    """As converters to ONNX keep them."""
+    unit = (BOXES[:, [1, 0, 3, 2]] / np.array([100, 200, 100, 200]))[None].astype(np.float32)
+    outputs = {
+        "detection_anchor_indices": np.zeros((1, 2), np.float32),
+        "detection_boxes": unit,
+        "detection_classes": np.array([[1, 17]], np.float32),
+        "detection_scores": np.array([[0.9, 0.7]], np.float32),
+        "num_detections": np.array([2], np.float32),
+        "raw_detection_boxes": np.zeros((1, 99, 4), np.float32),
+    }
+    (guess,) = recognise_lists(outputs, SIZE)
+    assert _read(outputs, guess) == (BOXES.tolist(), [0.9, 0.7], [1, 17])
+
+
 def test_torchvision_s_lists_have_whole_labels_and_no_count() -> None:
     """In pixels; also where nothing is found."""
     outputs = {"boxes": BOXES, "labels": np.array([1, 18]), "scores": np.array([0.9, 0.7], np.float32)}
@@ -66,6 +81,7 @@ def test_tensorrt_s_lists_have_a_whole_count() -> None:
 ROWS = {
     "xyxysc": np.array([[20, 10, 60, 50, 0.9, 3], [100, 20, 180, 90, 0.7, 0]], np.float32),
     "bxyxycs": np.array([[0, 20, 10, 60, 50, 3, 0.9], [0, 100, 20, 180, 90, 0, 0.7]], np.float32),
+    "byxyxsc": np.array([[0, 10, 20, 50, 60, 0.9, 3], [0, 20, 100, 90, 180, 0.7, 0]], np.float32),
     "csxyxy": np.array([[3, 0.9, 20, 10, 60, 50], [0, 0.7, 100, 20, 180, 90]], np.float32),
 }
 
@@ -73,7 +89,7 @@ ROWS = {
 @pytest.mark.parametrize("columns", ROWS)
 @pytest.mark.parametrize("batch", [True, False])
 def test_rows_are_read_in_the_order_that_their_values_tell(columns: str, batch: bool) -> None:
-    """YOLOv10's, YOLOv7's and PaddleDetection's."""
+    """YOLOv10's, YOLOv7's, EfficientDet's and PaddleDetection's."""
     outputs = {"y": ROWS[columns][None] if batch else ROWS[columns]}
     (guess,) = recognise_rows(outputs, SIZE)
     assert (guess.output["columns"], guess.certain) == (columns, True)

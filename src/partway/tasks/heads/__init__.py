@@ -1,1 +1,1 @@
-"""Heads of detectors: how a model's outputs become candidate boxes. One module a family, all of them in ``table``."""
+"""Heads: how outputs become candidate boxes, masks, poses and text. One module a family; detectors are in ``table``."""

@@ -22,9 +22,16 @@ COLUMNS = {
     "xyxysc": ([0, 1, 2, 3], 4, 5),
     "bxyxycs": ([1, 2, 3, 4], 6, 5),
     "csxyxy": ([2, 3, 4, 5], 1, 0),
+    "byxyxsc": ([2, 1, 4, 3], 5, 6),
 }
 """Order of a row: b the picture in the batch, x y corners, s the score, c the class. Boxes, score, class columns."""
-KINDS = ("boxes", "classes", "scores", "count")
+NAMES = {
+    "boxes": "detection_boxes",
+    "classes": "detection_classes",
+    "scores": "detection_scores",
+    "count": "num_detections",
+}
+"""Of TensorFlow's detectors, which have further outputs."""
 
 
 def _in_pixels(boxes: Array, reading: Reading) -> Array:
@@ -124,6 +131,9 @@ def recognise_lists(outputs: Mapping[str, Array], size: Size | None) -> list[Gue
 
 
 def _roles(outputs: Mapping[str, Array]) -> dict[str, str] | None:
+    named = {role: name for role, word in NAMES.items() for name in outputs if name.partition(":")[0] == word}
+    if len(named) == len(NAMES):
+        return named
     outputs = {name: array for name, array in outputs.items() if array.ndim < 4}  # masks of the boxes are not read
     sizes = [array.size for array in outputs.values()]
     boxes = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from partway.tasks.heads.db import Thresholds, lines_of_text
+from partway.tasks.heads.text.db import Thresholds, lines_of_text
 
 
 def _map(angle: float = 0) -> "np.ndarray":

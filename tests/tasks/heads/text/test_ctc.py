@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partway.errors import InputError
-from partway.tasks.heads.ctc import best_path, characters
+from partway.tasks.heads.text.ctc import best_path, characters
 
 Array = np.ndarray[Any, Any]
 
