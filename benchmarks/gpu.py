@@ -46,15 +46,15 @@ Array = np.ndarray[Any, Any]
 def prepare(folder: Path, names: Sequence[str]) -> None:
     """Export zoo models (random weights) and slice them at their useful cuts. Needs the exporter, no GPU."""
     from benchmarks.models import export
+    from partway.partitioner.cuts.chain import useful_cuts
     from partway.partitioner.plan.plan_file import save_plan
     from partway.partitioner.slicing import open_model, plan_model
     from partway.partitioner.zoo.catalogue import ZOO
-    from partway.partitioner.zoo.cuts import cuts_of
 
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
         source = open_model(export(name, folder))
-        plan = plan_model(source, cuts_of(source.graph), folder / name, name)
+        plan = plan_model(source, useful_cuts(source.graph), folder / name, name)
         save_plan(replace(plan, input=ZOO[name].preprocess().to_json()), folder / name)
         (folder / f"{name}.onnx").unlink()
         print(f"{name}: {len(plan.stages)} stages", flush=True)

@@ -24,7 +24,8 @@ from onnx import helper, numpy_helper
 
 from benchmarks.machine import machine_line
 from partway.partitioner.cuts.bandwidth_sweep import sweep
-from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.cuts.crossing import input_cut, output_cut, prefix_of, wire_bytes
 from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.decide.crossovers import Chooser

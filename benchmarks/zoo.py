@@ -24,13 +24,13 @@ from rich.table import Table
 
 from benchmarks.machine import machine_line
 from partway.engines.registry import engine_for
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.pytorch.export import write_onnx
 from partway.partitioner.formats.pytorch.trace import trace
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.parity import relative_error, run_split
 from partway.partitioner.slicing import open_model, plan_model
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.cuts import cuts_of
 from partway.partitioner.zoo.networks import network
 
 RESULTS = Path(__file__).parent / "results" / "zoo.json"
@@ -47,7 +47,7 @@ def measured(name: str, pictures: list[Path], random: bool) -> dict[str, Any]:
         file = Path(folder) / "model.onnx"
         write_onnx(traced, file, [IMAGE])
         source = open_model(file)
-        plan = plan_model(source, cuts_of(source.graph), Path(folder), name)
+        plan = plan_model(source, useful_cuts(source.graph), Path(folder), name)
         chain = load_folder(Path(folder), plan, engine_for(plan.engine))
     errors, same, classes = [0.0] * len(plan.splits), 0, set()
     answers, worst = [], 0.0

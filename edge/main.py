@@ -168,4 +168,6 @@ def _write_json(run_report: RunReport, path: str) -> None:
         with Path(path).open("w", encoding="utf-8") as file:
             file.writelines(pieces)
     except OSError as error:
+        if Path(path).is_file():
+            Path(path).unlink(missing_ok=True)  # the beginning of an object is not JSON
         raise InputError(f"--json {path} cannot be written ({error.strerror}); give another file") from error

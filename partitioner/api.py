@@ -34,7 +34,7 @@ def plan(
     *,
     out: str | Path,
     cuts: str | Sequence[str] = "auto",
-    limit: int = 4,
+    limit: int = 8,
     name: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -60,7 +60,7 @@ def plan(
     be exported, and MissingPackage without torch.
     """
     from partway.partitioner.formats.pytorch.export import write_onnx
-    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+    from partway.partitioner.slicing import cuts_for, open_model, picture_of, plan_model
 
     described_by = {"mean": mean, "std": std, "scale": scale, "fit": fit, "channels": channels, "task": task}
     wishes = wishes_of({**described_by, "labels": list(labels)})
@@ -69,9 +69,8 @@ def plan(
         file = Path(temporary) / "model.onnx"
         write_onnx(traced, file)
         source = open_model(file)
-        found = plan_model(
-            source, choose_cuts(source.graph, cuts, limit=limit), new.folder, name or _name(model), state=state
-        )
+        chosen = cuts_for(source, cuts, limit, picture_of(source, wishes))
+        found = plan_model(source, chosen, new.folder, name or _name(model), state=state)
         engine = engine_for(found.engine)
         chain = load_folder(new.folder, found, engine)
         found = new.inherit(described(found, chain, wishes))

@@ -16,6 +16,7 @@ from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import ZOO
 from partway.partitioner.zoo.export import export_model
 from partway.plugins import did_you_mean
+from partway.units import encodable
 
 PROGRAM = ".pt2"
 
@@ -34,7 +35,7 @@ def _name(model: str, random: bool) -> str:
     """The name of its plan: the factory's name, or the file's."""
     if is_zoo_name(model):
         return plan_name(model, random)
-    return model.rpartition(":")[2].rpartition(".")[2] if is_spec(model) else Path(model).stem
+    return model.rpartition(":")[2].rpartition(".")[2] if is_spec(model) else encodable(Path(model).stem)
 
 
 @contextmanager

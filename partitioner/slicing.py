@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from partway.engines.interface import OutOfMemory
 from partway.engines.registry import engine_for
 from partway.engines.sandbox import try_stages
-from partway.errors import InputError
-from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
-from partway.partitioner.cuts.crossing import BytesOf, cut_from_names, input_cut, output_cut
+from partway.errors import InputError, MissingPackage
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.chain import MOST, useful_cuts
+from partway.partitioner.cuts.costs import Costs, estimated_costs
+from partway.partitioner.cuts.crossing import cut_from_names, input_cut, output_cut
+from partway.partitioner.cuts.measured import measured_costs
+from partway.partitioner.cuts.samples import Sample, sample_attempts
 from partway.partitioner.formats.find_state import with_state
 from partway.partitioner.formats.model_metadata import described
+from partway.partitioner.formats.picture_input import picture_entry
 from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
@@ -24,10 +31,11 @@ from partway.partitioner.plan.inputs import examples_to_json
 from partway.partitioner.plan.model_format import FORMATS, Given, Sizes, SliceableModel, suffix_of
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 from partway.partitioner.plan.wrong_model import what_it_is
 from partway.proto.tensors import TensorSpec
-from partway.units import is_short_for
+from partway.units import encodable, is_short_for
 
 log = logging.getLogger("partway.partitioner")
 Array = np.ndarray[Any, Any]
@@ -70,8 +78,7 @@ def make_plan(
     input: Mapping[str, Any] | None = None,
     output: Mapping[str, Any] | None = None,
     sizes: Sizes | None = None,
-    bytes_of: BytesOf | None = None,
-    limit: int = 4,
+    limit: int = MOST,
     examples: Mapping[str, Array] | None = None,
     state: Sequence[str] = (),
 ) -> Plan:
@@ -85,8 +92,8 @@ def make_plan(
     Raises :class:`InputError` when the model or a cut is no good.
     """
     source = open_model(model, Given(sizes or {}, examples or {}))
-    chosen = choose_cuts(source.graph, cuts, bytes_of, limit)
-    plan = plan_model(source, chosen, out, name or model.stem, examples, state)
+    chosen = cuts_for(source, cuts, limit, examples=examples)
+    plan = plan_model(source, chosen, out, encodable(name or model.stem), examples, state)
     return replace(plan, input=dict(input or {}), output=dict(output or {}))
 
 
@@ -97,7 +104,7 @@ def slice_file(model: Path, out: Path, wishes: Wishes = NO_WISHES) -> Plan:
     """
     source = open_model(model, wishes.sizes)
     try:
-        chosen = choose_cuts(source.graph)
+        chosen = cuts_for(source, preprocess=picture_of(source, wishes))
     except NoCutError:
         log.warning("no cut separates %s; it runs unsplit, on one side", model)
         chosen = ()
@@ -153,10 +160,67 @@ def _described_as(stage: Stage, tensors: Mapping[str, TensorSpec]) -> Stage:
     return replace(stage, inputs=inputs, outputs=outputs)
 
 
-def choose_cuts(
-    graph: Graph, cuts: str | Sequence[str] = "auto", bytes_of: BytesOf | None = None, limit: int = 4
+def cuts_for(
+    source: SliceableModel,
+    cuts: str | Sequence[str] = "auto",
+    limit: int = MOST,
+    preprocess: Preprocess | None = None,
+    samples: Sequence[Sample] = (),
+    examples: Mapping[str, Array] | None = None,
 ) -> tuple[Cut, ...]:
-    """The inner cuts of a chain: useful ones, or those named, or none.
+    """The inner cuts of a model: like :func:`choose_cuts`, useful ones by costs that are measured here."""
+    names = cuts.split(",") if isinstance(cuts, str) else list(cuts)
+    costs = costs_here(source, preprocess, samples, examples) if "auto" in names else None
+    return choose_cuts(source.graph, names, costs, limit)
+
+
+def picture_of(source: SliceableModel, wishes: Wishes = NO_WISHES) -> Preprocess | None:
+    """How a picture becomes the model's input; None where it takes no pictures. Raises InputError for wrong wishes."""
+    state = {link.input for link in source.state}
+    specs = [source.graph.values[name] for name in source.graph.inputs if name not in state]
+    return Preprocess.from_json(picture_entry(specs, wishes, source.facts)[0])
+
+
+def costs_here(
+    source: SliceableModel,
+    preprocess: Preprocess | None = None,
+    samples: Sequence[Sample] = (),
+    examples: Mapping[str, Array] | None = None,
+) -> Costs:
+    """The costs of a model's values and operators on this machine, measured on real ``samples`` or on generated ones.
+
+    ``preprocess`` makes generated pictures an input; ``examples`` are legal values of inputs. Where the model does not
+    run on any of them, costs are estimated,
+    and a warning says so.
+    """
+    real = [(list(samples), f"{len(samples)} of the given inputs")] if samples else []
+    reason: Exception | None = None
+    try:
+        engine = engine_for(source.engine)
+        _try_whole(source)
+        for some, what in (*real, *sample_attempts(source.graph, preprocess, examples)):
+            try:
+                return measured_costs(source, engine, some, what)
+            except (InputError, OutOfMemory) as error:
+                reason = error
+    except (InputError, MissingPackage) as error:
+        reason = error
+    log.warning("cuts are chosen by estimates, because the model does not run on generated inputs (%s)", reason)
+    return estimated_costs(source.graph)
+
+
+def _try_whole(source: SliceableModel) -> None:
+    """Run a model whose engine does not check files in a process of its own first. Raises InputError if that ends."""
+    if source.trusting:
+        with tempfile.TemporaryDirectory(prefix="partway-") as folder:
+            stages = source.write_stages((), Path(folder))
+            try_stages(source.engine, [Path(folder) / stage.file for stage in stages], "the model")
+
+
+def choose_cuts(
+    graph: Graph, cuts: str | Sequence[str] = "auto", costs: Costs | None = None, limit: int = MOST
+) -> tuple[Cut, ...]:
+    """The inner cuts of a chain: useful ones, or those named, or none. ``costs`` are estimated if None.
 
     Raises :class:`NoCutError` when useful ones are asked for and there are none at all.
     """
@@ -168,7 +232,10 @@ def choose_cuts(
         return named
     if not named and not legal_cuts(graph):
         raise NoCutError("no cut separates this model's inputs from its outputs; give --cuts none to run it whole")
-    return useful_cuts(graph, bytes_of, limit, also=named)
+    useful = useful_cuts(graph, costs, limit, also=named)
+    if not useful:
+        log.warning("no cut of this model pays in any situation; it stays one stage (`partway cuts` tells more)")
+    return useful
 
 
 def value_names(graph: Graph, written: str) -> tuple[str, ...]:

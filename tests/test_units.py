@@ -1,20 +1,26 @@
 """Quantities as people write and read them."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.errors import InputError
 from partway.units import (
+    encodable,
     is_short_for,
     parse_bps,
     parse_s,
     parse_shape,
+    printable,
+    redacted,
     shortened,
     shortened_names,
     show_bps,
     show_bytes,
     show_s,
+    shown,
     whole_number,
 )
 
@@ -157,3 +163,49 @@ def test_long_names_that_differ_in_the_middle_stay_short() -> None:
     short = shortened_names(names)
     assert len(set(short.values())) == len(names)
     assert max(map(len, short.values())) <= 72
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("café 日本 😀.png", "café 日本 😀.png"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x1b[31m\x07\x9b2J\x7f", r"\x1b[31m\x07\x9b2J\x7f"),
+        ("gnp.\u202e\u2066\u200b\u2028", r"gnp.\u202e\u2066\u200b\u2028"),
+        (os.fsdecode(b"bad\xff"), r"bad\xff"),
+        ("\ud800\U000e0001", r"\ud800\U000e0001"),
+    ],
+)
+def test_names_are_printed_without_what_controls_a_terminal(text: str, expected: str) -> None:
+    """Control characters, marks of direction, invisible ones and bytes that are not UTF-8 are escaped."""
+    assert printable(text) == expected
+
+
+@given(st.text(st.characters(exclude_categories=[]) | st.characters(categories=["Cs", "Cc", "Cf"])))
+def test_any_text_becomes_printable_and_encodable(text: str) -> None:
+    """Every text can be printed on one line, and every JSON holds text that has a UTF-8 form."""
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+    printable(text).encode()
+    assert encodable(text).encode().decode() == encodable(text)
+    assert text != encodable(text) or printable(text) == printable(encodable(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://u:p@h:554/a?channel=1&subtype=0", "rtsp://***@h:554/a?channel=1&subtype=0"),
+        ("RTSP://u:p@h", "RTSP://***@h"),
+        ("http://h/x?user=a&pwd=b&w=640", "http://h/x?user=***&pwd=***&w=640"),
+        ("rtsp://h/user=a&password=&stream=0.sdp", "rtsp://h/user=***&password=&stream=0.sdp"),
+        ("camera rtsp://u:p@h/x cannot be reached", "camera rtsp://***@h/x cannot be reached"),
+        ("rtsp://u:p@q/r?s@h/x", "rtsp://***@h/x"),
+        ("two http://a:b@c and http://d:e@f.", "two http://***@c and http://***@f."),
+        ("me@home, a:b@c", "me@home, a:b@c"),
+        ("http://h:80/path", "http://h:80/path"),
+    ],
+)
+def test_addresses_show_no_credentials(text: str, expected: str) -> None:
+    """User, password and every setting that is not known to be harmless are hidden, wherever the address stands."""
+    assert redacted(text) == expected
+    assert shown(text) == expected

@@ -26,17 +26,19 @@ from partway.proto.frame import Frame, Reply, decode_request
 Array = np.ndarray[Any, Any]
 Which = tuple[str, int, str]
 """Model, split, codec."""
+ROUNDING = 1e-9
 Answer = Callable[[Route, Frame, object], Awaitable[Reply]]
 """Answers a frame of a device, queued like any other. Raises FrameRefused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``frames`` samples were compared by the model's task; ``agreement`` is the sum of their agreements, 0 to 1 each.
+    """``frames`` samples were compared by the model's task, with the mean agreement ``agreement / weight``, 0 to 1.
 
-    Samples in which neither answer says anything, for example no box, do not count. ``agreed`` is the agreement rounded
-    down. Without ``classifies`` the task compared nothing, because the suffix does not make all outputs.
-    ``relative_error`` and ``cosine`` are of all outputs together.
+    Samples in which neither answer holds anything, for example a box, do not count. ``weight`` is how many things the
+    samples hold, and ``agreed`` the mean agreement times ``frames``, rounded down. Without ``classifies`` the task
+    compared nothing, because the suffix does not make all outputs. ``relative_error`` and ``cosine`` are of all
+    outputs together.
     """
 
     frames: int
@@ -45,6 +47,7 @@ class Verdict:
     relative_error: float
     cosine: float
     agreement: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class CodecAuditor:
                 old,
                 audits=old.audits + 1,
                 frames=old.frames + verdict.frames,
-                agreed=old.agreed + verdict.agreement,
+                agreed=old.agreed + verdict.frames * verdict.agreement / (verdict.weight or 1.0),
                 relative_error=old.relative_error + verdict.relative_error,
             )
 
@@ -117,10 +120,11 @@ def _compared(route: Route, coded: Mapping[str, Array], exact: Mapping[str, Arra
         raise FrameRefused("INVALID_ARGUMENT", "an audit needs one frame twice; these differ in samples or outputs")
     errors = relative_error(coded, exact, names), cosine(coded, exact, names)
     if not set(plan.outputs) <= set(exact):
-        return Verdict(rows[0], rows[0], False, *errors, float(rows[0]))
+        return Verdict(rows[0], rows[0], False, *errors, float(rows[0]), float(rows[0]))
     right, found = (_frames(outputs, rows[0]) for outputs in (exact, coded))
     kept = Answers(AnswerReader(plan), right).agreement(found)
-    return Verdict(kept.frames, int(kept.total), True, *errors, kept.total)
+    agreed = int(kept.frames * (kept.mean or 0.0) + ROUNDING)
+    return Verdict(kept.frames, agreed, True, *errors, kept.total, kept.weight)
 
 
 def _misfit(coded: Array, exact: Array) -> bool:

@@ -24,6 +24,7 @@ from partway.edge.transport.access.access import OPEN, Access
 from partway.partitioner.decide.candidates import candidate_name, lossless
 from partway.partitioner.decide.estimate import Candidate
 from partway.proto import messages as m
+from partway.tasks.registry import UNKNOWN
 
 log = logging.getLogger("partway.edge")
 
@@ -35,30 +36,33 @@ REMEMBERED = 1000
 """How many of the latest audits of one candidate count."""
 TIMEOUT_S = 30.0
 MOST_ERROR_RATIO = 2.0
-"""Answers not compared: a mean relative error above this multiple of the calibrated error is too large."""
+"""Tensors without a meaning: a mean relative error above this multiple of the calibrated error is too large."""
 LEAST_AUDITS = 20
+ROUNDING = 1e-9
 
 
 @dataclass(slots=True)
 class Tally:
-    """Audit results of one candidate, newest last: (samples compared, their agreement) and relative errors.
+    """Audit results of one candidate, newest last: (frames compared, agreement, weight) and relative errors.
 
-    Without ``classifies`` the cloud compares no answers, only outputs.
+    ``agreement / weight`` is a mean over the things that the answers hold, for example boxes, 0 to 1. Without
+    ``classifies`` the cloud compares no answers, only outputs.
     """
 
-    samples: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    samples: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     errors: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     classifies: bool = True
 
     @property
     def frames(self) -> int:
         """How many samples were compared."""
-        return sum(frames for frames, _ in self.samples)
+        return sum(frames for frames, _, _ in self.samples)
 
     @property
     def agreed(self) -> float:
-        """The agreement of the compared samples, 0 to 1 each, summed: for a classifier the number of equal answers."""
-        return sum(agreed for _, agreed in self.samples)
+        """How many compared samples agree: of a classifier the equal answers, else frames times mean agreement."""
+        weight = sum(weight for _, _, weight in self.samples)
+        return self.frames * sum(agreement for _, agreement, _ in self.samples) / weight if weight else 0.0
 
     def __str__(self) -> str:
         if self.classifies and not self.frames:
@@ -76,7 +80,7 @@ def falls_short(agreed: float, frames: int, required: float) -> bool:
     """
     if frames <= 0 or agreed >= required * frames:
         return False
-    changed = frames - ceil(agreed)
+    changed = frames - ceil(agreed - ROUNDING)
     tail = sum(comb(frames, i) * (1 - required) ** i * required ** (frames - i) for i in range(changed))
     return 1 - tail < CHANCE
 
@@ -101,6 +105,7 @@ class Auditor:
     ) -> None:
         self._encoder, self._share, self._required = encoder, share, required
         self._address, self._errors, self._withdraws, self._access = address, errors, withdraws, access
+        self._has_meaning = str(encoder.plan.output.get("kind") or UNKNOWN) != UNKNOWN
         self._random = random.Random()  # noqa: S311 - only picks samples, protects nothing
         self._work: queue.Queue[tuple[FrameGroup, str] | None] = queue.Queue(1)
         self._withdrawn: deque[tuple[Candidate, str]] = deque()
@@ -175,7 +180,10 @@ class Auditor:
 
     def _record(self, candidate: Candidate, reply: Any) -> None:
         tally = self.tallies.setdefault(candidate, Tally())
-        tally.samples.append((reply.frames, reply.agreement or reply.agreed))  # older clouds send no agreement
+        older = not reply.weight  # a cloud that counts equal classes only
+        tally.samples.append(
+            (reply.frames, *((reply.agreed, reply.frames) if older else (reply.agreement, reply.weight)))
+        )
         tally.errors.append(reply.relative_error)
         tally.classifies = reply.classifies
         why = self._shortfall(candidate, tally)
@@ -189,11 +197,11 @@ class Auditor:
 
     def _shortfall(self, candidate: Candidate, tally: Tally) -> str | None:
         frames, agreed = tally.frames, tally.agreed
-        if tally.classifies:
-            if not falls_short(agreed, frames, self._required):
-                return None
+        if tally.classifies and falls_short(agreed, frames, self._required):
             asked = f"the budget asks for {self._required * 100:.4g} %"
             return f"{round(agreed, 1):g} of {frames} audited answers agree, {asked}"
+        if tally.classifies and self._has_meaning:
+            return None
         calibrated = self._errors(candidate)
         mean = sum(tally.errors) / len(tally.errors)
         if calibrated is None or len(tally.errors) < LEAST_AUDITS or mean <= MOST_ERROR_RATIO * calibrated:

@@ -148,7 +148,8 @@ def _replace(path: Path, content: bytes) -> None:
 
 def file_stem(result: FrameResult, prefix: str = "") -> str:
     """A file name without folder and suffix: the frame's number, and what is safe of its name."""
-    name = re.sub(r"[^\w.-]+", "_", Path(result.name).name).strip("._")[:LONGEST_NAME]
+    name = re.sub(r"\.[A-Za-z]{3,4}$", "", Path(result.name).name)
+    name = re.sub(r"[^\w.-]+", "_", name).strip("._")[:LONGEST_NAME].rstrip("._")
     return f"{prefix}{result.id:06d}" + (f"_{name}" if name else "")
 
 

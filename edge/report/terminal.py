@@ -5,6 +5,7 @@ rich (5 MB) is imported only for a terminal and for the table, so a service does
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -24,15 +25,22 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+log = logging.getLogger("partway.edge")
 REFRESH_S = 0.1
 WIDTH = 130
 
 
 class Report:
-    """Prints to ``file``. ``quiet`` prints nothing (JSON on stdout); without ``table``, candidates are not listed."""
+    """Prints to ``file``. ``quiet`` prints nothing (JSON on stdout); without ``table``, candidates are not listed.
 
-    def __init__(self, file: TextIO | None = None, quiet: bool = False, table: bool = True) -> None:
+    ``goes_on``: a full disk below the output is one warning, not an error.
+    """
+
+    def __init__(
+        self, file: TextIO | None = None, quiet: bool = False, table: bool = True, goes_on: bool = False
+    ) -> None:
         self.out = file or sys.stdout
+        self._goes_on = goes_on
         self.quiet, self._table = quiet, table
 
     @property
@@ -64,8 +72,19 @@ class Report:
 
             self.console.print(Text.assemble((bold, "bold"), text))
         elif not self.quiet:
-            self.out.write(f"{bold}{text}\n")
+            self._write(f"{bold}{text}\n")
+
+    def _write(self, text: str) -> None:
+        try:
+            self.out.write(text)
             self.out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self._goes_on:
+                raise
+            log.warning("standard output cannot be written (%s); the service goes on without it", error.strerror)
+            self.quiet = True
 
     def candidates(self, decision: Decision, plan: Plan) -> None:
         """Print the table of all candidates and the reason for the choice."""

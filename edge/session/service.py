@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -46,14 +46,20 @@ def serve(options: Options, search: Search | None, output: OutputOptions) -> int
         liveness = stack.enter_context(Liveness())
         lines: TextIO = sys.stdout
         if json_path not in (None, "-"):
-            lines = stack.enter_context(Path(str(json_path)).open("a", encoding="utf-8"))
+            lines = Path(str(json_path)).open("a", encoding="utf-8")  # noqa: SIM115 - closed by the stack
+            stack.callback(_close, lines)
         journal = Journal(lines, json_path is not None, liveness)
         run = stack.enter_context(
-            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False), search)
+            Run(replace(options, patient=True), Report(quiet=json_path == "-", table=False, goes_on=True), search)
         )
         with journal:
             _answer(run.open(), options, output, journal, sigterm)
         return 0
+
+
+def _close(lines: TextIO) -> None:
+    with suppress(OSError):  # a full disk was told when it was met
+        lines.close()
 
 
 def _answer(ready: Ready, options: Options, output: OutputOptions, journal: Journal, sigterm: Sigterm) -> None:
@@ -80,6 +86,7 @@ class Journal:
     def __init__(self, lines: TextIO, as_json: bool, liveness: Liveness) -> None:
         self._lines, self._json, self.liveness = lines, as_json, liveness
         self._unanswered = 0
+        self._unwritten = False
         self._warned = ""
         self._ended = threading.Event()
 
@@ -115,8 +122,20 @@ class Journal:
         self._warned = str(error)
 
     def _write(self, data: dict[str, Any], text: str) -> None:
-        self._lines.write((json.dumps(data) if self._json else text) + "\n")
-        self._lines.flush()
+        """Write a line. On a full disk, or if the output is closed, frames are still answered; both ends are told."""
+        try:
+            self._lines.write((json.dumps(data) if self._json else text) + "\n")
+            self._lines.flush()
+        except BrokenPipeError:  # the program that reads the results has ended
+            raise
+        except OSError as error:
+            if not self._unwritten:
+                log.warning("results cannot be written (%s); frames are answered without them", error.strerror)
+            self._unwritten = True
+        else:
+            if self._unwritten:
+                log.warning("results are written again")
+            self._unwritten = False
 
     def _beat(self) -> None:
         every_s, warned = (watchdog_s() or 2 * BEAT_S) / 2, False

@@ -68,10 +68,10 @@ def picture_preprocess(text: str, plan: Plan) -> Preprocess:
 
 
 def _open_file(text: str) -> Any:
-    if not Path(text).is_file():
-        raise InputError(f"video {text} does not exist or is not a file; check the path")
     _, capture = open_cv2(text, text)
     if capture is None:
+        if not Path(text).is_file():
+            raise InputError(f"video {text} does not exist or is not a file; check the path")
         raise InputError(f"video {text} cannot be opened; it is damaged, or of a kind that this OpenCV cannot read")
     return capture
 

@@ -54,3 +54,12 @@ def stage_values(
     needed = dict.fromkeys((*after, *graph.outputs))
     inputs = tuple(name for name in before if name in read)
     return inputs, tuple(name for name in needed if name in produced)
+
+
+def makers(graph: Graph, names: Iterable[str]) -> OperatorSet:
+    """The operators without which some values cannot be made."""
+    found = 0
+    for name in names:
+        if name in graph.producers:
+            found |= graph.ancestors[graph.producers[name]]
+    return found

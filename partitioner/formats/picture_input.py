@@ -12,30 +12,13 @@ from partway.errors import InputError
 from partway.partitioner.formats.usual_pictures import Usual, range_in_words
 from partway.partitioner.plan.model_format import Facts
 from partway.partitioner.plan.pictures.fits import STRETCH, split_crop
-from partway.partitioner.plan.preprocess import Preprocess
+from partway.partitioner.plan.preprocess import Preprocess, guess_preprocess
 from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
 
 RANGE = ("scale", "mean", "std")
 NOTHING_USUAL = Usual()
 PICTURE_OPTIONS = (*RANGE, "fit", "channels")
-
-
-def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
-    """The most likely preprocessing of a model's input; None when it cannot be a picture.
-
-    Floats get 0 to 1, uint8 the pixels, int8 the pixels minus 128: the 256 steps of a quantized input are a picture's.
-    """
-    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
-        return None
-    scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
-    mean = (128.0,) if spec.dtype == "int8" else (0.0,)
-    _, a, b, c = spec.usual or spec.shape
-    if a in (1, 3) and b and c:
-        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
-    if c in (1, 3) and a and b:
-        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale, mean=mean)
-    return None
 
 
 def picture_entry(

@@ -82,6 +82,8 @@ def _fuses(graph: Graph, first: int, second: int) -> bool:
     before, after = graph.operators[first], graph.operators[second]
     if before.kind == "DequantizeLinear" or after.kind == "QuantizeLinear":
         return True
+    if all(graph.readers.get(name, 0).bit_count() > 1 for name in before.outputs):
+        return False  # an engine keeps what others read, too: both halves of x * sigmoid(x), for one
     if after.kind == "BatchNormalization" or after.kind in ACTIVATIONS:
         return before.kind in PRODUCERS or before.kind in BIAS
     return after.kind in BIAS and bool(after.constants) and len(after.inputs) == 1 and before.kind in PRODUCERS

@@ -69,6 +69,8 @@ class SliceableModel:
 
     ``trusting``: the engine does not check that the parts of a file fit, so stages need a trial first.
     ``state``: the outputs that the file itself says are inputs of the next frame.
+    ``write_watched`` writes one stage that makes the named values from the model's inputs, to measure them; None where
+    a format cannot.
     """
 
     graph: Graph
@@ -78,6 +80,7 @@ class SliceableModel:
     trusting: bool = False
     state: tuple[StateLink, ...] = ()
     facts: Facts = NO_FACTS
+    write_watched: Callable[[Sequence[str], Path], Stage] | None = None
 
 
 ModelFormat = Callable[[Path, Sizes], SliceableModel]

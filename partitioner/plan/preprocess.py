@@ -18,6 +18,7 @@ from partway.errors import InputError
 from partway.partitioner.plan.pictures.fits import DIGIT, is_fit
 from partway.partitioner.plan.pictures.placing import placed, scaled
 from partway.partitioner.plan.pictures.upright import opaque, upright
+from partway.proto.tensors import TensorSpec
 from partway.tasks.interface import Geometry
 
 if TYPE_CHECKING:
@@ -168,3 +169,20 @@ class Preprocess:
             "std": 0 not in self.std,
         }
         return next((name for name, right in rules.items() if not right), "")
+
+
+def guess_preprocess(spec: TensorSpec) -> Preprocess | None:
+    """The most likely preprocessing of a model's input; None when it cannot be a picture.
+
+    Floats get 0 to 1, uint8 the pixels, int8 the pixels minus 128: the 256 steps of a quantized input are a picture's.
+    """
+    if len(spec.shape) != 4 or spec.dtype not in ("float32", "float16", "uint8", "int8"):
+        return None
+    scale = 1.0 if spec.dtype in ("uint8", "int8") else 1 / 255
+    mean = (128.0,) if spec.dtype == "int8" else (0.0,)
+    _, a, b, c = spec.usual or spec.shape
+    if a in (1, 3) and b and c:
+        return Preprocess(spec.name, b, c, a, "NCHW", spec.dtype, scale=scale, mean=mean)
+    if c in (1, 3) and a and b:
+        return Preprocess(spec.name, a, b, c, "NHWC", spec.dtype, scale=scale, mean=mean)
+    return None

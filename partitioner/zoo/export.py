@@ -14,6 +14,7 @@ from pathlib import Path
 import partway
 from partway.engines.registry import engine_for
 from partway.errors import InputError, PartwayError, mapped
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.model_format import Facts
@@ -23,7 +24,6 @@ from partway.partitioner.plan.wishes import NO_WISHES
 from partway.partitioner.slicing import open_model, plan_model
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.cuts import cuts_of
 
 Say = Callable[[str], None]
 
@@ -52,7 +52,7 @@ def make_plan(name: str, out: Path, random: bool = False, say: Say = lambda _: N
         export_model(name, file, random)
         say(f"{name}: slicing")
         source = open_model(file)
-        plan = plan_model(source, cuts_of(source.graph), out, plan_name(name, random))
+        plan = plan_model(source, useful_cuts(source.graph), out, plan_name(name, random))
     described_plan = with_zoo_metadata(
         name, described(plan, load_folder(out, plan, engine_for(plan.engine)), NO_WISHES, zoo_facts(name)), random
     )

@@ -5,7 +5,8 @@ import pytest
 from tests.support.architectures import ARCHITECTURES
 from tests.support.chains import agrees, feeds_for, run, session
 
-from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.onnx.slicer import slice_model
 

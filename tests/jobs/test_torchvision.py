@@ -9,7 +9,8 @@ from tests.support.best_prefix import best_prefix
 from tests.support.chains import agrees, run, session
 
 from partway.partitioner.cuts.bandwidth_sweep import sweep
-from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.onnx.slicer import slice_model

@@ -1,7 +1,8 @@
 """What Ultralytics' exporter writes into a model's metadata."""
 
-from typing import Any
+from typing import json
 
+import Any
 import numpy as np
 import pytest
 from tests.support.detector_outputs import SIZE, yolov8

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import logging
 import mmap
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +20,13 @@ from partway.errors import InputError
 from partway.partitioner.plan.model_format import SLICERS
 from partway.partitioner.plan.plan_file import PLAN_FILE
 from partway.partitioner.plan.wishes import NO_WISHES, Wishes
+from partway.system.command import FULL
+
+log = logging.getLogger("partway.edge")
+
+
+class DiskFull(InputError):  # noqa: N818 - says what happened
+    """There is no room for the plan."""
 
 
 def sliced_folder(model: Path, cache: Path | None, wishes: Wishes = NO_WISHES) -> Path:
@@ -23,14 +35,42 @@ def sliced_folder(model: Path, cache: Path | None, wishes: Wishes = NO_WISHES) -
     Other ``wishes`` of the same file make another plan.
     Raises InputError when the file is missing or cannot be sliced, or the ``partition`` extra is not installed.
     """
-    digest = _digest(model)
-    plans = (cache or Path(tempfile.mkdtemp(prefix="partway-"))) / "plans"
     wished = f"-{wishes.digest[:16]}" if wishes.digest else ""
-    target = plans / f"{model.stem}-{digest[:16]}-{partway.__version__}{wished}"
+    name = f"{model.stem}-{_digest(model)[:16]}-{partway.__version__}{wished}"
+    if cache is None:
+        return _made(model, _temporary_folder() / "plans" / name, wishes)
+    try:
+        return _made(model, cache / "plans" / name, wishes)
+    except DiskFull as error:
+        target = _temporary_folder() / "plans" / name
+        log.warning("%s; this run keeps it in %s", error, target.parents[1])
+        return _made(model, target, wishes)
+
+
+def _made(model: Path, target: Path, wishes: Wishes) -> Path:
     if not (target / PLAN_FILE).is_file():
-        plans.mkdir(parents=True, exist_ok=True)
-        _slice(model, target, wishes)
+        with _stored(model, target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _slice(model, target, wishes)
     return target
+
+
+def _temporary_folder() -> Path:
+    """A folder that is removed when the process ends; in memory where there is such a place, else on disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder that only this user may enter
+    folder = tempfile.mkdtemp(prefix="partway-", dir=memory if os.access(memory, os.W_OK) else None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@contextmanager
+def _stored(model: Path, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not (target / PLAN_FILE).is_file():  # otherwise another run has made it meanwhile
+            kind = DiskFull if error.errno in FULL else InputError
+            raise kind(f"the plan of {model} cannot be stored in {target.parent} ({error.strerror})") from error
 
 
 def _digest(model: Path) -> str:
@@ -65,8 +105,5 @@ def _slice(model: Path, target: Path, wishes: Wishes) -> None:
     try:
         SLICERS.get("file")(model, part, wishes)
         part.rename(target)
-    except OSError as error:
-        if not (target / PLAN_FILE).is_file():  # otherwise another run has made it meanwhile
-            raise InputError(f"the plan of {model} cannot be stored in {target.parent} ({error.strerror})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.cuts.stages import makers, stages_between
 from partway.partitioner.formats.onnx.inputs import set_shape
 from partway.partitioner.formats.onnx.lazy_file import onnx
 from partway.partitioner.formats.onnx.metadata import facts_of
@@ -32,7 +32,14 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
         "onnx",
         lambda cuts, out: slice_model(model, cuts, out),
         facts=facts_of(model.file),
+        write_watched=lambda names, out: _watched(model, names, out),
     )
+
+
+def _watched(model: ParsedOnnxModel, names: Sequence[str], out: Path) -> Stage:
+    """What makes these values, in ``watched.onnx``."""
+    graph = model.graph
+    return _write_stage(model, makers(graph, names), graph.inputs, tuple(names), out / "watched.onnx")
 
 
 def slice_model(model: ParsedOnnxModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from partway.partitioner.cuts.stages import stages_between
+from partway.partitioner.cuts.stages import makers, stages_between
 from partway.partitioner.formats.tflite.metadata import facts_of
 from partway.partitioner.formats.tflite.reader import ParsedTfliteModel, open_tflite
 from partway.partitioner.formats.tflite.stage_builder import stage_model
@@ -32,7 +32,14 @@ def sliceable(path: Path, sizes: Sizes) -> SliceableModel:
         trusting=True,
         state=model.state,
         facts=facts_of(model.file),
+        write_watched=lambda names, out: _watched(model, names, out),
     )
+
+
+def _watched(model: ParsedTfliteModel, names: Sequence[str], out: Path) -> Stage:
+    """What makes these values, in ``watched.tflite``."""
+    graph = model.graph
+    return _write_stage(model, makers(graph, names), graph.inputs, tuple(names), out / "watched.tflite")
 
 
 def slice_model(model: ParsedTfliteModel, cuts: Sequence[Cut], out: Path) -> tuple[Stage, ...]:

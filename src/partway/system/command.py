@@ -110,6 +110,7 @@ def unwritable(error: OSError) -> str:
 
 def log_to_stderr(level: int, form: str) -> None:
     """Send log records to standard error, a line each; ``form`` is their format."""
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, adds no traceback to it
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Sentences(form))
     logging.basicConfig(level=level, handlers=[handler])

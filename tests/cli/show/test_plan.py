@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from partway.cli.show.plan import _codec_table, progress, share, show_cuts, show_plan, show_stages
+from partway.cli.show.plan import _codec_table, progress, share, show_plan, show_stages
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -38,14 +38,6 @@ def test_codecs_within_the_budget_are_admitted(capsys: pytest.CaptureFixture[str
         counts.append(printed.count(" yes "))
         assert "no --calibrate" not in printed
     assert 0 < counts[0] < counts[1]
-
-
-def test_cuts_are_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """Values that cross together stand in one cell."""
-    show_cuts([{"values": ["a", "b"], "bytes": 2000, "work_share": 0.25, "useful": True}], "net.onnx", 7)
-    printed = capsys.readouterr().out
-    assert "cuts of net.onnx (7 legal)" in printed
-    assert "a + b" in printed and "2.00 KB" in printed and "25.0%" in printed
 
 
 def test_no_bar_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:

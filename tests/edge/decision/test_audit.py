@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,73 @@ def test_a_codec_that_keeps_its_budget_is_seldom_withdrawn(frames: int, required
         if falls_short(agreed, frames, required)
     )
     assert chance < CHANCE
+
+
+@pytest.mark.parametrize(
+    ("agreed", "frames", "bad"), [(99.2, 100, False), (94.9, 100, False), (93.9, 100, True), (1.9999999999, 2, False)]
+)
+def test_agreements_between_0_and_1_are_summed(agreed: float, frames: int, bad: bool) -> None:
+    """F1 of boxes, for example; a part of an answer counts for the codec."""
+    assert falls_short(agreed, frames, 0.99) is bad
+
+
+class Told:
+    """What a cloud answers to an audit."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.frames, self.agreed, self.classifies, self.relative_error = 1, 1, True, 0.2
+        self.agreement = self.weight = 0.0
+        self.__dict__ |= fields
+
+
+def auditor_of(output: dict[str, Any]) -> Auditor:
+    """An auditor that is told of audits, of a model with this output."""
+    plan = replace(load_plan(model_folder("mnist")), output=output)
+    return Auditor(Encoder(plan), 1.0, 0.99, lambda: None, lambda _: 0.01)
+
+
+def audited(told: Told, times: int, output: dict[str, Any]) -> tuple[str, list[str]]:
+    """The line of the report after so many audits, and the reasons of withdrawals."""
+    auditor, candidate = auditor_of(output), Candidate(1, "q8")
+    for _ in range(times):
+        auditor._record(candidate, told)
+    auditor.close()
+    return str(auditor.tallies[candidate]), [why for _, why in auditor.withdrawals()]
+
+
+DETECTS = {"kind": "detect"}
+
+
+@pytest.mark.parametrize(
+    ("told", "output", "line", "reason"),
+    [
+        (Told(agreement=5.0, weight=5.0), DETECTS, "40 of 40 answers agree", ""),
+        (Told(agreement=4.0, weight=5.0), DETECTS, "32 of 40 answers agree", "answers agree, the budget asks for 99 %"),
+        (Told(frames=0, agreed=0), DETECTS, "no audited frame had an answer to compare", ""),
+        (Told(), DETECTS, "40 of 40 answers agree", ""),  # a cloud that sends neither agreement nor weight
+        (Told(agreed=0), DETECTS, "0 of 40 answers agree", "0 of 2 audited answers agree"),
+        (Told(agreement=0.98, weight=1.0), {}, "39.2 of 40 answers agree", "its relative error is 0.2 over 20 audits"),
+        (Told(classifies=False), DETECTS, "mean relative error 0.2 over 40 frames", "its relative error is 0.2"),
+    ],
+)
+def test_codecs_are_withdrawn_by_what_the_task_compares(
+    told: Told, output: dict[str, Any], line: str, reason: str
+) -> None:
+    """Outputs that are off by a fifth cost a detector nothing while its boxes stay; tensors have nothing but values."""
+    shown, reasons = audited(told, 40, output)
+    assert line in shown
+    assert len(reasons) == bool(reason)
+    assert reason in "".join(reasons)
+
+
+def test_frames_with_many_things_count_more() -> None:
+    """As in calibration: one lost box of ten is a tenth, in whichever frames they lie."""
+    auditor, candidate = auditor_of(DETECTS), Candidate(1, "q8")
+    for told in (Told(agreement=9.0, weight=9.0), Told(agreement=0.0, weight=1.0)):
+        auditor._record(candidate, told)
+    auditor.close()
+    assert auditor.tallies[candidate].agreed == pytest.approx(1.8)
+    assert list(auditor.withdrawals()) == []
 
 
 def run(arguments: Sequence[str], tmp_path: Path) -> tuple[dict[str, Any], str]:

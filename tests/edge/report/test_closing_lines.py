@@ -42,7 +42,7 @@ def closing(
 
 def test_the_closing_lines_count_what_happened() -> None:
     """Dropped frames with the policy that dropped them, audits by name, changes, in this order after the summary."""
-    audits = {SPLIT: Tally(deque([(4, 3)]), deque([0.5]))}
+    audits = {SPLIT: Tally(deque([(4, 3.0, 4.0)]), deque([0.5]))}
     lines = closing("drop-oldest", changes=[CHANGE], dropped=4, audits=audits).splitlines()
     assert lines[0].startswith("1 frames answered (1 by the cloud) in 2.00 s")
     assert lines[3:6] == [

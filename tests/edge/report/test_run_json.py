@@ -61,8 +61,8 @@ def checked(run_report: RunReport) -> dict[str, Any]:
 def test_a_run_with_everything_is_valid_and_complete() -> None:
     """Frames, link, changes, audits and the decision are as they happened."""
     audits = {
-        SPLIT: Tally(deque([(4, 3), (4, 4)]), deque([0.5, 0.1])),
-        CLOUD: Tally(deque([(2, 0)]), deque([0.2]), False),
+        SPLIT: Tally(deque([(4, 3.0, 4.0), (4, 4.0, 4.0)]), deque([0.5, 0.1])),
+        CLOUD: Tally(deque([(2, 0.0, 2.0)]), deque([0.2]), False),
     }
     made = checked(
         new_run_report(
@@ -101,6 +101,23 @@ def test_the_decision_tells_estimates_and_measurements_apart() -> None:
     assert (plan["runner_up"]["cut"], plan["runner_up"]["codec"]) == (3, None)
     assert (plan["objective"], plan["reason"], plan["notes"]) == ("latency", "because", [])
     assert tried["score"] == DECISION.ranking.score(TRIED)
+
+
+@pytest.mark.parametrize(
+    ("samples", "classifies", "agreed"),
+    [
+        ([(4, 3.0, 4.0), (4, 4.0, 4.0)], True, 7),
+        ([(1, 2.5, 5.0), (1, 5.0, 5.0)], True, 1.5),
+        ([(0, 0.0, 0.0)], True, 0),
+        ([(2, 2.0, 2.0)], False, None),
+    ],
+)
+def test_audits_of_all_tasks_have_what_agreed(samples: Any, classifies: bool, agreed: float | None) -> None:
+    """A whole number for classes; of boxes, frames times their mean agreement; null where nothing was compared."""
+    audits = {SPLIT: Tally(deque(samples), deque([0.5]), classifies)}
+    (made,) = checked(new_run_report(audits=audits, decision=DECISION))["audits"]
+    assert made["agreed"] == agreed
+    assert made["frames"] == sum(frames for frames, _, _ in samples)
 
 
 def test_a_run_without_a_link_or_a_rival_has_null_for_them() -> None:

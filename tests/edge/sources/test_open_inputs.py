@@ -17,6 +17,7 @@ from partway.edge.options import options_of
 from partway.edge.sources import stdin as stdin_module
 from partway.edge.sources.files import open_source
 from partway.edge.sources.open_inputs import open_inputs
+from partway.edge.sources.source import SourceSettings
 from partway.errors import InputError
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
@@ -82,7 +83,7 @@ def test_a_model_of_tensors_takes_no_video() -> None:
 def test_inputs_that_cannot_follow_one_another_are_refused(inputs: list[str], shape: Any, says: str) -> None:
     """Nothing comes after a camera, and standard input comes once."""
     with pytest.raises(InputError, match=says):
-        open_inputs(inputs, PICTURES, shape)
+        open_inputs(inputs, PICTURES, SourceSettings(stdin_shape=shape))
 
 
 def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_files_and_streams_follow_one_another(tmp_path: Path, monkeypatch: pytes
         buffer = io.BytesIO(bytes(784 * 2))
 
     monkeypatch.setattr(stdin_module.sys, "stdin", Stdin)
-    part = open_inputs([str(tmp_path), "-"], PICTURES, (28, 28))
+    part = open_inputs([str(tmp_path), "-"], PICTURES, SourceSettings(stdin_shape=(28, 28)))
     assert (part.count, part.repeatable, part.live) == (None, False, True)
     assert [item.name for item in part.take(9)] == ["a.png", "b.png", "stdin[0]", "stdin[1]"]
 

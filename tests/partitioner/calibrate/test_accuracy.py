@@ -1,5 +1,6 @@
 """Codecs measured on real frames: bytes, seconds, and what a lossy one costs the answer."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,7 @@ def test_tensors_without_a_meaning_agree_but_for_their_error(chain: Chain) -> No
     assert entry["agreement"] == pytest.approx(1 - entry["relative_error"])
     assert 0 < entry["relative_error"] < 1
     assert entry["compared"] == 4
+    assert json.loads(json.dumps(entry)) == entry, "the notes of a calibration and plan.json hold it"
 
 
 def test_a_picture_codec_is_measured_on_the_pixels(chain: Chain) -> None:

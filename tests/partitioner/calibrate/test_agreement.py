@@ -1,7 +1,7 @@
 """How much of the answers coded frames keep, by a task that finds things: what counts, and what tells nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from partway.partitioner.calibrate.agreement import Agreement, Answers
 from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder
-from partway.tasks.tensors import Tensors
 
 Array = np.ndarray[Any, Any]
 PLAN = load_plan(model_folder("mnist"))
@@ -67,22 +66,28 @@ def frames(*rows: list[float]) -> list[dict[str, Array]]:
 def test_frames_in_which_neither_finds_anything_do_not_count() -> None:
     """Two empty answers are equal, and tell nothing of the codec."""
     answers = Answers(peaks_reader(), frames([1, 1], [0, 0], [0, 0]))
-    assert answers.informative == 1
     found = answers.agreement(frames([1, 0], [0, 0], [0, 1]))
-    assert (found.frames, found.total) == (2, pytest.approx(2 / 3))
-    assert found.mean == pytest.approx(1 / 3)
+    assert (found.frames, found.total, found.weight) == (2, pytest.approx(1.0), pytest.approx(2.0))
+
+
+def test_every_thing_counts_the_same_in_whichever_frame_it_is() -> None:
+    """The mean over all frames is the F1 of all places together."""
+    exact = frames([1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0])
+    coded = frames([1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1])
+    same, in_both = 3, 4 + 3 + 1 + 1 + 0 + 1
+    assert Answers(peaks_reader(), exact).agreement(coded).mean == pytest.approx(2 * same / in_both)
 
 
 def test_without_anything_to_find_there_is_no_agreement() -> None:
     """None, not 1."""
     assert Answers(peaks_reader(), frames([0, 0])).agreement(frames([0.4, 0])).mean is None
-    assert Agreement(0.0, 0).mean is None
+    assert Agreement(0.0, 0.0, 0).mean is None
 
 
 def test_an_answer_that_cannot_be_read_keeps_nothing() -> None:
     """The codec damaged it; no exception of the task reaches anybody."""
     found = Answers(peaks_reader(), frames([1, 1], [1, 0])).agreement(frames([float("nan"), 1], [1, 0]))
-    assert (found.total, found.frames) == (1.0, 2)
+    assert (found.total, found.weight, found.frames) == (1.0, 2.0, 2)
 
 
 def test_exact_answers_that_cannot_be_read_are_an_error() -> None:
@@ -95,11 +100,11 @@ def test_classes_and_tensors_always_tell_something() -> None:
     """A classifier's answer is never empty, and tensors of zeros are values."""
     scores = [{"logits": np.eye(10, dtype=np.float32)[None, row]} for row in range(4)]
     answers = Answers(AnswerReader(PLAN), scores)
-    assert answers.informative == 4
-    assert answers.agreement([scores[0], scores[1], scores[0], scores[0]]).mean == 0.5
-    reader = peaks_reader()
-    reader.result = lambda outputs, geometry=None: Tensors(outputs)  # type: ignore[method-assign]
-    assert Answers(reader, [{"y": np.zeros(2)}]).informative == 1
+    found = answers.agreement([scores[0], scores[1], scores[0], scores[0]])
+    assert (found.mean, found.frames, found.weight) == (0.5, 4, 4.0)
+    zeros = [{"logits": np.zeros((1, 10), np.float32)}]
+    found = Answers(AnswerReader(replace(PLAN, output={})), zeros).agreement(zeros)
+    assert (found.mean, found.frames) == (1.0, 1)
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3), min_size=1, max_size=8))
@@ -115,4 +120,4 @@ def test_agreements_stay_between_0_and_1() -> None:
     reader = peaks_reader()
     for given_share, counted in ((1.5, 1.0), (-1.0, 0.0), (float("nan"), 0.0)):
         reader.task.agreement = lambda result, reference, share=given_share: share  # type: ignore[method-assign,misc]
-        assert Answers(reader, frames([1, 0])).agreement(frames([1, 0])).total == counted
+        assert Answers(reader, frames([1, 0])).agreement(frames([1, 0])).mean == counted

@@ -1,55 +1,67 @@
-"""The greedy_selection cuts that are chosen out of many."""
+"""Which of all splits a chain gets."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import numpy as np
+import pytest
 
-from partway.partitioner.cuts.selection import greedy_selection
-
-
-def test_neighbours_that_hardly_differ_make_one_stage():
-    """Three cuts of nearly the same bytes and work are not three stages."""
-    assert greedy_selection([1000, 100, 99.9, 99.8, 10], [[0, 0.5, 0.501, 0.502, 0.9]], limit=5) == (1, 4)
+from partway.partitioner.cuts.selection import MEAN, WORST, chosen_splits
+from partway.partitioner.cuts.situations import Regrets, Splits
 
 
-def test_the_few_chosen_spare_most():
-    """With room for one, the cut that saves most bytes over most of the model."""
-    assert greedy_selection([1000, 900, 100, 90], [[0, 0.1, 0.3, 0.9]], limit=1) == (2,)
+def splits(before: list[float], sent: list[float], weights: list[float] | None = None) -> Splits:
+    """Splits of one second of work: shares before each, kilobytes sent at every level."""
+    prefix_s = np.array(before)
+    return Splits(
+        prefix_s,
+        prefix_s[-1] - prefix_s,
+        np.zeros(len(before)),
+        np.tile(np.array(sent) * 1e3, (4, 1)),
+        np.array(weights or before),
+        np.arange(len(before)) == 0,
+    )
 
 
-def test_no_candidates_and_no_room_choose_nothing() -> None:
-    """Only the model's input, or a limit of none."""
-    assert greedy_selection([1000], [[0.0]], limit=4) == ()
-    assert greedy_selection([1000, 10], [[0.0, 0.1]], limit=0) == ()
+def chosen(some: Splits, most: int = 8, least_share: float = 0.004) -> tuple[int, ...]:
+    """Inner splits of the chain."""
+    last = len(some.prefix_s) - 1
+    found = chosen_splits(Regrets(some), some.prefix_s, range(1, last), (0, last), most, least_share)
+    return found[1:-1]
 
 
-def test_a_cut_that_saves_too_little_is_left_out() -> None:
-    """A boundary costs time in every frame, so a cut that spares hardly anything does not pay."""
-    assert greedy_selection([1000, 990], [[0.0, 0.5]], limit=4) == ()
-    assert greedy_selection([1000, 500], [[0.0, 0.5]], limit=4) == (1,)
+def test_a_chain_is_good_enough_in_every_setting() -> None:
+    """Or as long as it may be."""
+    one = splits([0, 0.1, 0.3, 0.5, 0.7, 0.9, 1], [150, 90, 60, 40, 30, 10, 0])
+    chain = (0, *chosen(one), 6)
+    assert all(regret.mean <= MEAN and regret.worst <= WORST for regret in Regrets(one).of(chain))
+    assert len(chain) < 7
 
 
-def test_a_cut_at_the_very_end_saves_the_device_nothing() -> None:
-    """When the whole model is done before it, fewer bytes are of no use."""
-    assert greedy_selection([1000, 1], [[0.0, 1.0]], limit=4) == ()
+def test_an_early_cut_is_wanted_where_the_input_stays() -> None:
+    """It sends more than the input and still wins where the input may not be sent."""
+    one = splits([0, 0.05, 0.9, 1], [15, 60, 40, 0])
+    assert 1 in chosen(one)
 
 
-def test_every_measure_of_time_counts() -> None:
-    """A cut that is late by arithmetic and early by memory traffic is judged by the mean of both."""
-    late, early = [0.0, 0.99], [0.0, 0.1]
-    assert greedy_selection([1000, 500], [late], limit=1) == ()
-    assert greedy_selection([1000, 500], [late, early], limit=1) == (1,)
+def test_of_neighbours_the_one_that_sends_less_is_chosen() -> None:
+    """With hardly any work between them."""
+    one = splits([0, 0.3, 0.305, 0.31, 1], [150, 90, 30, 80, 0])
+    assert chosen(one) == (2,)
 
 
-SHAPES = st.lists(st.tuples(st.floats(1, 1e6), st.floats(0, 1)), max_size=10)
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_no_more_than_asked_for(most: int) -> None:
+    """Whatever the regret."""
+    one = splits([0, 0.1, 0.3, 0.5, 0.7, 0.9, 1], [150, 90, 60, 40, 30, 10, 0])
+    assert len(chosen(one, most)) <= most
 
 
-@given(SHAPES, st.integers(0, 6))
-def test_the_choice_is_in_order_within_the_limit_and_stable(points: list[tuple[float, float]], limit: int) -> None:
-    """Indices rise, none is the input's, at most ``limit``; a larger limit keeps all that a smaller one chose."""
-    done = [0.0, *sorted(share for _, share in points)]
-    sizes = [1e6, *(size for size, _ in points)]
-    chosen = greedy_selection(sizes, [done], limit)
-    assert list(chosen) == sorted(set(chosen))
-    assert len(chosen) <= limit
-    assert 0 not in chosen
-    assert set(chosen) <= set(greedy_selection(sizes, [done], limit + 1))
+def test_neighbours_without_work_between_them_are_not_both_chosen() -> None:
+    """A stage that does nothing is a boundary paid for nothing."""
+    one = splits([0, 0.3, 0.301, 0.302, 0.6, 1], [150, 60, 50, 45, 30, 0])
+    chain = chosen(one)
+    assert len({1, 2, 3} & set(chain)) <= 1
+    assert chain
+
+
+def test_a_model_that_computes_nothing_has_no_chain() -> None:
+    """All splits are alike; nothing is gained by a boundary."""
+    assert chosen(splits([0, 0, 0, 0], [1, 1, 1, 0])) == ()

@@ -13,6 +13,7 @@ from tests.conftest import write_fake_plan
 import partway
 from partway.engines.registry import engine_for
 from partway.errors import InputError
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.picture_input import picture_entry
 from partway.partitioner.plan.chain import load_folder
@@ -23,7 +24,6 @@ from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo import export as zoo_export
 from partway.partitioner.zoo.catalogue import RANDOM_WEIGHTS, ZOO
-from partway.partitioner.zoo.cuts import cuts_of
 from partway.partitioner.zoo.export import export_model, keep_plan, main, with_zoo_metadata, zoo_facts
 from partway.partitioner.zoo.networks import network
 from partway.proto.tensors import TensorSpec
@@ -49,7 +49,7 @@ def test_stages_answer_like_the_module_at_every_cut(exported, tmp_path):
     """ONNX Runtime's stages against torch itself, for one picture and for three; a wrong suffix is seen."""
     name, path = exported
     module = network(name, True)
-    cuts = cuts_of(open_onnx(path).graph)
+    cuts = useful_cuts(open_onnx(path).graph)
     assert len(cuts) >= 3
     plan = make_plan(path, tmp_path, [str(cut) for cut in cuts])
     chain = load_folder(tmp_path, plan, engine_for("onnx"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from partway.errors import InputError, mapped
-from partway.units import parse_s
+from partway.units import parse_s, shown
 
 if TYPE_CHECKING:
     from partway.edge.emulator.replay import Replay
@@ -148,12 +148,11 @@ def _show(args: argparse.Namespace, report: dict[str, Any], stages: int) -> None
     if args.json is not None:
         with mapped({OSError: InputError}, f"{args.json} cannot be written"):
             Path(args.json).write_text(json.dumps(report) + "\n", encoding="utf-8")
-    from rich.console import Console
-
+    from partway.cli.show.console import Console
     from partway.edge.emulator.summary import tables
 
     console = Console(highlight=False)
-    print(_heading(args, report))
+    print(shown(_heading(args, report)))
     for table in tables(report["summary"], report["splits"], stages):
         console.print(table)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from rich.console import Console
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.partitioner.profile.predict import Calibration, calibration_to_json
 
 

@@ -7,14 +7,14 @@ import math
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.decide.candidates import candidate_name
 from partway.partitioner.explain.explanation import Explanation, Machine, Row, changes, reason
 from partway.partitioner.plan.plan import Plan
-from partway.units import show_bytes, show_s
+from partway.units import printable, show_bytes, show_s
 
 
 def show_explanation(explanation: Explanation, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def show_explanation(explanation: Explanation, as_json: bool) -> None:
         *changes(explanation),
         *(f"note: {note}" for note in (*explanation.notes, *notes)),
     ):
-        console.print(Text(line))
+        console.print(Text(printable(line)))
 
 
 def _extra(explanation: Explanation) -> list[str]:

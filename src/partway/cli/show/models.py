@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from partway.cli.show.console import Console
 
 COLUMNS = ("model", "input", "answers", "parameters", "weights", "needs", "plan")
 

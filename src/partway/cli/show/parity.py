@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.plan.parity import Parity
 from partway.partitioner.plan.plan import Plan
 from partway.units import show_bytes

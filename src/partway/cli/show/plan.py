@@ -1,4 +1,4 @@
-"""Tables of a model's cuts, of a plan's stages and of its codecs, and the bar shown while codecs are measured."""
+"""Tables of a plan's stages and of its codecs, and the bar shown while codecs are measured."""
 
 from __future__ import annotations
 
@@ -6,30 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.decide.candidates import kept_share, plan_candidates, worthwhile
-from partway.partitioner.plan.cut import Cut, cut_names
 from partway.partitioner.plan.plan import Plan
 from partway.proto.codecs.registry import RAW
 from partway.tasks.registry import measure_of
 from partway.units import show_bytes, show_s
-
-
-def show_cuts(rows: Iterable[dict[str, Any]], name: str, legal: int) -> None:
-    """Print the cuts of ``partway cuts``; ``legal`` counts all of them."""
-    table = Table(title=f"cuts of {name} ({legal} legal)", title_justify="left")
-    for column in ("cut", "crosses", "work before it", "useful"):
-        table.add_column(column, overflow="fold")
-    shown = list(rows)
-    names = cut_names([Cut(tuple(row["values"])) for row in shown])
-    for row, cut in zip(shown, names, strict=True):
-        share, useful = f"{row['work_share']:.1%}", "yes" if row["useful"] else ""
-        table.add_row(Text(cut), show_bytes(row["bytes"]), share, useful)
-    Console(highlight=False).print(table)
 
 
 def show_stages(plan: Plan) -> None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from partway.cli.show.console import Console
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import OperatorSeconds, Profile, read_profile
 from partway.units import shortened_names, show_s

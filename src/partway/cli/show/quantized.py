@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.cli.show.plan import share
 from partway.partitioner.calibrate.quantize import INT8, TwinAgreement
 from partway.partitioner.plan.plan import Plan, Stage

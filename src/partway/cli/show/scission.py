@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.partitioner.profile.scission_import import Scission, file_name
 from partway.units import show_bytes, show_s
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from partway.cli.show.console import Console
 from partway.partitioner.decide.tiers import Assignment, BlockRange
 from partway.partitioner.plan.plan import Plan
 

@@ -12,16 +12,29 @@ MODEL = str(model_folder("mnist") / "stage0.onnx")
 
 
 def test_cuts_are_listed_in_the_order_of_the_graph(capsys: pytest.CaptureFixture[str]) -> None:
-    """The work before a cut grows from one to the next; the table shows useful cuts, or all of them."""
+    """The time before a cut grows from one to the next, and every cut has its bytes at every level."""
     assert main(["cuts", "--model", MODEL, "--json"]) == 0
-    cuts = json.loads(capsys.readouterr().out)["cuts"]
-    shares = [cut["work_share"] for cut in cuts]
-    assert shares == sorted(shares) and 0 < shares[0] < shares[-1] <= 1
-    useful = [cut for cut in cuts if cut["useful"]]
-    assert len(useful) < len(cuts)
+    found = json.loads(capsys.readouterr().out)
+    shares = [cut["time_share"] for cut in found["cuts"]]
+    assert shares == sorted(shares) and 0 <= shares[0] < shares[-1] <= 1
+    for cut in found["cuts"]:
+        assert list(cut["coded_bytes"]) == found["levels"]
+        assert 0 < cut["coded_bytes"]["q4"] < cut["bytes"]
+    assert found["bytes_from"] == "measured on 2 generated pictures"
+    assert found["times_from"] == "measured here, operator by operator"
+    assert found["picture_bytes"]["jpeg75"] < 28 * 28
+    assert {row["objective"] for row in found["regrets"]} == {"latency", "frames/s"}
+
+
+def test_a_model_that_no_cut_pays_for_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes a tenth of a millisecond; all legal cuts are shown when asked for."""
     assert main(["cuts", MODEL]) == 0
-    table = capsys.readouterr().out
-    assert f"({len(cuts)} legal)" in table
-    assert table.count(" yes ") == len(useful)
+    assert "no cut pays" in capsys.readouterr().out
     assert main(["cuts", MODEL, "--all"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(table.splitlines()) + len(cuts) - len(useful)
+    assert "(7 legal)" in capsys.readouterr().out
+
+
+def test_calibration_inputs_that_are_missing_are_an_input_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """As for `partway plan`."""
+    assert main(["cuts", MODEL, "--calibrate", "nowhere"]) == 2
+    assert "--calibrate nowhere is no folder" in capsys.readouterr().err

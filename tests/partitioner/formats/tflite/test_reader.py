@@ -10,7 +10,8 @@ from tests.support.tflite_models import Model
 from tests.support.tflite_nets import NETS, add, chain, changed, packed, save, weight
 
 from partway.errors import InputError
-from partway.partitioner.cuts.candidates import legal_cuts, useful_cuts
+from partway.partitioner.cuts.candidates import legal_cuts
+from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.plan.plan import plan_to_json
 from partway.partitioner.plan.plan_file import plan_from_json
 from partway.partitioner.slicing import make_plan, open_model, read_graph

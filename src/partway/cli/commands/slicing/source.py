@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partway.cli.commands.slicing.examples import read_examples
+from partway.cli.commands.slicing.sample_inputs import picture_of, real_samples
+from partway.units import encodable
 
 if TYPE_CHECKING:
     from partway.engines.interface import Engine
@@ -93,14 +95,16 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     from partway.partitioner.plan.chain import Chain, load_folder
     from partway.partitioner.plan.model_format import Given
     from partway.partitioner.plan.wishes import wishes_of
-    from partway.partitioner.slicing import choose_cuts, open_model, plan_model
+    from partway.partitioner.slicing import cuts_for, open_model, plan_model
 
     wishes = wishes_of(vars(args))
     with model_source(args) as path:
-        source = open_model(path, Given(wishes.sizes, read_examples(args.example)))
-        cuts = choose_cuts(source.graph, args.cuts)
-        name = args.name or path.stem
-        plan = plan_model(source, cuts, folder, name, read_examples(args.example), args.state)
+        examples = read_examples(args.example)
+        source = open_model(path, Given(wishes.sizes, examples))
+        picture = picture_of(source, args.model, wishes)
+        samples = real_samples(source, picture, getattr(args, "calibrate", None))
+        cuts = cuts_for(source, args.cuts, preprocess=picture, samples=samples, examples=examples)
+        plan = plan_model(source, cuts, folder, encodable(args.name or path.stem), examples, args.state)
         engine = engine_for(plan.engine)
         chain = load_folder(folder, plan, engine)
         if args.cuts != "auto":
