@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.support.affine import affine_chain
 
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Candidate, Estimate, Link, Speeds, estimate
-from partway.partitioner.decide.objectives import OBJECTIVES, objective, order
+from partway.partitioner.decide.objectives import OBJECTIVES, objective, objective_for, order
 from partway.partitioner.decide.power import Power
+from partway.partitioner.plan.state import StateLink
 
 SPEEDS = Speeds(device_s=(0.010, 0.020, 0.040), cloud_s=(0.001, 0.002, 0.004))
 LINK = Link(1e6, 0.05)
@@ -57,3 +59,12 @@ def test_a_factory_that_makes_no_objective_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setitem(OBJECTIVES._loaded, "odd", lambda _power: 7)
     with pytest.raises(InputError, match="'odd' gives a int"):
         objective("odd")
+
+
+def test_frames_that_never_overlap_are_judged_by_latency() -> None:
+    """Throughput assumes frames that overlap; those of a model with state do not. Other objectives stay."""
+    plan = affine_chain().plan
+    remembering = replace(plan, state=(StateLink("y", "x"),))
+    assert objective_for(plan, objective("throughput")).name == "throughput"
+    assert objective_for(remembering, objective("throughput")).name == "latency"
+    assert objective_for(remembering, objective("energy")).name == "energy"
