@@ -35,6 +35,14 @@ def legal_cuts(
     frontiers; between them they keep few bytes alive. No cut holds a value that cannot be sent. Neither split 0 nor the
     last one is among them. ``operator_s`` gives each operator's seconds, in place of its multiply-adds.
     """
+    found = every_frontier(graph, bytes_of, operator_s)
+    return _chain(sorted(found, key=lambda one: (one.work, one.prefix.bit_count(), one.cut.values)))
+
+
+def every_frontier(
+    graph: Graph, bytes_of: BytesOf | None = None, operator_s: Sequence[float] | None = None
+) -> tuple[Frontier, ...]:
+    """The legal cuts along all orders, which need not be nested: what a chain of any cuts could have."""
     found: dict[Cut, Frontier] = {}
     trivial = {input_cut(graph), crossing(graph, 0), Cut(())}
     for order in orders(graph, _milestones(graph, bytes_of, operator_s)):
@@ -45,7 +53,7 @@ def legal_cuts(
             prefix = smallest_prefix(graph, values)
             if prefix and (prefix == reached or graph.crossing(prefix) == values):
                 found[cut] = Frontier(cut, prefix, wire_bytes(graph, cut, bytes_of), graph.work(prefix))
-    return _chain(sorted(found.values(), key=lambda one: (one.work, one.prefix.bit_count(), one.cut.values)))
+    return tuple(found.values())
 
 
 def _chain(found: Sequence[Frontier]) -> tuple[Frontier, ...]:

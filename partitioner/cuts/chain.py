@@ -88,20 +88,30 @@ def splits_of(graph: Graph, costs: Costs, legal: Sequence[Frontier]) -> Splits:
     )
     if costs.picture is not None:
         sent[:, 0] = costs.picture
-    moved = _moved_inputs(graph)
+    moved, copied = _moved_inputs(graph, graph.inputs), _moved_inputs(graph, _measurements(graph))
     return Splits(
         before_s,
         before_s[-1] - before_s,
         np.array([sum(costs.coding_s[name] for name in some) for some in values]),
         sent,
         np.array([float(graph.weight_bytes(prefix)) for prefix in prefixes]),
-        np.array([not moved.isdisjoint(some) for some in values]),
+        np.array(
+            [
+                bool(some) and (moved.issuperset(some) or not copied.union(graph.inputs).isdisjoint(some))
+                for some in values
+            ]
+        ),
     )
 
 
-def _moved_inputs(graph: Graph) -> frozenset[str]:
-    """The inputs, and values made of them by moving and scaling only."""
-    moved = set(graph.inputs)
+def _measurements(graph: Graph) -> list[str]:
+    """The inputs that are pictures, sound or the like; what is made of integers (a mask of words) tells little."""
+    return [name for name in graph.inputs if graph.values[name].dtype not in ("int32", "int64", "bool")]
+
+
+def _moved_inputs(graph: Graph, inputs: Sequence[str]) -> frozenset[str]:
+    """Some inputs, and values made of them by moving and scaling only."""
+    moved = set(inputs)
     for operator in graph.operators:
         if operator.kind in MOVING and operator.inputs and moved.issuperset(operator.inputs):
             moved.update(operator.outputs)

@@ -45,7 +45,8 @@ def test_what_is_no_hop_is_a_sentence(text: str) -> None:
 )
 def test_the_waveform_input_is_found(inputs: Any, hop: Any, expected: tuple[str, int, int]) -> None:
     """The only input of one channel of samples; of several, the one whose name says audio. Its size is the frame's."""
-    found = waveform_of(audio_plan(*inputs), "a.wav", hop)
+    examples = {name: {"shape": [size or 1 for size in shape], "numbers": [0]} for name, _, shape in inputs}
+    found = waveform_of(replace(audio_plan(*inputs), examples=examples), "a.wav", hop)
     assert (found.spec.name, found.hop, found.before) == expected
 
 
