@@ -9,6 +9,7 @@ import numpy as np
 
 from partway.tasks.arrays.keypoints import COCO_NAMES
 from partway.tasks.arrays.reading import are_shares
+from partway.tasks.heads import landmarks
 from partway.tasks.heads.head import Size, rows
 from partway.tasks.heads.yolo_guess import Dense, find
 from partway.tasks.interface import Guess
@@ -23,6 +24,8 @@ def recognise(outputs: Mapping[str, Array], size: Size | None) -> Guess | None:
     """YOLO boxes whose further channels are points in the picture; MoveNet's tables; SimCC's pairs; heatmaps."""
     if size is None:
         return None
+    if (found := landmarks.recognise(outputs, size)) is not None:
+        return found
     if len(outputs) == 2:
         return _simcc(outputs, size)
     if len(outputs) != 1:

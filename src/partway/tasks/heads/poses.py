@@ -14,6 +14,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN, number, taken
+from partway.tasks.heads import landmarks
 from partway.tasks.heads.ended import read_rows
 from partway.tasks.heads.head import Reading
 from partway.tasks.heads.limits import Limits
@@ -98,6 +99,13 @@ def _read_movenet(outputs: Mapping[str, Array], reading: Reading) -> Found:
     return Found(points, table[:, -1], boxes)
 
 
+def _read_landmarks(outputs: Mapping[str, Array], reading: Reading) -> Found:
+    """See landmarks.py; the box is around the points."""
+    points, scores = landmarks.read(outputs, reading)
+    corners = np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], 1)
+    return Found(points, scores, corners)
+
+
 def _read_yolo(outputs: Mapping[str, Array], reading: Reading) -> Found:
     """Boxes with a score per class and k points of x, y and perhaps a visibility."""
     count = int(number(reading.options, "points", 17, 1, MOST_POINTS))
@@ -121,6 +129,7 @@ def _read_yolo(outputs: Mapping[str, Array], reading: Reading) -> Found:
 HEADS = {
     "heatmaps": PoseHead(("maps",), _read_heatmaps),
     "simcc": PoseHead(("x", "y"), _read_simcc),
+    "landmarks": PoseHead(("points", "score"), _read_landmarks),
     "movenet": PoseHead(("points",), _read_movenet, 0.25),
     "yolo": PoseHead(("boxes",), _read_yolo),
 }
