@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,22 @@ def counts(size: tuple[int, int], strides: Sequence[int], per_cell: int = 1) -> 
 def cells(size: tuple[int, int], strides: Sequence[int], per_cell: int = 1) -> tuple[Array, Array]:
     """Each answer's cell: column and row [n, 2], and its stride [n], float32, stride by stride, row by row.
 
-    Several answers of one cell (``per_cell``) follow each other.
+    Several answers of one cell (``per_cell``) follow each other. The arrays are kept for the next frame, and read-only.
     """
+    return _cells((size[0], size[1]), tuple(strides), per_cell)
+
+
+@lru_cache(maxsize=8)
+def _cells(size: tuple[int, int], strides: tuple[int, ...], per_cell: int) -> tuple[Array, Array]:
     places, sides = [], []
     for stride in strides:
         rows, columns = np.divmod(np.arange(-(-size[0] // stride) * -(-size[1] // stride)), -(-size[1] // stride))
         places.append(np.stack([columns, rows], 1).repeat(per_cell, 0))
         sides.append(np.full(len(places[-1]), stride))
-    return np.concatenate(places).astype(np.float32), np.concatenate(sides).astype(np.float32)
+    found = np.concatenate(places).astype(np.float32), np.concatenate(sides).astype(np.float32)
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def strides_of(length: int, size: tuple[int, int] | None) -> tuple[tuple[int, ...], int] | None:
