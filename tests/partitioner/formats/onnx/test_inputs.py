@@ -52,6 +52,17 @@ def test_the_batch_may_lie_behind_other_dimensions(save):
     assert (spec.shape, spec.usual, spec.batch_first) == ((2, None, 4), None, False)
 
 
+def test_a_recurrent_state_without_names_has_its_batch_in_the_middle(save):
+    """Where the exporter kept no names, as Silero's."""
+    net = Net()
+    net.op("Identity", "h", out="hn")
+    net.op("Relu", "x", out="y")
+    model = net.model([("x", [None, 8]), ("h", [2, None, 4])], [("y", [None, 8]), ("hn", [2, None, 4])])
+    graph = read_graph(save(model))
+    assert (graph.values["h"].shape, graph.values["h"].frame_shape()) == ((2, None, 4), (2, 1, 4))
+    assert not graph.values["h"].batch_first
+
+
 def test_inputs_that_are_no_tensors_of_numbers_are_refused(save):
     """Strings and sequences cannot be sent."""
     model = one_operator("Identity")
