@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partway.edge.decision.audit import CHANCE, Auditor, falls_short
@@ -52,6 +52,7 @@ def test_more_disagreement_is_never_better(frames: int, data: Any, required: flo
     assert falls_short(agreed - 1, frames, required) >= falls_short(agreed, frames, required)
 
 
+@settings(deadline=None)  # a busy machine takes longer
 @given(st.integers(1, 200), st.sampled_from([0.9, 0.99]))
 def test_a_codec_that_keeps_its_budget_is_seldom_withdrawn(frames: int, required: float) -> None:
     """The chance of withdrawing it after this many audits, summed over all that could be seen."""
