@@ -45,16 +45,19 @@ class Timed:
     times: StageTimes
 
 
-def timed(folder: Path, profiles: Path | None, pace: float | None) -> Timed:
-    """Time a plan; with a pace, write the profile of a device as many times as slow."""
+def timed(folder: Path) -> Timed:
+    """Time a plan here."""
     plan, engine = load_plan(folder), engine_for(load_plan(folder).engine, 1)
     chain = load_folder(folder, plan, engine)
-    times = measure(chain, sample_values(chain), MEASURE_S)
-    if profiles is not None and pace is not None:
-        slow = StageTimes(tuple(pace * seconds for seconds in times.stage_s), times.spread, times.runs, times.waited)
-        profile = profile_to_json(slow, engine, plan.digest, plan.model)
-        (profiles / f"{plan.model}.json").write_text(json.dumps(profile))
-    return Timed(plan, times)
+    return Timed(plan, measure(chain, sample_values(chain), MEASURE_S))
+
+
+def write_profile(one: Timed, pace: float, folder: Path) -> None:
+    """The profile of a device that is so many times as slow."""
+    times, plan = one.times, one.plan
+    slow = StageTimes(tuple(pace * seconds for seconds in times.stage_s), times.spread, times.runs, times.waited)
+    profile = profile_to_json(slow, engine_for(plan.engine, 1), plan.digest, plan.model)
+    (folder / f"{plan.model}.json").write_text(json.dumps(profile))
 
 
 def cell(one: Timed, pace: float, bandwidth_bps: float, max_drop: float, kept: bool, objective: str) -> dict[str, Any]:
@@ -105,13 +108,14 @@ def main() -> None:
     parser.add_argument("--profiles", type=Path)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    reference = next(folder for folder in args.plans if load_plan(folder).model == args.of)
-    pace = args.pi_s / sum(timed(reference, None, None).times.stage_s)
+    found = [timed(folder) for folder in args.plans]
+    pace = args.pi_s / sum(next(one for one in found if one.plan.model == args.of).times.stage_s)
     if args.profiles is not None:
         args.profiles.mkdir(parents=True, exist_ok=True)
     rows = []
-    for folder in args.plans:
-        one = timed(folder, args.profiles, pace)
+    for one in found:
+        if args.profiles is not None:
+            write_profile(one, pace, args.profiles)
         for kept in (True, False):
             for objective in ("latency", "frames/s"):
                 cells = [cell(one, pace, bps, args.max_drop, kept, objective) for bps in BANDWIDTHS_BPS]
