@@ -34,7 +34,7 @@ from partway.partitioner.cuts.measured import measured_costs
 from partway.partitioner.cuts.samples import Sample, sample_attempts
 from partway.partitioner.cuts.situations import CONSTRAINTS, OBJECTIVES, Regret, Regrets
 from partway.partitioner.plan.cut import Cut
-from partway.partitioner.plan.model_format import SliceableModel
+from partway.partitioner.plan.model_file.model_format import SliceableModel
 from partway.partitioner.plan.preprocess import Preprocess, guess_preprocess
 from partway.partitioner.slicing import costs_here, open_model
 from partway.partitioner.zoo.catalogue import ZOO

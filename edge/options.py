@@ -22,7 +22,7 @@ from partway.errors import InputError
 from partway.partitioner.decide.constraints import Constraints
 from partway.partitioner.decide.objectives import Objective, objective
 from partway.partitioner.decide.options import MAX_DROP, DecisionOptions, decision_options
-from partway.partitioner.plan.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, wishes_of
+from partway.partitioner.plan.model_file.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, wishes_of
 from partway.system.option_table import Option, amount, checked, one_of, option, path, rows, switch, text, texts, whole
 from partway.units import parse_bps, parse_s
 

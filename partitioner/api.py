@@ -14,10 +14,10 @@ from partway.errors import InputError
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.formats.pytorch.example_input import Example
 from partway.partitioner.plan.chain import Chain, load_folder
+from partway.partitioner.plan.model_file.wishes import wishes_of
 from partway.partitioner.plan.new_folder import new_folder
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import save_plan
-from partway.partitioner.plan.wishes import wishes_of
 from partway.partitioner.profile.file import profile_to_json
 from partway.partitioner.profile.measure import measure, sample_values
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from partway.errors import InputError
 from partway.partitioner.formats.pytorch.load import PICKLES, is_spec, refuse_pickle
-from partway.partitioner.plan.wrong_model import what_it_is
+from partway.partitioner.plan.model_file.wrong_model import what_it_is
 from partway.partitioner.zoo.bundled import bundled_models
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import ZOO

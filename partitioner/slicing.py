@@ -28,12 +28,12 @@ from partway.partitioner.graph.graph import Graph
 from partway.partitioner.plan.chain import load_folder
 from partway.partitioner.plan.cut import Cut
 from partway.partitioner.plan.inputs import examples_to_json
-from partway.partitioner.plan.model_format import FORMATS, Given, Sizes, SliceableModel, suffix_of
+from partway.partitioner.plan.model_file.model_format import FORMATS, Given, Sizes, SliceableModel, suffix_of
+from partway.partitioner.plan.model_file.wishes import NO_WISHES, Wishes
+from partway.partitioner.plan.model_file.wrong_model import what_it_is
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import NO_WISHES, Wishes
-from partway.partitioner.plan.wrong_model import what_it_is
 from partway.proto.tensors import TensorSpec
 from partway.units import encodable, is_short_for
 

@@ -30,7 +30,7 @@ from partway.edge.transport.access.access import OPEN
 from partway.engines.interface import Engine
 from partway.engines.throttled import PacedEngine, SlowEngine
 from partway.errors import InputError, PartwayError
-from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.model_file.model_format import is_model_file
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.profile.file import load_profile
 from partway.partitioner.zoo import model_folder

@@ -16,7 +16,7 @@ from partway.engines.interface import Engine
 from partway.errors import InputError
 from partway.partitioner.cuts.crossing import cut_from_names
 from partway.partitioner.graph.graph import Graph
-from partway.partitioner.plan.model_format import is_model_file, usual_sizes
+from partway.partitioner.plan.model_file.model_format import is_model_file, usual_sizes
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.slicing import open_model, plan_model

@@ -19,7 +19,7 @@ from partway.partitioner.cuts.costs import CODING_S, LEVELS, PICTURES, Costs, es
 from partway.partitioner.cuts.samples import Sample
 from partway.partitioner.graph.fusion import breaks_fusion
 from partway.partitioner.graph.graph import Graph, members
-from partway.partitioner.plan.model_format import SliceableModel
+from partway.partitioner.plan.model_file.model_format import SliceableModel
 from partway.partitioner.plan.plan import Stage
 from partway.partitioner.plan.plan_file import read_stage
 from partway.partitioner.plan.stage_files import open_data

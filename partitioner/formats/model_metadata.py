@@ -14,9 +14,9 @@ from partway.partitioner.formats.picture_input import input_size, picture_entry
 from partway.partitioner.formats.usual_pictures import usual_pictures
 from partway.partitioner.plan.answer import real_values
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.wishes import Wishes
 from partway.partitioner.plan.plan import Plan
-from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.profile.measure import sample_values
 from partway.tasks.interface import Guess
 from partway.tasks.labels import labelled

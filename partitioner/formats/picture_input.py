@@ -10,10 +10,10 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.partitioner.formats.usual_pictures import Usual, range_in_words
-from partway.partitioner.plan.model_format import Facts
+from partway.partitioner.plan.model_file.model_format import Facts
+from partway.partitioner.plan.model_file.wishes import Wishes
 from partway.partitioner.plan.pictures.fits import STRETCH, split_crop
 from partway.partitioner.plan.preprocess import Preprocess, guess_preprocess
-from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
 
 RANGE = ("scale", "mean", "std")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from partway.partitioner.plan.model_format import Facts
+from partway.partitioner.plan.model_file.model_format import Facts
 from partway.tasks.ultralytics import names_of
 
 TASKS = {"detect": "detect", "segment": "segment", "pose": "pose", "classify": "classify", "obb": "detect"}

@@ -12,7 +12,7 @@ from partway.engines.onnx_file.external_data import external_tensors
 from partway.engines.registry import engine_entry, files_of
 from partway.engines.sandbox import try_stages
 from partway.errors import InputError
-from partway.partitioner.plan.model_format import suffix_of
+from partway.partitioner.plan.model_file.model_format import suffix_of
 from partway.partitioner.plan.plan import Stage
 from partway.partitioner.plan.stage_files import open_data
 

@@ -17,10 +17,10 @@ from partway.errors import InputError, PartwayError, mapped
 from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.model_format import Facts
+from partway.partitioner.plan.model_file.model_format import Facts
+from partway.partitioner.plan.model_file.wishes import NO_WISHES
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import PLAN_FILE, save_plan
-from partway.partitioner.plan.wishes import NO_WISHES
 from partway.partitioner.slicing import open_model, plan_model
 from partway.partitioner.zoo.cache import plan_name
 from partway.partitioner.zoo.catalogue import IMAGE, RANDOM_WEIGHTS, ZOO

@@ -46,7 +46,7 @@ def _folder(model: str, path: Path) -> Path:
 
 def _advice(path: Path) -> str | None:
     """What else the file or folder is; imported for a mistake only."""
-    from partway.partitioner.plan.wrong_model import what_it_is
+    from partway.partitioner.plan.model_file.wrong_model import what_it_is
 
     return what_it_is(path)
 

@@ -17,9 +17,9 @@ from typing import BinaryIO
 import partway
 from partway.engines.onnx_file.external_data import external_tensors
 from partway.errors import InputError
-from partway.partitioner.plan.model_format import SLICERS
+from partway.partitioner.plan.model_file.model_format import SLICERS
+from partway.partitioner.plan.model_file.wishes import NO_WISHES, Wishes
 from partway.partitioner.plan.plan_file import PLAN_FILE
-from partway.partitioner.plan.wishes import NO_WISHES, Wishes
 from partway.system.command import FULL
 
 log = logging.getLogger("partway.edge")

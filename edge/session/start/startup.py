@@ -32,7 +32,7 @@ from partway.edge.transport.address import parse_address
 from partway.engines.interface import Engine
 from partway.errors import InputError, LinkLost, PartwayError, Refused
 from partway.partitioner.plan.chain import Chain, load_chain, load_folder
-from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.model_file.model_format import is_model_file
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.zoo import model_folder, unknown_model

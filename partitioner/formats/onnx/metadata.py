@@ -12,7 +12,7 @@ from typing import Any
 from partway.partitioner.formats.onnx.inputs import model_inputs
 from partway.partitioner.formats.onnx.lazy_file import ModelFile
 from partway.partitioner.formats.ultralytics import is_ultralytics, ultralytics_facts
-from partway.partitioner.plan.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.model_format import NO_FACTS, Facts
 from partway.tasks.ultralytics import size_of
 
 CHARACTERS = "character"

@@ -16,7 +16,7 @@ from partway.partitioner.formats.onnx.nodes import FOREIGN_DOMAINS, bodies, chec
 from partway.partitioner.formats.onnx.shapes import Shaped, find_shapes
 from partway.partitioner.graph.flops import elements, multiply_adds
 from partway.partitioner.graph.graph import Graph, Operator
-from partway.partitioner.plan.model_format import Sizes
+from partway.partitioner.plan.model_file.model_format import Sizes
 from partway.proto.tensors import TensorSpec
 
 RANDOM = frozenset(

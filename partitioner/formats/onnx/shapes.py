@@ -23,7 +23,7 @@ from partway.partitioner.formats.onnx.inputs import (
 from partway.partitioner.formats.onnx.lazy_file import ModelFile
 from partway.partitioner.formats.onnx.open_sizes import wider_shapes
 from partway.partitioner.formats.onnx.probe import DoesNotRunError, Probe
-from partway.partitioner.plan.model_format import Sizes, examples_of
+from partway.partitioner.plan.model_file.model_format import Sizes, examples_of
 from partway.proto.tensors import TensorSpec
 
 log = logging.getLogger("partway.partitioner")

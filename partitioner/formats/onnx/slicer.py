@@ -18,7 +18,7 @@ from partway.partitioner.formats.onnx.shapes import BATCHES
 from partway.partitioner.formats.onnx.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
 from partway.partitioner.plan.cut import Cut
-from partway.partitioner.plan.model_format import Sizes, SliceableModel
+from partway.partitioner.plan.model_file.model_format import Sizes, SliceableModel
 from partway.partitioner.plan.plan import Stage
 from partway.proto.tensors import TensorSpec
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from partway.partitioner.formats.tflite.file import UNPACKING, TfliteFile, flatbuffers, text
 from partway.partitioner.formats.ultralytics import is_ultralytics, ultralytics_facts
-from partway.partitioner.plan.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.model_format import NO_FACTS, Facts
 
 METADATA_NAME, IDENTIFIER = "TFLITE_METADATA", b"M001"
 MODEL_SUBGRAPHS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_FILES, MODEL_FILES = 3, 2, 3, 4, 6

@@ -18,7 +18,7 @@ from partway.partitioner.formats.tflite.subgraph import Parts, ints, take_apart
 from partway.partitioner.formats.tflite.validate import called, check_model
 from partway.partitioner.formats.tflite.variables import with_explicit_variables
 from partway.partitioner.graph.graph import Graph, Operator
-from partway.partitioner.plan.model_format import Sizes
+from partway.partitioner.plan.model_file.model_format import Sizes
 from partway.partitioner.plan.state import StateLink
 from partway.proto.tensors import Quantization, TensorSpec
 

@@ -17,7 +17,7 @@ from partway.partitioner.formats.tflite.stage_builder import stage_model
 from partway.partitioner.formats.tflite.writer import write_model
 from partway.partitioner.graph.graph import OperatorSet, members
 from partway.partitioner.plan.cut import Cut
-from partway.partitioner.plan.model_format import Sizes, SliceableModel
+from partway.partitioner.plan.model_file.model_format import Sizes, SliceableModel
 from partway.partitioner.plan.plan import Stage
 
 

@@ -14,8 +14,8 @@ from partway.tasks.arrays.reading import AGAIN, number, size_of, values_of
 from partway.tasks.arrays.wording import counted, label_of, rounded, short
 from partway.tasks.detect import resized
 from partway.tasks.heads.head import Reading
-from partway.tasks.heads.pose_guess import recognise
-from partway.tasks.heads.poses import HEADS, Found
+from partway.tasks.heads.poses.guess import recognise
+from partway.tasks.heads.poses.table import HEADS, Found
 from partway.tasks.interface import Geometry, OutputSpec, TaskEntry
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from partway.errors import InputError
 from partway.partitioner.cuts.crossing import Cut
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import Chain
-from partway.partitioner.plan.model_format import Facts
+from partway.partitioner.plan.model_file.model_format import Facts
+from partway.partitioner.plan.model_file.wishes import Wishes
 from partway.partitioner.plan.plan import Plan, Stage, plan_to_json
 from partway.partitioner.plan.plan_file import plan_from_json
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import Wishes
 from partway.proto.tensors import Quantization, TensorSpec
 
 SCORES = np.array([[-1.0, 2.0, 0.5]], np.float32)

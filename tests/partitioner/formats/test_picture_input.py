@@ -7,9 +7,9 @@ import pytest
 from partway.errors import InputError
 from partway.partitioner.formats.picture_input import guess_preprocess, input_size, picture_entry
 from partway.partitioner.formats.usual_pictures import HEADS
-from partway.partitioner.plan.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.model_format import NO_FACTS, Facts
+from partway.partitioner.plan.model_file.wishes import Wishes, wishes_of
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import Wishes, wishes_of
 from partway.proto.tensors import Quantization, TensorSpec
 
 FLOATS = TensorSpec("image", "float32", (None, 3, 8, 6))

@@ -17,10 +17,10 @@ from partway.partitioner.cuts.chain import useful_cuts
 from partway.partitioner.formats.onnx.reader import open_onnx
 from partway.partitioner.formats.picture_input import picture_entry
 from partway.partitioner.plan.chain import load_folder
+from partway.partitioner.plan.model_file.wishes import Wishes
 from partway.partitioner.plan.parity import relative_error, run_split
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import Wishes
 from partway.partitioner.slicing import make_plan
 from partway.partitioner.zoo import export as zoo_export
 from partway.partitioner.zoo.catalogue import RANDOM_WEIGHTS, ZOO

@@ -25,7 +25,7 @@ LEAST, MOST, MOST_WATCHED = 20, 5000, 500
 
 def add_arguments(parser: Parser) -> None:
     """Arguments of ``partway profile``."""
-    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.partitioner.plan.model_file.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
     parser.add_named("model", help="a name (`partway models`), a plan's folder, a model file, or module:factory")
@@ -107,7 +107,7 @@ def _of_machine(args: argparse.Namespace) -> tuple[Plan, dict[str, Any]]:
 
 def _folder(args: argparse.Namespace, stack: ExitStack) -> Path:
     """The plan's folder. For a model file it is temporary, and ends with the stack."""
-    from partway.partitioner.plan.model_format import is_model_file
+    from partway.partitioner.plan.model_file.model_format import is_model_file
     from partway.partitioner.resolve import is_torch, is_zoo_name
     from partway.partitioner.zoo import model_folder
     from partway.partitioner.zoo.cache import prepare
@@ -123,8 +123,8 @@ def _folder(args: argparse.Namespace, stack: ExitStack) -> Path:
 def _sliced(args: argparse.Namespace, stack: ExitStack) -> Path:
     from partway.partitioner.formats.model_metadata import described
     from partway.partitioner.plan.chain import choose_engine, load_folder
+    from partway.partitioner.plan.model_file.wishes import NO_WISHES, shapes
     from partway.partitioner.plan.plan_file import save_plan
-    from partway.partitioner.plan.wishes import NO_WISHES, shapes
     from partway.partitioner.resolve import model_file
     from partway.partitioner.slicing import make_plan
 

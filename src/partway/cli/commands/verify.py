@@ -68,8 +68,8 @@ def _runs(args: argparse.Namespace, plan: Plan) -> int:
 def _original_answers(file: Path, engine: Engine, plan: Plan, inputs: list[Values]) -> list[Values]:
     """The answers of the original, unsplit model."""
     from partway.partitioner.formats.unsplit_model import load_unsplit
+    from partway.partitioner.plan.model_file.wrong_model import what_it_is
     from partway.partitioner.plan.parity import sequence
-    from partway.partitioner.plan.wrong_model import what_it_is
 
     if advice := what_it_is(file):
         raise InputError(f"--against {file} is {advice}")

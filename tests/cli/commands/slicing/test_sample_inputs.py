@@ -9,7 +9,7 @@ from PIL import Image
 from partway.cli.commands.slicing.sample_inputs import REAL, picture_of, real_samples
 from partway.errors import InputError
 from partway.partitioner.formats.model_metadata import Wishes
-from partway.partitioner.plan.model_format import SliceableModel
+from partway.partitioner.plan.model_file.model_format import SliceableModel
 from partway.partitioner.slicing import open_model
 from partway.partitioner.zoo import model_folder
 from partway.partitioner.zoo.catalogue import IMAGENET_MEAN

@@ -12,10 +12,10 @@ import pytest
 
 from partway.edge.session.start.slice_on_the_fly import sliced_folder
 from partway.errors import InputError
-from partway.partitioner.plan.model_format import is_model_file
+from partway.partitioner.plan.model_file.model_format import is_model_file
+from partway.partitioner.plan.model_file.wishes import wishes_of
 from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
-from partway.partitioner.plan.wishes import wishes_of
 
 onnx = pytest.importorskip("onnx")
 EdgeRun = Callable[..., subprocess.CompletedProcess[str]]

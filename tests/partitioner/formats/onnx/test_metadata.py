@@ -8,7 +8,7 @@ from tests.support.architectures import ARCHITECTURES
 from partway.engines.registry import engine_for
 from partway.partitioner.formats.model_metadata import described
 from partway.partitioner.plan.chain import load_folder
-from partway.partitioner.plan.wishes import NO_WISHES
+from partway.partitioner.plan.model_file.wishes import NO_WISHES
 from partway.partitioner.slicing import open_model, plan_model
 from partway.proto.tensors import TensorSpec
 

@@ -27,7 +27,7 @@ def test_sizes_that_are_given_in_the_file_and_channels_stay(save):
 
 def test_an_input_with_an_example_keeps_its_size(save):
     """The example stands for what is legal."""
-    from partway.partitioner.plan.model_format import Given
+    from partway.partitioner.plan.model_file.model_format import Given
 
     net = Net()
     net.op("Relu", "x", out="y")

@@ -13,7 +13,7 @@ flatbuffers = pytest.importorskip("flatbuffers")
 pytest.importorskip("ai_edge_litert")
 
 from partway.partitioner.formats.tflite.metadata import facts_of  # noqa: E402 - after the packages it needs
-from partway.partitioner.plan.model_format import NO_FACTS  # noqa: E402
+from partway.partitioner.plan.model_file.model_format import NO_FACTS  # noqa: E402
 
 
 def table(builder: flatbuffers.Builder, **fields: tuple[str, object]) -> int:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from partway.partitioner.cuts.samples import Sample
-    from partway.partitioner.plan.model_format import SliceableModel
+    from partway.partitioner.plan.model_file.model_format import SliceableModel
+    from partway.partitioner.plan.model_file.wishes import Wishes
     from partway.partitioner.plan.preprocess import Preprocess
-    from partway.partitioner.plan.wishes import Wishes
 
 REAL = 4
 """Calibration inputs that bytes are measured on."""
@@ -18,7 +18,7 @@ REAL = 4
 def picture_of(source: SliceableModel, model: str, wishes: Wishes | None = None) -> Preprocess | None:
     """How a picture becomes the model's input; None where it takes no pictures."""
     from partway.partitioner import slicing
-    from partway.partitioner.plan.wishes import NO_WISHES
+    from partway.partitioner.plan.model_file.wishes import NO_WISHES
     from partway.partitioner.resolve import is_zoo_name
     from partway.partitioner.zoo.catalogue import ZOO
 

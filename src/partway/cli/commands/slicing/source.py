@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from partway.partitioner.calibrate.accuracy import CalibrationFrame
     from partway.partitioner.graph.graph import Graph
     from partway.partitioner.plan.chain import Chain
-    from partway.partitioner.plan.model_format import Facts, Given, SliceableModel
+    from partway.partitioner.plan.model_file.model_format import Facts, Given, SliceableModel
+    from partway.partitioner.plan.model_file.wishes import Wishes
     from partway.partitioner.plan.new_folder import NewFolder
     from partway.partitioner.plan.plan import Plan
-    from partway.partitioner.plan.wishes import Wishes
     from partway.system.arguments import Parser
 
 log = logging.getLogger("partway.partitioner")
@@ -32,7 +32,7 @@ MODEL = "an .onnx, .tflite or .pt2 file, a PyTorch module:factory, or a name tha
 
 def model_arguments(parser: Parser, model: str = MODEL) -> None:
     """Arguments for the model and its export; ``model`` says what it may be."""
-    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.partitioner.plan.model_file.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
     parser.add_named("model", help=model)
@@ -52,7 +52,7 @@ def model_arguments(parser: Parser, model: str = MODEL) -> None:
 
 def slice_arguments(parser: Parser, model: str = MODEL) -> None:
     """Arguments for the cuts, the output folder, and the meaning of the model's input and output."""
-    from partway.partitioner.plan.wishes import MODEL_OPTIONS
+    from partway.partitioner.plan.model_file.wishes import MODEL_OPTIONS
     from partway.system.option_table import add_options
 
     model_arguments(parser, model)
@@ -93,8 +93,8 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
     from partway.engines.registry import engine_for
     from partway.partitioner.formats.model_metadata import described
     from partway.partitioner.plan.chain import Chain, load_folder
-    from partway.partitioner.plan.model_format import Given
-    from partway.partitioner.plan.wishes import wishes_of
+    from partway.partitioner.plan.model_file.model_format import Given
+    from partway.partitioner.plan.model_file.wishes import wishes_of
     from partway.partitioner.slicing import cuts_for, open_model, plan_model
 
     wishes = wishes_of(vars(args))
@@ -115,8 +115,8 @@ def sliced(args: argparse.Namespace, folder: Path) -> tuple[Plan, Chain, Engine]
 
 def given_inputs(args: argparse.Namespace) -> Given:
     """The sizes of ``--shape`` and the values of ``--example``. Raises InputError."""
-    from partway.partitioner.plan.model_format import Given
-    from partway.partitioner.plan.wishes import shapes
+    from partway.partitioner.plan.model_file.model_format import Given
+    from partway.partitioner.plan.model_file.wishes import shapes
 
     return Given(dict(shapes(args.shape)), read_examples(args.example))
 

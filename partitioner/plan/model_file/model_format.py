@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from partway.partitioner.plan.cut import Cut
+from partway.partitioner.plan.model_file.wishes import Wishes
 from partway.partitioner.plan.plan import Plan, Stage
 from partway.partitioner.plan.state import StateLink
-from partway.partitioner.plan.wishes import Wishes
 from partway.plugins import Registry
 from partway.proto.tensors import TensorSpec
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN, number, taken
-from partway.tasks.heads import landmarks
 from partway.tasks.heads.ended import read_rows
 from partway.tasks.heads.head import Reading
 from partway.tasks.heads.limits import Limits
+from partway.tasks.heads.poses import landmarks
 from partway.tasks.heads.yolo import read_as
 
 Array = np.ndarray[Any, Any]

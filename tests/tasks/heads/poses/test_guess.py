@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.support.detector_outputs import SIZE, yolov8
 
-from partway.tasks.heads.pose_guess import recognise
+from partway.tasks.heads.poses.guess import recognise
 from partway.tasks.heads.yolo_guess import recognise as recognise_boxes
 
 Array = np.ndarray[Any, Any]

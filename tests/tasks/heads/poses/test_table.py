@@ -8,7 +8,7 @@ from tests.support.detector_outputs import SIZE, yolov8
 
 from partway.errors import InputError
 from partway.tasks.heads.head import Reading
-from partway.tasks.heads.poses import HEADS, Found
+from partway.tasks.heads.poses.table import HEADS, Found
 
 Array = np.ndarray[Any, Any]
 

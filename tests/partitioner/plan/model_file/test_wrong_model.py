@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from partway.cli.main import main
-from partway.partitioner.plan.wrong_model import what_it_is
+from partway.partitioner.plan.model_file.wrong_model import what_it_is
 from partway.partitioner.zoo import model_folder
 
 MNIST = model_folder("mnist")

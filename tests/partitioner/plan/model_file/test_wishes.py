@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from partway.errors import InputError
-from partway.partitioner.plan.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, read_labels, shapes, wishes_of
+from partway.partitioner.plan.model_file.wishes import MODEL_OPTIONS, NO_WISHES, Wishes, read_labels, shapes, wishes_of
 
 
 @pytest.mark.parametrize(
@@ -94,5 +94,5 @@ def test_sizes_are_by_input() -> None:
 
 def test_options_are_checked_without_numpy() -> None:
     """A device parses them before it imports anything."""
-    code = "import sys, partway.partitioner.plan.wishes; sys.exit('numpy' in sys.modules)"
+    code = "import sys, partway.partitioner.plan.model_file.wishes; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

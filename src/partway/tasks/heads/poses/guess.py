@@ -9,8 +9,8 @@ import numpy as np
 
 from partway.tasks.arrays.keypoints import COCO_NAMES
 from partway.tasks.arrays.reading import are_shares
-from partway.tasks.heads import landmarks
 from partway.tasks.heads.head import Size, rows
+from partway.tasks.heads.poses import landmarks
 from partway.tasks.heads.yolo_guess import Dense, find
 from partway.tasks.interface import Guess
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from partway.errors import InputError
-from partway.partitioner.plan.model_format import FORMATS, SLICERS, is_model_file, suffix_of
+from partway.partitioner.plan.model_file.model_format import FORMATS, SLICERS, is_model_file, suffix_of
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_shipped_formats_are_found_by_suffix() -> None:
 def test_a_device_that_slices_nothing_imports_no_format() -> None:
     """To tell a model file by its name takes neither a format's package nor the graph."""
     code = (
-        "import sys; from partway.partitioner.plan.model_format import is_model_file\n"
+        "import sys; from partway.partitioner.plan.model_file.model_format import is_model_file\n"
         "assert is_model_file('a.onnx') and not is_model_file('mnist')\n"
         "print([name for name in sys.modules if name.startswith(('partway.partitioner.formats', 'onnx', "
         "'partway.partitioner.graph', 'partway.partitioner.slicing'))])"
