@@ -191,7 +191,7 @@ def test_an_answer_that_the_task_cannot_read_is_replaced_by_the_devices_own(
     if not rows:
         assert_each_answered_once(results, 3)
         assert all(result.top for result in results)
-    assert [("holds no scores" in message) for message in caplog.messages] == [True] * (1 - rows)
+    assert [("the answer does not fit" in message) for message in caplog.messages] == [True] * (1 - rows)
 
 
 def test_reasons_that_change_with_every_frame_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:

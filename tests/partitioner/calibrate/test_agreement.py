@@ -102,7 +102,7 @@ def test_an_answer_that_cannot_be_read_keeps_nothing() -> None:
 
 def test_exact_answers_that_cannot_be_read_are_an_error() -> None:
     """The plan's task does not fit the model: no codec is to blame."""
-    with pytest.raises(InputError, match="holds no scores"):
+    with pytest.raises(InputError, match="logits"):
         Answers(AnswerReader(PLAN), [{"logits": np.zeros((1, 0), np.float32)}])
 
 
