@@ -11,12 +11,13 @@ from partway.cli.show.quantized import show_quantized
 from partway.partitioner.calibrate.quantize import INT8, TwinAgreement
 from partway.partitioner.plan.plan import StageFile
 from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.profile.measure import StageTimes
 from partway.partitioner.zoo import model_folder
 
 FLOAT = load_plan(model_folder("mnist"))
 STAGES: Any = [replace(s, twins={INT8: StageFile("twin.onnx", "0" * 64, s.size_bytes // 2)}) for s in FLOAT.stages]
 PLAN = replace(FLOAT, stages=tuple(STAGES))
-TIMES = [0.002] * len(PLAN.stages), [0.001] * len(PLAN.stages)
+TIMES = [StageTimes((seconds,) * len(PLAN.stages), 0.0, 9) for seconds in (0.002, 0.001)]
 ROWS = [
     TwinAgreement(0, 50, None, None, 0.0),
     TwinAgreement(1, 50, 1.0, 0.99, 0.01),
@@ -27,7 +28,7 @@ ROWS = [
 def show(capsys: pytest.CaptureFixture[str], **options: Any) -> str:
     """What is printed."""
     args = Namespace(**{"json": False, "max_drop": 1.0, "out": "folder", **options})
-    show_quantized(args, PLAN, ROWS, *TIMES)
+    show_quantized(args, PLAN, PLAN, ROWS, TIMES)
     return capsys.readouterr().out
 
 
