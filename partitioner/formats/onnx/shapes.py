@@ -70,7 +70,7 @@ def find_shapes(file: ModelFile, sizes: Sizes, names: Sequence[str]) -> Shaped:
     try:
         single = probe.shapes(shapes_at(BATCHES[0]))
     except DoesNotRunError as error:
-        raise InputError(_not_found(file, inputs, examples_of(sizes), str(error))) from error
+        raise InputError(_not_found(file, inputs, examples_of(sizes), shapes_at(BATCHES[0]), str(error))) from error
     double = single
     if batch is not None:
         try:
@@ -100,13 +100,22 @@ def _follows_batch(file: ModelFile, single: Mapping[str, Shape], double: Mapping
     return all(math.prod(before) == math.prod(after) for before, after in pairs if before and after)
 
 
-def _not_found(file: ModelFile, inputs: Sequence[Any], examples: Mapping[str, Any], reason: str) -> str:
-    advice = "give the input shapes with --shape NAME=1x3x224x224"
+def _not_found(
+    file: ModelFile, inputs: Sequence[Any], examples: Mapping[str, Any], tried: Mapping[str, Shape], reason: str
+) -> str:
+    opened = [value.name for value in inputs if _is_open(value)] or [value.name for value in inputs]
+    options = " ".join(f"--shape {name}={'x'.join(map(str, tried[name])) or '1'}" for name in opened)
+    advice = f"give the input shapes that it needs; these were tried: {options}"
     scalars = [value.name for value in inputs if _is_scalar(value) and value.name not in examples]
     if scalars:
         example = " ".join(f"--example {name}=NUMBER" for name in scalars)
         advice = f"give it the numbers that it needs with {example}, or {advice.removeprefix('give ')}"
-    return f"{file.path} does not run on random inputs of these sizes ({reason}); {advice}"
+    return f"{file.path} does not run on random inputs ({reason}); {advice}"
+
+
+def _is_open(value: Any) -> bool:
+    tensor = value.type.tensor_type
+    return not tensor.HasField("shape") or any(dim.dim_value < 1 for dim in tensor.shape.dim[1:])
 
 
 def _is_scalar(value: Any) -> bool:

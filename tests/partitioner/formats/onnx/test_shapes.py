@@ -66,5 +66,5 @@ def test_shapes_that_cannot_be_found_are_an_input_error(save):
     net = Net()
     shape = net.op("Cast", net.op("Add", "x", net.constant(np.float32(5))), to=TensorProto.INT64)
     net.op("Reshape", "x", shape, out="y")
-    with pytest.raises(InputError, match=r"does not run on random inputs of these sizes .* give the input shapes"):
+    with pytest.raises(InputError, match=r"does not run on random inputs .* give the input shapes"):
         read_graph(save(net.model([("x", [4])], [("y", ["many"])])))
