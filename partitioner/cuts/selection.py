@@ -37,8 +37,7 @@ def chosen_splits(
     chain = sorted(fixed)
     apart_s = least_share * float(prefix_s[-1])
     while len(chain) - len(fixed) < most and not _enough(regrets, chain):
-        waiting = [one for one in candidates if np.abs(prefix_s[chain] - prefix_s[one]).min() >= apart_s]
-        waiting = [one for one in waiting if one not in chain]
+        waiting = [one for one in candidates if one not in chain and _apart(prefix_s, chain, one, apart_s)]
         if not waiting:
             break
         now = _loss(regrets.table[:, chain].min(axis=1)[:, None])[0]
@@ -48,6 +47,15 @@ def chosen_splits(
             break
         chain = sorted([*chain, waiting[best]])
     return tuple(_pruned(regrets, chain, fixed))
+
+
+def _apart(prefix_s: Floats, chain: Sequence[int], one: int, apart_s: float) -> bool:
+    """Whether a split has enough work between it and those of the chain; before it, any work is enough.
+
+    The first stage may be short: looking up the words of a text takes no time, and keeps the text on the device.
+    """
+    later = [split for split in chain if split]
+    return bool(prefix_s[one] > 0 and np.abs(prefix_s[later] - prefix_s[one]).min() >= apart_s)
 
 
 def _enough(regrets: Regrets, chain: Sequence[int]) -> bool:
