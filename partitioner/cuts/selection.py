@@ -14,8 +14,9 @@ MEAN, WORST = 0.012, 0.04
 times and bytes of the day are not those that were measured."""
 LEAST_GAIN = 0.05
 """What a cut has to gain while a promise is not kept."""
-BOUNDARY = 0.01
-"""The part of a model's time that a boundary costs: copies, and layouts that the engine undoes and makes again."""
+BOUNDARY = 0.005
+"""What a cut has to gain, as a mean regret, once all promises are kept: half of what a boundary costs a chain (1 to 2 %
+of the model, benchmarks/chain.py), because a frame waits for the link besides."""
 
 
 def chosen_splits(
