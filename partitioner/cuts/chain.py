@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from partway.partitioner.cuts.candidates import Frontier, legal_cuts
-from partway.partitioner.cuts.costs import LEVELS, Costs, estimated_costs
+from partway.partitioner.cuts.costs import LEVELS, Costs, estimated_costs, estimated_seconds
 from partway.partitioner.cuts.crossing import prefix_of
 from partway.partitioner.cuts.selection import chosen_splits
 from partway.partitioner.cuts.situations import Regret, Regrets, Splits
@@ -60,7 +60,8 @@ def useful_cuts(
 def choose_chain(graph: Graph, costs: Costs | None = None, limit: int = MOST, also: Sequence[Cut] = ()) -> Choice:
     """Choose at most ``limit`` cuts beside those in ``also``, which are kept whatever they cost.
 
-    A cut inside a fused pattern is taken only where there are no others; no stage is without work.
+    A cut inside a fused pattern is taken only where there are no others; no stage is without work. The chain has to
+    serve machines with another balance of arithmetic and memory too: estimated times count as much as measured ones.
     """
     costs = costs or estimated_costs(graph)
     fixed = [_frontier(graph, cut, costs) for cut in also]
@@ -69,13 +70,22 @@ def choose_chain(graph: Graph, costs: Costs | None = None, limit: int = MOST, al
     legal = tuple(sorted([*fitting, *fixed], key=lambda one: one.prefix.bit_count()))
     splits = splits_of(graph, costs, legal)
     regrets = Regrets(splits)
+    elsewhere = replace(costs, operator_s=_as_elsewhere(graph, costs))
+    robust = Regrets(splits, splits_of(graph, elsewhere, legal))
     ends = (0, len(legal) + 1)
     always = [*ends, *(split for split, one in enumerate(legal, 1) if one in fixed)]
     wanted = [split for split, one in enumerate(legal, 1) if one not in fixed and not splits.sends_input[split]]
     whole = [s for s in wanted if not breaks_fusion(graph, legal[s - 1].prefix, legal[s - 1].cut.values)]
-    chain = chosen_splits(regrets, splits.prefix_s, whole or wanted, always, limit, LEAST_SHARE)
+    chain = chosen_splits(robust, splits.prefix_s, whole or wanted, always, limit, LEAST_SHARE)
     inner = tuple(split for split in chain if split not in ends)
     return Choice(legal, splits, inner, regrets.of(chain), regrets.wanted_by(chain))
+
+
+def _as_elsewhere(graph: Graph, costs: Costs) -> tuple[float, ...]:
+    """Estimated seconds of the operators that add up to the same."""
+    estimated = estimated_seconds(graph)
+    scale = sum(costs.operator_s) / (sum(estimated) or 1.0)
+    return tuple(seconds * scale for seconds in estimated)
 
 
 def splits_of(graph: Graph, costs: Costs, legal: Sequence[Frontier]) -> Splits:

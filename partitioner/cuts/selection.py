@@ -14,8 +14,9 @@ MEAN, WORST = 0.012, 0.04
 times and bytes of the day are not those that were measured."""
 LEAST_GAIN = 0.05
 """What a cut has to gain while a promise is not kept."""
-BOUNDARY = 0.01
-"""The part of a model's time that a boundary costs: copies, and layouts that the engine undoes and makes again."""
+BOUNDARY = 0.005
+"""What a cut has to gain, as a mean regret, once all promises are kept: half of what a boundary costs a chain (1 to 2 %
+of the model, benchmarks/chain.py), because a frame waits for the link besides."""
 
 
 def chosen_splits(
@@ -37,8 +38,7 @@ def chosen_splits(
     chain = sorted(fixed)
     apart_s = least_share * float(prefix_s[-1])
     while len(chain) - len(fixed) < most and not _enough(regrets, chain):
-        waiting = [one for one in candidates if np.abs(prefix_s[chain] - prefix_s[one]).min() >= apart_s]
-        waiting = [one for one in waiting if one not in chain]
+        waiting = [one for one in candidates if one not in chain and _apart(prefix_s, chain, one, apart_s)]
         if not waiting:
             break
         now = _loss(regrets.table[:, chain].min(axis=1)[:, None])[0]
@@ -48,6 +48,15 @@ def chosen_splits(
             break
         chain = sorted([*chain, waiting[best]])
     return tuple(_pruned(regrets, chain, fixed))
+
+
+def _apart(prefix_s: Floats, chain: Sequence[int], one: int, apart_s: float) -> bool:
+    """Whether a split has enough work between it and those of the chain; before it, any work is enough.
+
+    The first stage may be short: looking up the words of a text takes no time, and keeps the text on the device.
+    """
+    later = [split for split in chain if split]
+    return bool(prefix_s[one] > 0 and np.abs(prefix_s[later] - prefix_s[one]).min() >= apart_s)
 
 
 def _enough(regrets: Regrets, chain: Sequence[int]) -> bool:

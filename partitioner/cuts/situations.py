@@ -83,15 +83,18 @@ class Regret:
 
 
 class Regrets:
-    """The regret of every split in every situation of each setting, against the best split that the setting admits."""
+    """The regret of every split in every situation of each setting, against the best split that the setting admits.
 
-    def __init__(self, splits: Splits) -> None:
+    Of several ``variants`` of the same splits, with times of other machines, the situations of all count.
+    """
+
+    def __init__(self, *variants: Splits) -> None:
         self.settings: list[tuple[str, str]] = []
         tables = []
         for objective in OBJECTIVES:
-            times = splits.times(objective)
+            times = np.concatenate([splits.times(objective) for splits in variants], axis=1)
             for constraint in CONSTRAINTS:
-                allowed = splits.allowed(constraint)
+                allowed = variants[0].allowed(constraint)
                 if not allowed.any():
                     continue
                 best = times[allowed].min(axis=0)

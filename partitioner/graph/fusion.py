@@ -30,6 +30,8 @@ ACTIVATIONS = frozenset(
     ]
 )
 BIAS = frozenset({"Add", "Sub", "Mul", "Div"})
+STEPS = 4
+"""Operators looked at, one after another, for a QuantizeLinear."""
 PRODUCERS = frozenset(
     [
         "Conv",
@@ -52,11 +54,24 @@ def breaks_fusion(graph: Graph, prefix: OperatorSet, values: Iterable[str]) -> b
     operator with the float operator it belongs to.
     """
     return any(
-        _fuses(graph, graph.producers[name], reader)
+        _fuses(graph, graph.producers[name], reader) or _is_quantised_soon(graph, reader)
         for name in values
         if name in graph.producers
         for reader in members(graph.readers.get(name, 0) & ~prefix)
     )
+
+
+def _is_quantised_soon(graph: Graph, reader: int) -> bool:
+    """Whether an operator, and those without weights after it, lead to a QuantizeLinear: all run on integers."""
+    for _ in range(STEPS):
+        operator = graph.operators[reader]
+        after = graph.readers.get(operator.outputs[0], 0) if operator.outputs else 0
+        if operator.kind == "QuantizeLinear":
+            return True
+        if operator.constants or len(operator.inputs) != 1 or after.bit_count() != 1:
+            return False
+        reader = after.bit_length() - 1
+    return False
 
 
 def settled(graph: Graph, prefix: OperatorSet) -> OperatorSet:

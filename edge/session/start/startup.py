@@ -265,8 +265,8 @@ class Startup:
         if plan is not None and described.digest != plan.digest:
             if (theirs := described.plan) and theirs.model_digest == plan.model_digest and theirs.cuts != plan.cuts:
                 raise InputError(
-                    f"the cloud at {client.address} has {name} cut at other values than here; take the cloud's plan by"
-                    f" --model {name}, without the file, or copy its folder to this machine"
+                    f"the cloud at {client.address} has another version of {name}, cut at other values; take its plan"
+                    f" by --model {name}, without the file, or copy its folder to this machine"
                 )
             raise InputError(
                 f"the cloud at {client.address} has another version of {name} (plan {described.digest[:12]}, here"

@@ -119,3 +119,22 @@ def test_a_settled_prefix_is_a_prefix_that_sends_no_more(graph: Graph, kinds: li
     assert settled(graph, made) == made
     before, after = (sum(map(graph.size_bytes, graph.crossing(mask))) for mask in (prefix, made))
     assert after <= before
+
+
+def test_what_is_quantised_soon_runs_on_integers() -> None:
+    """A cut before a pool whose result is quantised makes the pool run on floats."""
+    steps = (("", "in", 400), ("Relu", "a", 400), ("MaxPool", "b", 100), ("QuantizeLinear", "c", 25))
+    graph = line(*steps)
+    assert breaks_fusion(graph, 0b001, ("a",))
+    assert not breaks_fusion(line(*steps[:3]), 0b001, ("a",))
+
+
+def test_a_product_that_two_operators_read_is_kept_anyway() -> None:
+    """x * sigmoid(x): no engine fuses the sigmoid into the convolution, so a cut between them costs nothing more."""
+    specs = {name: TensorSpec(name, "float32", (1, 4)) for name in ("in", "a", "s", "out")}
+    operators = (
+        Operator("conv", "Conv", ("in",), ("a",)),
+        Operator("sigmoid", "Sigmoid", ("a",), ("s",)),
+        Operator("product", "Mul", ("a", "s"), ("out",)),
+    )
+    assert not breaks_fusion(Graph(operators, specs, {}, ("in",), ("out",)), 0b001, ("a",))

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -326,4 +326,17 @@ def test_a_plan_that_is_not_what_its_digest_says_is_refused(
     with pytest.raises(InputError, match="does not match its digest; use the same partway version on both"):
         start("fake", cloud=NEAR)
     with pytest.raises(InputError, match=rf"has another version of fake \(plan ffffffffffff, here {plan.digest[:12]}"):
+        start(fake_plan, cloud=NEAR)
+
+
+def test_a_cloud_that_cuts_the_same_model_elsewhere_is_told_what_to_do(
+    start: Callable[..., Started], network: Network, fake_plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines that slice one file measure different times, and may choose other cuts."""
+    network.clouds[NEAR] = fake_plan
+    plan = load_plan(fake_plan)
+    fewer = replace(plan, cuts=(plan.cuts[0], plan.cuts[-1]))
+    description = Description(("fake",), fewer, "f" * 64, {}, "fake")
+    monkeypatch.setattr(FakeClient, "describe", lambda *_: description)
+    with pytest.raises(InputError, match=r"cut at other values; take its plan by --model fake, without the file"):
         start(fake_plan, cloud=NEAR)
