@@ -11,7 +11,7 @@ import numpy as np
 
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN
-from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
+from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry, only_vector
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -108,10 +108,14 @@ def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None)
 
     Probabilities in 256 steps, of a quantised model, sum up to about 1. Other scores may be anything else, too.
     """
-    name, scores = next(iter(outputs.items()), ("", np.zeros(0)))
-    classes = scores.shape[-1] if scores.ndim else 0
-    if len(outputs) != 1 or scores.size != classes or classes < LEAST_CLASSES:
+    return _named(outputs) if len(outputs) == 1 else None
+
+
+def _named(outputs: Mapping[str, Array]) -> Guess | None:
+    if (found := only_vector(outputs, LEAST_CLASSES)) is None or found[1].shape[-1] != found[1].size:
         return None
+    name, scores = found
+    classes = scores.size
     values = np.nan_to_num(scores.astype(np.float64), nan=-1, posinf=2, neginf=-1)
     tolerance = ROUGH_TOLERANCE if bool((values * STEPS % 1 == 0).all()) else SUM_TOLERANCE
     probabilities = bool(values.min() >= 0 and values.max() <= 1 and abs(values.sum() - 1) < tolerance)
@@ -122,4 +126,4 @@ def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None)
     return Guess(entry, reason, probabilities, likely=0.3 if like_a_vector else 0.5)
 
 
-ENTRY = TaskEntry(_make, _recognise, "the likeliest classes")
+ENTRY = TaskEntry(_make, _recognise, "the likeliest classes", named=_named)

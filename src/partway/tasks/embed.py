@@ -11,7 +11,7 @@ import numpy as np
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN, taken, values_of
 from partway.tasks.arrays.wording import rounded
-from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
+from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry, only_vector
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,4 +115,11 @@ def _tokens(outputs: Mapping[str, Array]) -> Guess | None:
     return None
 
 
-ENTRY = TaskEntry(_make, _recognise, "a vector that stands for the input")
+def _named(outputs: Mapping[str, Array]) -> Guess | None:
+    if (found := only_vector(outputs, 2)) is None:
+        return _tokens(outputs)
+    name, values = found
+    return Guess({"kind": "embed", "value": name}, f"a vector of {values.size} values")
+
+
+ENTRY = TaskEntry(_make, _recognise, "a vector that stands for the input", named=_named)

@@ -108,6 +108,7 @@ class TaskEntry:
     ``recognise(outputs, input_size)`` tells whether a model with such outputs can do this task, and gives the
     ``output`` entry. ``outputs`` are the real values of one run, batch of one; ``input_size`` is (height, width) of a
     picture input, else None. For a task that the user names, its answer counts even if it is not certain.
+    ``named(outputs)`` is asked after that for a task that the user names: outputs that only the user knows to be one.
     ``measure`` is what the task's agreement is, in a word or two for tables, for example ``F1``.
     """
 
@@ -115,3 +116,10 @@ class TaskEntry:
     recognise: Callable[[Mapping[str, Array], tuple[int, int] | None], Guess | None]
     help: str = ""
     measure: str = ""
+    named: Callable[[Mapping[str, Array]], Guess | None] | None = None
+
+
+def only_vector(outputs: Mapping[str, Array], least: int = 1) -> tuple[str, Array] | None:
+    """The output that is one vector of ``least`` numbers or more, its name and values; the largest of several."""
+    found = [(name, array) for name, array in outputs.items() if least <= array.size == max(array.shape, default=1)]
+    return max(found, key=lambda one: one[1].size, default=None)

@@ -11,7 +11,7 @@ import numpy as np
 from partway.errors import InputError
 from partway.tasks.arrays.reading import AGAIN, are_shares, sigmoid, taken, values_of
 from partway.tasks.arrays.wording import label_of, rounded, short
-from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry
+from partway.tasks.interface import Geometry, Guess, OutputSpec, TaskEntry, only_vector
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -113,4 +113,11 @@ def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None)
     return Guess(entry, f"{values.size} values, and the input is no picture", likely=0.4) if few else None
 
 
-ENTRY = TaskEntry(_make, _recognise, "values as they are, without a softmax")
+def _named(outputs: Mapping[str, Array]) -> Guess | None:
+    if (found := only_vector(outputs)) is None:
+        return None
+    name, values = found
+    return Guess({"kind": "scores", "value": name, "classes": int(values.size)}, f"{values.size} values")
+
+
+ENTRY = TaskEntry(_make, _recognise, "values as they are, without a softmax", named=_named)
