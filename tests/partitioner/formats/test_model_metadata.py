@@ -149,7 +149,7 @@ def test_an_output_that_is_no_row_of_classes_is_no_classification(answer: Any) -
         (Wishes(), "classify"),
         (Wishes(task="scores"), "scores"),
         (Wishes(task="embed"), "embed"),
-    ],  # fmt: skip
+    ],
 )
 def test_the_task_that_the_user_names_counts(wishes: Wishes, kind: str) -> None:
     """And it is no guess."""
