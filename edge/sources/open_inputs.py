@@ -16,8 +16,8 @@ from time import perf_counter
 from partway.edge.sources.files import PICTURES, Item, Sample, random_source
 from partway.edge.sources.registry import source_of
 from partway.edge.sources.sequences import as_sequence
+from partway.edge.sources.shipped import STDIN
 from partway.edge.sources.source import Source, SourceSettings
-from partway.edge.sources.stdin import STDIN
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan

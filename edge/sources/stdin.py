@@ -15,13 +15,11 @@ from numpy.lib import format as npy
 
 from partway.edge.sources.files import Item, Sample, timed
 from partway.edge.sources.samples import sample_of_array
-from partway.edge.sources.source import Source
 from partway.errors import InputError, mapped
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 
 Array = np.ndarray[Any, Any]
-STDIN = "-"
 MOST_BYTES = 1 << 28
 """Limit of one frame: larger than any picture, small enough for the memory of a small device."""
 _SHAPE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})(?:x([134]))?")
@@ -130,6 +128,3 @@ def _own_stdin() -> BinaryIO:
         return open(sys.stdin.fileno(), "rb", closefd=False)
     except (OSError, AttributeError):  # a replaced standard input has no file descriptor
         return sys.stdin.buffer
-
-
-STDIN_FRAMES = Source(open_stdin, prefix=STDIN, live=True, takes=("stdin_shape",))

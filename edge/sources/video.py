@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from partway.edge.sources.files import Item, Sample, sample_of_pixels, timed
-from partway.edge.sources.source import Source
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 
 Array = np.ndarray[Any, Any]
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg", ".wmv", ".flv", ".ts")
 
 
 def video_items(text: str, plan: Plan) -> Iterator[Item]:
@@ -113,6 +111,3 @@ def open_video(text: str, plan: Plan) -> Iterator[Item]:
     picture_preprocess(text, plan)
     _open_file(text).release()
     return video_items(text, plan)
-
-
-VIDEO_FILES = Source(open_video, suffixes=VIDEOS)

@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from partway.edge.sources.files import PICTURES, Item, Sample, picture_reader
-from partway.edge.sources.source import Source
+from partway.edge.sources.shipped import WATCH
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.system.files import unreadable
 
 log = logging.getLogger("partway.edge")
-WATCH = "watch:"
 DEEP = "/**"
 """At the end of the folder: its subfolders are watched, too."""
 POLL_S = 0.1
@@ -190,6 +189,3 @@ def open_watch(text: str, plan: Plan) -> Iterator[Item]:
     """The pictures of a watched folder. Raises InputError at once if it cannot be listed."""
     watched_folder(text)
     return watch_items(text, plan, picture_reader(plan))
-
-
-WATCHED = Source(open_watch, prefix=WATCH, endless=True)

@@ -11,15 +11,14 @@ import numpy as np
 from partway.edge.sources.audio.resample import Resampler
 from partway.edge.sources.audio.wav import sample_of_audio
 from partway.edge.sources.audio.waveform import Waveform, sample_rate, tell, waveform_of
+from partway.edge.sources.cameras.reopening import Read, Unreachable, reopening
 from partway.edge.sources.files import Item
-from partway.edge.sources.reopening import Read, Unreachable, reopening
-from partway.edge.sources.source import Source
+from partway.edge.sources.shipped import MICROPHONE
 from partway.errors import InputError, MissingPackage
 from partway.partitioner.plan.plan import Plan
 from partway.units import whole_number
 
 Array = np.ndarray[Any, Any]
-MICROPHONE = "mic:"
 GUESSED_HZ = 16_000
 """The rate of most models of speech; used, and called a guess, where neither model nor option states one."""
 
@@ -97,6 +96,3 @@ def open_microphone(
     waveform = waveform_of(plan, text, hop)
     rate = sample_rate(plan, rate_hz, text, GUESSED_HZ)
     return reopening(text, lambda: MicrophoneFeed(text, waveform, rate), patient)
-
-
-MICROPHONES = Source(open_microphone, prefix=MICROPHONE, endless=True, takes=("hop", "rate_hz", "patient"))

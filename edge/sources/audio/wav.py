@@ -14,7 +14,6 @@ from partway.edge.sources.audio.resample import Resampler
 from partway.edge.sources.audio.riff import WavFormat, read_format, read_samples
 from partway.edge.sources.audio.waveform import Waveform, sample_rate, tell, waveform_of
 from partway.edge.sources.files import Item, Sample, timed
-from partway.edge.sources.source import Source
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 
@@ -64,6 +63,3 @@ def sample_of_audio(name: str, samples: Array, waveform: Waveform, live: bool = 
 
 def _empty(sentence: str) -> Sample:
     raise InputError(sentence)
-
-
-WAV_FILES = Source(open_wav, suffixes=(".wav", ".wave"), takes=("hop", "rate_hz"))

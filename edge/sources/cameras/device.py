@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from partway.edge.sources.cameras.reopening import Read, Unreachable, reopening
 from partway.edge.sources.files import Item
-from partway.edge.sources.reopening import Read, Unreachable, reopening
-from partway.edge.sources.source import Source
+from partway.edge.sources.shipped import CAMERA
 from partway.edge.sources.video import open_cv2, picture_preprocess, sample_of_frame
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
 from partway.units import whole_number
-
-CAMERA = "camera:"
 
 
 class CameraFeed:
@@ -55,6 +53,3 @@ def open_camera(text: str, plan: Plan, patient: bool = False) -> Iterator[Item]:
     """The frames of a camera. Raises InputError at once if it cannot be opened."""
     preprocess = picture_preprocess(text, plan)
     return reopening(text, lambda: CameraFeed(text, preprocess), patient)
-
-
-CAMERAS = Source(open_camera, prefix=CAMERA, endless=True, takes=("patient",))

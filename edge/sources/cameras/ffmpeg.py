@@ -12,9 +12,8 @@ import numpy as np
 from partway.edge.sources import reopening
 from partway.edge.sources.cameras.address import Address, camera_address, check_reachable
 from partway.edge.sources.cameras.newest import Newest
+from partway.edge.sources.cameras.reopening import Read, Unreachable
 from partway.edge.sources.files import Item
-from partway.edge.sources.reopening import Read, Unreachable
-from partway.edge.sources.source import Source
 from partway.edge.sources.video import open_cv2, picture_preprocess, sample_of_frame
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.preprocess import Preprocess
@@ -69,6 +68,3 @@ def open_stream(text: str, plan: Plan, patient: bool = False) -> Iterator[Item]:
     address = camera_address(text)
     preprocess = picture_preprocess(address.label, plan)
     return reopening.reopening(address.label, lambda: FfmpegFeed(text, address, preprocess), patient)
-
-
-STREAMS = Source(open_stream, schemes=("rtsp", "rtsps", "rtmp", "udp"), endless=True, takes=("patient",))

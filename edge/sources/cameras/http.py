@@ -17,9 +17,8 @@ from partway.edge.sources.cameras.address import Address, camera_address
 from partway.edge.sources.cameras.ffmpeg import FfmpegFeed
 from partway.edge.sources.cameras.motion_jpeg import MOST_BYTES, pictures
 from partway.edge.sources.cameras.newest import Newest
+from partway.edge.sources.cameras.reopening import Feed, Read, Unreachable
 from partway.edge.sources.files import Item, Sample, timed
-from partway.edge.sources.reopening import Feed, Read, Unreachable
-from partway.edge.sources.source import Source
 from partway.edge.sources.video import picture_preprocess
 from partway.errors import InputError
 from partway.partitioner.plan.plan import Plan
@@ -155,6 +154,3 @@ def open_http(text: str, plan: Plan, patient: bool = False) -> Iterator[Item]:
     address = camera_address(text)
     preprocess = picture_preprocess(address.label, plan)
     return reopening.reopening(address.label, lambda: open_feed(text, address, preprocess), patient)
-
-
-HTTP_CAMERAS = Source(open_http, schemes=("http", "https"), endless=True, takes=("patient",))

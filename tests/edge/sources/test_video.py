@@ -10,7 +10,8 @@ from tests.support.mnist_plans import PICTURES, TENSORS, mnist_plan
 from tests.support.opencv import opencv
 from tests.support.videos import COLOURS
 
-from partway.edge.sources.video import VIDEO_FILES, open_video, sample_of_frame, video_items
+from partway.edge.sources.shipped import VIDEO_FILES
+from partway.edge.sources.video import open_video, sample_of_frame, video_items
 from partway.errors import InputError, MissingPackage
 
 

@@ -13,7 +13,8 @@ from tests.support.mnist_plans import PICTURES
 
 from partway.edge.sources import watch as watch_module
 from partway.edge.sources.files import Item, Sample, picture_reader
-from partway.edge.sources.watch import WATCHED, watch_items, watched_folder
+from partway.edge.sources.shipped import WATCHED
+from partway.edge.sources.watch import watch_items, watched_folder
 from partway.errors import InputError
 
 

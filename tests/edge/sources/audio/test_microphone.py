@@ -13,8 +13,9 @@ import pytest
 from tests.support.audio import audio_plan, tone
 
 from partway.edge.sources import reopening
-from partway.edge.sources.audio.microphone import MICROPHONES, open_microphone
-from partway.edge.sources.reopening import Unreachable
+from partway.edge.sources.audio.microphone import open_microphone
+from partway.edge.sources.cameras.reopening import Unreachable
+from partway.edge.sources.shipped import MICROPHONES
 from partway.errors import InputError, MissingPackage
 
 PLAN = audio_plan(("x", "float32", (None, 1600)))

@@ -7,9 +7,10 @@ import pytest
 from tests.support.audio import audio_plan, tone, write_wav
 from tests.support.mnist_plans import PICTURES
 
-from partway.edge.sources.audio.wav import WAV_FILES, open_wav
+from partway.edge.sources.audio.wav import open_wav
 from partway.edge.sources.open_inputs import open_inputs
 from partway.edge.sources.registry import source_of
+from partway.edge.sources.shipped import WAV_FILES
 from partway.edge.sources.source import SourceSettings
 from partway.errors import InputError
 

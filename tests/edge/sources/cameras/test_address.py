@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partway.edge.sources.cameras.address import camera_address, check_reachable
-from partway.edge.sources.reopening import Unreachable
+from partway.edge.sources.cameras.reopening import Unreachable
 from partway.errors import InputError
 
 

@@ -10,8 +10,9 @@ from tests.support.mnist_plans import PICTURES, TENSORS
 from tests.support.opencv import opencv
 
 from partway.edge.sources import reopening
-from partway.edge.sources.cameras.device import CAMERAS, open_camera
-from partway.edge.sources.reopening import Unreachable
+from partway.edge.sources.cameras.device import open_camera
+from partway.edge.sources.cameras.reopening import Unreachable
+from partway.edge.sources.shipped import CAMERAS
 from partway.errors import InputError
 
 BLACK = np.zeros((28, 28, 3), np.uint8)

@@ -8,8 +8,9 @@ from tests.support.cameras import rtsp_camera
 from tests.support.mnist_plans import PICTURES
 
 from partway.edge.sources import reopening
-from partway.edge.sources.cameras.ffmpeg import STREAMS, open_stream
-from partway.edge.sources.reopening import Unreachable
+from partway.edge.sources.cameras.ffmpeg import open_stream
+from partway.edge.sources.cameras.reopening import Unreachable
+from partway.edge.sources.shipped import STREAMS
 
 pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'partway[video]'")
 

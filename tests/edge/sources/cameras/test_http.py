@@ -13,8 +13,9 @@ from tests.support.mnist_plans import PICTURES, TENSORS
 
 from partway.edge.sources import reopening
 from partway.edge.sources.cameras import http
-from partway.edge.sources.cameras.http import HTTP_CAMERAS, open_http
-from partway.edge.sources.reopening import Unreachable
+from partway.edge.sources.cameras.http import open_http
+from partway.edge.sources.cameras.reopening import Unreachable
+from partway.edge.sources.shipped import HTTP_CAMERAS
 from partway.errors import InputError
 
 

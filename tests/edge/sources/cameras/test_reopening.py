@@ -6,8 +6,8 @@ from itertools import islice
 import pytest
 
 from partway.edge.sources import reopening
+from partway.edge.sources.cameras.reopening import Read, Unreachable
 from partway.edge.sources.files import Sample
-from partway.edge.sources.reopening import Read, Unreachable
 from partway.errors import InputError
 
 
