@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.reopening import Unreachable
 from partway.errors import InputError
 from partway.units import HIDDEN, redacted

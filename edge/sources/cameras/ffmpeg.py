@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.address import Address, camera_address, check_reachable
 from partway.edge.sources.cameras.newest import Newest
 from partway.edge.sources.cameras.reopening import Read, Unreachable

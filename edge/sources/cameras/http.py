@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.address import Address, camera_address
 from partway.edge.sources.cameras.ffmpeg import FfmpegFeed
 from partway.edge.sources.cameras.motion_jpeg import MOST_BYTES, pictures

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.errors import InputError
 
 T = TypeVar("T")

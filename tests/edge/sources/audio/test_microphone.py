@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tests.support.audio import audio_plan, tone
 
-from partway.edge.sources import reopening
 from partway.edge.sources.audio.microphone import open_microphone
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.reopening import Unreachable
 from partway.edge.sources.shipped import MICROPHONES
 from partway.errors import InputError, MissingPackage

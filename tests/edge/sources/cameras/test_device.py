@@ -9,7 +9,7 @@ import pytest
 from tests.support.mnist_plans import PICTURES, TENSORS
 from tests.support.opencv import opencv
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.device import open_camera
 from partway.edge.sources.cameras.reopening import Unreachable
 from partway.edge.sources.shipped import CAMERAS

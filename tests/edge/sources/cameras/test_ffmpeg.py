@@ -7,7 +7,7 @@ import pytest
 from tests.support.cameras import rtsp_camera
 from tests.support.mnist_plans import PICTURES
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.ffmpeg import open_stream
 from partway.edge.sources.cameras.reopening import Unreachable
 from partway.edge.sources.shipped import STREAMS

@@ -11,8 +11,7 @@ import pytest
 from tests.support.cameras import PASSWORD, USER, http_camera
 from tests.support.mnist_plans import PICTURES, TENSORS
 
-from partway.edge.sources import reopening
-from partway.edge.sources.cameras import http
+from partway.edge.sources.cameras import http, reopening
 from partway.edge.sources.cameras.http import open_http
 from partway.edge.sources.cameras.reopening import Unreachable
 from partway.edge.sources.shipped import HTTP_CAMERAS

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.newest import Newest
 from partway.errors import InputError
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from partway.edge.sources import reopening
+from partway.edge.sources.cameras import reopening
 from partway.edge.sources.cameras.reopening import Read, Unreachable
 from partway.edge.sources.files import Sample
 from partway.errors import InputError
