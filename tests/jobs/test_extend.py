@@ -66,15 +66,15 @@ def frames(made: dict[str, object], key: str) -> set[object]:
 
 
 def test_every_kind_has_its_block_and_entry() -> None:
-    """The page's table, its headings and its pyproject.toml name the same six groups."""
+    """The page's table, its headings and its pyproject.toml name the same seven groups."""
     text = PAGE.read_text(encoding="utf-8")
     blocks = dict(BLOCK.findall(text))
     groups = set(re.findall(r'\[project\.entry-points\."(partway\.\w+)"\]', blocks["tinyparts/pyproject.toml"]))
     assert groups == set(re.findall(r"\| `(partway\.\w+)` \|", text))
-    assert len(groups) == 6
-    assert len([name for name in blocks if name.endswith(".py")]) == 7
+    assert len(groups) == 7
+    assert len([name for name in blocks if name.endswith(".py")]) == 8
     for body in blocks.values():
-        assert len(body.splitlines()) < 40, body
+        assert len(body.splitlines()) < 45, body
 
 
 def test_the_verb_is_listed_and_runs(python: Path) -> None:
@@ -130,3 +130,17 @@ def test_the_model_format_is_read(python: Path, tmp_path: Path) -> None:
     model.write_bytes(b"no gzip")
     wrong = run(python, "-m", "partway", "cuts", model)
     assert wrong.returncode == 2 and "is no compressed ONNX" in wrong.stderr
+
+
+def test_the_task_reads_the_answer(python: Path, tmp_path: Path) -> None:
+    """A plan names it; frames have its line and its JSON."""
+    pytest.importorskip("onnx")
+    entry = "import sys; from partway.cli.main import main; sys.exit(main())"
+    model = MNIST / "stage2.onnx"
+    sliced = run(python, "-c", entry, "slice", model, "--cuts", "none", "--task", "margin", "--out", tmp_path / "plan")
+    assert sliced.returncode == 0, sliced.stderr
+    done = run(python, "-m", "partway.edge", "--model", tmp_path / "plan", "--cloud", "none", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert all(frame["margin"] >= 0 for frame in json.loads(done.stdout)["frames"])
+    shown = run(python, "-m", "partway.edge", "--model", tmp_path / "plan", "--cloud", "none")
+    assert "ahead by" in shown.stdout

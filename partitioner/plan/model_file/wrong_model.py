@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from partway.partitioner.plan.model_file.model_format import FORMATS, suffix_of
+
 HEAD_BYTES = 4096
 ONNX_RUNS = (".onnx", ".tflite")
 
@@ -89,8 +91,12 @@ SUFFIXES = {
 def what_it_is(path: Path) -> str | None:
     """What a file or folder is and what to do, to follow its name: ``PATH is …``. None where nothing is known.
 
-    Nothing is known of a sound-looking ``.onnx``, ``.tflite`` or ``.pt2`` file. Reads a few KB.
+    Nothing is known of a sound-looking ``.onnx``, ``.tflite`` or ``.pt2`` file, nor of a format that another package
+    reads. Reads a few KB.
     """
+    suffix = suffix_of(path)
+    if suffix not in FORMATS.own_names() and suffix and suffix in FORMATS:
+        return None
     try:
         return _folder(path) if path.is_dir() else _file(path) if path.is_file() else None
     except OSError:
