@@ -114,9 +114,9 @@ def _layout(model: ServedModel, k: int, codec: str, header: Header) -> RawLayout
     if sorted(names) != sorted(specs):
         raise CodecError(f"split {k} takes {', '.join(specs)} once each; received: {', '.join(names)!s:.200}")
     layout = raw_layout(header.tensors, specs)
+    _check_batch(model, k, (head.shape for head in header.tensors if head.datatype != BYTES))
     for head in header.tensors if layout is not None else ():
         check_size(head.name, head.shape, specs[head.name])
-    _check_batch(model, k, (head.shape for head in header.tensors if head.datatype != BYTES))
     return None if header.contents else layout
 
 

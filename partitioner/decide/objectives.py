@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from partway.errors import InputError
 from partway.partitioner.decide.estimate import Estimate
 from partway.partitioner.decide.power import POWERS, Power
-from partway.partitioner.plan.plan import Plan
 from partway.plugins import Registry
+
+if TYPE_CHECKING:
+    from partway.partitioner.plan.plan import Plan
 
 T = TypeVar("T")
 

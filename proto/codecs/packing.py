@@ -159,9 +159,9 @@ def _may_be_empty(shape: tuple[int, ...], spec: TensorSpec) -> bool:
 def check_size(name: str, shape: tuple[int, ...], spec: TensorSpec) -> None:
     """Raise CodecError for a tensor larger than those of MAX_BATCH frames of the usual size."""
     if math.prod(shape) > spec.most_elements:
-        samples = f"a frame holds at most {MAX_BATCH} samples"
         raise CodecError(
-            f"{name!r:.80}: {samples}, {spec.most_elements} numbers, {list(shape)!s:.80} came; send several"
+            f"{name!r:.80} has the shape {list(shape)!s:.80}; a frame holds at most {MAX_BATCH} samples of the usual"
+            f" size, {spec.most_elements} numbers; send several frames"
         )
 
 

@@ -1,8 +1,8 @@
 """What Ultralytics' exporter writes into a model's metadata."""
 
-from typing import json
+import json
+from typing import Any
 
-import Any
 import numpy as np
 import pytest
 from tests.support.detector_outputs import SIZE, yolov8

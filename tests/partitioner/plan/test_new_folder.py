@@ -58,7 +58,7 @@ def test_what_is_measured_again_is_not_kept(plan: Plan) -> None:
 OTHERS: list[tuple[Callable[[Plan], Plan], str]] = [
     (lambda plan: replace(plan, model_digest="2" * 64), "the model file differs"),
     (lambda plan: replace(plan, cuts=(plan.cuts[0], Cut(("b",)), *plan.cuts[2:])), "its cuts differ"),
-    (lambda plan: replace(plan, input={"kind": "image"}), "other --mean, --std, --scale or --fit"),
+    (lambda plan: replace(plan, input={"kind": "image"}), "other --mean, --std, --scale, --fit or --channels"),
     (lambda plan: replace(plan, output={"labels": ["x"]}), "other --labels"),
 ]
 

@@ -357,7 +357,7 @@ def test_a_coded_tensor_far_larger_than_usual_is_refused() -> None:
     """An open size is no licence to fill a cloud's memory."""
     spec = TensorSpec("x", "float32", (1, None), usual=(1, 4))
     assert unpack(*pack("q8", "x", np.ones((1, 256), np.float32)), spec).shape == (1, 256)
-    with pytest.raises(CodecError, match="at most 64 samples, 256 numbers"):
+    with pytest.raises(CodecError, match="at most 64 samples of the usual size, 256 numbers"):
         unpack(*pack("q8", "x", np.ones((1, 257), np.float32)), spec)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +19,24 @@ from partway.partitioner.plan.plan_file import load_plan
 from partway.partitioner.plan.preprocess import Preprocess
 
 onnx = pytest.importorskip("onnx")
+WIDTH = 600
 EdgeRun = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A two-layer perceptron, no picture in sight."""
+    """A perceptron with a bottleneck in the middle, no picture in sight."""
     rng = np.random.default_rng(0)
-    tensors = [
-        onnx.numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
-        for name, shape in (("w1", (20, 6)), ("w2", (6, 3)))
-    ]
-    nodes = [
-        onnx.helper.make_node("MatMul", ["x", "w1"], ["hidden"]),
-        onnx.helper.make_node("Tanh", ["hidden"], ["squashed"]),
-        onnx.helper.make_node("MatMul", ["squashed", "w2"], ["y"]),
-    ]
-    x, y = (onnx.helper.make_tensor_value_info(n, 1, ["batch", s]) for n, s in (("x", 20), ("y", 3)))
+    widths = [WIDTH, WIDTH, WIDTH, 4, WIDTH, WIDTH, 3]
+    tensors, nodes, value = [], [], "x"
+    for index, shape in enumerate(pairwise(widths)):
+        weights = (rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
+        tensors.append(onnx.numpy_helper.from_array(weights, f"w{index}"))
+        product, following = f"product{index}", "y" if index == len(widths) - 2 else f"value{index}"
+        nodes.append(onnx.helper.make_node("MatMul", [value, f"w{index}"], [product]))
+        nodes.append(onnx.helper.make_node("Tanh", [product], [following]))
+        value = following
+    x, y = (onnx.helper.make_tensor_value_info(n, 1, ["batch", s]) for n, s in (("x", WIDTH), ("y", 3)))
     graph = onnx.helper.make_graph(nodes, "perceptron", [x], [y], tensors)
     path = tmp_path / "perceptron.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
@@ -64,7 +66,7 @@ def test_a_model_file_is_sliced_once(model: Path, tmp_path: Path) -> None:
     stamp = (first / "plan.json").stat().st_mtime_ns
     assert sliced_folder(model, tmp_path / "cache") == first
     assert (first / "plan.json").stat().st_mtime_ns == stamp
-    assert len(load_plan(first).stages) == 2
+    assert len(load_plan(first).stages) > 1
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
@@ -72,7 +74,7 @@ def test_another_version_of_the_file_is_another_plan(model: Path, tmp_path: Path
     """The plan is found by the file's contents, not by its name."""
     first = sliced_folder(model, tmp_path / "cache")
     loaded = onnx.load(model)
-    loaded.graph.initializer[0].raw_data = bytes(480)
+    loaded.graph.initializer[0].raw_data = bytes(4 * WIDTH * WIDTH)
     onnx.save(loaded, model)
     assert sliced_folder(model, tmp_path / "cache") != first
 

@@ -26,11 +26,11 @@ def test_weights_stay_on_disk(save):
 
 BAD_FILES = [
     ("missing", None, "cannot read the model .*No such file"),
-    ("empty", b"", "it is empty"),
-    ("text", b"version https://git-lfs.github.com/spec/v1\n", "is not an ONNX model"),
+    ("empty", b"", "is empty; download or export it again"),
+    ("text", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
     ("zeros", bytes(100), "is not an ONNX model"),
     ("numbers", bytes(range(256)), "not an ONNX model"),
-    ("image", b"\x89PNG\r\n\x1a\n" + bytes(64), "not an ONNX model"),
+    ("image", b"\x89PNG\r\n\x1a\n" + bytes(64), "is a picture; give it with --input"),
 ]
 
 

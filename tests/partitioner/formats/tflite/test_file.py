@@ -65,7 +65,9 @@ def test_another_schema_version_is_refused(tmp_path, version):
         open_model(path)
 
 
-@pytest.mark.parametrize(("data", "says"), [(b"", "lacks the mark"), (b"\x08\0\0\0ONNX", "lacks the mark")])
+@pytest.mark.parametrize(
+    ("data", "says"), [(b"", "is empty; download or export"), (b"\x08\0\0\0ONNX", "lacks the mark")]
+)
 def test_what_is_no_tflite_file_is_refused(tmp_path, data, says):
     """And a file that is not there."""
     with pytest.raises(InputError, match=says):
