@@ -1,5 +1,8 @@
 """Drawing."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,3 +39,18 @@ def test_a_mask_is_half_transparent() -> None:
     canvas.mask(np.array([[True, False, False, False], [False] * 4]), 1)
     assert canvas.picture.getpixel((0, 0)) == tuple(int(127.5 + c / 2) for c in colour(1))
     assert canvas.picture.getpixel((1, 0)) == (255, 255, 255)
+
+
+def test_labels_are_drawn_without_freetype() -> None:
+    """The slim images leave it out; letters that the bitmap font lacks become question marks."""
+    program = """
+import sys
+sys.modules["PIL._imagingft"] = None
+from PIL import Image
+from partway.tasks.arrays.canvas import Canvas
+canvas = Canvas(Image.new("RGB", (200, 100), "gray"))
+canvas.box((10, 30, 60, 60), "caf\u00e9 \u6f22\u5b57 0.93", 0)
+print(sum(colour == (255, 255, 255) for colour in canvas.picture.getdata()) > 20)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -38,9 +38,18 @@ class Canvas:
 
     @cached_property
     def _font(self) -> Any:
-        from PIL import ImageFont
+        """Pillow's own font; without FreeType, as in the slim images, its small bitmap of Latin letters."""
+        from PIL import ImageFont, features
 
-        return ImageFont.load_default(max(10, round(self._side / 28)))
+        if features.check_module("freetype2"):
+            return ImageFont.load_default(max(10, round(self._side / 28)))
+        return ImageFont.load_default_imagefont()
+
+    def _letters(self, text: str) -> str:
+        """The text as far as the font has its letters; others become ``?``."""
+        from PIL.ImageFont import ImageFont
+
+        return text.encode("latin-1", "replace").decode("latin-1") if isinstance(self._font, ImageFont) else text
 
     def box(self, box: Sequence[float], text: str, index: int) -> None:
         """A rectangle of left, top, right, bottom with its label above, or inside where there is no room."""
@@ -57,6 +66,7 @@ class Canvas:
 
     def label(self, at: tuple[float, float], text: str, index: int) -> None:
         """White letters on the class's colour, inside the picture."""
+        text = self._letters(text)
         if not text:
             return
         right, bottom = self._draw.textbbox((0, 0), text, font=self._font)[2:]
