@@ -81,11 +81,11 @@ class Classify:
 
     def draw(self, picture: Image, result: Classes) -> Image:
         """The best class in the picture's upper left corner."""
-        from PIL import ImageDraw
+        from partway.tasks.arrays.canvas import Canvas
 
-        drawn = picture.convert("RGB")
-        ImageDraw.Draw(drawn).text((4, 4), result.line.strip(), fill="white", stroke_width=2, stroke_fill="black")
-        return drawn
+        canvas = Canvas(picture)
+        canvas.label((0, 0), " ".join(result.line.split()), result.top[0][1])
+        return canvas.picture
 
     def _label(self, index: int) -> str:
         return self._labels[index] if index < len(self._labels) else str(index)
