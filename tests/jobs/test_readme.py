@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"^`(\w+\.py)`.*?\n```python\n(.*?)```", re.DOTALL | re.MULTILINE)
 LINK, FREE = "127.0.0.1:9001", "127.0.0.1:0"
 ELSEWHERE = ("make ", "python3 -m venv", ".venv/bin/", "pip install")
+MOST_BYTES = 60_000
+TASK_PAGES = ROOT / "docs" / "tasks"
 FOLLOWED = "raspberry-pi.md"
 """Typed into a fresh Debian by scripts/follow-pi-docs: it installs packages and a service."""
 """What test_package.py runs in a fresh clone; a test does not install into the environment of the tests."""
@@ -32,7 +35,7 @@ def commands(document: Path) -> list[str]:
 
 def documents() -> list[Path]:
     pages = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != FOLLOWED]
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages, *sorted(TASK_PAGES.glob("*.md"))]
 
 
 @pytest.fixture
@@ -119,12 +122,16 @@ def background() -> Iterator[Background]:
 
 
 SLOW = ("torch.md", "links.md")
-"""Pages whose commands take long."""
+"""Pages whose commands take long. So do those of the tasks, which install models with pip."""
+
+
+def slow(document: Path) -> bool:
+    return document.name in SLOW or document.parent == TASK_PAGES
 
 
 @pytest.mark.parametrize(
     "document",
-    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in documents()],
+    [pytest.param(path, marks=[pytest.mark.slow] * slow(path)) for path in documents()],
     ids=lambda path: path.name,
 )
 def test_every_command_works_as_written(document: Path, folder: Path, background: Background) -> None:
@@ -145,10 +152,21 @@ def test_every_command_works_as_written(document: Path, folder: Path, background
         command = background.placed(command)
         env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
         done = subprocess.run(
-            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
+            command, shell=True, cwd=folder, env=env, capture_output=True, text=True, timeout=900, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    assert ran or document.name != "README.md"
+    assert ran or (document.name != "README.md" and document.parent != TASK_PAGES)
+
+
+def test_each_task_has_a_page_with_a_picture() -> None:
+    """A task without a page, or a page without its picture, fails; a task that only passes outputs on needs none."""
+    tasks = {entry.name for entry in entry_points(group="partway.tasks") if entry.value.startswith("partway.")}
+    pages = {path.stem: path.read_text() for path in TASK_PAGES.glob("*.md")}
+    assert set(pages) == tasks - {"tensors"}
+    for name, text in pages.items():
+        pictures = re.findall(r"!\[.+?\]\((.+?)\)", text)
+        assert pictures, name
+        assert all((TASK_PAGES / picture).stat().st_size <= MOST_BYTES for picture in pictures), name
 
 
 def test_the_documents_say_nothing_of_this_machine() -> None:

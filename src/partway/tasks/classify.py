@@ -84,7 +84,7 @@ class Classify:
         from partway.tasks.arrays.canvas import Canvas
 
         canvas = Canvas(picture)
-        canvas.label((0, 0), result.line.strip(), 0)
+        canvas.label((0, 0), " ".join(result.line.split()), result.top[0][1])
         return canvas.picture
 
     def _label(self, index: int) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Array = np.ndarray[Any, Any]
+MANY_POINTS = 100
+"""More points than these, as in a face mesh, are drawn small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Pose:
                 if visible[start] and visible[end]:
                     canvas.bone(points[start, :2].tolist(), points[end, :2].tolist(), row)
             for x, y, _ in points[visible].tolist():
-                canvas.dot(x, y, row + 1)
+                canvas.dot(x, y, row + 1, len(points) > MANY_POINTS)
             if result.boxes is not None:
                 canvas.box(result.boxes[row].tolist(), f"{short(result.labels[row])} {result.scores[row]:.2f}", row)
         return canvas.picture

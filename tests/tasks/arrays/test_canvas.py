@@ -33,6 +33,16 @@ def test_things_outside_or_without_area_do_no_harm() -> None:
         assert canvas.picture.size == size
 
 
+def test_small_dots_leave_more_of_the_picture() -> None:
+    """Hundreds of points do not cover what they mark."""
+    covered = []
+    for small in (False, True):
+        canvas = Canvas(Image.new("RGB", (480, 480), "white"))
+        canvas.dot(240, 240, 0, small)
+        covered.append(int((np.asarray(canvas.picture) != 255).any(-1).sum()))
+    assert 0 < covered[1] < covered[0] / 2
+
+
 def test_a_mask_is_half_transparent() -> None:
     """Half the picture, half the class's colour, only inside."""
     canvas = Canvas(Image.new("RGB", (4, 2), "white"))

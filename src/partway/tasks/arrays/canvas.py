@@ -76,9 +76,9 @@ class Canvas:
         self._draw.rectangle((x, y, x + width, y + height), fill=colour(index))
         self._draw.text((x + 1, y), text, font=self._font, fill="white")
 
-    def dot(self, x: float, y: float, index: int) -> None:
-        """A filled point."""
-        radius = self._line * 1.5
+    def dot(self, x: float, y: float, index: int, small: bool = False) -> None:
+        """A filled point; a small one where there are hundreds."""
+        radius = self._line * (0.8 if small else 1.5)
         self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour(index))
 
     def bone(self, start: Sequence[float], end: Sequence[float], index: int) -> None:
