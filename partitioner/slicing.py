@@ -108,7 +108,7 @@ def slice_file(model: Path, out: Path, wishes: Wishes = NO_WISHES) -> Plan:
     except NoCutError:
         log.warning("no cut separates %s; it runs unsplit, on one side", model)
         chosen = ()
-    plan = plan_model(source, chosen, out, model.stem)
+    plan = plan_model(source, chosen, out, encodable(model.stem))
     plan = described(plan, load_folder(out, plan, engine_for(plan.engine)), wishes, source.facts)
     save_plan(plan, out)
     return plan

@@ -86,7 +86,7 @@ def test_every_command_that_writes_says_that_there_is_no_room(disk: Path, tmp_pa
         done = run(partway, *words)
         assert done.returncode in (1, 2)
         assert "No space left on device" in done.stderr
-        assert done.stderr.count("\n") == 1
+        assert len([line for line in done.stderr.splitlines() if "no cut of this model" not in line]) == 1
     with (disk / "out").open("w") as out:
         ended = subprocess.run([partway, "models"], stdout=out, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
