@@ -79,7 +79,8 @@ def _sample_outputs(plan: Plan, chain: Chain) -> dict[str, Array]:
 
 def _named(outputs: Mapping[str, Array], task: str, size: tuple[int, int] | None) -> list[Guess]:
     """What the task that the user names makes of the outputs. Raises InputError if it cannot read them."""
-    guess = TASKS.get(task).recognise(outputs, size)
+    entry = TASKS.get(task)
+    guess = entry.recognise(outputs, size) or (entry.named(outputs, size) if entry.named else None)
     if guess is None:
         raise InputError(f"--task {task} cannot read outputs like {_shown(outputs)}; give another task, or tensors")
     return [guess]

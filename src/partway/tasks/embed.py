@@ -115,4 +115,13 @@ def _tokens(outputs: Mapping[str, Array]) -> Guess | None:
     return None
 
 
-ENTRY = TaskEntry(_make, _recognise, "a vector that stands for the input")
+def _named(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
+    """An only vector of any meaning, for example the features of a classifier; or a vector per token of a picture."""
+    vectors = {name: array for name, array in outputs.items() if 1 < array.size == max(array.shape)}
+    if len(vectors) != 1:
+        return _tokens(outputs)
+    name, array = next(iter(vectors.items()))
+    return Guess({"kind": "embed", "value": name}, f"a vector of {array.size} values", likely=0.1)
+
+
+ENTRY = TaskEntry(_make, _recognise, "a vector that stands for the input", named=_named)

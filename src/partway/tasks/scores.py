@@ -113,4 +113,14 @@ def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None)
     return Guess(entry, f"{values.size} values, and the input is no picture", likely=0.4) if few else None
 
 
-ENTRY = TaskEntry(_make, _recognise, "values as they are, without a softmax")
+def _named(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
+    """An only vector, of any values."""
+    vectors = {name: array for name, array in outputs.items() if 0 < array.size == max(array.shape, default=1)}
+    if len(vectors) != 1:
+        return None
+    name, array = next(iter(vectors.items()))
+    entry = {"kind": "scores", "value": name, "classes": int(array.size)}
+    return Guess(entry, f"{array.size} values", likely=0.1)
+
+
+ENTRY = TaskEntry(_make, _recognise, "values as they are, without a softmax", named=_named)

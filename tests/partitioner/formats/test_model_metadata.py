@@ -143,7 +143,13 @@ def test_an_output_that_is_no_row_of_classes_is_no_classification(answer: Any) -
 
 @pytest.mark.parametrize(
     ("wishes", "kind"),
-    [(Wishes(task="classify"), "classify"), (Wishes(task="tensors"), "tensors"), (Wishes(), "classify")],
+    [
+        (Wishes(task="classify"), "classify"),
+        (Wishes(task="embed"), "embed"),
+        (Wishes(task="scores"), "scores"),
+        (Wishes(task="tensors"), "tensors"),
+        (Wishes(), "classify"),
+    ],
 )
 def test_the_task_that_the_user_names_counts(wishes: Wishes, kind: str) -> None:
     """And it is no guess."""
