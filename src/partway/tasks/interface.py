@@ -108,8 +108,8 @@ class TaskEntry:
     ``recognise(outputs, input_size)`` tells whether a model with such outputs can do this task, and gives the
     ``output`` entry. ``outputs`` are the real values of one run, batch of one; ``input_size`` is (height, width) of a
     picture input, else None. For a task that the user names, its answer counts even if it is not certain.
-    ``named`` is asked for a task that the user names if ``recognise`` finds nothing: outputs that the task can read, but
-    that rather mean something else.
+    ``named`` is asked for a task that the user names if ``recognise`` finds nothing: for outputs that the task can
+    read, but that rather mean something else.
     ``measure`` is what the task's agreement is, in a word or two for tables, for example ``F1``.
     """
 
