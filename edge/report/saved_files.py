@@ -14,8 +14,8 @@ import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
+from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,7 +155,7 @@ def file_stem(result: FrameResult, prefix: str = "") -> str:
 
 def started_prefix() -> str:
     """The present time as the beginning of file names, so that a service that starts again replaces no file."""
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ_")
+    return strftime("%Y%m%dT%H%M%SZ_", gmtime())
 
 
 def _npz_of(result: FrameResult) -> bytes:
