@@ -93,3 +93,14 @@ def test_which_outputs_are_embeddings(outputs: dict[str, Array], size: Any, entr
     guess = ENTRY.recognise(outputs, size)
     assert (None if guess is None else {key: guess.output[key] for key in entry or {}}) == entry
     assert guess is None or not guess.certain
+
+
+def test_a_user_may_name_any_vector_an_embedding() -> None:
+    """Features of a picture look like scores of classes: the user says what they are. Two vectors leave it open."""
+    assert ENTRY.named is not None
+    assert ENTRY.recognise({"y": 9 * VECTOR}, (64, 64)) is None
+    guess = ENTRY.named({"y": 9 * VECTOR}, (64, 64))
+    assert guess is not None and guess.output == {"kind": "embed", "value": "y"}
+    tokens = ENTRY.named({"y": RNG.normal(size=(1, 7, 64))}, (64, 64))
+    assert tokens is not None and tokens.output["pool"] == "mean"
+    assert ENTRY.named({"x": VECTOR, "y": VECTOR}, (64, 64)) is None

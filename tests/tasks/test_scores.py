@@ -92,3 +92,13 @@ def test_which_outputs_are_scores(outputs: dict[str, Array], size: Any, certain:
     """A single number is; several of 0 to 1 may be, unless they sum up to 1."""
     guess = ENTRY.recognise(outputs, size)
     assert (guess and guess.certain) == certain
+
+
+def test_a_user_may_name_any_vector_scores() -> None:
+    """Values of a picture that may be logits of classes: the user says what they are. Maps are no scores."""
+    assert ENTRY.named is not None
+    logits = {"y": np.array([[3.0, -1.0, 2.0]], np.float32)}
+    assert ENTRY.recognise(logits, (64, 64)) is None
+    guess = ENTRY.named(logits, (64, 64))
+    assert guess is not None and guess.output == {"kind": "scores", "value": "y", "classes": 3}
+    assert ENTRY.named({"y": np.zeros((1, 3, 8, 8))}, (64, 64)) is None
