@@ -99,8 +99,8 @@ def test_a_user_may_name_any_vector_an_embedding() -> None:
     """Features of a picture look like scores of classes: the user says what they are. Two vectors leave it open."""
     assert ENTRY.named is not None
     assert ENTRY.recognise({"y": 9 * VECTOR}, (64, 64)) is None
-    guess = ENTRY.named({"y": 9 * VECTOR}, (64, 64))
+    guess = ENTRY.named({"y": 9 * VECTOR})
     assert guess is not None and guess.output == {"kind": "embed", "value": "y"}
-    tokens = ENTRY.named({"y": RNG.normal(size=(1, 7, 64))}, (64, 64))
+    tokens = ENTRY.named({"y": RNG.normal(size=(1, 7, 64))})
     assert tokens is not None and tokens.output["pool"] == "mean"
-    assert ENTRY.named({"x": VECTOR, "y": VECTOR}, (64, 64)) is None
+    assert ENTRY.named({"x": VECTOR, "y": VECTOR}) is None

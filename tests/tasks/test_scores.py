@@ -99,6 +99,6 @@ def test_a_user_may_name_any_vector_scores() -> None:
     assert ENTRY.named is not None
     logits = {"y": np.array([[3.0, -1.0, 2.0]], np.float32)}
     assert ENTRY.recognise(logits, (64, 64)) is None
-    guess = ENTRY.named(logits, (64, 64))
+    guess = ENTRY.named(logits)
     assert guess is not None and guess.output == {"kind": "scores", "value": "y", "classes": 3}
-    assert ENTRY.named({"y": np.zeros((1, 3, 8, 8))}, (64, 64)) is None
+    assert ENTRY.named({"y": np.zeros((1, 3, 8, 8))}) is None

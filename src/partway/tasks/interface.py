@@ -120,6 +120,11 @@ class TaskEntry:
 
 
 def only_vector(outputs: Mapping[str, Array], least: int = 1) -> tuple[str, Array] | None:
-    """The output that is one vector of ``least`` numbers or more, its name and values; the largest of several."""
+    """The output that is one vector of ``least`` numbers or more, its name and values.
+
+    The longest of several counts; None if there are two of that length.
+    """
     found = [(name, array) for name, array in outputs.items() if least <= array.size == max(array.shape, default=1)]
-    return max(found, key=lambda one: one[1].size, default=None)
+    longest = max((array.size for _, array in found), default=0)
+    of_it = [one for one in found if one[1].size == longest]
+    return of_it[0] if len(of_it) == 1 else None
