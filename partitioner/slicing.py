@@ -178,6 +178,8 @@ def picture_of(source: SliceableModel, wishes: Wishes = NO_WISHES) -> Preprocess
     """How a picture becomes the model's input; None where it takes no pictures. Raises InputError for wrong wishes."""
     state = {link.input for link in source.state}
     specs = [source.graph.values[name] for name in source.graph.inputs if name not in state]
+    if len(specs) != 1:  # some may turn out to be state, of which only the plan knows
+        return None
     return Preprocess.from_json(picture_entry(specs, wishes, source.facts)[0])
 
 

@@ -132,6 +132,7 @@ def test_auto_decides_by_measurement(edge_run: EdgeRun, digits: tuple[Path, list
     assert made["link"]["measured"] is True
 
 
+@pytest.mark.slow
 def test_the_real_test_set_through_a_split(
     edge_run: EdgeRun, start_cloud: Callable[..., RealCloud], data: Path
 ) -> None:

@@ -153,6 +153,7 @@ def boastful(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_codec_that_breaks_its_promise_is_withdrawn_in_service(boastful: Path, data: Path, tmp_path: Path) -> None:
     digits = str(data / "mnist/t10k-images-idx3-ubyte.gz")
     base = ["--model", str(boastful), "--input", digits, "--frames", "3000", "--cloud", "embedded"]
@@ -170,6 +171,7 @@ def test_a_codec_that_breaks_its_promise_is_withdrawn_in_service(boastful: Path,
     assert len(told["frames"]) == 3000
 
 
+@pytest.mark.slow
 def test_a_codec_that_was_asked_for_is_told_of_but_kept(boastful: Path, data: Path, tmp_path: Path) -> None:
     digits = str(data / "mnist/t10k-images-idx3-ubyte.gz")
     base = ["--model", str(boastful), "--input", digits, "--frames", "2000", "--cloud", "embedded", "--max-drop", "0"]

@@ -26,6 +26,7 @@ seeds = st.integers(0, 2**32)
 PRECISION = 1e-6
 
 
+@pytest.mark.slow
 @many
 @given(graphs, seeds, st.booleans())
 def test_a_sweep_holds_the_best_prefix_of_every_bandwidth(graph, seed, faster_cloud):
@@ -42,6 +43,7 @@ def test_a_sweep_holds_the_best_prefix_of_every_bandwidth(graph, seed, faster_cl
         assert total_s(asked, span.prefix, bandwidth_bps) == pytest.approx(least_s, rel=PRECISION, abs=1e-12)
 
 
+@pytest.mark.slow
 @many
 @given(graphs, seeds)
 def test_with_a_cloud_faster_on_every_operator_the_best_prefixes_are_nested(graph, seed):

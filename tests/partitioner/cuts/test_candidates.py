@@ -21,6 +21,7 @@ from partway.partitioner.cuts.mincut import cut_problem
 from partway.partitioner.graph.graph import Graph
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(graphs)
 def test_legal_cuts_are_nested_and_each_names_its_own_prefix(graph):
@@ -34,6 +35,7 @@ def test_legal_cuts_are_nested_and_each_names_its_own_prefix(graph):
         assert frontier.cut.values not in ((), graph.inputs)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(graphs)
 def test_the_best_cut_for_any_rate_of_bytes_against_work_is_a_legal_cut(graph):

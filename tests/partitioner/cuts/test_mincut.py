@@ -18,6 +18,7 @@ seeds = st.integers(0, 2**32)
 PRECISION = 1e-6
 
 
+@pytest.mark.slow
 @many
 @given(graphs, seeds, st.booleans(), st.floats(1, 1e6))
 def test_the_minimum_cut_is_what_brute_force_finds(graph, seed, faster_cloud, bandwidth_bps):

@@ -73,6 +73,7 @@ def assert_best(candidate: Candidate, estimates: list[Estimate], name: str, link
     assert mine[1] == pytest.approx(min(equal[1] for equal in equals), rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(made_up(), names, links)
 def test_the_chooser_is_as_good_as_trying_every_candidate(estimates: list[Estimate], name: str, link: Link) -> None:
@@ -80,6 +81,7 @@ def test_the_chooser_is_as_good_as_trying_every_candidate(estimates: list[Estima
     assert_best(Chooser(estimates, objective(name, POWER))(link), estimates, name, link)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(made_up(), names, st.sampled_from([0.0, 1e-3, 0.04]))
 def test_crossovers_say_what_dense_sampling_finds(estimates: list[Estimate], name: str, rtt_s: float) -> None:

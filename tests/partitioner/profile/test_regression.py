@@ -93,7 +93,11 @@ def test_what_a_stage_takes_besides_is_learnt_from_whole_stages() -> None:
     assert made.rest_s([group()] * 3) == pytest.approx(5e-6, rel=0.2)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(0, 1e6), st.floats(1e-7, 1.0)), min_size=1, max_size=20))
+COUNTS = st.integers(0, 10**9).map(float)
+"""Multiply-adds or bytes."""
+
+
+@given(st.lists(st.tuples(COUNTS, COUNTS, st.floats(1e-7, 1.0)), min_size=1, max_size=20))
 def test_no_prediction_is_ever_negative(points: list[tuple[float, float, float]]) -> None:
     """Nor does more of anything take less."""
     line = fit([(a, b, 1.0) for a, b, _ in points], [seconds for *_, seconds in points])

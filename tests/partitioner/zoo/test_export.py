@@ -44,6 +44,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return request.param, path
 
 
+@pytest.mark.slow
 @made_by_torchvision
 def test_stages_answer_like_the_module_at_every_cut(exported, tmp_path):
     """ONNX Runtime's stages against torch itself, for one picture and for three; a wrong suffix is seen."""

@@ -42,6 +42,7 @@ def random_inputs(graph):
     return {name: rng.standard_normal(shape).astype(graph.values[name].dtype) for name, shape in shapes.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_legal_cut_of_a_real_model_is_bit_exact(data, tmp_path, name):
     """On real inputs, with XNNPACK as it is by default; both stages together are hardly larger than the model."""

@@ -33,6 +33,7 @@ def test_flipped_bytes_are_noticed_or_harmless(tmp_path, name, flips):
     assert said is None or "\n" not in said
 
 
+@pytest.mark.slow
 def test_damaged_copies_of_a_real_model_never_end_the_process(data, tmp_path):
     """80 of them through reader and slicer; stages that come of it through LiteRT, which may refuse them."""
     whole = (data / "tflite" / "kws_ref_model.tflite").read_bytes()
