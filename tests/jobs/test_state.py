@@ -238,7 +238,8 @@ def test_a_session_begins_anew_when_told(recurrence: Model) -> None:
 @pytest.mark.parametrize("split", [0, 1, "device"])
 def test_pictures_beside_a_state_are_sent_as_tensors(tmp_path: Path, split: int | str) -> None:
     """A picture codec would leave the state behind."""
-    partway("plan", str(picture_onnx(tmp_path / "sum.onnx")), "--out", str(tmp_path / "plan"), "--scale", "1")
+    model, out = str(picture_onnx(tmp_path / "sum.onnx")), str(tmp_path / "plan")
+    partway("plan", model, "--out", out, "--scale", "1", "--cuts", "hn")
     pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     with Session(tmp_path / "plan", split=split, cloud="embedded") as session:
         results = list(session.run(pictures))
