@@ -11,6 +11,7 @@ import numpy as np
 
 from partway.edge.pipeline.in_flight import FrameGroup
 from partway.edge.pipeline.result import FrameResult
+from partway.edge.sources.files import Sample
 from partway.errors import InputError, WireError
 from partway.partitioner.plan.answer import AnswerReader
 from partway.partitioner.plan.chain import Chain
@@ -18,7 +19,7 @@ from partway.proto.codecs.packing import RawLayout, raw_layout
 from partway.proto.frame import Reply
 from partway.proto.header import Header
 from partway.proto.tensors import TensorSpec
-from partway.tasks.interface import Result
+from partway.tasks.interface import Geometry, Result
 
 log = logging.getLogger("partway.edge")
 Array = np.ndarray[Any, Any]
@@ -89,9 +90,20 @@ class ReplyDecoder:
         if self._answers:
             outputs = {name: outputs[name] for name in self._answers}
         return [
-            self._reader.result(_of_frame(outputs, index, count), sample.geometry)
+            self._reader.result(_of_frame(outputs, index, count), sample.geometry or self._tensor_geometry(sample))
             for index, sample in enumerate(group.samples)
         ]
+
+    def _tensor_geometry(self, sample: Sample) -> Geometry | None:
+        """The input itself as the picture, for a tensor of another size than the planned one; else None."""
+        preprocess = self.chain.plan.preprocess
+        if preprocess is None or sample.values is None or preprocess.value not in sample.values:
+            return None
+        shape = np.shape(sample.values[preprocess.value])
+        height, width = shape[2:4] if preprocess.layout == "NCHW" else shape[1:3]
+        if (height, width) == (preprocess.height, preprocess.width):
+            return None
+        return Geometry(width, height, width, height)
 
     def answers_here(self, group: FrameGroup, outputs: Mapping[str, Array]) -> Answers:
         """What the task reads in outputs that this device made, None where it cannot read them: warned once.

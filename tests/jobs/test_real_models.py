@@ -13,7 +13,7 @@ from PIL import Image
 from tests.conftest import RealCloud
 
 from partway.cli.main import main
-from partway.edge import Session
+from partway.edge import FrameResult, Session
 from partway.engines.registry import engine_for
 from partway.partitioner.formats.unsplit_model import without_axes_of_vectors
 from partway.partitioner.plan.chain import load_folder
@@ -21,6 +21,7 @@ from partway.partitioner.plan.inputs import frame_of, random_frame
 from partway.partitioner.plan.parity import relative_error, run_split, tolerance_of
 from partway.partitioner.plan.plan import Plan
 from partway.partitioner.plan.plan_file import load_plan
+from partway.partitioner.plan.state import StreamState
 from partway.proto.tensors import TensorSpec
 
 pytestmark = pytest.mark.slow
@@ -101,8 +102,8 @@ def frames(plan: Plan, data: Path, also: Mapping[str, tuple[int, ...]]) -> list[
     rng = np.random.default_rng(0)
     found = []
     for file in files:
-        values = random_frame(plan, rng)
-        for spec in plan.crossing(0):
+        values = {**random_frame(plan, rng), **StreamState(plan).values}
+        for spec in plan.frame_inputs:
             shape = also.get(spec.name, spec.frame_shape())
             if len(shape) == 4 and {shape[1], shape[3]} & {1, 3} and "aec" not in plan.model:
                 values[spec.name] = picture(file, spec, shape)
@@ -110,6 +111,15 @@ def frames(plan: Plan, data: Path, also: Mapping[str, tuple[int, ...]]) -> list[
                 values[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
         found.append(values)
     return found
+
+
+def by_cloud(session: Session, frame: Mapping[str, Array]) -> FrameResult:
+    """The cloud's answer to a frame that begins a sequence."""
+    for _ in range(TRIES):
+        session.reset()
+        if (result := session.infer(frame)).answered_by == "cloud":
+            return result
+    raise AssertionError(f"the device answered {TRIES} times")
 
 
 def plain(file: Path, values: Mapping[str, Array], plan: Plan, scratch: Path) -> dict[str, Array]:
@@ -162,9 +172,8 @@ def test_a_cloud_in_another_process_answers_alike(
     for k in sorted({0, len(plan.stages) - 1}):
         with Session(folder, cloud=cloud.address, split=k, codec="raw", threads=1, timeout_s=60.0) as session:
             for values in given:
-                frame = {name: value for name, value in values.items() if name not in plan.examples}
-                answers = (session.infer(frame) for _ in range(TRIES))
-                result = next(answer for answer in answers if answer.answered_by == "cloud")
+                brought = {spec.name for spec in plan.frame_inputs} - set(plan.examples)
+                result = by_cloud(session, {name: values[name] for name in brought})
                 right = run_split(chain, values, len(plan.stages))
-                errors = {name: relative_error(right[name], np.asarray(result.outputs[name])) for name in plan.outputs}
+                errors = {name: relative_error(right[name], np.asarray(result.outputs[name])) for name in plan.answers}
                 assert max(errors.values()) <= tolerance_of(plan), (k, errors)

@@ -17,11 +17,14 @@ from partway.edge.pipeline.result import FrameResult
 from partway.edge.sources.files import Sample
 from partway.errors import InputError, PartwayError
 from partway.partitioner.decide.estimate import Candidate
+from partway.partitioner.plan.chain import Chain
+from partway.partitioner.plan.preprocess import Preprocess
 from partway.proto.codecs.packing import pack
 from partway.proto.codecs.registry import RAW
 from partway.proto.frame import Durations, Frame, Reply
 from partway.proto.header import Header, TensorHead
 from partway.proto.tensors import TensorSpec
+from partway.tasks.interface import Geometry
 
 Array = np.ndarray[Any, Any]
 CHAIN = affine_chain()
@@ -223,3 +226,14 @@ def test_a_result_has_the_original_picture_of_its_sample() -> None:
         None,
         PICTURE,
     ]
+
+
+def test_a_tensor_of_another_size_is_its_own_picture() -> None:
+    """A plan may serve several sizes; a task then reads coordinates in the tensor that came."""
+    plan = replace(affine_chain().plan, input=Preprocess("x", 32, 48, 3).to_json())
+    decoder = ReplyDecoder(Chain(plan, affine_chain().stages))
+    other = Sample("a", values={"x": np.zeros((1, 3, 64, 96), np.float32)})
+    planned = Sample("b", values={"x": np.zeros((1, 3, 32, 48), np.float32)})
+    assert decoder._tensor_geometry(other) == Geometry(96, 64, 96, 64)
+    assert decoder._tensor_geometry(planned) is None
+    assert decoder._tensor_geometry(Sample("c", np.zeros((32, 48, 3), np.uint8))) is None
