@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ def _pictures(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"folder {folder} holds no pictures; give another with --calibrate")
     if sentence := skipped(folder, (entry.name for entry in entries if entry not in files)):
-        log.warning("%s", sentence)
+        _tell(sentence)
     return files
+
+
+@cache
+def _tell(sentence: str) -> None:
+    """Warn once: cuts and codecs read the same folder."""
+    log.warning("%s", sentence)
 
 
 def _picture(file: Path, preprocess: Preprocess, label: int | None, offset: int) -> CalibrationFrame:

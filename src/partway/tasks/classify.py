@@ -104,14 +104,15 @@ def _make(output: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Classify:
 
 
 def _recognise(outputs: Mapping[str, Array], input_size: tuple[int, int] | None) -> Guess | None:
-    """An only output of shape [1, classes]; its values are probabilities if they are positive and sum up to 1.
-
-    Probabilities in 256 steps, of a quantised model, sum up to about 1. Other scores may be anything else, too.
-    """
+    """An only output of shape [1, classes]. Its scores may be anything else, too."""
     return _named(outputs) if len(outputs) == 1 else None
 
 
 def _named(outputs: Mapping[str, Array]) -> Guess | None:
+    """The only vector; its values are probabilities if they are positive and sum up to 1.
+
+    Probabilities in 256 steps, of a quantised model, sum up to about 1.
+    """
     if (found := only_vector(outputs, LEAST_CLASSES)) is None or found[1].shape[-1] != found[1].size:
         return None
     name, scores = found
